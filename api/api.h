@@ -1,0 +1,27 @@
+/* api.h: the one port: HTTP on libmicrohttpd, a pool of threads; decode, call, encode. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "base/err.h"
+#include "query/promql.h"
+#include "store/store.h"
+
+struct api;
+
+struct api_options {
+    const char *host; /* a numeric address to listen on */
+    uint16_t port;    /* 0 picks a free one */
+    unsigned threads; /* 0 = 4 */
+    size_t max_body;  /* bytes, after unpacking too; 0 = 32 MiB → 413 */
+    bool admin;       /* /api/v1/admin/tsdb/... */
+    struct promql_limits limits;
+    int64_t retention_ms; /* as told by /api/v1/status */
+};
+
+/* Listens and serves; the caller owns the result and keeps the store open longer. NULL: ERR_IO names the address. */
+struct api *api_start(struct store *st, const struct api_options *o, struct err *e);
+uint16_t api_port(const struct api *api);
+/* Takes no new requests, lets those under way end (at most timeout_ms), then frees. */
+void api_stop(struct api *api, int64_t timeout_ms);
+
+#endif

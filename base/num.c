@@ -1,0 +1,38 @@
+#include "base/num.h"
+
+#include <stdlib.h>
+
+bool num_u64(struct str s, uint64_t *v)
+{
+    *v = 0;
+    if (s.n == 0)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9' || __builtin_mul_overflow(*v, 10u, v) ||
+            __builtin_add_overflow(*v, (uint64_t)(s.p[i] - '0'), v))
+            return false;
+    return true;
+}
+
+bool num_i64(struct str s, int64_t *v)
+{
+    bool minus = s.n && s.p[0] == '-';
+    uint64_t u;
+
+    if (!num_u64(str_from(s, minus || (s.n && s.p[0] == '+')), &u) || u > (uint64_t)INT64_MAX + minus)
+        return false;
+    *v = minus ? (int64_t)(0 - u) : (int64_t)u;
+    return true;
+}
+
+bool num_double(struct str s, double *v)
+{
+    char text[128], *end;
+
+    if (s.n == 0 || s.n >= sizeof(text) || s.p[0] == ' ' || s.p[0] == '\t')
+        return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    *v = strtod(text, &end);
+    return end == text + s.n;
+}

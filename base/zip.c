@@ -1,0 +1,128 @@
+#include "base/zip.h"
+
+#include <zlib.h>
+#include <zstd.h>
+
+enum { STEP = 64 * 1024, GZIP_OR_ZLIB = 15 + 32, GZIP_ONLY = 15 + 16 };
+
+/* Room for at least one byte, at most a step; NULL at the ceiling. */
+static char *room(struct buf *out, size_t *n)
+{
+    *n = out->max - out->n < STEP ? out->max - out->n : STEP;
+    return *n ? buf_reserve(out, *n) : NULL;
+}
+
+static int too_large(const struct buf *out, struct err *e)
+{
+    if (out->n < out->max)
+        return err_set(e, ERR_NOMEM, "no memory to unpack into");
+    return err_set(e, ERR_LIMIT, "unpacks to more than the %zu bytes allowed", out->max);
+}
+
+static int inflate_all(z_stream *z, struct buf *out, struct err *e)
+{
+    for (;;) {
+        size_t n;
+        char *to = room(out, &n);
+        int rc;
+
+        if (!to)
+            return too_large(out, e);
+        z->next_out = (Bytef *)to;
+        z->avail_out = (uInt)n;
+        rc = inflate(z, Z_NO_FLUSH);
+        out->n += n - z->avail_out;
+        if (rc == Z_STREAM_END)
+            return 0;
+        if (rc == Z_BUF_ERROR || (rc == Z_OK && z->avail_in == 0 && z->avail_out))
+            return err_set(e, ERR_PARSE, "gzip: cut short");
+        if (rc != Z_OK)
+            return err_set(e, ERR_PARSE, "gzip: %s", z->msg ? z->msg : "malformed");
+    }
+}
+
+int gzip_unpack(struct str in, struct buf *out, struct err *e)
+{
+    z_stream z = { 0 };
+    int rc;
+
+    if (in.n > UINT32_MAX)
+        return err_set(e, ERR_LIMIT, "gzip: more than 4 GiB");
+    if (inflateInit2(&z, GZIP_OR_ZLIB) != Z_OK)
+        return err_set(e, ERR_NOMEM, "gzip: no memory");
+    z.next_in = (Bytef *)(uintptr_t)in.p;
+    z.avail_in = (uInt)in.n;
+    rc = inflate_all(&z, out, e);
+    inflateEnd(&z);
+    return rc;
+}
+
+int gzip_pack(struct str in, struct buf *out, struct err *e)
+{
+    z_stream z = { 0 };
+    size_t n;
+    char *to;
+    int rc;
+
+    if (in.n > UINT32_MAX / 2)
+        return err_set(e, ERR_LIMIT, "gzip: more than 2 GiB");
+    if (deflateInit2(&z, 1, Z_DEFLATED, GZIP_ONLY, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return err_set(e, ERR_NOMEM, "gzip: no memory");
+    n = deflateBound(&z, in.n);
+    to = buf_reserve(out, n);
+    if (!to) {
+        deflateEnd(&z);
+        return err_set(e, ERR_NOMEM, "gzip: no memory for %zu bytes", n);
+    }
+    z.next_in = (Bytef *)(uintptr_t)in.p;
+    z.avail_in = (uInt)in.n;
+    z.next_out = (Bytef *)to;
+    z.avail_out = (uInt)n;
+    rc = deflate(&z, Z_FINISH);
+    out->n += n - z.avail_out;
+    deflateEnd(&z);
+    return rc == Z_STREAM_END ? 0 : err_set(e, ERR_NOMEM, "gzip: ended early");
+}
+
+int zstd_unpack(struct str in, struct buf *out, struct err *e)
+{
+    ZSTD_DStream *z = ZSTD_createDStream();
+    ZSTD_inBuffer from = { in.p, in.n, 0 };
+    size_t left = 1;
+    int rc = 0;
+
+    if (!z)
+        return err_set(e, ERR_NOMEM, "zstd: no memory");
+    while (rc == 0 && left) {
+        size_t n;
+        char *p = room(out, &n);
+        ZSTD_outBuffer to = { p, n, 0 };
+
+        if (!p) {
+            rc = too_large(out, e);
+            break;
+        }
+        left = ZSTD_decompressStream(z, &to, &from);
+        out->n += to.pos;
+        if (ZSTD_isError(left))
+            rc = err_set(e, ERR_PARSE, "zstd: %s", ZSTD_getErrorName(left));
+        else if (left && from.pos == from.size && to.pos < to.size)
+            rc = err_set(e, ERR_PARSE, "zstd: cut short");
+    }
+    ZSTD_freeDStream(z);
+    return rc;
+}
+
+int zstd_pack(struct str in, int level, struct buf *out, struct err *e)
+{
+    size_t bound = ZSTD_compressBound(in.n), n;
+    char *to = buf_reserve(out, bound);
+
+    if (!to)
+        return err_set(e, ERR_NOMEM, "zstd: no memory for %zu bytes", bound);
+    n = ZSTD_compress(to, bound, in.p, in.n, level);
+    if (ZSTD_isError(n))
+        return err_set(e, ERR_NOMEM, "zstd: %s", ZSTD_getErrorName(n));
+    out->n += n;
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* zip.h: gzip and zstd with a bound on what comes out. */
+#ifndef BASE_ZIP_H
+#define BASE_ZIP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+/* Appends the unpacked bytes to `out`, whose ceiling bounds them. ERR_PARSE: not that format, or cut;
+ * ERR_LIMIT: more than out's ceiling; ERR_NOMEM. gzip_unpack reads zlib's format too. */
+int gzip_unpack(struct str in, struct buf *out, struct err *e);
+int zstd_unpack(struct str in, struct buf *out, struct err *e);
+int gzip_pack(struct str in, struct buf *out, struct err *e);
+int zstd_pack(struct str in, int level, struct buf *out, struct err *e);
+
+#endif

@@ -1,0 +1,42 @@
+/* record.h: what a worker tells telemetry about a finished request or a piece of a connection.
+ *
+ * Workers and telemetry share one ring per worker (one producer, one consumer, no lock, no system call). A record
+ * carries copies: nothing in it points into a worker's memory. When a ring is full the record is dropped and counted. */
+#ifndef PROXY_RECORD_H
+#define PROXY_RECORD_H
+
+#include "base/access_log.h"
+
+#include <stdint.h>
+
+enum record_kind {
+    RECORD_HTTP,       /* a request ended */
+    RECORD_TCP_OPEN,   /* a connection was opened towards an upstream (or refused) */
+    RECORD_TCP_BYTES,  /* bytes since the last report of a connection that goes on (every 5 s) */
+    RECORD_TCP_CLOSE   /* the end: the access log entry; bytes_* in `log` are totals */
+};
+
+struct record {
+    enum record_kind kind;
+    struct access_log log;             /* texts may point anywhere while record_ring_push runs: they are copied */
+    uint64_t request_bytes, response_bytes;       /* HTTP: on the wire, headers included */
+    uint64_t received_delta, sent_delta;          /* TCP: since the last report */
+    /* The span: trace_id and span_id are in `log`; empty trace_id = not sampled. */
+    struct str parent_span_id;
+    bool span_is_client;               /* CLIENT for outbound and gateways' upstream side, else SERVER */
+    struct str operation;              /* "frontend-internal.guestbook.svc.cluster.local:80/..." */
+};
+
+struct record_ring;
+
+/* `bytes` is rounded up to a power of two. NULL: no memory. */
+struct record_ring *record_ring_new(size_t bytes);
+void record_ring_free(struct record_ring *r);
+/* Producer. False: full, and counted in the drops. */
+bool record_ring_push(struct record_ring *r, const struct record *rec);
+/* Consumer. True: *rec is the oldest; its texts stay valid until record_ring_pop. */
+bool record_ring_peek(struct record_ring *r, struct record *rec);
+void record_ring_pop(struct record_ring *r);
+uint64_t record_ring_dropped(const struct record_ring *r);
+
+#endif

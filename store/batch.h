@@ -1,0 +1,49 @@
+/* batch.h: one message from a sender, decoded: committed as a whole or not at all.
+ *
+ * Filled by one thread in an arena of the caller's, which must live until the commit has ended. Strings are views: a
+ * receiver points into the message it decodes. */
+#ifndef STORE_BATCH_H
+#define STORE_BATCH_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "store/event.h"
+#include "store/sample.h"
+
+struct batch_series {
+    struct labels labels; /* with __name__; sorted, unique (labels_normalise) */
+    /* When the counter began at zero, ms; 0 = not known. When it is later than the newest sample stored before, the
+     * store puts a zero sample there, so that increase() sees the first increment (OpenTelemetry's start time). */
+    int64_t start_ms;
+    const struct sample *samples;
+    size_t n;
+};
+
+/* What a metric is, for /api/v1/metadata. */
+struct batch_metadata {
+    struct str metric, type, help, unit; /* type: counter gauge histogram summary unknown */
+};
+
+struct batch {
+    struct arena *arena;
+    /* A sender that numbers its batches: one with number <= the last committed of that sender is answered as
+     * committed and not applied again. Empty sender: not numbered. */
+    struct str sender;
+    uint64_t number; /* from 1 */
+
+    struct batch_series *series;
+    size_t nseries, series_cap;
+    struct batch_metadata *metadata;
+    size_t nmetadata, metadata_cap;
+    struct event *events[EVENT_KINDS];
+    size_t nevents[EVENT_KINDS], events_cap[EVENT_KINDS];
+    size_t bytes; /* an estimate of what it holds, for the committer's queue */
+};
+
+void batch_init(struct batch *b, struct arena *a);
+/* All return 0 or ERR_NOMEM. The values, samples and strings are not copied. */
+int batch_add_series(struct batch *b, const struct batch_series *s);
+int batch_add_metadata(struct batch *b, const struct batch_metadata *m);
+int batch_add_event(struct batch *b, enum event_kind kind, const struct event *ev);
+
+#endif

@@ -1,0 +1,39 @@
+/* series.h: reading metrics: selectors in, columns of samples out.
+ *
+ * A series_set reads a snapshot: what is committed later does not show. Queries on one store may run side by side; one
+ * series_set belongs to one thread. No engine's type shows here (DESIGN.md section 13). */
+#ifndef STORE_SERIES_H
+#define STORE_SERIES_H
+
+#include "store/matcher.h"
+#include "store/sample.h"
+#include "store/store.h"
+
+struct series_query {
+    const struct matcher *matchers; /* all must hold */
+    size_t n;
+    int64_t from_ms, to_ms; /* both inclusive */
+};
+
+struct series_set;
+
+/* Finds the series that have samples in the range, in the order of labels_cmp. Everything lives in `a`; the set ends
+ * with it. NULL on ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_LIMIT (the arena's ceiling). */
+struct series_set *series_open(struct store *st, const struct series_query *q, struct arena *a, struct err *e);
+/* 1: the set stands on the next series and *labels are its (valid as long as the set); 0: no more; ERR_*. */
+int series_next(struct series_set *set, struct labels *labels, struct err *e);
+/* The next piece of the current series, oldest first, valid until the following call of any series_*; 1, 0, ERR_*. */
+int series_samples(struct series_set *set, struct sample_columns *out, struct err *e);
+
+/* Distinct names, or values of one name, over the series that match, sorted. Arrays live in `a`. */
+int series_label_names(struct store *st, const struct series_query *q, struct arena *a, struct str **names, size_t *n,
+                       struct err *e);
+int series_label_values(struct store *st, const struct series_query *q, struct str name, struct arena *a,
+                        struct str **values, size_t *n, struct err *e);
+/* Known metadata by metric name (all when metric is empty), sorted by it. */
+int series_metadata(struct store *st, struct str metric, struct arena *a, struct batch_metadata **out, size_t *n,
+                    struct err *e);
+/* Deletes the samples in the range of the matching series. */
+int series_delete(struct store *st, const struct series_query *q, struct err *e);
+
+#endif

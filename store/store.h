@@ -1,0 +1,50 @@
+/* store.h: the data directory: opening, committing, retention.
+ *
+ * Everything that is written goes through one committer: batches queue, and all that wait are committed in one
+ * transaction (group commit). A commit that returned 0 is in SQLite (DESIGN.md section 4). All functions are
+ * thread-safe, apart from open and close. Reading: series.h, events.h, catalog.h. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/err.h"
+#include "store/batch.h"
+
+struct store;
+
+enum store_durability {
+    STORE_PROCESS, /* survives kill -9: WAL, synchronous=NORMAL */
+    STORE_POWER    /* survives power loss: synchronous=FULL */
+};
+
+struct store_options {
+    enum store_durability durability;
+    int64_t retention_ms; /* 0 = for ever */
+    size_t queue_bytes;   /* of batches that wait for the committer; 0 = 64 MiB */
+};
+
+/* Creates `dir` when missing. The caller owns the result. NULL: ERR_CONFLICT (another server holds it, named by pid),
+ * ERR_IO, ERR_CORRUPT, ERR_NOMEM. options NULL = defaults. */
+struct store *store_open(const char *dir, const struct store_options *options, struct err *e);
+/* Commits what is queued, then closes. NULL is fine. */
+void store_close(struct store *st);
+
+/* Queues `b` and calls done(arg, rc, e) from the committer's thread when it is committed (rc 0) or refused; `b` and
+ * its arena must live until then. Returns 0 (done will be called, once) or, with done never called: ERR_BUSY (the queue
+ * is full), ERR_CLOSED. */
+int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int rc, const struct err *e), void *arg,
+                 struct err *e);
+/* store_submit, waiting for the end. */
+int store_commit(struct store *st, struct batch *b, struct err *e);
+
+/* Drops what is older than the retention, as seen from now_ms. The store calls it itself now and then. */
+int store_retain(struct store *st, int64_t now_ms, struct err *e);
+
+struct store_stats {
+    uint64_t batches, duplicates, commits, refused; /* refused: ERR_BUSY */
+    uint64_t samples, events[EVENT_KINDS];          /* committed since start */
+    uint64_t series;                                /* known now */
+    uint64_t queue_bytes, disk_bytes;
+};
+void store_stats(struct store *st, struct store_stats *out);
+
+#endif
