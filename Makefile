@@ -133,6 +133,93 @@ layers-%:
 		grep -vE '"($*/[a-z0-9_-]+|($(subst $(space),|,$(or $(USES_$*),none)))/[a-z0-9_]+)\.h"'
 	@! grep -nH 'sqlite3\.h' $(filter-out store/sqlite%,$(wildcard $*/*.[ch])) /dev/null
 
+# --- fuzzing -----------------------------------------------------------------------------------------------------
+# Each tests/fuzz/<thing>_fuzz.c has seeds in tests/fuzz/corpus/<thing>/. `make test` replays them under the sanitizers;
+# `make fuzz` looks for new inputs with clang's libFuzzer, FUZZ_SECONDS for each target.
+FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_SECONDS ?= 60
+FUZZ_FOLDERS := api collector graph query store mesh proxy base
+FUZZ_LIBS := $(foreach f,$(FUZZ_FOLDERS),$(LIBS_$(f)))
+
+define fuzz_rule
+$(O)/$(patsubst %_fuzz.c,%_replay,$(1)): $(O)/$(1:.c=.o) $(O)/tests/fuzz/replay.o $(FUZZ_FOLDERS:%=$(O)/%.a) $(O)/web/assets.o
+	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $(FUZZ_LIBS)
+$(O)/$(1:.c=): $(O)/$(1:.c=.o) $(FUZZ_FOLDERS:%=$(O)/%.a) $(O)/web/assets.o
+	@$$(CC) -pie -fsanitize=fuzzer,address,undefined -o $$@ $$^ $(FUZZ_LIBS)
+endef
+$(foreach t,$(FUZZ_SOURCES),$(eval $(call fuzz_rule,$(t))))
+
+.PHONY: fuzz-corpus fuzz fuzz-run
+fuzz-corpus:
+	@$(MAKE) -s SAN=address,undefined fuzz-replay
+.PHONY: fuzz-replay
+fuzz-replay: $(patsubst %_fuzz.c,$(O)/%_replay,$(FUZZ_SOURCES))
+	@python3 tests/run.py --label "fuzz corpora" $^
+
+fuzz:
+	@$(MAKE) -s CC=clang SAN=fuzzer-no-link,address,undefined fuzz-run
+fuzz-run: $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
+	@for target in $^; do name=$$(basename $$target _fuzz); mkdir -p build/corpus/$$name; \
+		echo "  FUZZ  $$name"; $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+		build/corpus/$$name tests/fuzz/corpus/$$name 2>&1 | tail -n 12 || exit 1; done
+
+# --- what a machine needs ----------------------------------------------------------------------------------------
+DEBS := gcc libc6-dev pkg-config python3 curl redis-server check chromium fonts-dejavu-core \
+	libmicrohttpd-dev libjansson-dev libsqlite3-dev libevent-dev libgraphviz-dev libyaml-dev libzstd-dev \
+	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libcurl4-openssl-dev
+# Node.js may have come from elsewhere than Debian.
+DEBS += $(if $(shell command -v node 2>/dev/null),,nodejs) $(if $(shell command -v npm 2>/dev/null),,npm)
+
+.PHONY: deps
+deps:
+	@missing=$$(for p in $(DEBS); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || \
+		echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); echo "Installing" $$missing; \
+		$$sudo apt-get update -qq && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >build-deps.log 2>&1 || \
+		{ tail -n 20 build-deps.log; echo "make deps: apt-get failed; the whole of it is in build-deps.log" >&2; exit 1; }; \
+		rm -f build-deps.log; \
+	fi
+
+# --- the two commands of the README ------------------------------------------------------------------------------
+# A second make, so that what `deps` has just installed is seen by the rules above.
+.PHONY: up down test
+up: deps
+	@$(MAKE) -s -j2 all
+	@exec demo/up.sh
+down:
+	@demo/up.sh down
+test: deps
+	@$(MAKE) -s -j2 all
+	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) python3 tests/all.py
+
+.PHONY: bench
+bench: all
+	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) tests/bench/run.sh
+
+# --- odds and ends -----------------------------------------------------------------------------------------------
+.PHONY: lint format install help
+lint:
+	@clang-tidy --quiet --checks='-*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions,misc-redundant-expression,performance-*' \
+		$(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)) -- $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS_graph)
+	@shellcheck -S warning demo/*.sh tests/bench/*.sh .ci/run
+
+format:
+	@git clang-format --style=file
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/vigla
+	install -m 755 build/vigla build/vigla-proxy $(DESTDIR)$(PREFIX)/bin
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/vigla
+
+help:
+	@echo "make            build/vigla and build/vigla-proxy    make up     the server, the guestbook, traffic"
+	@echo "make deps       installs what is missing             make down   stops what make up started"
+	@echo "make test       every test                           make check  unit tests (SAN=address,undefined)"
+	@echo "make bench      measurements                         make fuzz   fuzzes each target for a minute"
+	@echo "make layers     who includes whom                    make lint, make format, make install, make clean"
+
 .PHONY: clean
 clean:
 	rm -rf build

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
 char *buf_reserve(struct buf *b, size_t n)
 {
     if (b->failed)
@@ -105,6 +107,25 @@ static size_t sequence_at(struct str s, size_t at)
     return 0;
 }
 
+void buf_utf8(struct buf *b, struct str s)
+{
+    size_t from = 0, at = 0;
+
+    while (at < s.n) {
+        size_t n = sequence_at(s, at);
+
+        if (n) {
+            at += n;
+            continue;
+        }
+        buf_put(b, s.p + from, at - from);
+        buf_puts(b, REPLACEMENT);
+        from = ++at;
+    }
+    if (at > from)
+        buf_put(b, s.p + from, at - from);
+}
+
 static void json_escape(struct buf *b, unsigned char c)
 {
     switch (c) {
@@ -143,7 +164,7 @@ void buf_json(struct buf *b, struct str s)
         }
         buf_put(b, s.p + from, at - from);
         if (n == 0)
-            buf_puts(b, "\xef\xbf\xbd");
+            buf_puts(b, REPLACEMENT);
         else
             json_escape(b, c);
         from = ++at;
@@ -151,6 +172,16 @@ void buf_json(struct buf *b, struct str s)
     if (at > from)
         buf_put(b, s.p + from, at - from);
     buf_putc(b, '"');
+}
+
+const char *buf_cstr(struct buf *b)
+{
+    char *end = buf_reserve(b, 1);
+
+    if (!end)
+        return NULL;
+    *end = '\0';
+    return b->p;
 }
 
 void buf_reset(struct buf *b)
@@ -177,10 +208,9 @@ void buf_free(struct buf *b)
 
 char *buf_take(struct buf *b, size_t *n)
 {
-    char *p = NULL, *end = buf_reserve(b, 1);
+    char *p = NULL;
 
-    if (end) {
-        *end = '\0';
+    if (buf_cstr(b)) {
         p = b->p;
         if (n)
             *n = b->n;

@@ -26,6 +26,8 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 void buf_i64(struct buf *b, int64_t v);
 /* The shortest decimal form that reads back as the same double; NaN, +Inf, -Inf as Prometheus writes them. */
 void buf_double(struct buf *b, double v);
+/* Bytes that are not UTF-8 become U+FFFD. */
+void buf_utf8(struct buf *b, struct str s);
 /* As a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_json(struct buf *b, struct str s);
 /* Makes room for n more bytes and returns where they go (then add to b->n), or NULL. */
@@ -41,6 +43,8 @@ static inline struct str buf_view(const struct buf *b)
     return (struct str){ b->p, b->n };
 }
 
+/* The bytes with a NUL behind them, which does not count; NULL when failed. Valid until the next change. */
+const char *buf_cstr(struct buf *b);
 /* Empties, and forgets a failure; the memory stays. */
 void buf_reset(struct buf *b);
 /* Drops the first n bytes. */

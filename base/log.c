@@ -23,6 +23,16 @@ void log_set_level(enum log_level level)
     atomic_store(&log_least, (int)level);
 }
 
+enum log_level log_get_level(void)
+{
+    return (enum log_level)atomic_load(&log_least);
+}
+
+const char *log_level_word(enum log_level level)
+{
+    return words[level];
+}
+
 int log_level_parse(const char *word)
 {
     for (int i = 0; i < 4; i++)

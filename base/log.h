@@ -9,6 +9,9 @@ void log_init(const char *program, enum log_level level);
 /* "debug", "info", "warn", "error"; -1 for any other word. */
 int log_level_parse(const char *word);
 void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+/* The word that log_level_parse reads. */
+const char *log_level_word(enum log_level level);
 
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)

@@ -141,10 +141,23 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
     return n;
 }
 
+/* Where ASCII ends at the latest, from `at` on in steps of eight: most texts are nothing else. */
+static size_t skip_ascii(const unsigned char *p, size_t at, size_t n)
+{
+    uint64_t eight;
+
+    for (; at + sizeof(eight) <= n; at += sizeof(eight)) {
+        memcpy(&eight, p + at, sizeof(eight));
+        if (eight & 0x8080808080808080u)
+            break;
+    }
+    return at;
+}
+
 bool str_is_utf8(struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
-    size_t at = 0;
+    size_t at = skip_ascii(p, 0, s.n);
 
     while (at < s.n) {
         size_t n = utf8_sequence(p + at, s.n - at);

@@ -13,10 +13,11 @@
 enum otlp_signal { OTLP_LOGS, OTLP_METRICS, OTLP_TRACES };
 enum otlp_encoding { OTLP_PROTOBUF, OTLP_JSON };
 
-/* What was left out of a batch whose rest is good (OTLP's partial success). */
+/* What was left out of a batch whose rest is good (OTLP's partial success). Items are log records, data points, spans. */
 struct otlp_refused {
     uint64_t n;
-    char why[256]; /* the first reason */
+    char why[256];     /* the first reason */
+    uint64_t accepted; /* items that are in the batch */
 };
 
 /* 0: the batch holds all that is good. ERR_PARSE: the body is not that message. ERR_LIMIT, ERR_NOMEM. */

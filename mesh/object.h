@@ -26,6 +26,9 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 /* "spec.template.metadata" */
 const struct yaml_node *yaml_path(const struct yaml_node *node, const char *path);
 struct str yaml_text(const struct yaml_node *node); /* of a scalar; STR_NULL otherwise */
+/* A copy of `root`, a map, in which the member at `path` is the string `text`; maps on the way are made where they are
+ * missing, all else is shared. NULL: no memory, or something on the way is no map. The text is not copied. */
+struct yaml_node *yaml_with(struct arena *a, const struct yaml_node *root, const char *path, struct str text);
 
 struct mesh_object {
     struct str api_version, kind, ns, name; /* ns empty for kinds that have none (Namespace, …) */

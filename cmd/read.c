@@ -1,0 +1,398 @@
+/* read.c: vigla query, logs, graph, export: the stored telemetry on a terminal. */
+#include "base/clock.h"
+#include "base/num.h"
+#include "cmd/client-internal.h"
+#include "cmd/command-internal.h"
+#include "cmd/table-internal.h"
+#include "mesh/object.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "";
+}
+
+/* Adds &key=value when there is a value. */
+static void parameter(struct buf *path, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    buf_printf(path, "%c%s=", str_chr(buf_view(path), '?') < 0 ? '?' : '&', key);
+    client_escape(path, value);
+}
+
+static int print_body(const char *server, struct buf *path, struct err *e)
+{
+    struct client_reply reply;
+    bool well;
+
+    if (client_call(server, &(struct client_call){ .method = "GET", .path = buf_cstr(path) }, &reply, e) < 0)
+        return command_fail(EXIT_FAILED, e);
+    well = reply.status < 400;
+    fwrite(reply.body.p, 1, reply.body.n, well ? stdout : stderr);
+    if (reply.body.n && reply.body.p[reply.body.n - 1] != '\n' && isatty(STDOUT_FILENO))
+        putchar('\n');
+    buf_free(&reply.body);
+    return well ? EXIT_WELL : EXIT_FAILED;
+}
+
+/* --- query ------------------------------------------------------------------------------------------------------ */
+
+static void print_labels(struct buf *b, const json_t *metric)
+{
+    const char *key;
+    json_t *value;
+    bool first = true;
+
+    buf_puts(b, text(metric, "__name__"));
+    buf_putc(b, '{');
+    json_object_foreach((json_t *)(uintptr_t)metric, key, value) {
+        if (strcmp(key, "__name__") == 0)
+            continue;
+        buf_printf(b, "%s%s=", first ? "" : ", ", key);
+        buf_json(b, str_of(json_string_value(value)));
+        first = false;
+    }
+    buf_putc(b, '}');
+}
+
+static void add_point(struct table *t, const char *series, const json_t *point)
+{
+    char when[CLOCK_TEXT];
+
+    clock_rfc3339(when, (int64_t)llround(json_number_value(json_array_get(point, 0)) * 1e3) * 1000000);
+    table_row(t, (const char *[]){ series, when, json_string_value(json_array_get(point, 1)) });
+}
+
+static int print_result(const json_t *data, enum output form)
+{
+    static const char *const headings[] = { "SERIES", "TIME", "VALUE" };
+    struct table *t = table_new(headings, 3);
+    const json_t *result = json_object_get(data, "result"), *series, *point;
+    size_t i, p;
+    int rc;
+
+    if (!t)
+        return EXIT_FAILED;
+    if (json_is_number(json_array_get(result, 0)))
+        add_point(t, text(data, "resultType"), result);
+    else
+        json_array_foreach(result, i, series) {
+            struct buf name = BUF_INIT(64 * 1024);
+
+            print_labels(&name, json_object_get(series, "metric"));
+            if (json_object_get(series, "value"))
+                add_point(t, buf_cstr(&name), json_object_get(series, "value"));
+            json_array_foreach(json_object_get(series, "values"), p, point)
+                add_point(t, buf_cstr(&name), point);
+            buf_free(&name);
+        }
+    rc = table_print(t, form, stdout) < 0 ? EXIT_FAILED : EXIT_WELL;
+    table_free(t);
+    return rc;
+}
+
+static int run_query(struct session *s, int argc, char **argv)
+{
+    const char *time = NULL, *start = NULL, *end = NULL, *step = NULL;
+    const struct option options[] = {
+        { "time", 0, OPTION_TEXT, "T", "of an instant query: RFC 3339 or seconds (now)", &time },
+        { "start", 0, OPTION_TEXT, "T", "of a range query", &start },
+        { "end", 0, OPTION_TEXT, "T", "of a range query", &end },
+        { "step", 0, OPTION_TEXT, "TIME", "of a range query: 15s", &step },
+    };
+    int rc = command_options(s, &command_query, options, 4, NULL, &argc, argv);
+    struct buf path = BUF_INIT(64 * 1024);
+    struct err e = ERR_INIT;
+    json_t *body;
+
+    if (rc >= 0)
+        return rc;
+    if (argc != 2 || !start != !end)
+        return command_usage("query: say what: vigla query PROMQL [--time T | --start T --end T --step TIME]");
+    buf_puts(&path, start ? "/api/v1/query_range" : "/api/v1/query");
+    parameter(&path, "query", argv[1]);
+    parameter(&path, "time", time);
+    parameter(&path, "start", start);
+    parameter(&path, "end", end);
+    parameter(&path, "step", start && !step ? "15s" : step);
+    if (s->output == OUTPUT_JSON) {
+        rc = print_body(s->server, &path, &e);
+    } else {
+        body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, &e);
+        rc = body ? print_result(json_object_get(body, "data"), s->output) : command_fail(EXIT_FAILED, &e);
+        json_decref(body);
+    }
+    buf_free(&path);
+    return rc;
+}
+
+/* --- logs ------------------------------------------------------------------------------------------------------- */
+
+struct line {
+    int64_t ns;
+    const char *text;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct line *x = a, *y = b;
+
+    return (x->ns > y->ns) - (x->ns < y->ns);
+}
+
+/* Prints the streams' lines by time; *last becomes the time of the newest. */
+static int print_lines(const json_t *body, int64_t *last)
+{
+    const json_t *streams = json_object_get(json_object_get(body, "data"), "result"), *stream, *value;
+    struct line *lines = NULL;
+    size_t n = 0, i, v;
+
+    json_array_foreach(streams, i, stream)
+        n += json_array_size(json_object_get(stream, "values"));
+    lines = calloc(n ? n : 1, sizeof(*lines));
+    if (!lines)
+        return ERR_NOMEM;
+    n = 0;
+    json_array_foreach(streams, i, stream)
+        json_array_foreach(json_object_get(stream, "values"), v, value) {
+            const char *ns = json_string_value(json_array_get(value, 0));
+
+            num_i64(str_of(ns ? ns : ""), &lines[n].ns);
+            lines[n++].text = json_string_value(json_array_get(value, 1));
+        }
+    qsort(lines, n, sizeof(*lines), by_time);
+    for (i = 0; i < n; i++) {
+        puts(lines[i].text ? lines[i].text : "");
+        *last = lines[i].ns;
+    }
+    fflush(stdout);
+    free(lines);
+    return 0;
+}
+
+/* A selector is taken as it is; a Pod's name stands for its lines. */
+static void selector(struct buf *b, const char *what, const char *container, const char *ns)
+{
+    bool proxy = container && strcmp(container, "istio-proxy") == 0;
+
+    if (strchr(what, '{')) {
+        buf_puts(b, what);
+        return;
+    }
+    buf_printf(b, "{kind=\"%s\"", proxy ? "access_log" : "log");
+    if (ns) {
+        buf_puts(b, ",namespace=");
+        buf_json(b, str_of(ns));
+    }
+    buf_puts(b, "} | pod=");
+    buf_json(b, str_of(what));
+    if (container && !proxy) {
+        buf_puts(b, " | container=");
+        buf_json(b, str_of(container));
+    }
+}
+
+static int fetch_lines(struct session *s, const char *query, int64_t from, int64_t limit, int64_t *last, struct err *e)
+{
+    struct buf path = BUF_INIT(64 * 1024);
+    json_t *body;
+    int rc;
+
+    buf_printf(&path, "/loki/api/v1/query_range?direction=%s&limit=%" PRId64 "&start=%" PRId64 "&end=%" PRId64,
+               *last ? "forward" : "backward", limit, *last ? *last + 1 : from, clock_now_ns() + 1000000000);
+    parameter(&path, "query", query);
+    body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, e);
+    buf_free(&path);
+    if (!body)
+        return e->code;
+    rc = print_lines(body, last);
+    json_decref(body);
+    return rc;
+}
+
+static int run_logs(struct session *s, int argc, char **argv)
+{
+    const char *container = NULL;
+    int64_t since = 3600000, limit = 1000, last = 0, from;
+    bool follow = false;
+    const struct option options[] = {
+        { "container", 'c', OPTION_TEXT, "NAME", "of the Pod; istio-proxy: its proxy's access log", &container },
+        { "since", 0, OPTION_DURATION, "TIME", "1h; how far back", &since },
+        { "tail", 0, OPTION_NUMBER, "N", "1000; the newest N lines", &limit },
+        { "follow", 'f', OPTION_FLAG, NULL, "go on with new lines until Ctrl-C", &follow },
+    };
+    int rc = command_options(s, &command_logs, options, 4, NULL, &argc, argv);
+    struct buf query = BUF_INIT(16 * 1024);
+    struct err e = ERR_INIT;
+
+    if (rc >= 0)
+        return rc;
+    if (argc != 2)
+        return command_usage("logs: say whose: vigla logs POD [-c istio-proxy], or vigla logs '{kind=\"access_log\"} |= \"GET\"'");
+    selector(&query, argv[1], container, s->ns);
+    from = clock_now_ns() - since * 1000000;
+    if (!buf_cstr(&query))
+        return command_usage("logs: the query is too long");
+    while ((rc = fetch_lines(s, buf_cstr(&query), from, limit, &last, &e)) == 0 && follow)
+        usleep(500000);
+    buf_free(&query);
+    return rc < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
+}
+
+/* --- graph and export ------------------------------------------------------------------------------------------- */
+
+struct view {
+    const char *format, *window, *at, *type;
+};
+
+#define VIEW_OPTIONS(v)                                                                                            \
+    { "window", 0, OPTION_TEXT, "TIME", "10m; how far back", &(v).window },                                        \
+    { "at", 0, OPTION_TEXT, "T", "the window's end: RFC 3339 or seconds (now)", &(v).at },                         \
+    { "type", 0, OPTION_TEXT, "TYPE", "workload, app, versionedApp or service", &(v).type }
+
+static void view_path(struct buf *path, const struct session *s, const struct view *v)
+{
+    parameter(path, "window", v->window);
+    parameter(path, "to", v->at);
+    parameter(path, "graphType", v->type);
+    parameter(path, "namespaces", s->ns);
+}
+
+static void number(char out[32], const json_t *o, const char *key, int decimals)
+{
+    const json_t *v = json_object_get(o, key);
+
+    if (json_is_number(v))
+        snprintf(out, 32, "%.*f", decimals, json_number_value(v));
+    else
+        snprintf(out, 32, "-");
+}
+
+static void node_name(char out[256], const json_t *nodes, const char *id)
+{
+    static const char *const keys[] = { "workload", "app", "service" };
+    const json_t *node;
+    size_t i;
+
+    snprintf(out, 256, "unknown");
+    json_array_foreach(nodes, i, node) {
+        const json_t *data = json_object_get(node, "data");
+
+        if (strcmp(text(data, "id"), id) != 0)
+            continue;
+        for (size_t k = 0; k < 3; k++)
+            if (*text(data, keys[k])) {
+                snprintf(out, 256, "%s.%s", text(data, keys[k]), text(data, "namespace"));
+                return;
+            }
+    }
+}
+
+static int print_graph(const json_t *body, enum output form)
+{
+    static const char *const headings[] = { "FROM", "TO", "PROTOCOL", "REQUESTS", "RPS", "ERRORS", "P50 MS", "P95 MS",
+                                            "P99 MS", "BYTES OUT", "BYTES BACK" };
+    const json_t *elements = json_object_get(body, "elements"), *nodes = json_object_get(elements, "nodes"), *edge;
+    struct table *t = table_new(headings, 11);
+    size_t i;
+
+    if (!t)
+        return EXIT_FAILED;
+    json_array_foreach(json_object_get(elements, "edges"), i, edge) {
+        const json_t *data = json_object_get(edge, "data"), *v = json_object_get(data, "vigla");
+        char from[256], to[256], cell[8][32];
+        bool tcp = strcmp(text(json_object_get(data, "traffic"), "protocol"), "tcp") == 0;
+
+        node_name(from, nodes, text(data, "source"));
+        node_name(to, nodes, text(data, "target"));
+        number(cell[0], v, tcp ? "connections" : "requests", 0);
+        number(cell[1], v, "rps", 2);
+        number(cell[2], v, "errors", 0);
+        number(cell[3], v, "p50", 1);
+        number(cell[4], v, "p95", 1);
+        number(cell[5], v, "p99", 1);
+        number(cell[6], v, "receivedBytes", 0);
+        number(cell[7], v, "sentBytes", 0);
+        table_row(t, (const char *[]){ from, to, text(json_object_get(data, "traffic"), "protocol"), cell[0],
+                                       tcp ? "-" : cell[1], tcp ? "-" : cell[2], tcp ? "-" : cell[3],
+                                       tcp ? "-" : cell[4], tcp ? "-" : cell[5], cell[6], cell[7] });
+    }
+    table_print(t, form, stdout);
+    table_free(t);
+    return EXIT_WELL;
+}
+
+static int export_topology(struct session *s, const struct view *v)
+{
+    struct buf path = BUF_INIT(16 * 1024);
+    struct err e = ERR_INIT;
+    int rc;
+
+    buf_puts(&path, "/api/topology");
+    parameter(&path, "format", v->format);
+    view_path(&path, s, v);
+    rc = print_body(s->server, &path, &e);
+    buf_free(&path);
+    return rc;
+}
+
+static int run_graph(struct session *s, int argc, char **argv)
+{
+    struct view v = { .window = "10m" };
+    const struct option options[] = {
+        { "format", 0, OPTION_TEXT, "FORMAT", "dot, svg, png, graphml, mermaid, csv, json or cytoscape instead of a table",
+          &v.format },
+        VIEW_OPTIONS(v),
+    };
+    int rc = command_options(s, &command_graph, options, 4, NULL, &argc, argv);
+    struct buf path = BUF_INIT(16 * 1024);
+    struct err e = ERR_INIT;
+    json_t *body;
+
+    if (rc >= 0)
+        return rc;
+    if (argc != 1)
+        return command_usage("graph: %s: takes options only", argv[1]);
+    if (v.format)
+        return export_topology(s, &v);
+    buf_puts(&path, "/api/graph");
+    view_path(&path, s, &v);
+    if (s->output == OUTPUT_JSON) {
+        rc = print_body(s->server, &path, &e);
+    } else {
+        body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, &e);
+        rc = body ? print_graph(body, s->output) : command_fail(EXIT_FAILED, &e);
+        json_decref(body);
+    }
+    buf_free(&path);
+    return rc;
+}
+
+static int run_export(struct session *s, int argc, char **argv)
+{
+    struct view v = { .window = "10m", .format = "dot" };
+    const struct option options[] = {
+        { "format", 0, OPTION_TEXT, "FORMAT", "dot; svg, png, graphml, mermaid, csv, json or cytoscape", &v.format },
+        VIEW_OPTIONS(v),
+    };
+    int rc = command_options(s, &command_export, options, 4, NULL, &argc, argv);
+
+    if (rc >= 0)
+        return rc;
+    if (argc != 2 || strcmp(argv[1], "topology") != 0)
+        return command_usage("export: say what: vigla export topology [--format FORMAT]");
+    return export_topology(s, &v);
+}
+
+const struct command command_query = { "query", "PROMQL [--time T | --start T --end T --step TIME]", "ask for metrics in PromQL", run_query };
+const struct command command_logs = { "logs", "POD [-c istio-proxy] | LOGQL", "print log lines", run_logs };
+const struct command command_graph = { "graph", "[OPTION]...", "print the service graph", run_graph };
+const struct command command_export = { "export", "topology [OPTION]...", "write the service graph in other tools' formats", run_export };

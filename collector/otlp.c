@@ -1,0 +1,318 @@
+#include "collector/otlp-internal.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+enum { REQUEST_RESOURCES = 1, RESOURCE_RESOURCE = 1, RESOURCE_SCOPES = 2, SCOPE_SCOPE = 1, SCOPE_ITEMS = 2 };
+enum { RESOURCE_ATTRIBUTES = 1, SCOPE_NAME = 1, SCOPE_VERSION = 2 }; /* of the messages Resource, InstrumentationScope */
+
+typedef int item_fn(struct otlp_context *c, struct str message, struct err *e);
+
+static item_fn *const item_functions[3] = {
+    [OTLP_LOGS] = otlp_log_record,
+    [OTLP_METRICS] = otlp_metric,
+    [OTLP_TRACES] = otlp_span,
+};
+
+/* Calls fn for every field `number` of the message, which must be bytes. */
+static int each(struct str message, uint32_t number, item_fn *fn, struct otlp_context *c, struct err *e)
+{
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int rc;
+
+    while ((rc = pb_next(&r, &f, e)) == 1) {
+        if (f.number != number)
+            continue;
+        if ((rc = pb_want(&f, PB_BYTES, e)) < 0 || (rc = fn(c, f.bytes, e)) < 0)
+            return rc;
+    }
+    return rc;
+}
+
+static bool is_fault_of_item(int rc)
+{
+    return rc == ERR_INVALID || rc == ERR_RANGE || rc == ERR_LIMIT || rc == ERR_UNSUPPORTED;
+}
+
+int otlp_settle(struct otlp_context *c, int rc, uint64_t n, const char *what, struct err *why, struct err *e)
+{
+    if (rc == 0) {
+        c->refused->accepted += n;
+        return 0;
+    }
+    err_wrap(why, "%s %llu", what, (unsigned long long)(c->refused->accepted + c->refused->n + 1));
+    if (!is_fault_of_item(rc)) {
+        if (e)
+            *e = *why;
+        return rc;
+    }
+    if (c->refused->n == 0)
+        snprintf(c->refused->why, sizeof(c->refused->why), "%.*s", (int)sizeof(c->refused->why) - 1, why->msg);
+    c->refused->n += n;
+    return 0;
+}
+
+int otlp_resource_fault(const struct otlp_context *c, struct err *e)
+{
+    if (c->resource.rc)
+        *e = c->resource.why;
+    return c->resource.rc;
+}
+
+int otlp_read(struct otlp_context *c, struct str message,
+              int (*field)(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e), void *out,
+              struct err *e)
+{
+    struct pb_reader r = pb_reader(message);
+    struct err here = ERR_INIT;
+    struct pb_field f;
+    int rc, fault = 0;
+
+    c->attributes.n = 0;
+    while ((rc = pb_next(&r, &f, &here)) == 1) {
+        rc = field(c, &f, out, &here);
+        if (rc < 0 && !is_fault_of_item(rc))
+            break;
+        if (rc < 0 && !fault) {
+            fault = rc;
+            *e = here;
+        }
+    }
+    if (rc < 0)
+        *e = here;
+    return rc < 0 ? rc : fault;
+}
+
+int otlp_get_number(const struct pb_field *f, enum pb_type type, uint64_t *v, struct err *e)
+{
+    *v = f->u;
+    return pb_want(f, type, e);
+}
+
+int otlp_get_bytes(const struct pb_field *f, struct str *v, struct err *e)
+{
+    *v = f->bytes;
+    return pb_want(f, PB_BYTES, e);
+}
+
+int otlp_get_attribute(struct otlp_context *c, const struct pb_field *f, struct err *e)
+{
+    int rc = pb_want(f, PB_BYTES, e);
+
+    return rc < 0 ? rc : otlp_attribute_add(c->arena, &c->attributes, f->bytes, e);
+}
+
+int otlp_time(uint64_t ns, int64_t *out, struct err *e)
+{
+    *out = (int64_t)ns;
+    return ns <= INT64_MAX ? 0 : err_set(e, ERR_RANGE, "time %llu ns lies beyond the year 2262", (unsigned long long)ns);
+}
+
+/* Whether a column of the table holds the resource's attribute. */
+static bool has_column(enum event_kind kind, struct str name)
+{
+    static const char *const everywhere[] = { "k8s.pod.name", "k8s.namespace.name", "k8s.deployment.name", "app",
+                                              "service.version" };
+
+    for (size_t i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]); i++)
+        if (str_eqz(name, everywhere[i]))
+            return true;
+    return (kind != EVENT_ACCESS_LOG && str_eqz(name, "service.name")) ||
+           (kind == EVENT_LOG && str_eqz(name, "k8s.container.name"));
+}
+
+static void put_absent(struct label *v, size_t *n, struct str name, struct str value)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (str_eq(v[i].name, name))
+            return;
+    v[(*n)++] = (struct label){ name, value };
+}
+
+int otlp_row_attributes(struct otlp_context *c, enum event_kind kind, struct labels *out, struct err *e)
+{
+    const struct otlp_attributes *own = &c->attributes, *from = &c->resource.attributes;
+    struct label *v = arena_array(c->arena, own->n + from->n + 2, sizeof(*v));
+    size_t n = 0;
+
+    if (!v)
+        return err_set(e, ERR_NOMEM, "no memory for a row's attributes");
+    for (size_t i = own->n; i-- > 0;) /* of two of the same key the last counts */
+        put_absent(v, &n, own->v[i].name, own->v[i].value);
+    for (size_t i = from->n; i-- > 0;)
+        if (!has_column(kind, from->v[i].name))
+            put_absent(v, &n, from->v[i].name, from->v[i].value);
+    if (kind != EVENT_ACCESS_LOG && c->scope_name.n)
+        put_absent(v, &n, STR("otel.scope.name"), c->scope_name);
+    if (kind != EVENT_ACCESS_LOG && c->scope_version.n)
+        put_absent(v, &n, STR("otel.scope.version"), c->scope_version);
+    *out = (struct labels){ v, n };
+    return labels_normalise(v, &out->n, e);
+}
+
+static int resource_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
+{
+    int rc;
+
+    if (f->number != RESOURCE_ATTRIBUTES)
+        return 0;
+    rc = pb_want(f, PB_BYTES, e);
+    return rc < 0 ? rc : otlp_attribute_add(c->arena, out, f->bytes, e);
+}
+
+static int read_resource(struct otlp_context *c, struct str message, struct err *e)
+{
+    c->resource.attributes.n = 0;
+    return otlp_read(c, message, resource_field, &c->resource.attributes, e);
+}
+
+static int name_resource(struct otlp_resource *r, struct arena *a, struct err *e)
+{
+    const struct otlp_attributes *l = &r->attributes;
+    struct str ns = otlp_attribute_get(l, "service.namespace");
+
+    r->service = otlp_attribute_get(l, "service.name");
+    r->instance = otlp_attribute_get(l, "service.instance.id");
+    r->pod = otlp_attribute_get(l, "k8s.pod.name");
+    r->ns = otlp_attribute_get(l, "k8s.namespace.name");
+    r->workload = otlp_attribute_get(l, "k8s.deployment.name");
+    r->container = otlp_attribute_get(l, "k8s.container.name");
+    r->app = otlp_attribute_get(l, "app");
+    r->version = otlp_attribute_get(l, "service.version");
+    r->job = r->service;
+    if (r->service.n && ns.n) {
+        r->job = arena_printf(a, "%.*s/%.*s", STR_ARG(ns), STR_ARG(r->service));
+        if (!r->job.p)
+            return err_set(e, ERR_NOMEM, "no memory for a resource");
+    }
+    return 0;
+}
+
+static int scope_field(struct otlp_context *c, struct str message, struct err *e)
+{
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int rc;
+
+    c->scope_name = c->scope_version = STR_NULL;
+    while ((rc = pb_next(&r, &f, e)) == 1) {
+        if (f.number != SCOPE_NAME && f.number != SCOPE_VERSION)
+            continue;
+        if ((rc = pb_want(&f, PB_BYTES, e)) < 0)
+            return rc;
+        if (str_is_utf8(f.bytes))
+            *(f.number == SCOPE_NAME ? &c->scope_name : &c->scope_version) = f.bytes;
+    }
+    return rc;
+}
+
+struct envelope {
+    struct otlp_context c; /* first: a callback's context is the envelope */
+    item_fn *item;
+};
+
+static int scope_items(struct otlp_context *c, struct str message, struct err *e)
+{
+    int rc;
+
+    c->scope_name = c->scope_version = STR_NULL;
+    rc = each(message, SCOPE_SCOPE, scope_field, c, e); /* fields come in any order: first who, then what */
+    return rc < 0 ? rc : each(message, SCOPE_ITEMS, ((struct envelope *)c)->item, c, e);
+}
+
+static int resource_items(struct otlp_context *c, struct str message, struct err *e)
+{
+    struct otlp_resource *r = &c->resource;
+    int rc;
+
+    r->attributes.n = 0;
+    r->why = (struct err)ERR_INIT;
+    rc = each(message, RESOURCE_RESOURCE, read_resource, c, &r->why);
+    if (rc == 0)
+        rc = name_resource(r, c->arena, &r->why);
+    if (rc < 0 && !is_fault_of_item(rc)) {
+        if (e)
+            *e = r->why;
+        return rc;
+    }
+    if (rc < 0)
+        err_wrap(&r->why, "resource");
+    r->rc = rc;
+    return each(message, RESOURCE_SCOPES, scope_items, c, e);
+}
+
+static void free_buf(void *arg)
+{
+    buf_free(arg);
+}
+
+/* The body as protobuf, in memory that lives as long as the arena. */
+static int rewrite_json(enum otlp_signal signal, struct arena *a, struct str *body, struct err *e)
+{
+    struct buf *b = ARENA_NEW(a, struct buf);
+
+    if (!b || arena_on_free(a, free_buf, b) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for the body");
+    *b = (struct buf)BUF_INIT(8 * body->n + 64); /* "1," becomes nine bytes in a list of fixed64 */
+    if (otlp_json_to_pb(&otlp_requests[signal], *body, b, e) < 0)
+        return e ? e->code : ERR_PARSE;
+    *body = buf_view(b);
+    return 0;
+}
+
+int otlp_decode(enum otlp_signal signal, enum otlp_encoding encoding, struct str body, struct batch *b,
+                struct otlp_refused *refused, struct err *e)
+{
+    struct err own = ERR_INIT;
+    struct envelope *x;
+    int rc = 0;
+
+    if (!e)
+        e = &own;
+    *refused = (struct otlp_refused){ 0 };
+    if (encoding == OTLP_JSON)
+        rc = rewrite_json(signal, b->arena, &body, e);
+    if (rc < 0)
+        return rc;
+    x = mem_zalloc(sizeof(*x)); /* some 16 KiB: not on a small thread's stack */
+    if (!x)
+        return err_set(e, ERR_NOMEM, "no memory to decode a body");
+    x->c.batch = b;
+    x->c.arena = b->arena;
+    x->c.refused = refused;
+    x->item = item_functions[signal];
+    rc = each(body, REQUEST_RESOURCES, resource_items, &x->c, e);
+    mem_free(x);
+    return rc;
+}
+
+/* --- the answer --- */
+
+void otlp_response(enum otlp_signal signal, enum otlp_encoding encoding, const struct otlp_refused *refused,
+                   struct buf *out)
+{
+    static const char *const counters[3] = {
+        [OTLP_LOGS] = "rejectedLogRecords",
+        [OTLP_METRICS] = "rejectedDataPoints",
+        [OTLP_TRACES] = "rejectedSpans",
+    };
+    size_t mark;
+
+    if (encoding == OTLP_JSON) {
+        buf_putc(out, '{');
+        if (refused->n) {
+            buf_printf(out, "\"partialSuccess\":{\"%s\":\"%llu\",\"errorMessage\":", counters[signal],
+                       (unsigned long long)refused->n);
+            buf_json(out, str_of(refused->why));
+            buf_putc(out, '}');
+        }
+        buf_putc(out, '}');
+    } else if (refused->n) {
+        mark = pb_open(out, 1); /* partial_success */
+        pb_put_varint(out, 1, refused->n);
+        pb_put_str(out, 2, str_of(refused->why));
+        pb_close(out, mark);
+    }
+}

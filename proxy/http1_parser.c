@@ -1,0 +1,413 @@
+/* http1_parser.c: one pass for the lines, one for what is in them.
+ *
+ * find_end() looks for the empty line and remembers where it stopped, so a head that comes byte by byte is scanned
+ * once. It already refuses what cannot become a message (a bare LF, a first byte that starts no method), so that
+ * garbage is answered at once and not after a timeout. Only a complete head is parsed: no state between the bytes of
+ * a line, and the result does not depend on how the bytes were cut. */
+#include "proxy/http1_parser.h"
+
+/* Bit 0: tchar. Bit 1: in a field's value. Bit 2: in a request target. Bit 3: in a registered name (RFC 3986). */
+const uint8_t http1_class[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    2, 15, 6, 3, 15, 15, 15, 15, 14, 14, 15, 15, 14, 15, 15, 6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 14, 6, 14, 6, 6,
+    6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 7, 15,
+    7, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 7, 6, 15, 0,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+};
+
+static const struct str id_names[HTTP1_NIDS] = {
+    [HTTP1_OTHER] = STR_INIT(""),
+#define HTTP1_NAME(id, name) [HTTP1_##id] = STR_INIT(name),
+    HTTP1_IDS(HTTP1_NAME)
+#undef HTTP1_NAME
+};
+
+static bool in_class(struct str s, unsigned class)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!(http1_class[(unsigned char)s.p[i]] & class))
+            return false;
+    return true;
+}
+
+bool http1_is_token(struct str s)
+{
+    return s.n > 0 && in_class(s, HTTP1_TCHAR);
+}
+
+enum http1_id http1_id_of(struct str name)
+{
+    if (name.n < 2 || name.n > 29)
+        return HTTP1_OTHER;
+    for (int id = HTTP1_OTHER + 1; id < HTTP1_NIDS; id++)
+        if (id_names[id].n == name.n && (id_names[id].p[0] | 0x20) == (name.p[0] | 0x20) && str_ieq(id_names[id], name))
+            return (enum http1_id)id;
+    return HTTP1_OTHER;
+}
+
+static enum http1_result refuse(struct http1_head *h, unsigned status, const char *why)
+{
+    h->refused = (uint16_t)status;
+    h->why = why;
+    return HTTP1_REFUSED;
+}
+
+/* Whether bytes at the start of a message can still become its first line. */
+static bool may_start(struct str s, bool response)
+{
+    static const char version[] = "HTTP/1.";
+    size_t n = 0;
+
+    if (s.n && s.p[0] == '\r')
+        return !response && (s.n == 1 || s.p[1] == '\n');
+    if (response)
+        return memcmp(s.p, version, s.n < sizeof(version) - 1 ? s.n : sizeof(version) - 1) == 0;
+    while (n < s.n && n <= HTTP1_LONGEST_METHOD && http1_class[(unsigned char)s.p[n]] & HTTP1_TCHAR)
+        n++;
+    return n == s.n ? n <= HTTP1_LONGEST_METHOD : n > 0 && n <= HTTP1_LONGEST_METHOD && s.p[n] == ' ';
+}
+
+static enum http1_result find_end(struct http1_scan *s, struct str in, bool response, struct http1_head *h)
+{
+    size_t limit = in.n < HTTP1_MOST_HEAD ? in.n : HTTP1_MOST_HEAD;
+
+    h->refused = 0;
+    while (s->at < limit || s->at == 0) {
+        const char *lf;
+        size_t end;
+
+        if (s->line == s->start && in.n > s->start && !may_start(str_from(in, s->start), response))
+            return refuse(h, 400, "the first line is none of HTTP/1");
+        lf = s->at < limit ? memchr(in.p + s->at, '\n', limit - s->at) : NULL;
+        if (!lf)
+            break;
+        end = (size_t)(lf - in.p);
+        if (end == s->line || in.p[end - 1] != '\r')
+            return refuse(h, 400, "a line ends with LF alone");
+        if (end - 1 > s->line) {
+            s->line = end + 1;
+        } else if (s->line > s->start) {
+            h->base = in.p;
+            h->size = end + 1;
+            return HTTP1_DONE;
+        } else {
+            if (++s->empty_lines > 2)
+                return refuse(h, 400, "too many empty lines before the message");
+            s->start = s->line = end + 1;
+        }
+        s->at = end + 1;
+    }
+    s->at = limit;
+    return limit == HTTP1_MOST_HEAD ? refuse(h, 431, "the head is larger than 60 KiB") : HTTP1_MORE;
+}
+
+static struct http1_span span(const struct http1_head *h, struct str s)
+{
+    return (struct http1_span){ (uint16_t)(s.p - h->base), (uint16_t)s.n };
+}
+
+/* "HTTP/1.0" or "HTTP/1.1"; 0, or the status that refuses it. */
+static unsigned parse_version(struct http1_head *h, struct str v)
+{
+    if (v.n != 8 || memcmp(v.p, "HTTP/", 5) != 0 || v.p[6] != '.')
+        return 400;
+    if (v.p[5] < '0' || v.p[5] > '9' || v.p[7] < '0' || v.p[7] > '9')
+        return 400;
+    if (v.p[5] != '1' || v.p[7] > '1')
+        return 505;
+    h->minor = (uint8_t)(v.p[7] - '0');
+    return 0;
+}
+
+/* host [":" port], host being a registered name, an IPv4 address or "[" IPv6 "]". */
+static bool is_authority(struct str s)
+{
+    struct str host, port = STR_NULL;
+    ptrdiff_t at;
+
+    if (s.n == 0)
+        return false;
+    if (s.p[0] == '[') {
+        at = str_chr(s, ']');
+        if (at < 3)
+            return false;
+        for (ptrdiff_t i = 1; i < at; i++)
+            if (!strchr("0123456789abcdefABCDEF:.", s.p[i]) || s.p[i] == '\0')
+                return false;
+        port = str_from(s, (size_t)at + 1);
+        if (port.n && port.p[0] != ':')
+            return false;
+    } else {
+        at = str_chr(s, ':');
+        host = at < 0 ? s : (struct str){ s.p, (size_t)at };
+        if (host.n == 0 || host.n > 255 || !in_class(host, HTTP1_HOSTCHAR))
+            return false;
+        port = at < 0 ? STR_NULL : str_from(s, (size_t)at);
+    }
+    if (port.n > 6)
+        return false;
+    for (size_t i = 1; i < port.n; i++)
+        if (port.p[i] < '0' || port.p[i] > '9')
+            return false;
+    return true;
+}
+
+/* "http://host:port/path?query" */
+static bool parse_absolute(struct http1_head *h, struct str t)
+{
+    size_t scheme = h->https ? 8 : 7;
+    struct str rest = str_from(t, scheme), authority = rest;
+    ptrdiff_t slash = str_chr(rest, '/');
+
+    if (slash >= 0)
+        authority.n = (size_t)slash;
+    if (!is_authority(authority))
+        return false;
+    h->authority = span(h, authority);
+    /* An empty path means "/", and one is at hand in "://". */
+    h->path = slash >= 0 ? span(h, str_from(rest, (size_t)slash)) : span(h, (struct str){ t.p + scheme - 1, 1 });
+    return true;
+}
+
+static bool parse_target(struct http1_head *h, struct str t)
+{
+    if (t.n == 0 || !in_class(t, HTTP1_TARGET))
+        return false;
+    if (t.p[0] == '/' || (str_eqz(t, "*") && str_eqz(http1_text(h, h->method), "OPTIONS"))) {
+        h->path = span(h, t);
+        return true;
+    }
+    h->https = t.n > 8 && str_ieq((struct str){ t.p, 8 }, STR("https://"));
+    return (h->https || (t.n > 7 && str_ieq((struct str){ t.p, 7 }, STR("http://")))) && parse_absolute(h, t);
+}
+
+static enum http1_result parse_request_line(struct http1_head *h, struct str line)
+{
+    struct str rest = line, method = str_cut(&rest, ' '), target = rest.p ? str_cut(&rest, ' ') : STR_NULL;
+    unsigned status;
+
+    if (!rest.p || !http1_is_token(method))
+        return refuse(h, 400, "the request line is not METHOD TARGET VERSION");
+    status = parse_version(h, rest);
+    if (status)
+        return refuse(h, status, "the version is not HTTP/1.0 or HTTP/1.1");
+    h->method = span(h, method);
+    if (str_eqz(method, "CONNECT"))
+        return refuse(h, 501, "CONNECT is not offered");
+    if (!parse_target(h, target))
+        return refuse(h, 400, "the request target is no path or http URI");
+    return HTTP1_DONE;
+}
+
+static enum http1_result parse_status_line(struct http1_head *h, struct str line)
+{
+    struct str rest = line, version = str_cut(&rest, ' '), code = rest.p ? str_cut(&rest, ' ') : STR_NULL;
+
+    if (parse_version(h, version) != 0 || code.n != 3)
+        return refuse(h, 502, "the status line is not VERSION CODE REASON");
+    for (size_t i = 0; i < 3; i++) {
+        if (code.p[i] < '0' || code.p[i] > '9')
+            return refuse(h, 502, "the status code is no number of three digits");
+        h->status = (uint16_t)(h->status * 10 + (code.p[i] - '0'));
+    }
+    if (h->status < 100 || h->status > 599 || (rest.p && !in_class(rest, HTTP1_VALUE)))
+        return refuse(h, 502, "the status line is not VERSION CODE REASON");
+    h->reason = rest.p ? span(h, rest) : (struct http1_span){ 0, 0 };
+    return HTTP1_DONE;
+}
+
+static enum http1_result parse_field(struct http1_head *h, struct str line)
+{
+    struct http1_field *f;
+    struct str value;
+    size_t n = 0;
+
+    while (n < line.n && http1_class[(unsigned char)line.p[n]] & HTTP1_TCHAR)
+        n++;
+    if (n == 0 || n == line.n || line.p[n] != ':')
+        return refuse(h, 400, "a field is not NAME: VALUE");
+    value = str_trim(str_from(line, n + 1));
+    if (!in_class(value, HTTP1_VALUE))
+        return refuse(h, 400, "a field's value has a control character");
+    if (h->nfields == HTTP1_MOST_FIELDS)
+        return refuse(h, 431, "more than 100 fields");
+    f = &h->fields[h->nfields++];
+    f->name = (struct http1_span){ (uint16_t)(line.p - h->base), (uint16_t)n };
+    f->value = span(h, value);
+    f->id = http1_id_of((struct str){ line.p, n });
+    if (f->id && !h->first[f->id])
+        h->first[f->id] = (uint8_t)h->nfields;
+    return HTTP1_DONE;
+}
+
+static enum http1_result parse_lines(struct http1_head *h, const struct http1_scan *s, bool response)
+{
+    struct str rest = { h->base + s->start, h->size - s->start - 2 };
+    enum http1_result r = HTTP1_DONE;
+    bool first = true;
+
+    h->nfields = 0;
+    h->status = 0;
+    h->https = h->nominates = h->upgrade = false;
+    h->authority = (struct http1_span){ 0, 0 };
+    memset(h->first, 0, sizeof(h->first));
+    while (r == HTTP1_DONE && rest.n) {
+        struct str line = str_cut(&rest, '\n');
+
+        line.n--; /* the CR: find_end has seen to it */
+        if (!first)
+            r = parse_field(h, line);
+        else
+            r = response ? parse_status_line(h, line) : parse_request_line(h, line);
+        first = false;
+    }
+    return r;
+}
+
+/* How often a field stands there, from its first on. */
+static unsigned count_of(const struct http1_head *h, enum http1_id id)
+{
+    unsigned n = 0;
+
+    if (h->first[id])
+        for (size_t i = h->first[id] - 1u; i < h->nfields; i++)
+            n += h->fields[i].id == id;
+    return n;
+}
+
+static void parse_connection(struct http1_head *h)
+{
+    bool close = false, keep = false;
+
+    if (h->first[HTTP1_CONNECTION])
+        for (size_t i = h->first[HTTP1_CONNECTION] - 1u; i < h->nfields; i++) {
+            struct str rest = http1_text(h, h->fields[i].value);
+
+            while (h->fields[i].id == HTTP1_CONNECTION && rest.p) {
+                struct str option = str_trim(str_cut(&rest, ','));
+
+                if (str_ieq(option, STR("close")))
+                    close = true;
+                else if (str_ieq(option, STR("keep-alive")))
+                    keep = true;
+                else if (str_ieq(option, STR("upgrade")))
+                    h->upgrade = true;
+                else if (option.n)
+                    h->nominates = true;
+            }
+        }
+    h->keep_alive = !close && (h->minor == 1 || keep);
+}
+
+/* Digits alone, and no more of them than fit an int64. */
+static bool parse_length(struct str s, uint64_t *n)
+{
+    *n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        *n = *n * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    return s.n > 0 && s.n <= 18;
+}
+
+static enum http1_result parse_framing(struct http1_head *h, unsigned bad)
+{
+    h->framing = HTTP1_NO_BODY;
+    h->length = 0;
+    if (h->first[HTTP1_TRANSFER_ENCODING]) {
+        if (h->first[HTTP1_CONTENT_LENGTH])
+            return refuse(h, bad, "both Content-Length and Transfer-Encoding");
+        if (h->minor == 0)
+            return refuse(h, bad, "Transfer-Encoding in HTTP/1.0");
+        if (count_of(h, HTTP1_TRANSFER_ENCODING) > 1)
+            return refuse(h, bad, "Transfer-Encoding more than once");
+        if (!str_ieq(http1_value(h, HTTP1_TRANSFER_ENCODING), STR("chunked")))
+            return refuse(h, bad == 400 ? 501 : bad, "a transfer coding other than chunked");
+        h->framing = HTTP1_CHUNKED;
+    } else if (h->first[HTTP1_CONTENT_LENGTH]) {
+        if (count_of(h, HTTP1_CONTENT_LENGTH) > 1)
+            return refuse(h, bad, "Content-Length more than once");
+        if (!parse_length(http1_value(h, HTTP1_CONTENT_LENGTH), &h->length))
+            return refuse(h, bad, "Content-Length is no number");
+        h->framing = HTTP1_LENGTH;
+    }
+    return HTTP1_DONE;
+}
+
+static enum http1_result parse_host(struct http1_head *h)
+{
+    unsigned n = count_of(h, HTTP1_HOST);
+    struct str host = http1_value(h, HTTP1_HOST);
+
+    if (n > 1)
+        return refuse(h, 400, "Host more than once");
+    if (n == 0 && h->minor == 1)
+        return refuse(h, 400, "Host is missing");
+    if (n == 1 && !is_authority(host))
+        return refuse(h, 400, "Host is no host");
+    if (n == 1 && h->authority.n == 0)
+        h->authority = span(h, host);
+    return HTTP1_DONE;
+}
+
+enum http1_result http1_request(struct http1_scan *s, struct str in, struct http1_head *h)
+{
+    enum http1_result r = find_end(s, in, false, h);
+
+    if (r == HTTP1_DONE)
+        r = parse_lines(h, s, false);
+    if (r == HTTP1_DONE)
+        r = parse_host(h);
+    if (r == HTTP1_DONE)
+        r = parse_framing(h, 400);
+    if (r == HTTP1_DONE)
+        parse_connection(h);
+    return r;
+}
+
+enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_head, struct http1_head *h)
+{
+    enum http1_result r = find_end(s, in, true, h);
+
+    if (r == HTTP1_DONE)
+        r = parse_lines(h, s, true);
+    if (r == HTTP1_DONE)
+        r = parse_framing(h, 502);
+    if (r == HTTP1_DONE) {
+        parse_connection(h);
+        if (to_head || h->status < 200 || h->status == 204 || h->status == 304)
+            h->framing = HTTP1_NO_BODY;
+        else if (h->framing == HTTP1_NO_BODY)
+            h->framing = HTTP1_UNTIL_CLOSE;
+    } else if (r == HTTP1_REFUSED) {
+        h->refused = 502;
+    }
+    return r;
+}
+
+const char *http1_reason(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *reason;
+    } reasons[] = {
+        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 206, "Partial Content" },
+        { 301, "Moved Permanently" }, { 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" },
+        { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" },
+        { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
+        { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" }, { 413, "Payload Too Large" }, { 414, "URI Too Long" },
+        { 417, "Expectation Failed" }, { 418, "I'm a teapot" }, { 426, "Upgrade Required" },
+        { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
+        { 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
+    };
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}

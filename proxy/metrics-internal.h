@@ -1,0 +1,71 @@
+/* metrics-internal.h: Istio's standard metrics, counted from records. One thread. */
+#ifndef PROXY_METRICS_INTERNAL_H
+#define PROXY_METRICS_INTERNAL_H
+
+#include "base/buf.h"
+#include "proxy/record.h"
+
+enum metric {
+    METRIC_REQUESTS,
+    METRIC_DURATION,
+    METRIC_REQUEST_BYTES,
+    METRIC_RESPONSE_BYTES,
+    METRIC_TCP_OPENED,
+    METRIC_TCP_CLOSED,
+    METRIC_TCP_SENT,
+    METRIC_TCP_RECEIVED,
+    METRICS
+};
+
+struct metric_info {
+    const char *name, *help;
+    bool is_histogram;
+};
+
+extern const struct metric_info metric_infos[METRICS];
+
+enum { METRIC_BOUNDS = 19, METRIC_HISTOGRAMS = 3 }; /* Envoy's default bounds, for ms and bytes alike; +Inf comes after them */
+extern const double metric_bounds[METRIC_BOUNDS];
+
+struct histogram {
+    uint64_t buckets[METRIC_BOUNDS + 1]; /* each for itself, not summed up */
+    uint64_t count;
+    double sum;
+};
+
+/* The series of one label set. A series exists from its first increment on, and its start lies just before that. */
+struct metric_set {
+    struct metric_set *next, *next_changed;
+    bool is_changed;
+    struct str text;              /* the labels as exposition text, without braces */
+    struct str attributes[2];     /* the labels as attributes of a NumberDataPoint, a HistogramDataPoint */
+    int64_t starts[METRICS];      /* ns since the epoch; 0: no such series */
+    uint64_t counters[METRICS];   /* of those that are no histograms */
+    struct histogram *histograms; /* HTTP: three, from METRIC_DURATION on; TCP: NULL */
+};
+
+struct metrics;
+
+/* NULL: no memory. */
+struct metrics *metrics_new(size_t max_sets);
+void metrics_free(struct metrics *m);
+/* A label set beyond max_sets, or one that finds no memory, is not counted but in metrics_overflow. */
+void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns);
+size_t metrics_sets(const struct metrics *m);
+uint64_t metrics_overflow(const struct metrics *m);
+
+/* The text format 0.0.4. */
+void metrics_text(const struct metrics *m, struct buf *b);
+/* "name{labels}: value" lines of the counters, as Envoy's /stats has them. */
+void metrics_stats(const struct metrics *m, struct buf *b);
+
+/* Sets changed since they were taken last. A flush calls metrics_batch until it answers 0, and metrics_taken after each
+ * batch that has found its place: a batch without a place leaves its sets changed, and a later one carries them.
+ * Appends the Metric messages of as many changed sets as fit into max_bytes (one at least); answers their points. */
+size_t metrics_batch(struct metrics *m, int64_t now_ns, size_t max_bytes, struct buf *records);
+void metrics_taken(struct metrics *m, int64_t now_ns);
+bool metrics_has_changed(const struct metrics *m);
+/* Every series counts as changed. */
+void metrics_touch_all(struct metrics *m);
+
+#endif

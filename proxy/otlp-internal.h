@@ -1,0 +1,36 @@
+/* otlp-internal.h: records as OTLP's protobuf messages.
+ *
+ * Source: opentelemetry-proto v1 (logs.proto, trace.proto, metrics.proto, common.proto); what carries which name is in
+ * docs/protocols.md, Telemetry. The three kinds of request have one shape: request { 1: resource part { 1: resource,
+ * 2: scope part { 1: scope, 2: record, record, … } } }. */
+#ifndef PROXY_OTLP_INTERNAL_H
+#define PROXY_OTLP_INTERNAL_H
+
+#include "base/buf.h"
+#include "mesh/snapshot.h"
+#include "proxy/record.h"
+
+enum { OTLP_RECORD = 2 }; /* number of a record (log, span, metric) in its scope */
+
+/* A KeyValue with a text or a whole number, as field `number` of the message being written. */
+void otlp_text(struct buf *b, uint32_t number, struct str key, struct str value);
+void otlp_int(struct buf *b, uint32_t number, struct str key, int64_t value);
+
+/* The Resource's attributes: who reports. */
+void otlp_resource(struct buf *b, const struct workload *self);
+/* One LogRecord with its tag; `line` is the access log's line without newline. */
+void otlp_log(struct buf *b, const struct record *rec, struct str line);
+
+/* What is the same for all spans of a proxy. */
+struct otlp_span_origin {
+    struct str node_id;
+    const struct workload *self;
+};
+
+/* One Span with its tag. False, and nothing written: the record has no trace, or ids that are none. */
+bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_origin *origin);
+
+/* The whole request around `records`. */
+void otlp_request(struct buf *b, struct str resource, struct str scope, struct str records);
+
+#endif

@@ -1,0 +1,239 @@
+/* record_ring.c: records from one worker to telemetry, through a ring of bytes.
+ *
+ * A record lies in the ring as one piece: a `struct encoded` with all numbers and the lengths of all texts, then the
+ * texts' bytes one behind the other, padded to 8. One that does not fit between the write position and the ring's end
+ * starts at the ring's beginning; a piece of size 0 tells the reader to go there, too.
+ *
+ *   0                                                                capacity
+ *   | piece | piece |         free         | piece | piece | size 0 |
+ *                   ^ head (mod capacity)  ^ tail (mod capacity)
+ *
+ * Invariants  1. head and tail only grow; head - tail is what is taken, at most the capacity.
+ *             2. Only the producer writes head, after the bytes before it (release); only the consumer writes tail,
+ *                after it is done with the bytes before it (release). Each reads the other's with acquire.
+ *             3. No piece is larger than half of the ring, so that an empty ring takes any piece wherever it stands.
+ *
+ * The producer keeps a copy of tail, and reads the consumer's cache line only when the ring looks full by that copy. */
+#include "proxy/record.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+
+#define COUNT_ONE(field) +1
+#define COUNT_NONE(field)
+enum {
+    NTEXTS = ACCESS_LOG_FIELDS(COUNT_ONE, COUNT_NONE) + 2, /* and the span's parent and operation */
+    NNUMBERS = ACCESS_LOG_FIELDS(COUNT_NONE, COUNT_ONE),
+    LEAST_CAPACITY = 4096,
+    LONGEST_TEXT = UINT16_MAX, /* what is longer is cut: a head of a request is no longer than that */
+    CACHE_LINES = 128          /* two, for processors that fetch them in pairs */
+};
+
+struct encoded {
+    uint32_t size; /* of the whole piece; 0: the rest of the ring is unused */
+    uint8_t kind;
+    bool span_is_client;
+    uint16_t lengths[NTEXTS];
+    int64_t start_ns;
+    int64_t numbers[NNUMBERS];
+    uint64_t request_bytes, response_bytes, received_delta, sent_delta;
+};
+
+struct record_ring {
+    char *bytes;
+    size_t capacity; /* a power of two */
+    char apart[CACHE_LINES];
+    _Atomic size_t head; /* the producer's line */
+    size_t tail_seen;
+    _Atomic uint64_t dropped;
+    char apart_too[CACHE_LINES];
+    _Atomic size_t tail; /* the consumer's line */
+    char apart_at_last[CACHE_LINES];
+};
+
+static size_t round_up(size_t n)
+{
+    return (n + 7) & ~(size_t)7;
+}
+
+struct record_ring *record_ring_new(size_t bytes)
+{
+    struct record_ring *r = mem_zalloc(sizeof(*r));
+    size_t capacity = LEAST_CAPACITY;
+
+    if (!r)
+        return NULL;
+    while (capacity < bytes && capacity <= UINT32_MAX / 2)
+        capacity *= 2;
+    r->capacity = capacity;
+    r->bytes = mem_alloc(capacity);
+    if (!r->bytes) {
+        mem_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void record_ring_free(struct record_ring *r)
+{
+    if (!r)
+        return;
+    mem_free(r->bytes);
+    mem_free(r);
+}
+
+static uint16_t length_of(struct str s)
+{
+    return s.n > LONGEST_TEXT ? LONGEST_TEXT : (uint16_t)s.n;
+}
+
+/* Fills in the numbers and lengths; the piece's size is the result. */
+static size_t measure(struct encoded *to, const struct record *rec)
+{
+    const struct access_log *l = &rec->log;
+    size_t t = 0, n = 0, size = sizeof(*to);
+
+    to->kind = (uint8_t)rec->kind;
+    to->span_is_client = rec->span_is_client;
+    to->start_ns = l->start_ns;
+    to->request_bytes = rec->request_bytes;
+    to->response_bytes = rec->response_bytes;
+    to->received_delta = rec->received_delta;
+    to->sent_delta = rec->sent_delta;
+#define MEASURE(field)                                                                                       \
+    to->lengths[t] = length_of(l->field);                                                                    \
+    size += to->lengths[t++];
+#define NUMBER(field) to->numbers[n++] = l->field;
+    ACCESS_LOG_FIELDS(MEASURE, NUMBER)
+#undef MEASURE
+#undef NUMBER
+    to->lengths[t] = length_of(rec->parent_span_id);
+    size += to->lengths[t++];
+    to->lengths[t] = length_of(rec->operation);
+    size += to->lengths[t++];
+    assert(t == NTEXTS && n == NNUMBERS);
+    size = round_up(size);
+    to->size = (uint32_t)size;
+    return size;
+}
+
+static char *put(char *to, const char *from, size_t n)
+{
+    if (n == 0)
+        return to;
+    memcpy(to, from, n);
+    return to + n;
+}
+
+static void write_piece(char *to, const struct encoded *head, const struct record *rec)
+{
+    const struct access_log *l = &rec->log;
+    size_t t = 0;
+
+    memcpy(to, head, sizeof(*head));
+    to += sizeof(*head);
+#define COPY(field) to = put(to, l->field.p, head->lengths[t++]);
+#define NOTHING(field)
+    ACCESS_LOG_FIELDS(COPY, NOTHING)
+#undef COPY
+#undef NOTHING
+    to = put(to, rec->parent_span_id.p, head->lengths[t++]);
+    put(to, rec->operation.p, head->lengths[t]);
+}
+
+static bool room_for(struct record_ring *r, size_t head, size_t need)
+{
+    if (head + need - r->tail_seen <= r->capacity)
+        return true;
+    r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+    return head + need - r->tail_seen <= r->capacity;
+}
+
+bool record_ring_push(struct record_ring *r, const struct record *rec)
+{
+    struct encoded piece;
+    size_t size = measure(&piece, rec), head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    size_t at = head & (r->capacity - 1), to_end = r->capacity - at;
+    size_t skip = to_end < size ? to_end : 0;
+
+    if (size > r->capacity / 2 || !room_for(r, head, skip + size)) {
+        uint64_t dropped = atomic_load_explicit(&r->dropped, memory_order_relaxed);
+
+        atomic_store_explicit(&r->dropped, dropped + 1, memory_order_relaxed);
+        return false;
+    }
+    if (skip) {
+        memset(r->bytes + at, 0, sizeof(piece.size)); /* pieces are multiples of 8, so there is room for this */
+        at = 0;
+    }
+    write_piece(r->bytes + at, &piece, rec);
+    atomic_store_explicit(&r->head, head + skip + size, memory_order_release);
+    return true;
+}
+
+static struct str take(const char **from, uint16_t n)
+{
+    struct str s = { *from, n };
+
+    *from += n;
+    return s;
+}
+
+static void read_piece(const char *from, struct record *rec)
+{
+    struct access_log *l = &rec->log;
+    struct encoded piece;
+    size_t t = 0, n = 0;
+
+    memcpy(&piece, from, sizeof(piece));
+    from += sizeof(piece);
+    rec->kind = (enum record_kind)piece.kind;
+    rec->span_is_client = piece.span_is_client;
+    rec->request_bytes = piece.request_bytes;
+    rec->response_bytes = piece.response_bytes;
+    rec->received_delta = piece.received_delta;
+    rec->sent_delta = piece.sent_delta;
+    l->start_ns = piece.start_ns;
+#define TEXT(field) l->field = take(&from, piece.lengths[t++]);
+#define NUMBER(field) l->field = piece.numbers[n++];
+    ACCESS_LOG_FIELDS(TEXT, NUMBER)
+#undef TEXT
+#undef NUMBER
+    rec->parent_span_id = take(&from, piece.lengths[t++]);
+    rec->operation = take(&from, piece.lengths[t]);
+}
+
+bool record_ring_peek(struct record_ring *r, struct record *rec)
+{
+    size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    size_t head = atomic_load_explicit(&r->head, memory_order_acquire);
+    size_t at = tail & (r->capacity - 1);
+    uint32_t size;
+
+    if (tail == head)
+        return false;
+    memcpy(&size, r->bytes + at, sizeof(size));
+    if (size == 0) { /* a piece follows always: the producer publishes both at once */
+        atomic_store_explicit(&r->tail, tail + r->capacity - at, memory_order_release);
+        at = 0;
+    }
+    read_piece(r->bytes + at, rec);
+    return true;
+}
+
+void record_ring_pop(struct record_ring *r)
+{
+    size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    uint32_t size;
+
+    memcpy(&size, r->bytes + (tail & (r->capacity - 1)), sizeof(size));
+    assert(size); /* what was peeked is a piece, never the mark at the ring's end */
+    atomic_store_explicit(&r->tail, tail + size, memory_order_release);
+}
+
+uint64_t record_ring_dropped(const struct record_ring *r)
+{
+    return atomic_load_explicit(&r->dropped, memory_order_relaxed);
+}

@@ -1,0 +1,41 @@
+#include "query/eval-internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Annotations are an aid: where there is no memory for one it is left out. */
+static void add(struct eval *ev, struct annotations *list, const char *kind, const struct node *n, const char *fmt,
+                va_list ap)
+{
+    enum { MOST = 64 };
+    char text[400];
+    unsigned line, column;
+    struct str s;
+
+    vsnprintf(text, sizeof(text), fmt, ap);
+    text_position(ev->text, n->span.from, &line, &column);
+    s = arena_printf(ev->a, "PromQL %s: %s (%u:%u)", kind, text, line, column);
+    for (size_t i = 0; i < list->n; i++)
+        if (str_eq(list->v[i], s))
+            return;
+    if (s.p && list->n < MOST && arena_grow(ev->a, &list->v, &list->cap, list->n + 1, sizeof(s)) == 0)
+        list->v[list->n++] = s;
+}
+
+void annotate_warning(struct eval *ev, const struct node *n, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    add(ev, &ev->warnings, "warning", n, fmt, ap);
+    va_end(ap);
+}
+
+void annotate_info(struct eval *ev, const struct node *n, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    add(ev, &ev->infos, "info", n, fmt, ap);
+    va_end(ap);
+}

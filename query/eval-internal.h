@@ -1,0 +1,187 @@
+/* eval-internal.h: how a PromQL tree becomes values.
+ *
+ * Shape     An expression is a stream of rows, one per series, each with its values at all steps of a grid: the series
+ *           is decoded once, whatever the number of steps, and what an operator need not keep is never kept. Aggregations
+ *           take rows one after another and hold one row per group; binary operators and sorting collect.
+ * Absence   A step without a value holds ABSENT, the stale marker's bits: no result can have them, since selectors drop
+ *           stale markers and arithmetic makes every NaN a quiet one.
+ * Names     __name__ is not taken away where a function loses it: the row is marked (drop_name), and the end of the query
+ *           removes it. So label_replace can still read or rescue it (Prometheus' delayed name removal).
+ * Memory    Everything lives in the query's arena. A row's values belong to its stream until its next row, and whoever
+ *           reads them may overwrite them. */
+#ifndef QUERY_EVAL_INTERNAL_H
+#define QUERY_EVAL_INTERNAL_H
+
+#include "query/ast-internal.h"
+
+#include <math.h>
+
+/* Steps at start, start + step, …: n of them, n > 0. */
+struct grid {
+    int64_t start, step;
+    size_t n;
+};
+
+static inline int64_t grid_time(const struct grid *g, size_t i)
+{
+    return g->start + (int64_t)i * g->step;
+}
+
+struct annotations {
+    struct str *v;
+    size_t n, cap;
+};
+
+struct eval {
+    struct store *st;
+    struct arena *a;
+    struct err *e;
+    struct str text;                 /* of the query, for positions */
+    struct promql_window window;     /* the outer query's, for start(), end(), step(), range() */
+    int64_t lookback_ms;
+    int64_t deadline_ns;             /* on clock_mono_ns */
+    uint64_t max_samples, held, read; /* held: values in memory now */
+    unsigned ticks;
+    int failed;                      /* an error inside a window function */
+    struct annotations warnings, infos;
+};
+
+struct row {
+    struct labels labels;
+    bool drop_name;
+    double *v; /* one for each step */
+};
+
+/* One expression's rows. next: 1 with *row filled, 0 at the end, ERR_*. */
+struct stream {
+    int (*next)(struct stream *s, struct row *row);
+};
+
+struct rows {
+    struct row *v;
+    size_t n, cap;
+};
+
+/* One series with its samples as they are, for window functions. Stale markers are gone. */
+struct sample_row {
+    struct labels labels;
+    bool drop_name;
+    const int64_t *t;
+    const double *v;
+    size_t n;
+};
+
+struct sample_stream {
+    int (*next)(struct sample_stream *s, struct sample_row *row);
+};
+
+/* Where a range or instant selector looks at each step. */
+struct lookout {
+    bool fixed;         /* @: the same at all steps */
+    int64_t at, offset; /* ms */
+    int64_t range;      /* 0: an instant selector */
+};
+
+/* --- eval.c --- */
+int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
+int eval_scalar(struct eval *ev, const struct grid *g, const struct node *n, double *out);
+/* All rows, their values copied; g->n values each. */
+int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct rows *rows);
+/* A stream of rows that are there already. */
+int eval_replay(struct eval *ev, const struct grid *g, struct rows rows, struct stream **out);
+int eval_duration(struct eval *ev, const struct node *n, int64_t *ms);
+int eval_lookout(struct eval *ev, const struct shift *shift, const struct node *range, struct lookout *l);
+/* The time that a lookout looks at in step i, before its range. */
+int64_t lookout_at(const struct lookout *l, const struct grid *g, size_t i);
+int eval_nomem(struct eval *ev);
+/* An error that is the query's own fault; returns ERR_INVALID. */
+int eval_fail(struct eval *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Called once per row and window: ERR_TIMEOUT when time is up. */
+int eval_tick(struct eval *ev);
+/* Counts values that stay in memory: ERR_LIMIT when there are too many. */
+int eval_hold(struct eval *ev, size_t values);
+/* g->n values, all ABSENT; NULL with the error set. */
+double *eval_values(struct eval *ev, const struct grid *g);
+
+/* annotate.c: each text once; the position of `n` is added as Prometheus does. */
+void annotate_warning(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void annotate_info(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* --- selector.c --- */
+int selector_open(struct eval *ev, const struct grid *g, const struct node *n, bool timestamps, struct stream **out);
+/* The samples that any step's window of a range selector or subquery may need, with its lookout. */
+int samples_open(struct eval *ev, const struct grid *g, const struct node *n, struct lookout *l,
+                 struct sample_stream **out);
+/* range.c */
+int window_open(struct eval *ev, const struct grid *g, const struct node *call, struct stream **out);
+/* The samples of a lone range selector's window at g's only step, extended as its modifiers say. */
+int window_samples(struct eval *ev, const struct node *n, const struct lookout *l, int64_t now, struct sample_row *row);
+
+/* aggregate.c, aggregate_select.c, binary.c, binary_vector.c, functions_map.c */
+int aggregate_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
+int select_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
+int binary_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
+int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
+/* One operation on two numbers; ABSENT when a comparison (without bool) does not hold. */
+double binary_apply(const struct binary *b, double l, double r, double kept);
+int map_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
+/* The scalar arguments among the call's, each as g->n values. */
+int eval_scalar_args(struct eval *ev, const struct grid *g, const struct call *c, double **args, size_t *n);
+
+/* --- labelset.c --- */
+/* What remains of l: with `keep` only those named, else all but those named. Into out[0..l.n); strings are shared. */
+struct labels labels_select(struct labels l, const struct str *names, size_t n, bool keep, struct label *out);
+/* A copy with one label set, or taken away when the value is empty. v NULL when there is no memory. */
+struct labels labels_with(struct arena *a, struct labels l, struct str name, struct str value);
+/* Without __name__, __type__ and __unit__. Into out[0..l.n). */
+struct labels labels_without_name(struct labels l, struct label *out);
+
+/* Numbers label sets 0, 1, 2, … in the order of their first appearance. */
+struct label_map {
+    struct labels *keys;
+    size_t n, cap;
+    uint32_t *slots; /* 0 = empty, else number + 1 */
+    size_t nslots;
+};
+/* The key's array is copied when it is new, its strings are shared. 1: new; 0: known; ERR_NOMEM. */
+int label_map_add(struct label_map *m, struct arena *a, struct labels l, size_t *number);
+/* False when it is not there. */
+bool label_map_find(const struct label_map *m, struct labels l, size_t *number);
+
+/* --- absence --- */
+static inline bool is_absent(double v)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof(bits));
+    return bits == SAMPLE_STALE_BITS;
+}
+
+static inline double absent_value(void)
+{
+    uint64_t bits = SAMPLE_STALE_BITS;
+    double v;
+
+    memcpy(&v, &bits, sizeof(v));
+    return v;
+}
+#define ABSENT absent_value()
+
+/* Neumaier's compensated sum: *sum + *c is the sum. */
+static inline void kahan_add(double v, double *sum, double *c)
+{
+    double t = *sum + v;
+
+    if (isinf(t))
+        *c = 0;
+    else if (fabs(*sum) >= fabs(v))
+        *c += (*sum - t) + v;
+    else
+        *c += (v - t) + *sum;
+    *sum = t;
+}
+
+/* quantile.c: of values[0..n), which are sorted in place, NaN first. */
+double quantile_of(double q, double *values, size_t n);
+
+#endif

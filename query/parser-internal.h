@@ -1,0 +1,45 @@
+/* parser-internal.h: what the parts of PromQL's parser share. */
+#ifndef QUERY_PARSER_INTERNAL_H
+#define QUERY_PARSER_INTERNAL_H
+
+#include "query/ast-internal.h"
+#include "query/lexer-internal.h"
+
+struct parser {
+    struct arena *a;
+    struct str text;
+    struct lexer lx;
+    struct token cur; /* not consumed yet */
+    uint32_t last;    /* where the token before it ended */
+    int depth;
+    struct err *e;
+};
+
+/* Everything that parses returns NULL, or ERR_*, once an error is set. */
+
+void parser_advance(struct parser *ps);
+struct token parser_peek(const struct parser *ps);
+bool parser_at_word(const struct parser *ps, const char *word); /* in any case */
+int parser_expect(struct parser *ps, enum token_kind kind, const char *context, const char *expected);
+/* "unexpected X in CONTEXT, expected EXPECTED"; both may be NULL. */
+int parser_unexpected(struct parser *ps, const char *context, const char *expected);
+int parser_nomem(struct parser *ps);
+struct node *parser_node(struct parser *ps, enum node_kind kind, uint32_t from);
+/* Ends the node's span here, sets its depth above its children's and checks it. NULL on error. */
+struct node *parser_finish(struct parser *ps, struct node *n, int below);
+
+/* parser.c */
+struct node *parse_expression(struct parser *ps);
+int parse_label_list(struct parser *ps, const char *context, const struct str **labels, size_t *n);
+struct node *parse_number(struct parser *ps);
+
+/* parser_selector.c */
+struct node *parse_selector(struct parser *ps);
+/* [range], [range:step], offset, @, anchored and smoothed behind an operand. */
+struct node *parse_postfix(struct parser *ps, struct node *n);
+
+/* parser_duration.c */
+struct node *parse_duration(struct parser *ps);        /* between brackets: a whole expression */
+struct node *parse_offset_duration(struct parser *ps); /* behind `offset`: one operand with its sign */
+
+#endif

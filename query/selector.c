@@ -1,0 +1,257 @@
+/* selector.c: from the store's columns to rows and windows.
+ *
+ * A series is read once, for the whole of the grid: two cursors walk over its samples as the steps go by. */
+#include "query/eval-internal.h"
+
+struct reader {
+    struct eval *ev;
+    struct series_set *set;
+    int64_t *t;
+    double *v;
+    size_t n, tcap, vcap;
+};
+
+static int reader_open(struct eval *ev, const struct selector *s, int64_t from, int64_t to, struct reader *r)
+{
+    struct series_query q = { s->matchers, s->n, from, to };
+
+    *r = (struct reader){ .ev = ev };
+    r->set = series_open(ev->st, &q, ev->a, ev->e);
+    return r->set ? 0 : ev->e->code;
+}
+
+static int reader_take(struct reader *r, const struct sample_columns *c, bool stale)
+{
+    if (arena_grow(r->ev->a, &r->t, &r->tcap, r->n + c->n, sizeof(*r->t)) < 0 ||
+        arena_grow(r->ev->a, &r->v, &r->vcap, r->n + c->n, sizeof(*r->v)) < 0)
+        return eval_nomem(r->ev);
+    for (size_t i = 0; i < c->n; i++) {
+        if (!stale && is_absent(c->v[i]))
+            continue;
+        r->t[r->n] = c->t[i];
+        r->v[r->n++] = c->v[i];
+    }
+    return 0;
+}
+
+/* The next series with all its samples, stale markers only when asked for. 1, 0, ERR_*. */
+static int reader_next(struct reader *r, struct labels *labels, bool stale)
+{
+    struct sample_columns c;
+    int rc = series_next(r->set, labels, r->ev->e);
+
+    if (rc <= 0)
+        return rc;
+    r->n = 0;
+    if (eval_tick(r->ev) < 0)
+        return r->ev->failed;
+    while ((rc = series_samples(r->set, &c, r->ev->e)) > 0)
+        if ((rc = reader_take(r, &c, stale)) < 0)
+            return rc;
+    if (rc < 0)
+        return rc;
+    r->ev->read += r->n;
+    if (eval_hold(r->ev, r->n) < 0)
+        return r->ev->failed;
+    r->ev->held -= r->n;
+    return 1;
+}
+
+/* --- instant selectors ------------------------------------------------------------------------------------------- */
+
+struct instant {
+    struct stream s;
+    struct reader r;
+    struct grid g;
+    struct lookout l;
+    bool timestamps, smoothed;
+    double *out;
+};
+
+/* The value at time `at`, `next` being the first sample after it; the newest decides, a stale one says there is none. */
+static double latest(const struct instant *x, size_t next, int64_t at)
+{
+    const struct reader *r = &x->r;
+    size_t i = next - 1;
+
+    if (next == 0 || r->t[i] <= at - r->ev->lookback_ms || is_absent(r->v[i]))
+        return ABSENT;
+    if (x->timestamps)
+        return (double)r->t[i] / 1000;
+    if (x->smoothed && r->t[i] < at && next < r->n && r->t[next] <= at + r->ev->lookback_ms &&
+        !is_absent(r->v[next]))
+        return r->v[i] + (r->v[next] - r->v[i]) * (double)(at - r->t[i]) / (double)(r->t[next] - r->t[i]);
+    return r->v[i];
+}
+
+/* Fills out[]; whether any step has a value. */
+static bool fill_steps(struct instant *x)
+{
+    size_t next = 0;
+    bool any = false;
+
+    for (size_t i = 0; i < x->g.n; i++) {
+        int64_t at = lookout_at(&x->l, &x->g, i);
+
+        while (next < x->r.n && x->r.t[next] <= at)
+            next++;
+        x->out[i] = latest(x, next, at);
+        any |= !is_absent(x->out[i]);
+    }
+    return any;
+}
+
+static int next_instant(struct stream *s, struct row *row)
+{
+    struct instant *x = (struct instant *)s;
+    struct labels labels;
+    int rc;
+
+    while ((rc = reader_next(&x->r, &labels, true)) > 0)
+        if (fill_steps(x)) {
+            *row = (struct row){ labels, false, x->out };
+            return 1;
+        }
+    return rc;
+}
+
+int selector_open(struct eval *ev, const struct grid *g, const struct node *n, bool timestamps, struct stream **out)
+{
+    struct instant *x = ARENA_NEW(ev->a, struct instant);
+    int rc;
+
+    if (!x || !(x->out = eval_values(ev, g)))
+        return eval_nomem(ev);
+    x->s.next = next_instant;
+    x->g = *g;
+    x->timestamps = timestamps;
+    x->smoothed = n->selector.extension == EXTEND_SMOOTHED;
+    rc = eval_lookout(ev, &n->selector.shift, NULL, &x->l);
+    if (rc == 0)
+        rc = reader_open(ev, &n->selector, lookout_at(&x->l, g, 0) - ev->lookback_ms + 1,
+                         lookout_at(&x->l, g, g->n - 1) + (x->smoothed ? ev->lookback_ms : 0), &x->r);
+    *out = &x->s;
+    return rc;
+}
+
+/* --- range selectors --------------------------------------------------------------------------------------------- */
+
+struct ranged {
+    struct sample_stream s;
+    struct reader r;
+};
+
+static int next_ranged(struct sample_stream *s, struct sample_row *row)
+{
+    struct ranged *x = (struct ranged *)s;
+    struct labels labels;
+    int rc;
+
+    while ((rc = reader_next(&x->r, &labels, false)) > 0)
+        if (x->r.n) {
+            *row = (struct sample_row){ labels, false, x->r.t, x->r.v, x->r.n };
+            return 1;
+        }
+    return rc;
+}
+
+static int ranged_open(struct eval *ev, const struct grid *g, const struct node *n, struct lookout *l,
+                       struct sample_stream **out)
+{
+    struct ranged *x = ARENA_NEW(ev->a, struct ranged);
+    const struct selector *s = &n->selector;
+    int64_t before = s->extension ? ev->lookback_ms : 0, after = s->extension == EXTEND_SMOOTHED ? before : 0;
+    int rc;
+
+    if (!x)
+        return eval_nomem(ev);
+    x->s.next = next_ranged;
+    *out = &x->s;
+    rc = eval_lookout(ev, &s->shift, s->range, l);
+    if (rc < 0)
+        return rc;
+    return reader_open(ev, s, lookout_at(l, g, 0) - l->range - before + 1, lookout_at(l, g, g->n - 1) + after, &x->r);
+}
+
+/* --- subqueries -------------------------------------------------------------------------------------------------- */
+
+struct inner {
+    struct sample_stream s;
+    struct eval *ev;
+    struct stream *in; /* NULL: no step falls into the range */
+    struct grid g;
+    int64_t *t;
+    double *v;
+};
+
+static int next_inner(struct sample_stream *s, struct sample_row *out)
+{
+    struct inner *x = (struct inner *)s;
+    struct row row;
+    int rc = 0;
+
+    while (x->in && (rc = x->in->next(x->in, &row)) > 0) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < x->g.n; i++)
+            if (!is_absent(row.v[i])) {
+                x->t[n] = grid_time(&x->g, i);
+                x->v[n++] = row.v[i];
+            }
+        if (eval_tick(x->ev) < 0)
+            return x->ev->failed;
+        if (n) {
+            *out = (struct sample_row){ row.labels, row.drop_name, x->t, x->v, n };
+            return 1;
+        }
+    }
+    return rc;
+}
+
+/* The steps are multiples of the step since the epoch, in (from, to]. */
+static int inner_grid(struct eval *ev, int64_t from, int64_t to, int64_t step, struct grid *g)
+{
+    int64_t start = from / step * step;
+
+    if (start <= from)
+        start += step;
+    *g = (struct grid){ start, step, start <= to ? (size_t)((to - start) / step) + 1 : 0 };
+    if (eval_hold(ev, g->n) < 0)
+        return ev->failed;
+    ev->held -= g->n;
+    return 0;
+}
+
+static int inner_open(struct eval *ev, const struct grid *g, const struct node *n, struct lookout *l,
+                      struct sample_stream **out)
+{
+    struct inner *x = ARENA_NEW(ev->a, struct inner);
+    struct shift none = { 0 };
+    struct lookout step = { .range = 60000 };
+    int rc;
+
+    if (!x)
+        return eval_nomem(ev);
+    x->s.next = next_inner;
+    x->ev = ev;
+    *out = &x->s;
+    rc = eval_lookout(ev, &n->subquery.shift, n->subquery.range, l);
+    if (rc == 0 && n->subquery.step)
+        rc = eval_lookout(ev, &none, n->subquery.step, &step);
+    if (rc == 0)
+        rc = inner_grid(ev, lookout_at(l, g, 0) - l->range, lookout_at(l, g, g->n - 1), step.range, &x->g);
+    if (rc < 0 || x->g.n == 0)
+        return rc;
+    x->t = arena_array(ev->a, x->g.n, sizeof(*x->t));
+    x->v = eval_values(ev, &x->g);
+    if (!x->t || !x->v)
+        return eval_nomem(ev);
+    return eval_open(ev, &x->g, n->subquery.inner, &x->in);
+}
+
+int samples_open(struct eval *ev, const struct grid *g, const struct node *n, struct lookout *l,
+                 struct sample_stream **out)
+{
+    n = node_strip(n);
+    return n->kind == NODE_SUBQUERY ? inner_open(ev, g, n, l, out) : ranged_open(ev, g, n, l, out);
+}

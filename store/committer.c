@@ -1,0 +1,237 @@
+/* committer.c: group commit.
+ *
+ *     store_submit ──► queue ──► committer: takes all that waits ──► one transaction ──► done(arg, rc)
+ *
+ * While one group is being committed the next gathers, so the more comes in, the more one commit carries. The queue is
+ * bounded by what its batches hold in memory, the group under way included: a batch beyond that is refused (ERR_BUSY)
+ * and counted. One batch alone is always taken, however large. */
+#include "store/store-internal.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <time.h>
+
+enum { TICK_MS = 1000 };
+
+static void run_group(struct store *st, struct pending *first)
+{
+    struct committer *c = &st->committer;
+    size_t bytes = 0;
+
+    for (const struct pending *p = first; p; p = p->next)
+        bytes += p->batch->bytes;
+    group_commit(st, first);
+    while (first) {
+        struct pending *next = first->next;
+
+        first->done(first->arg, first->rc, first->rc < 0 ? &first->err : NULL);
+        mem_free(first);
+        first = next;
+    }
+    pthread_mutex_lock(&c->lock);
+    c->bytes -= bytes;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void run_jobs(struct store *st, struct job *first)
+{
+    struct committer *c = &st->committer;
+
+    while (first) {
+        struct job *next = first->next;
+
+        first->rc = first->fn(st, first->arg, first->e);
+        pthread_mutex_lock(&c->lock);
+        first->done = true;
+        pthread_cond_broadcast(&c->ended);
+        pthread_mutex_unlock(&c->lock);
+        first = next;
+    }
+}
+
+/* Sleeps until something comes, or a tick. */
+static void wait_for_work(struct committer *c)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += TICK_MS / 1000;
+    while (!c->first && !c->first_job && !c->closing)
+        if (pthread_cond_timedwait(&c->work, &c->lock, &until) != 0)
+            return;
+}
+
+static void *committer_main(void *arg)
+{
+    struct store *st = arg;
+    struct committer *c = &st->committer;
+    bool more = false, stop = false;
+
+    while (!stop) {
+        struct pending *group;
+        struct job *jobs;
+
+        pthread_mutex_lock(&c->lock);
+        if (!more)
+            wait_for_work(c);
+        group = c->first;
+        jobs = c->first_job;
+        c->first = NULL;
+        c->end = &c->first;
+        c->first_job = NULL;
+        c->end_job = &c->first_job;
+        stop = c->closing && !group && !jobs;
+        pthread_mutex_unlock(&c->lock);
+        if (group)
+            run_group(st, group);
+        run_jobs(st, jobs);
+        more = !stop && seal_step(st);
+        more |= !stop && retention_tick(st);
+        epoch_collect(&st->epoch);
+    }
+    return NULL;
+}
+
+static int make_conditions(struct committer *c)
+{
+    pthread_condattr_t attr;
+    int rc;
+
+    if (pthread_condattr_init(&attr))
+        return ERR_NOMEM;
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    rc = pthread_mutex_init(&c->lock, NULL);
+    rc |= pthread_cond_init(&c->work, &attr);
+    rc |= pthread_cond_init(&c->ended, NULL);
+    pthread_condattr_destroy(&attr);
+    c->made = rc == 0;
+    return rc ? ERR_NOMEM : 0;
+}
+
+int committer_start(struct store *st, size_t max_bytes, struct err *e)
+{
+    struct committer *c = &st->committer;
+
+    c->max_bytes = max_bytes;
+    c->end = &c->first;
+    c->end_job = &c->first_job;
+    if (make_conditions(c) < 0 || pthread_create(&c->thread, NULL, committer_main, st))
+        return err_set(e, ERR_NOMEM, "cannot start the committer's thread");
+    pthread_setname_np(c->thread, "committer");
+    c->running = true;
+    return 0;
+}
+
+void committer_stop(struct store *st)
+{
+    struct committer *c = &st->committer;
+
+    if (c->running) {
+        pthread_mutex_lock(&c->lock);
+        c->closing = true;
+        pthread_cond_signal(&c->work);
+        pthread_mutex_unlock(&c->lock);
+        pthread_join(c->thread, NULL);
+    }
+    if (c->made) {
+        pthread_cond_destroy(&c->ended);
+        pthread_cond_destroy(&c->work);
+        pthread_mutex_destroy(&c->lock);
+    }
+}
+
+/* Queues `p`; with the lock held. */
+static int enqueue(struct store *st, struct pending *p, struct err *e)
+{
+    struct committer *c = &st->committer;
+    size_t bytes = p->batch->bytes;
+
+    if (c->closing)
+        return err_set(e, ERR_CLOSED, "the store is being closed");
+    if (c->bytes && (bytes > c->max_bytes || c->bytes > c->max_bytes - bytes)) {
+        atomic_fetch_add(&st->counters.refused, 1);
+        return err_set(e, ERR_BUSY, "the store's queue is full (%zu of %zu bytes wait; try again later)", c->bytes,
+                       c->max_bytes);
+    }
+    c->bytes += bytes;
+    *c->end = p;
+    c->end = &p->next;
+    pthread_cond_signal(&c->work);
+    return 0;
+}
+
+int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int rc, const struct err *e), void *arg,
+                 struct err *e)
+{
+    struct pending *p = mem_zalloc(sizeof(*p));
+    int rc;
+
+    if (!p)
+        return err_set(e, ERR_NOMEM, "no memory to queue a batch");
+    p->batch = b;
+    p->done = done;
+    p->arg = arg;
+    pthread_mutex_lock(&st->committer.lock);
+    rc = enqueue(st, p, e);
+    pthread_mutex_unlock(&st->committer.lock);
+    if (rc < 0)
+        mem_free(p);
+    return rc;
+}
+
+struct waiter {
+    struct committer *c;
+    struct err *e;
+    int rc;
+    bool done;
+};
+
+static void wake(void *arg, int rc, const struct err *e)
+{
+    struct waiter *w = arg;
+
+    pthread_mutex_lock(&w->c->lock);
+    w->rc = rc;
+    if (e && w->e)
+        *w->e = *e;
+    w->done = true;
+    pthread_cond_broadcast(&w->c->ended);
+    pthread_mutex_unlock(&w->c->lock);
+}
+
+int store_commit(struct store *st, struct batch *b, struct err *e)
+{
+    struct committer *c = &st->committer;
+    struct waiter w = { c, e, 0, false };
+    int rc = store_submit(st, b, wake, &w, e);
+
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&c->lock);
+    while (!w.done)
+        pthread_cond_wait(&c->ended, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    return w.rc;
+}
+
+int committer_run(struct store *st, int (*fn)(struct store *st, void *arg, struct err *e), void *arg, struct err *e)
+{
+    struct committer *c = &st->committer;
+    struct job j = { NULL, fn, arg, e, 0, false };
+
+    if (pthread_equal(pthread_self(), c->thread))
+        return fn(st, arg, e); /* from a done callback */
+    pthread_mutex_lock(&c->lock);
+    if (c->closing) {
+        pthread_mutex_unlock(&c->lock);
+        return err_set(e, ERR_CLOSED, "the store is being closed");
+    }
+    *c->end_job = &j;
+    c->end_job = &j.next;
+    pthread_cond_signal(&c->work);
+    while (!j.done)
+        pthread_cond_wait(&c->ended, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    return j.rc;
+}

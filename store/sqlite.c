@@ -1,0 +1,352 @@
+/* sqlite.c: connections and statements, with errors in our codes.
+ *
+ * One file, in WAL mode: one writer, readers that see a snapshot and never wait for it. What a commit costs is the pages
+ * it touched, copied to the WAL, so the page size weighs small groups against large blobs: PAGE_SIZE was measured with
+ * the batches of tests/bench (CONTRIBUTING.md says how to repeat it). Freed pages go back to the file system in small
+ * steps (auto_vacuum=INCREMENTAL). */
+#include "store/sqlite-internal.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+enum { MAX_CACHED = 48, MAX_IDLE = 4, BUSY_MS = 5000 };
+
+/* "VIGL" in the file's header, so that another program's database is not taken for ours. */
+#define APPLICATION_ID "1447642956"
+#define PAGE_SIZE "16384"
+#define CHECKPOINT_PAGES "1024" /* 16 MiB of WAL */
+
+struct stmt {
+    struct db *db;
+    sqlite3_stmt *s;
+    int failed; /* SQLite's code of the first bind that failed */
+};
+
+struct db {
+    sqlite3 *h;
+    struct {
+        const char *sql;
+        struct stmt *stmt;
+    } cached[MAX_CACHED];
+    size_t ncached;
+    int why; /* ERR_* of the last failure */
+};
+
+static int code_of(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_NOMEM:
+        return ERR_NOMEM;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_CORRUPT;
+    case SQLITE_TOOBIG:
+        return ERR_LIMIT;
+    default:
+        return ERR_IO;
+    }
+}
+
+static int db_error(struct db *db, int rc, struct err *e)
+{
+    const char *why = db->h && sqlite3_errcode(db->h) != SQLITE_OK ? sqlite3_errmsg(db->h) : sqlite3_errstr(rc);
+    const char *file = db->h ? sqlite3_db_filename(db->h, "main") : NULL;
+
+    db->why = code_of(rc);
+    return err_set(e, db->why, "%s: SQLite: %s", file ? file : "database", why);
+}
+
+int db_why(const struct db *db)
+{
+    return db->why;
+}
+
+int db_exec(struct db *db, const char *sql, struct err *e)
+{
+    int rc = sqlite3_exec(db->h, sql, NULL, NULL, NULL);
+
+    return rc == SQLITE_OK ? 0 : db_error(db, rc, e);
+}
+
+static int check_application(struct db *db, struct err *e)
+{
+    int64_t id, tables;
+    int rc = db_number(db, "PRAGMA application_id", &id, e);
+
+    if (rc == 0)
+        rc = db_number(db, "SELECT count(*) FROM sqlite_master", &tables, e);
+    if (rc < 0 || (id == 0 && tables == 0))
+        return rc;
+    if (id != strtoll(APPLICATION_ID, NULL, 10))
+        return err_set(e, ERR_CORRUPT, "%s: a database, but not Vigla's (choose another directory)",
+                       sqlite3_db_filename(db->h, "main"));
+    return 0;
+}
+
+static int configure_writer(struct db *db, enum db_mode mode, struct err *e)
+{
+    int rc = check_application(db, e);
+
+    if (rc == 0)
+        rc = db_exec(db, "PRAGMA page_size=" PAGE_SIZE "; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+                         "PRAGMA application_id=" APPLICATION_ID ";"
+                         "PRAGMA wal_autocheckpoint=" CHECKPOINT_PAGES "; PRAGMA journal_size_limit=33554432;"
+                         "PRAGMA secure_delete=OFF; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY", e);
+    if (rc == 0)
+        rc = db_exec(db, mode == DB_WRITE_POWER ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", e);
+    return rc;
+}
+
+struct db *db_open(const char *path, enum db_mode mode, struct err *e)
+{
+    int flags = SQLITE_OPEN_NOMUTEX | (mode == DB_READ ? SQLITE_OPEN_READWRITE
+                                                       : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    struct db *db = mem_zalloc(sizeof(*db));
+    int rc;
+
+    if (!db) {
+        err_set(e, ERR_NOMEM, "%s: no memory", path);
+        return NULL;
+    }
+    rc = sqlite3_open_v2(path, &db->h, flags, NULL);
+    if (rc != SQLITE_OK) {
+        db_error(db, rc, e);
+        db_close(db);
+        return NULL;
+    }
+    sqlite3_extended_result_codes(db->h, 1);
+    sqlite3_busy_timeout(db->h, BUSY_MS);
+    if ((mode == DB_READ ? db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY", e)
+                         : configure_writer(db, mode, e)) < 0) {
+        db_close(db);
+        return NULL;
+    }
+    return db;
+}
+
+void db_close(struct db *db)
+{
+    if (!db)
+        return;
+    for (size_t i = 0; i < db->ncached; i++)
+        stmt_close(db->cached[i].stmt);
+    sqlite3_close(db->h);
+    mem_free(db);
+}
+
+int db_begin(struct db *db, struct err *e)
+{
+    struct stmt *s = db_cached(db, "BEGIN IMMEDIATE", e);
+
+    return s ? stmt_run(s, e) : db_why(db);
+}
+
+int db_commit(struct db *db, struct err *e)
+{
+    struct stmt *s = db_cached(db, "COMMIT", e);
+    int rc = s ? stmt_run(s, e) : db_why(db);
+
+    if (rc < 0)
+        db_rollback(db);
+    return rc;
+}
+
+void db_rollback(struct db *db)
+{
+    if (!sqlite3_get_autocommit(db->h)) /* some errors have rolled back already */
+        sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
+}
+
+int db_number(struct db *db, const char *sql, int64_t *out, struct err *e)
+{
+    struct stmt *s = db_prepare(db, str_of(sql), e);
+    int rc = s ? stmt_step(s, e) : db_why(db);
+
+    *out = rc == 1 ? stmt_i64(s, 0) : 0;
+    stmt_close(s);
+    return rc < 0 ? rc : 0;
+}
+
+struct stmt *db_prepare(struct db *db, struct str sql, struct err *e)
+{
+    struct stmt *s = mem_zalloc(sizeof(*s));
+    int rc;
+
+    if (!s || sql.n > INT32_MAX) {
+        db->why = err_set(e, ERR_NOMEM, "no memory for a statement");
+        mem_free(s);
+        return NULL;
+    }
+    s->db = db;
+    rc = sqlite3_prepare_v2(db->h, sql.p, (int)sql.n, &s->s, NULL);
+    if (rc != SQLITE_OK) {
+        db_error(db, rc, e);
+        mem_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+struct stmt *db_cached(struct db *db, const char *sql, struct err *e)
+{
+    struct stmt *s;
+
+    for (size_t i = 0; i < db->ncached; i++)
+        if (db->cached[i].sql == sql)
+            return db->cached[i].stmt;
+    s = db_prepare(db, str_of(sql), e);
+    if (!s)
+        return NULL;
+    if (db->ncached == MAX_CACHED) {
+        stmt_close(s);
+        db->why = err_set(e, ERR_LIMIT, "more than %d statements on one connection", MAX_CACHED);
+        return NULL;
+    }
+    db->cached[db->ncached].sql = sql;
+    db->cached[db->ncached++].stmt = s;
+    return s;
+}
+
+void stmt_close(struct stmt *s)
+{
+    if (!s)
+        return;
+    sqlite3_finalize(s->s);
+    mem_free(s);
+}
+
+void stmt_reset(struct stmt *s)
+{
+    sqlite3_reset(s->s);
+    s->failed = SQLITE_OK;
+}
+
+static void bound(struct stmt *s, int rc)
+{
+    if (rc != SQLITE_OK && s->failed == SQLITE_OK)
+        s->failed = rc;
+}
+
+void stmt_bind_i64(struct stmt *s, int i, int64_t v)
+{
+    bound(s, sqlite3_bind_int64(s->s, i, v));
+}
+
+void stmt_bind_text(struct stmt *s, int i, struct str v)
+{
+    bound(s, sqlite3_bind_text64(s->s, i, v.p ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void stmt_bind_blob(struct stmt *s, int i, struct str v)
+{
+    bound(s, sqlite3_bind_blob64(s->s, i, v.p ? v.p : "", v.n, SQLITE_STATIC));
+}
+
+void stmt_bind_null(struct stmt *s, int i)
+{
+    bound(s, sqlite3_bind_null(s->s, i));
+}
+
+int stmt_step(struct stmt *s, struct err *e)
+{
+    int rc = s->failed ? s->failed : sqlite3_step(s->s);
+
+    if (rc == SQLITE_ROW)
+        return 1;
+    return rc == SQLITE_DONE ? 0 : db_error(s->db, rc, e);
+}
+
+int stmt_check(struct stmt *s, struct err *e)
+{
+    return s->failed ? db_error(s->db, s->failed, e) : 0;
+}
+
+int stmt_run(struct stmt *s, struct err *e)
+{
+    int rc = stmt_step(s, e);
+
+    stmt_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+int64_t stmt_i64(struct stmt *s, int column)
+{
+    return sqlite3_column_int64(s->s, column);
+}
+
+struct str stmt_text(struct stmt *s, int column)
+{
+    const char *p = sqlite3_column_blob(s->s, column); /* of a text: its bytes, without conversion */
+
+    if (!p && sqlite3_errcode(s->db->h) == SQLITE_NOMEM)
+        bound(s, SQLITE_NOMEM);
+    return (struct str){ p, p ? (size_t)sqlite3_column_bytes(s->s, column) : 0 };
+}
+
+struct db_pool {
+    pthread_mutex_t lock; /* guards idle and n */
+    struct db *idle[MAX_IDLE];
+    size_t n;
+    char path[];
+};
+
+struct db_pool *db_pool_new(const char *path, struct err *e)
+{
+    size_t n = strlen(path) + 1;
+    struct db_pool *pool = mem_zalloc(sizeof(*pool) + n);
+
+    if (!pool || pthread_mutex_init(&pool->lock, NULL)) {
+        err_set(e, ERR_NOMEM, "%s: no memory", path);
+        mem_free(pool);
+        return NULL;
+    }
+    memcpy(pool->path, path, n);
+    return pool;
+}
+
+void db_pool_free(struct db_pool *pool)
+{
+    if (!pool)
+        return;
+    for (size_t i = 0; i < pool->n; i++)
+        db_close(pool->idle[i]);
+    pthread_mutex_destroy(&pool->lock);
+    mem_free(pool);
+}
+
+struct db *db_pool_take(struct db_pool *pool, struct err *e)
+{
+    struct db *db = NULL;
+
+    pthread_mutex_lock(&pool->lock);
+    if (pool->n)
+        db = pool->idle[--pool->n];
+    pthread_mutex_unlock(&pool->lock);
+    return db ? db : db_open(pool->path, DB_READ, e);
+}
+
+void db_pool_give(struct db_pool *pool, struct db *db)
+{
+    if (!db)
+        return;
+    db_rollback(db);
+    pthread_mutex_lock(&pool->lock);
+    if (pool->n < MAX_IDLE) {
+        pool->idle[pool->n++] = db;
+        db = NULL;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    db_close(db);
+}
+
+int db_snapshot(struct db *db, struct err *e)
+{
+    struct stmt *begin = db_cached(db, "BEGIN", e);
+    struct stmt *look = begin ? db_cached(db, "SELECT 1 FROM sqlite_master LIMIT 1", e) : NULL;
+    int rc = look ? stmt_run(begin, e) : db_why(db);
+
+    return rc < 0 ? rc : stmt_run(look, e); /* the first read fixes what is seen */
+}

@@ -1,0 +1,233 @@
+// canvas.ts: the picture of the graph on Cytoscape.
+//
+// The server gives positions; the canvas never lays out by itself. A refresh is applied as a difference (diff.ts), so
+// that nothing flickers, what the reader chose stays chosen, and a node moves only when the server moved it. The view
+// follows the graph (fit) until the reader pans or zooms; from then on it is the reader's.
+
+import cytoscape, { type Core, type ElementDefinition, type EventObject } from "cytoscape";
+import { reducedMotion } from "../lib/hooks";
+import { isTcp, matches, nodeText, type Graph, type GraphEdge, type GraphNode } from "../lib/model";
+import type { EdgeLabel } from "../lib/state";
+import { EMPTY, diffGraph } from "./diff";
+import { edgeLabel, edgeWidth, nodeLabel } from "./labels";
+import { graphStyle } from "./style";
+import { Traffic } from "./traffic";
+
+const MOVE_MS = 350;
+const FIT_PADDING = 48;
+const LARGEST_FIT = 1.4;
+
+function nodeClasses(n: GraphNode): string {
+  if (n.type === "box") return "box";
+  return [`t-${n.type}`, `h-${n.health}`, n.gateway && "gateway", n.idle && "idle"].filter(Boolean).join(" ");
+}
+
+function edgeClasses(e: GraphEdge): string {
+  /* A TCP edge is blue unless its health says worse. */
+  const plain = e.health === "Healthy" || e.health === "NA";
+  return [`h-${e.health}`, isTcp(e) && plain && "tcp", e.mtls && "mtls", e.idle && "idle"].filter(Boolean).join(" ");
+}
+
+const TRANSIENT = ["chosen", "hover", "dim", "found"];
+
+export class GraphCanvas {
+  readonly cy: Core;
+  private shown: Graph = EMPTY;
+  private labels: readonly EdgeLabel[] = [];
+  private chosen: string | null = null;
+  private sought = "";
+  private touched = false;
+  private readonly traffic: Traffic;
+  private readonly observer: ResizeObserver;
+
+  constructor(host: HTMLElement, onChoose: (id: string | null) => void) {
+    this.cy = cytoscape({
+      container: host,
+      style: graphStyle(),
+      layout: { name: "preset" },
+      minZoom: 0.05,
+      maxZoom: 4,
+      boxSelectionEnabled: false,
+      selectionType: "single",
+      autounselectify: true,
+      pixelRatio: "auto",
+    });
+    this.traffic = new Traffic(this.cy, host);
+    this.cy.on("tap", (e: EventObject) => onChoose(e.target === this.cy ? null : (e.target.id() as string)));
+    this.cy.on("mouseover", "node, edge", (e: EventObject) => {
+      e.target.addClass("hover");
+      host.style.cursor = "pointer";
+    });
+    this.cy.on("mouseout", "node, edge", (e: EventObject) => {
+      e.target.removeClass("hover");
+      host.style.cursor = "";
+    });
+    this.cy.on("dragpan scrollzoom pinchzoom", () => {
+      this.touched = true;
+    });
+    this.observer = new ResizeObserver(() => {
+      this.cy.resize();
+      if (!this.touched) this.fit(false);
+    });
+    this.observer.observe(host);
+  }
+
+  destroy(): void {
+    this.observer.disconnect();
+    this.traffic.destroy();
+    this.cy.destroy();
+  }
+
+  restyle(): void {
+    this.cy.style(graphStyle());
+  }
+
+  animateTraffic(on: boolean): void {
+    this.traffic.run(on);
+  }
+
+  setLabels(labels: readonly EdgeLabel[]): void {
+    this.labels = labels;
+    this.cy.batch(() => {
+      for (const e of this.shown.edges) this.cy.getElementById(e.id).data("label", edgeLabel(e, labels));
+    });
+  }
+
+  setGraph(next: Graph): void {
+    const first = this.shown.nodes.length === 0;
+    const diff = diffGraph(this.shown, next);
+    const many = new Set(next.nodes.filter((n) => n.type !== "box" && n.type !== "unknown").map((n) => n.namespace)).size > 1;
+    const edgeData = (e: GraphEdge) => ({
+      label: edgeLabel(e, this.labels),
+      width: edgeWidth(e),
+      flow: isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0,
+      errorShare: e.errorShare ?? 0,
+    });
+    this.cy.batch(() => {
+      for (const id of diff.removed) this.cy.getElementById(id).remove();
+      this.cy.add(diff.addedNodes.map((n): ElementDefinition => ({
+        group: "nodes",
+        data: { id: n.id, ...(n.parent ? { parent: n.parent } : {}), label: nodeLabel(n, many) },
+        classes: nodeClasses(n),
+        ...(n.position && n.type !== "box" ? { position: { ...n.position } } : {}),
+      })));
+      this.cy.add(diff.addedEdges.map((e): ElementDefinition => ({
+        group: "edges",
+        data: { id: e.id, source: e.source, target: e.target, ...edgeData(e) },
+        classes: edgeClasses(e),
+      })));
+      for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: nodeLabel(n, many) });
+      for (const e of diff.updatedEdges) this.update(e.id, edgeClasses(e), edgeData(e));
+      /* The name of a namespace joins the labels when a second one appears. */
+      for (const n of next.nodes) this.cy.getElementById(n.id).data("label", nodeLabel(n, many));
+    });
+    this.move(diff.moved);
+    this.placeLost(next);
+    this.shown = next;
+    this.mark();
+    const changed = diff.addedNodes.length > 0 || diff.removed.length > 0 || diff.moved.length > 0;
+    if (changed && !this.touched) this.fit(!first);
+  }
+
+  private update(id: string, classes: string, data: Record<string, unknown>): void {
+    const element = this.cy.getElementById(id);
+    const kept = TRANSIENT.filter((c) => element.hasClass(c));
+    element.classes([classes, ...kept].join(" "));
+    element.data(data);
+  }
+
+  private move(moved: GraphNode[]): void {
+    const animated = moved.length <= 200 && !reducedMotion();
+    for (const n of moved) {
+      if (!n.position) continue;
+      const element = this.cy.getElementById(n.id);
+      if (animated) element.animate({ position: { ...n.position }, duration: MOVE_MS, easing: "ease-in-out" });
+      else element.position({ ...n.position });
+    }
+  }
+
+  /** Nodes that the server gave no place go in rows below the others rather than on top of each other. */
+  private placeLost(g: Graph): void {
+    const lost = g.nodes.filter((n) => n.type !== "box" && !n.position);
+    if (!lost.length) return;
+    const bottom = g.nodes.reduce((y, n) => Math.max(y, n.position?.y ?? 0), 0) + 120;
+    const columns = Math.ceil(Math.sqrt(lost.length * 2));
+    lost.forEach((n, i) => {
+      const position = { x: (i % columns) * 170, y: bottom + Math.floor(i / columns) * 120 };
+      this.cy.getElementById(n.id).position(position);
+    });
+  }
+
+  choose(id: string | null): void {
+    this.chosen = id;
+    this.mark();
+    if (id !== null) this.reveal(id);
+  }
+
+  find(text: string): { ids: string[] } {
+    this.sought = text.trim();
+    this.mark();
+    return { ids: this.found().map((n) => n.id) };
+  }
+
+  private found(): GraphNode[] {
+    if (!this.sought) return [];
+    return this.shown.nodes.filter((n) => n.type !== "box" && matches(this.sought, nodeText(n)));
+  }
+
+  private mark(): void {
+    const ids = new Set(this.found().map((n) => n.id));
+    this.cy.batch(() => {
+      this.cy.elements(".chosen").removeClass("chosen");
+      if (this.chosen !== null) this.cy.getElementById(this.chosen).addClass("chosen");
+      this.cy.nodes().forEach((n) => {
+        if (n.hasClass("box")) return;
+        n.toggleClass("found", ids.has(n.id()));
+        n.toggleClass("dim", this.sought !== "" && !ids.has(n.id()));
+      });
+      this.cy.edges().forEach((e) => {
+        e.toggleClass("dim", this.sought !== "" && !ids.has(e.source().id()) && !ids.has(e.target().id()));
+      });
+    });
+  }
+
+  /** Pans so that the element is in view, as little as needed. */
+  private reveal(id: string): void {
+    const element = this.cy.getElementById(id);
+    if (element.empty()) return;
+    const b = element.renderedBoundingBox();
+    const margin = 30;
+    const dx = b.x1 < margin ? margin - b.x1 : b.x2 > this.cy.width() - margin ? this.cy.width() - margin - b.x2 : 0;
+    const dy = b.y1 < margin ? margin - b.y1 : b.y2 > this.cy.height() - margin ? this.cy.height() - margin - b.y2 : 0;
+    if (!dx && !dy) return;
+    if (reducedMotion()) this.cy.panBy({ x: dx, y: dy });
+    else this.cy.animate({ panBy: { x: dx, y: dy }, duration: 200 });
+  }
+
+  fit(animated = true): void {
+    this.touched = false;
+    const all = this.cy.elements();
+    if (all.empty() || this.cy.width() === 0) return;
+    const b = all.boundingBox({});
+    const zoom = Math.min(
+      LARGEST_FIT,
+      (this.cy.width() - 2 * FIT_PADDING) / Math.max(1, b.w),
+      (this.cy.height() - 2 * FIT_PADDING) / Math.max(1, b.h),
+    );
+    if (!(zoom > 0)) return;
+    const pan = {
+      x: this.cy.width() / 2 - zoom * (b.x1 + b.w / 2),
+      y: this.cy.height() / 2 - zoom * (b.y1 + b.h / 2),
+    };
+    if (animated && !reducedMotion()) this.cy.animate({ zoom, pan, duration: MOVE_MS, easing: "ease-in-out" });
+    else this.cy.viewport({ zoom, pan });
+  }
+
+  zoomBy(factor: number): void {
+    this.touched = true;
+    this.cy.zoom({
+      level: this.cy.zoom() * factor,
+      renderedPosition: { x: this.cy.width() / 2, y: this.cy.height() / 2 },
+    });
+  }
+}

@@ -1,0 +1,55 @@
+// labels.ts: the words and weights on the canvas, worked out from the model alone.
+
+import * as fmt from "../lib/format";
+import { isTcp, type GraphEdge, type GraphNode } from "../lib/model";
+import type { EdgeLabel } from "../lib/state";
+
+export function edgeLabel(e: GraphEdge, modes: readonly EdgeLabel[]): string {
+  if (e.idle) return "";
+  const parts: string[] = [];
+  if (isTcp(e)) {
+    if (modes.includes("rate") || modes.includes("throughput")) parts.push(fmt.throughput(e.bps));
+    return parts.join("\n");
+  }
+  if (modes.includes("rate") && e.rps !== null) parts.push(fmt.rate(e.rps));
+  if (modes.includes("errors") && e.errorShare) parts.push(fmt.percent(e.errorShare) + " err");
+  if (modes.includes("p95") && e.p95 !== null) parts.push("p95 " + fmt.duration(e.p95));
+  if (modes.includes("throughput") && e.bps) parts.push(fmt.throughput(e.bps));
+  return parts.join("\n");
+}
+
+/** 1.5 to 6 points, by the magnitude of the traffic: ten times as much is one point more. */
+export function edgeWidth(e: GraphEdge): number {
+  if (e.idle) return 1.5;
+  const amount = isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0;
+  return Math.min(6, 1.8 + Math.log10(1 + amount * 3));
+}
+
+export function nodeLabel(n: GraphNode, manyNamespaces: boolean): string {
+  if (n.type === "box") return n.box === "app" ? `app ${n.name}` : n.name;
+  const lines = [n.name];
+  if (n.type === "app" && n.version) lines.push(n.version);
+  if (manyNamespaces && n.namespace && n.type !== "unknown") lines.push(n.namespace);
+  return lines.join("\n");
+}
+
+export function edgeName(e: GraphEdge, nodes: Map<string, GraphNode>): string {
+  return `${nodes.get(e.source)?.name ?? "?"} → ${nodes.get(e.target)?.name ?? "?"}`;
+}
+
+/** One sentence for who cannot see the picture. */
+export function describeNode(n: GraphNode, edges: readonly GraphEdge[]): string {
+  const out = edges.filter((e) => e.source === n.id).length;
+  const into = edges.filter((e) => e.target === n.id).length;
+  const health = { Healthy: "healthy", Degraded: "degraded", Failure: "failing", NA: "no health" }[n.health];
+  return `${n.name}, ${n.type}, ${health}, ${fmt.plural(into, "edge")} in, ${out} out`;
+}
+
+export function describeEdge(e: GraphEdge, nodes: Map<string, GraphNode>): string {
+  const what = e.idle
+    ? "no traffic"
+    : isTcp(e)
+      ? `TCP ${fmt.throughput(e.bps)}`
+      : `${fmt.rate(e.rps)}, ${fmt.percent(e.errorShare ?? 0)} errors, p95 ${fmt.duration(e.p95)}`;
+  return `${edgeName(e, nodes)}: ${what}`;
+}
