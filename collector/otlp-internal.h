@@ -79,20 +79,24 @@ struct otlp_resource {
     struct err why;
 };
 
+struct otlp_point; /* otlp_metrics.c's workspace */
+
 struct otlp_context {
     struct batch *batch;
     struct arena *arena;
     struct otlp_refused *refused;
     struct otlp_resource resource;
     struct str scope_name, scope_version;
+    int scope_rc; /* not 0: the scope's items are refused */
     struct otlp_attributes attributes; /* of the item at work */
+    struct otlp_point *point;          /* NULL until the first one */
 };
 
 /* What an item's decoding came to: 0 counts n items as taken; a fault of the item counts them as refused, for the
  * reason "WHAT NUMBER: …"; anything else (ERR_PARSE, ERR_NOMEM) is returned and ends the request. */
 int otlp_settle(struct otlp_context *c, int rc, uint64_t n, const char *what, struct err *why, struct err *e);
-/* Not 0 when the item's resource is at fault, and so all its items. */
-int otlp_resource_fault(const struct otlp_context *c, struct err *e);
+/* Not 0 when the item's resource or scope is at fault, and so all its items. */
+int otlp_origin_fault(const struct otlp_context *c, struct err *e);
 
 /* One LogRecord, Metric, Span: settled inside; what is returned ends the request. */
 int otlp_log_record(struct otlp_context *c, struct str message, struct err *e);
@@ -108,6 +112,9 @@ int otlp_get_number(const struct pb_field *f, enum pb_type type, uint64_t *v, st
 int otlp_get_bytes(const struct pb_field *f, struct str *v, struct err *e);
 /* A KeyValue among the item's attributes. */
 int otlp_get_attribute(struct otlp_context *c, const struct pb_field *f, struct err *e);
+
+/* Adds a label unless v[0..*n) has one of that name. */
+void otlp_put_absent(struct label *v, size_t *n, struct str name, struct str value);
 
 /* Nanoseconds as the store has them. ERR_RANGE after the year 2262. */
 int otlp_time(uint64_t ns, int64_t *out, struct err *e);

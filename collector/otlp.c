@@ -36,6 +36,17 @@ static bool is_fault_of_item(int rc)
     return rc == ERR_INVALID || rc == ERR_RANGE || rc == ERR_LIMIT || rc == ERR_UNSUPPORTED;
 }
 
+/* The sentence goes into a protobuf string, which must be UTF-8; it may quote what is not, and be cut anywhere. */
+static void keep_reason(struct otlp_refused *refused, const char *why)
+{
+    snprintf(refused->why, sizeof(refused->why), "%.*s", (int)sizeof(refused->why) - 1, why);
+    if (str_is_utf8(str_of(refused->why)))
+        return;
+    for (char *c = refused->why; *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+}
+
 int otlp_settle(struct otlp_context *c, int rc, uint64_t n, const char *what, struct err *why, struct err *e)
 {
     if (rc == 0) {
@@ -49,16 +60,18 @@ int otlp_settle(struct otlp_context *c, int rc, uint64_t n, const char *what, st
         return rc;
     }
     if (c->refused->n == 0)
-        snprintf(c->refused->why, sizeof(c->refused->why), "%.*s", (int)sizeof(c->refused->why) - 1, why->msg);
+        keep_reason(c->refused, why->msg);
     c->refused->n += n;
     return 0;
 }
 
-int otlp_resource_fault(const struct otlp_context *c, struct err *e)
+int otlp_origin_fault(const struct otlp_context *c, struct err *e)
 {
-    if (c->resource.rc)
+    if (c->resource.rc) {
         *e = c->resource.why;
-    return c->resource.rc;
+        return c->resource.rc;
+    }
+    return c->scope_rc ? err_set(e, c->scope_rc, "the scope's name or version is not UTF-8") : 0;
 }
 
 int otlp_read(struct otlp_context *c, struct str message,
@@ -123,7 +136,7 @@ static bool has_column(enum event_kind kind, struct str name)
            (kind == EVENT_LOG && str_eqz(name, "k8s.container.name"));
 }
 
-static void put_absent(struct label *v, size_t *n, struct str name, struct str value)
+void otlp_put_absent(struct label *v, size_t *n, struct str name, struct str value)
 {
     for (size_t i = 0; i < *n; i++)
         if (str_eq(v[i].name, name))
@@ -140,14 +153,14 @@ int otlp_row_attributes(struct otlp_context *c, enum event_kind kind, struct lab
     if (!v)
         return err_set(e, ERR_NOMEM, "no memory for a row's attributes");
     for (size_t i = own->n; i-- > 0;) /* of two of the same key the last counts */
-        put_absent(v, &n, own->v[i].name, own->v[i].value);
+        otlp_put_absent(v, &n, own->v[i].name, own->v[i].value);
     for (size_t i = from->n; i-- > 0;)
         if (!has_column(kind, from->v[i].name))
-            put_absent(v, &n, from->v[i].name, from->v[i].value);
+            otlp_put_absent(v, &n, from->v[i].name, from->v[i].value);
     if (kind != EVENT_ACCESS_LOG && c->scope_name.n)
-        put_absent(v, &n, STR("otel.scope.name"), c->scope_name);
+        otlp_put_absent(v, &n, STR("otel.scope.name"), c->scope_name);
     if (kind != EVENT_ACCESS_LOG && c->scope_version.n)
-        put_absent(v, &n, STR("otel.scope.version"), c->scope_version);
+        otlp_put_absent(v, &n, STR("otel.scope.version"), c->scope_version);
     *out = (struct labels){ v, n };
     return labels_normalise(v, &out->n, e);
 }
@@ -197,13 +210,15 @@ static int scope_field(struct otlp_context *c, struct str message, struct err *e
     int rc;
 
     c->scope_name = c->scope_version = STR_NULL;
+    c->scope_rc = 0;
     while ((rc = pb_next(&r, &f, e)) == 1) {
         if (f.number != SCOPE_NAME && f.number != SCOPE_VERSION)
             continue;
         if ((rc = pb_want(&f, PB_BYTES, e)) < 0)
             return rc;
-        if (str_is_utf8(f.bytes))
-            *(f.number == SCOPE_NAME ? &c->scope_name : &c->scope_version) = f.bytes;
+        if (!str_is_utf8(f.bytes))
+            c->scope_rc = ERR_INVALID;
+        *(f.number == SCOPE_NAME ? &c->scope_name : &c->scope_version) = f.bytes;
     }
     return rc;
 }
@@ -218,6 +233,7 @@ static int scope_items(struct otlp_context *c, struct str message, struct err *e
     int rc;
 
     c->scope_name = c->scope_version = STR_NULL;
+    c->scope_rc = 0;
     rc = each(message, SCOPE_SCOPE, scope_field, c, e); /* fields come in any order: first who, then what */
     return rc < 0 ? rc : each(message, SCOPE_ITEMS, ((struct envelope *)c)->item, c, e);
 }

@@ -208,7 +208,7 @@ int otlp_log_record(struct otlp_context *c, struct str message, struct err *e)
     int rc = otlp_read(c, message, record_field, &r, &why);
 
     if (rc == 0)
-        rc = otlp_resource_fault(c, &why);
+        rc = otlp_origin_fault(c, &why);
     if (rc == 0)
         rc = add_record(c, &r, &why);
     return otlp_settle(c, rc, 1, "log record", &why, e);

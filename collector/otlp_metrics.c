@@ -26,11 +26,10 @@ struct metric {
     struct str data;
     uint64_t temporality, monotonic;
     struct str prometheus_name;
-    uint64_t number; /* of the point at work, for messages */
 };
 
 /* A data point of any kind, as far as it has what stands here. */
-struct point {
+struct otlp_point {
     struct otlp_context *c;
     uint64_t start_ns, time_ns, flags;
     bool has_value, has_sum;
@@ -124,7 +123,7 @@ static int get_double(const struct pb_field *f, double *v, bool *there, struct e
 
 static int number_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
 {
-    struct point *p = out;
+    struct otlp_point *p = out;
 
     switch (f->number) {
     case POINT_START:
@@ -148,7 +147,7 @@ static int number_field(struct otlp_context *c, const struct pb_field *f, void *
 
 static int histogram_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
 {
-    struct point *p = out;
+    struct otlp_point *p = out;
 
     switch (f->number) {
     case POINT_START:
@@ -172,7 +171,7 @@ static int histogram_field(struct otlp_context *c, const struct pb_field *f, voi
     }
 }
 
-static int get_quantile(const struct pb_field *f, struct point *p, struct err *e)
+static int get_quantile(const struct pb_field *f, struct otlp_point *p, struct err *e)
 {
     struct pb_reader r;
     struct pb_field v;
@@ -197,7 +196,7 @@ static int get_quantile(const struct pb_field *f, struct point *p, struct err *e
 
 static int summary_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
 {
-    struct point *p = out;
+    struct otlp_point *p = out;
 
     switch (f->number) {
     case POINT_START:
@@ -220,15 +219,6 @@ static int summary_field(struct otlp_context *c, const struct pb_field *f, void 
 }
 
 /* --- labels --- */
-
-static void put_absent(struct label *v, size_t *n, const char *name, struct str value)
-{
-    for (size_t i = 0; i < *n; i++)
-        if (str_eqz(v[i].name, name))
-            return;
-    if (value.n)
-        v[(*n)++] = (struct label){ str_of(name), value };
-}
 
 /* Two keys may become one name ("a.b", "a_b"): their values are joined with ';', as the compatibility rules say. */
 static int join(struct arena *a, struct label *to, struct str value, struct err *e)
@@ -268,10 +258,10 @@ static int point_labels(struct otlp_context *c, struct labels *out, struct err *
         rc = put_label(c->arena, v, &n, &own->v[i], e);
     if (rc < 0)
         return rc;
-    put_absent(v, &n, "job", from->job);
-    put_absent(v, &n, "instance", from->instance);
-    put_absent(v, &n, "pod", from->pod);
-    put_absent(v, &n, "namespace", from->ns);
+    otlp_put_absent(v, &n, STR("job"), from->job);
+    otlp_put_absent(v, &n, STR("instance"), from->instance);
+    otlp_put_absent(v, &n, STR("pod"), from->pod);
+    otlp_put_absent(v, &n, STR("namespace"), from->ns);
     *out = (struct labels){ v, n };
     return labels_normalise(v, &out->n, e);
 }
@@ -315,7 +305,7 @@ static struct str name_with(struct arena *a, struct str name, const char *suffix
     return arena_printf(a, "%.*s%s", STR_ARG(name), suffix);
 }
 
-static int add_series(struct point *p, struct str name, struct label extra, double v, struct err *e)
+static int add_series(struct otlp_point *p, struct str name, struct label extra, double v, struct err *e)
 {
     struct batch_series s = { .start_ms = p->start_ms, .n = 1 };
     struct arena *a = p->c->arena;
@@ -331,12 +321,12 @@ static int add_series(struct point *p, struct str name, struct label extra, doub
     return batch_add_series(p->c->batch, &s) < 0 ? err_set(e, ERR_NOMEM, "no memory for a series") : 0;
 }
 
-static int add_plain(struct point *p, struct str name, double v, struct err *e)
+static int add_plain(struct otlp_point *p, struct str name, double v, struct err *e)
 {
     return add_series(p, name, (struct label){ STR_NULL, STR_NULL }, v, e);
 }
 
-static int add_with_number(struct point *p, struct str name, struct str label, double number, double v, struct err *e)
+static int add_with_number(struct otlp_point *p, struct str name, struct str label, double number, double v, struct err *e)
 {
     struct buf text = BUF_INIT(64);
     struct str value;
@@ -349,7 +339,7 @@ static int add_with_number(struct point *p, struct str name, struct str label, d
     return add_series(p, name, (struct label){ label, value }, v, e);
 }
 
-static int check_buckets(const struct point *p, struct err *e)
+static int check_buckets(const struct otlp_point *p, struct err *e)
 {
     if (p->ncounts != p->nbounds + 1 && (p->ncounts || p->nbounds))
         return err_set(e, ERR_INVALID, "%zu bucket_counts for %zu explicit_bounds, should be %zu", p->ncounts,
@@ -360,7 +350,7 @@ static int check_buckets(const struct point *p, struct err *e)
     return 0;
 }
 
-static int add_sum_and_count(struct point *p, struct str name, struct err *e)
+static int add_sum_and_count(struct otlp_point *p, struct str name, struct err *e)
 {
     struct arena *a = p->c->arena;
     int rc = 0;
@@ -370,7 +360,7 @@ static int add_sum_and_count(struct point *p, struct str name, struct err *e)
     return rc < 0 ? rc : add_plain(p, name_with(a, name, "_count"), (double)p->count, e);
 }
 
-static int add_histogram(struct point *p, struct str name, struct err *e)
+static int add_histogram(struct otlp_point *p, struct str name, struct err *e)
 {
     struct str bucket = name_with(p->c->arena, name, "_bucket");
     uint64_t cumulated = 0;
@@ -385,7 +375,7 @@ static int add_histogram(struct point *p, struct str name, struct err *e)
     return rc < 0 ? rc : add_sum_and_count(p, name, e);
 }
 
-static int add_summary(struct point *p, struct str name, struct err *e)
+static int add_summary(struct otlp_point *p, struct str name, struct err *e)
 {
     int rc = 0;
 
@@ -398,7 +388,7 @@ static int add_summary(struct point *p, struct str name, struct err *e)
 
 /* When a start is told it lies before the point: increase() then sees the first increment. A start at the very time of
  * the point means, to OpenTelemetry, that it is not known. */
-static int point_times(struct point *p, bool is_counter, struct err *e)
+static int point_times(struct otlp_point *p, bool is_counter, struct err *e)
 {
     int64_t t, start;
     int rc = otlp_time(p->time_ns, &t, e);
@@ -413,9 +403,9 @@ static int point_times(struct point *p, bool is_counter, struct err *e)
     return 0;
 }
 
-static int add_point(struct point *p, const struct metric *m, struct err *e)
+static int add_point(struct otlp_point *p, const struct metric *m, struct err *e)
 {
-    int rc = otlp_resource_fault(p->c, e);
+    int rc = otlp_origin_fault(p->c, e);
 
     if (rc == 0)
         rc = point_times(p, m->kind == METRIC_HISTOGRAM || m->kind == METRIC_SUMMARY || m->monotonic, e);
@@ -432,8 +422,9 @@ static int add_point(struct point *p, const struct metric *m, struct err *e)
     return add_plain(p, m->prometheus_name, p->value, e);
 }
 
-static int data_point(struct otlp_context *c, struct str message, struct metric *m, struct point *p, struct err *e)
+static int data_point(struct otlp_context *c, struct str message, struct metric *m, struct err *e)
 {
+    struct otlp_point *p = c->point;
     size_t series = c->batch->nseries;
     int rc;
 
@@ -489,12 +480,13 @@ static int add_metadata(struct otlp_context *c, const struct metric *m, struct e
 /* `fault`, when not 0, is what all points are refused for. */
 static int data_points(struct otlp_context *c, struct metric *m, int fault, const struct err *reason, struct err *e)
 {
-    struct point *p = arena_alloc(c->arena, sizeof(*p));
     struct pb_reader r = pb_reader(m->data);
     struct pb_field f;
     int rc;
 
-    if (!p)
+    if (!c->point)
+        c->point = ARENA_NEW(c->arena, struct otlp_point);
+    if (!c->point)
         return err_set(e, ERR_NOMEM, "no memory for a data point");
     while ((rc = pb_next(&r, &f, e)) == 1) {
         struct err why = reason ? *reason : (struct err)ERR_INIT;
@@ -503,7 +495,7 @@ static int data_points(struct otlp_context *c, struct metric *m, int fault, cons
             continue;
         if ((rc = pb_want(&f, PB_BYTES, e)) < 0)
             return rc;
-        rc = fault ? fault : data_point(c, f.bytes, m, p, &why);
+        rc = fault ? fault : data_point(c, f.bytes, m, &why);
         if (rc < 0)
             err_wrap(&why, "metric \"%.*s\"", STR_ARG(m->name));
         if ((rc = otlp_settle(c, rc, 1, "data point", &why, e)) < 0)

@@ -54,6 +54,8 @@ static struct str next_word(struct str *text)
     size_t from = 0, to;
     struct str word;
 
+    if (text->n == 0)
+        return STR_NULL;
     while (from < text->n && !is_word(text->p[from]) && text->p[from] != ':')
         from++;
     to = from;
@@ -129,31 +131,34 @@ int otlp_metric_name(struct arena *a, struct str name, struct str unit, struct o
     return keep_name(a, &b, out, e);
 }
 
+static bool is_legal_label(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_word(s.p[i]) && s.p[i] != '_')
+            return false;
+    return s.p[0] != '_' && (s.p[0] < '0' || s.p[0] > '9');
+}
+
 int otlp_label_name(struct arena *a, struct str key, struct str *out, struct err *e)
 {
     struct buf b = BUF_INIT(OTLP_LONGEST_LABEL + 8);
-    bool changes = false;
 
+    *out = key;
     if (key.n == 0)
         return err_set(e, ERR_INVALID, "an attribute without a key");
     if (key.n > OTLP_LONGEST_LABEL)
         return err_set(e, ERR_LIMIT, "an attribute's key is longer than %d bytes", OTLP_LONGEST_LABEL);
+    if (is_legal_label(key))
+        return 0;
     if (key.p[0] >= '0' && key.p[0] <= '9')
         buf_puts(&b, "key_");
     else if (!is_word(key.p[0]))
         buf_puts(&b, "key");
-    changes = b.n > 0;
     for (size_t i = 0; i < key.n; i++) {
-        bool good = is_word(key.p[i]) || key.p[i] == '_';
-
-        /* A character of several bytes is one '_'. */
-        if (good || ((unsigned char)key.p[i] & 0xc0) != 0x80)
-            buf_putc(&b, good ? key.p[i] : '_');
-        changes = changes || !good;
+        if (is_word(key.p[i]) || key.p[i] == '_')
+            buf_putc(&b, key.p[i]);
+        else if (((unsigned char)key.p[i] & 0xc0) != 0x80) /* a character of several bytes is one '_' */
+            buf_putc(&b, '_');
     }
-    if (changes)
-        return keep_name(a, &b, out, e);
-    buf_free(&b);
-    *out = key;
-    return 0;
+    return keep_name(a, &b, out, e);
 }

@@ -163,7 +163,7 @@ int otlp_span(struct otlp_context *c, struct str message, struct err *e)
     int rc = otlp_read(c, message, span_field, &s, &why);
 
     if (rc == 0)
-        rc = otlp_resource_fault(c, &why);
+        rc = otlp_origin_fault(c, &why);
     if (rc == 0)
         rc = add_span(c, &s, &why);
     buf_free(&s.events);

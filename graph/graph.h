@@ -24,6 +24,9 @@ struct graph_options {
     bool inject_service_nodes;
     bool include_idle_edges;
     unsigned boxes; /* enum graph_box */
+    /* Namespaces that are declared: nodes of others are marked isInaccessible. n 0 = none is, and all are accessible. */
+    const struct str *declared;
+    size_t ndeclared;
 };
 
 struct graph;
@@ -41,7 +44,10 @@ void graph_positions_free(struct graph_positions *p);
 /* Places every node: by `p` where it is known there, else beside its neighbours by Graphviz' dot; and remembers. */
 int graph_layout(struct graph *g, struct graph_positions *p, struct err *e);
 
-enum graph_format { GRAPH_JSON, GRAPH_KIALI, GRAPH_DOT, GRAPH_SVG, GRAPH_PNG, GRAPH_MERMAID, GRAPH_GRAPHML, GRAPH_CSV };
+enum graph_format {
+    GRAPH_JSON, GRAPH_KIALI, GRAPH_DOT, GRAPH_SVG, GRAPH_PNG, GRAPH_MERMAID, GRAPH_GRAPHML, GRAPH_CSV,
+    GRAPH_KIALI_PLAIN /* GRAPH_KIALI without our keys beside Kiali's: what Kiali answers when no appender is asked for */
+};
 
 /* The format by its name in CONTRACT.md ("cytoscape" is KIALI), or -1. */
 int graph_format_parse(struct str name);

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <yaml.h>
 
-enum { LONGEST_KEY = 500 }; /* libyaml reads keys of 1,024 bytes: room for every byte of one to be escaped */
+enum { LONGEST_KEY = 330 }; /* libyaml reads keys of 1,024 bytes: room for each character of one to be escaped */
 
 struct anchor {
     struct str name;
@@ -286,7 +286,7 @@ static int read_key(struct reader *r, const yaml_event_t *e, struct str *key)
     if (e->type != YAML_SCALAR_EVENT)
         return fail(r, line_of(r, e->start_mark), column_of(e->start_mark), "a map's key must be a plain word");
     for (size_t i = 0; i < e->data.scalar.length; i++)
-        if (i == LONGEST_KEY || e->data.scalar.value[i] < 0x20)
+        if (i == LONGEST_KEY || e->data.scalar.value[i] < 0x20 || e->data.scalar.value[i] == 0x7f)
             return fail(r, line_of(r, e->start_mark), column_of(e->start_mark),
                         "a map's key is at most %d bytes long, without control characters", LONGEST_KEY);
     *key = arena_str(r->arena, (struct str){ (const char *)e->data.scalar.value, e->data.scalar.length });

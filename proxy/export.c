@@ -294,6 +294,8 @@ void exporter_lost(struct exporter *x, enum export_signal s, size_t records)
 
 void exporter_hurry(struct exporter *x)
 {
+    if (x->hurry)
+        return;
     x->hurry = true;
     for (int i = 0; i < EXPORT_SIGNALS; i++)
         if (evtimer_pending(x->senders[i].timer, NULL))

@@ -200,7 +200,7 @@ static void flush(struct telemetry *t)
 
 static void next_tick(struct telemetry *t, int64_t ms)
 {
-    evtimer_add(t->tick, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
+    event_add(t->tick, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
 }
 
 /* Whether nothing is left to do, or no time. */

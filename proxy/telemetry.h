@@ -29,7 +29,8 @@ struct telemetry_options {
     void *snapshot_arg;
 };
 
-/* Starts the thread. `self` is copied. NULL: ERR_IO (a port or file that cannot be opened), ERR_NOMEM. */
+/* Starts the thread. `self` is copied. NULL: ERR_IO (a port or file that cannot be opened), ERR_PARSE, ERR_UNSUPPORTED
+ * (the URL), ERR_NOMEM. */
 struct telemetry *telemetry_start(const struct workload *self, const struct telemetry_options *o, struct err *e);
 /* /ready answers 200 from now on (503 before), or 503 again while draining. Thread-safe. */
 void telemetry_set_ready(struct telemetry *t, bool ready);

@@ -39,3 +39,12 @@ void annotate_info(struct eval *ev, const struct node *n, const char *fmt, ...)
     add(ev, &ev->infos, "info", n, fmt, ap);
     va_end(ap);
 }
+
+void annotate_quantile(struct eval *ev, const struct node *n, double q)
+{
+    struct buf text = BUF_INIT(64);
+
+    buf_double(&text, q);
+    annotate_warning(ev, n, "quantile value should be between 0 and 1, got %.*s", (int)text.n, text.p);
+    buf_free(&text);
+}

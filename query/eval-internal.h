@@ -87,6 +87,10 @@ int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struc
 int eval_scalar(struct eval *ev, const struct grid *g, const struct node *n, double *out);
 /* All rows, their values copied; g->n values each. */
 int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct rows *rows);
+/* Opens and collects. */
+int eval_collect_node(struct eval *ev, const struct grid *g, const struct node *n, struct rows *rows);
+/* Puts rows with equal labels together: ERR_INVALID when they have values at the same step. */
+int rows_unify(struct eval *ev, const struct grid *g, struct rows *rows);
 /* A stream of rows that are there already. */
 int eval_replay(struct eval *ev, const struct grid *g, struct rows rows, struct stream **out);
 int eval_duration(struct eval *ev, const struct node *n, int64_t *ms);
@@ -106,6 +110,9 @@ double *eval_values(struct eval *ev, const struct grid *g);
 /* annotate.c: each text once; the position of `n` is added as Prometheus does. */
 void annotate_warning(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void annotate_info(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* When a quantile is not between 0 and 1. */
+void annotate_quantile(struct eval *ev, const struct node *n, double q);
 
 /* --- selector.c --- */
 int selector_open(struct eval *ev, const struct grid *g, const struct node *n, bool timestamps, struct stream **out);

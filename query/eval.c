@@ -168,6 +168,42 @@ int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct
     return rc;
 }
 
+int eval_collect_node(struct eval *ev, const struct grid *g, const struct node *n, struct rows *rows)
+{
+    struct stream *in;
+    int rc = eval_open(ev, g, n, &in);
+
+    return rc < 0 ? rc : eval_collect(ev, g, in, rows);
+}
+
+int rows_unify(struct eval *ev, const struct grid *g, struct rows *rows)
+{
+    struct label_map map = { 0 };
+    size_t n = 0, at;
+
+    for (size_t r = 0; r < rows->n; r++) {
+        struct row *row = &rows->v[r];
+        int fresh = label_map_add(&map, ev->a, row->labels, &at);
+
+        if (fresh < 0)
+            return eval_nomem(ev);
+        if (fresh) {
+            rows->v[n++] = *row;
+            continue;
+        }
+        for (size_t i = 0; i < g->n; i++) {
+            if (is_absent(row->v[i]))
+                continue;
+            if (!is_absent(rows->v[at].v[i]))
+                return eval_fail(ev, "vector cannot contain metrics with the same labelset");
+            rows->v[at].v[i] = row->v[i];
+        }
+        rows->v[at].drop_name |= row->drop_name;
+    }
+    rows->n = n;
+    return 0;
+}
+
 struct replay {
     struct stream s;
     struct eval *ev;

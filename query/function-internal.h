@@ -55,6 +55,12 @@ struct function {
     bool in_durations;     /* may stand in a range, a step or an offset */
 };
 
+/* The call's argument i, which is a string. */
+static inline struct str call_text(const struct call *c, size_t i)
+{
+    return node_strip(c->args[i])->string;
+}
+
 /* NULL when there is none of that name. */
 const struct function *function_find(struct str name);
 
@@ -74,8 +80,9 @@ window_fn fn_sum_over_time, fn_avg_over_time, fn_min_over_time, fn_max_over_time
     fn_quantile_over_time, fn_mad_over_time, fn_ts_of_first_over_time, fn_ts_of_last_over_time,
     fn_ts_of_min_over_time, fn_ts_of_max_over_time, fn_deriv, fn_predict_linear, fn_double_exponential_smoothing;
 /* functions_label.c */
-stream_fn fn_label_replace, fn_label_join, fn_absent, fn_absent_over_time, fn_sort, fn_sort_desc, fn_sort_by_label,
-    fn_sort_by_label_desc;
+stream_fn fn_label_replace, fn_label_join, fn_absent, fn_absent_over_time;
+/* functions_sort.c */
+stream_fn fn_sort, fn_sort_desc, fn_sort_by_label, fn_sort_by_label_desc;
 /* histogram.c */
 stream_fn fn_histogram_quantile, fn_histogram_fraction, fn_histogram_quantiles;
 

@@ -28,6 +28,8 @@ struct store_tuning {
 struct group {
     struct series **touched, **created;
     size_t ntouched, touched_cap, ncreated, created_cap;
+    struct series **large; /* of the last group published: heads that have grown long */
+    size_t nlarge, large_cap;
     const struct batch_metadata **metadata;
     size_t nmetadata, metadata_cap;
     struct buf record, labels;

@@ -61,29 +61,28 @@ function reported(f: (reporter: string) => string): string {
   return `${f('reporter="source"')} or ${f('reporter="destination"')}`;
 }
 
-export interface ChartQueries {
-  requests: string;
-  errors: string;
-  p95: string;
-  tcp: boolean;
-}
+/** HTTP: requests, errors, client errors, p95. TCP: sent, received. */
+export type ChartQueries =
+  | { tcp: false; requests: string; errors: string; clientErrors: string; p95: string }
+  | { tcp: true; sent: string; received: string };
 
-/** Codes that count as errors on the graph: no answer, 4xx, 5xx. */
-const ERROR_CODES = 'response_code=~"0|[45].."';
+/** What counts as an error on the graph, too: no answer and 5xx; 4xx are told apart. */
+const ERROR_CODES = 'response_code=~"0|5.."';
+const CLIENT_CODES = 'response_code=~"4.."';
 
 export function chartQueries(m: Matcher[], tcp: boolean, range: string): ChartQueries {
-  if (tcp) {
-    const of = (metric: string) => reported((r) => `sum(rate(${metric}${selector(m, r)}[${range}]))`);
-    return { requests: of("istio_tcp_sent_bytes_total"), errors: of("istio_tcp_received_bytes_total"), p95: "", tcp };
-  }
+  const sum = (metric: string, extra = "") =>
+    reported((r) => `sum(rate(${metric}${selector(m, extra ? `${extra},${r}` : r)}[${range}]))`);
+  if (tcp) return { tcp, sent: sum("istio_tcp_sent_bytes_total"), received: sum("istio_tcp_received_bytes_total") };
   return {
-    requests: reported((r) => `sum(rate(istio_requests_total${selector(m, r)}[${range}]))`),
-    errors: reported((r) => `sum(rate(istio_requests_total${selector(m, `${ERROR_CODES},${r}`)}[${range}]))`),
+    tcp,
+    requests: sum("istio_requests_total"),
+    errors: sum("istio_requests_total", ERROR_CODES),
+    clientErrors: sum("istio_requests_total", CLIENT_CODES),
     p95: reported(
       (r) =>
         `histogram_quantile(0.95,sum by (le) (rate(istio_request_duration_milliseconds_bucket${selector(m, r)}[${range}])))`,
     ),
-    tcp,
   };
 }
 

@@ -1,0 +1,96 @@
+/* worker.h: one thread, one libevent loop, everything it touches while serving.
+ *
+ * A worker has its own listening sockets (SO_REUSEPORT), its own pools and its own view of the snapshot; workers share
+ * nothing but the snapshot's memory, which nobody writes. News comes as messages from the main thread. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include "base/rand.h"
+#include "base/strmap.h"
+#include "proxy/record.h"
+#include "proxy/view.h"
+
+#include <pthread.h>
+
+struct stream;
+struct worker_message;
+
+struct worker_settings {
+    uint32_t sampling_ppm;       /* of traces that start here */
+    int64_t header_timeout_ns;   /* for a request's head, from its first byte */
+    int64_t keep_alive_ns;       /* between requests */
+    int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
+    int64_t drain_ns;
+};
+
+/* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
+struct worker_listener {
+    struct worker *w;
+    size_t refs;
+    int fd;                      /* -1: no longer in the snapshot */
+    bool gone;
+    struct event ev;
+    struct view *view;           /* the newest that has this listener */
+    const struct listener *l;    /* in view */
+    char local[CONN_ADDR_TEXT];
+    bool wildcard;               /* the local address is each connection's own */
+    struct worker_listener *next;
+};
+
+struct worker {
+    struct event_base *base;
+    size_t index;
+    pthread_t thread;
+    const struct worker_settings *settings;
+    struct record_ring *ring;
+    struct rng rng;
+
+    int64_t now_ns;              /* clock_mono_ns at the beginning of the event */
+    int64_t wall_ns;             /* add to get the time since the epoch */
+    char date[32];               /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+    struct event *tick;
+
+    struct view *view;
+    struct worker_listener *listeners;
+    struct strmap hosts;         /* key → struct upstream_host */
+    struct conn *conns;
+    size_t nconns;
+    struct conn *flush, *dead;   /* what worker_leave has to do */
+    struct stream *free_streams;
+    size_t nfree_streams;
+    bool draining, stopping;
+    int64_t drain_end_ns;
+
+    pthread_mutex_t lock;        /* guards `mail` */
+    struct worker_message *mail;
+    struct event *mail_event;
+    int mail_fd;
+
+    char scratch[CONN_SCRATCH];
+};
+
+/* `settings` and `ring` stay the caller's and outlive the worker. NULL: ERR_NOMEM, ERR_IO. */
+struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
+                            struct err *e);
+/* Switches to a snapshot (takes a reference). fds[i] is a socket for listeners[i], then the worker's, or -1 when the
+ * worker has one. Returns 0 or ERR_NOMEM (then the sockets stay the caller's). Any thread. */
+int worker_switch(struct worker *w, struct snapshot_ref *ref, const int *fds);
+/* Stops accepting, lets requests end, ends the thread after drain_ns at the latest. Any thread. */
+void worker_drain(struct worker *w);
+/* Waits for the thread's end and frees. */
+void worker_join(struct worker *w);
+
+/* Around each event. worker_leave sends what was put and frees what was closed. */
+void worker_enter(struct worker *w);
+void worker_leave(struct worker *w);
+
+static inline int64_t worker_wall_ns(const struct worker *w, int64_t mono_ns)
+{
+    return mono_ns + w->wall_ns;
+}
+
+/* For connections: hold on to their listener. */
+struct worker_listener *worker_listener_get(struct worker_listener *wl);
+void worker_listener_put(struct worker_listener *wl);
+
+#endif

@@ -1,0 +1,265 @@
+/* functions_label.c: functions that make labels, and those that look at which series are there. */
+#include "query/function-internal.h"
+
+/* --- label_replace ----------------------------------------------------------------------------------------------- */
+
+enum { MOST_GROUPS = 64 };
+
+static bool is_word_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* The number of the group (?P<name>…) or (?<name>…), counted by their opening parentheses; -1 when there is none. */
+static int named_group(struct str pattern, struct str name)
+{
+    int group = 0;
+    bool in_class = false;
+
+    for (size_t i = 0; i < pattern.n; i++) {
+        struct str rest = str_from(pattern, i + 1);
+
+        if (pattern.p[i] == '\\') {
+            i++;
+        } else if (in_class) {
+            in_class = pattern.p[i] != ']';
+        } else if (pattern.p[i] == '[') {
+            in_class = true;
+        } else if (pattern.p[i] == '(') {
+            bool named = str_starts(rest, STR("?P<")) || str_starts(rest, STR("?<"));
+
+            if (!named && str_starts(rest, STR("?")))
+                continue;
+            group++;
+            rest = str_from(rest, named ? (size_t)str_chr(rest, '<') + 1 : rest.n);
+            if (named && str_starts(rest, name) && rest.n > name.n && rest.p[name.n] == '>')
+                return group;
+        }
+    }
+    return -1;
+}
+
+/* What $name or ${name} stands for. */
+static struct str group_value(struct str pattern, struct str name, const struct str *groups, unsigned n)
+{
+    long number = 0;
+
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] < '0' || name.p[i] > '9' || number > MOST_GROUPS) {
+            number = named_group(pattern, name);
+            break;
+        }
+        number = number * 10 + (name.p[i] - '0');
+    }
+    return number >= 0 && number < (long)n ? groups[number] : STR_NULL;
+}
+
+/* Go's Regexp.Expand: $name, ${name}, $$. */
+static void expand(struct buf *out, struct str pattern, struct str template, const struct str *groups, unsigned n)
+{
+    for (size_t i = 0; i < template.n; i++) {
+        struct str rest = str_from(template, i + 1), name;
+        bool braced = rest.n && rest.p[0] == '{';
+        size_t len = 0;
+
+        if (template.p[i] != '$' || rest.n == 0) {
+            buf_putc(out, template.p[i]);
+            continue;
+        }
+        if (rest.p[0] == '$') {
+            buf_putc(out, '$');
+            i++;
+            continue;
+        }
+        rest = str_from(rest, braced);
+        while (len < rest.n && is_word_char(rest.p[len]))
+            len++;
+        name = (struct str){ rest.p, len };
+        if (len == 0 || (braced && (len == rest.n || rest.p[len] != '}'))) {
+            buf_putc(out, '$');
+            continue;
+        }
+        buf_str(out, group_value(pattern, name, groups, n));
+        i += len + (braced ? 2 : 0);
+    }
+}
+
+struct replacement {
+    struct str dst, template, src, pattern;
+    struct regex *re;
+    unsigned groups;
+};
+
+static int replace_row(struct eval *ev, const struct replacement *r, struct row *row)
+{
+    struct str groups[MOST_GROUPS], value;
+    struct buf out = BUF_INIT(1 << 16);
+
+    if (!regex_capture(r->re, labels_get(row->labels, r->src), groups, r->groups))
+        return 0;
+    expand(&out, r->pattern, r->template, groups, r->groups);
+    value = buf_failed(&out) ? STR_NULL : arena_str(ev->a, buf_view(&out));
+    buf_free(&out);
+    if (!value.p)
+        return eval_nomem(ev);
+    row->labels = labels_with(ev->a, row->labels, r->dst, value);
+    if (!row->labels.v)
+        return eval_nomem(ev);
+    if (str_eq(r->dst, STR("__name__")))
+        row->drop_name = false;
+    return 0;
+}
+
+int fn_label_replace(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    const struct call *c = &n->call;
+    struct replacement r = { call_text(c, 1), call_text(c, 2), call_text(c, 3), call_text(c, 4), NULL, 0 };
+    struct err why = ERR_INIT;
+    struct rows rows;
+    int rc;
+
+    r.re = regex_compile(ev->a, r.pattern, REGEX_FULL | REGEX_DOTALL, &why);
+    if (!r.re)
+        return why.code == ERR_NOMEM ? eval_nomem(ev)
+                                     : eval_fail(ev, "invalid regular expression in label_replace(): %.*s: %s",
+                                                 STR_ARG(r.pattern), why.msg);
+    if (r.dst.n == 0 || !str_is_utf8(r.dst))
+        return eval_fail(ev, "invalid destination label name in label_replace(): %.*s", STR_ARG(r.dst));
+    r.groups = regex_groups(r.re) + 1;
+    if (r.groups > MOST_GROUPS)
+        r.groups = MOST_GROUPS;
+    rc = eval_collect_node(ev, g, c->args[0], &rows);
+    for (size_t i = 0; rc == 0 && i < rows.n; i++)
+        rc = replace_row(ev, &r, &rows.v[i]);
+    if (rc == 0)
+        rc = rows_unify(ev, g, &rows);
+    return rc < 0 ? rc : eval_replay(ev, g, rows, out);
+}
+
+/* --- label_join -------------------------------------------------------------------------------------------------- */
+
+static int join_row(struct eval *ev, const struct call *c, struct row *row)
+{
+    struct buf joined = BUF_INIT(1 << 16);
+    struct str value;
+
+    for (size_t i = 3; i < c->n; i++) {
+        if (i > 3)
+            buf_str(&joined, call_text(c, 2));
+        buf_str(&joined, labels_get(row->labels, call_text(c, i)));
+    }
+    value = buf_failed(&joined) ? STR_NULL : arena_str(ev->a, buf_view(&joined));
+    buf_free(&joined);
+    if (!value.p)
+        return eval_nomem(ev);
+    row->labels = labels_with(ev->a, row->labels, call_text(c, 1), value);
+    if (!row->labels.v)
+        return eval_nomem(ev);
+    if (str_eq(call_text(c, 1), STR("__name__")))
+        row->drop_name = false;
+    return 0;
+}
+
+int fn_label_join(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    const struct call *c = &n->call;
+    struct rows rows;
+    int rc;
+
+    for (size_t i = 1; i < c->n; i++)
+        if (i != 2 && (call_text(c, i).n == 0 || !str_is_utf8(call_text(c, i))))
+            return eval_fail(ev, "invalid %s label name in label_join(): %.*s", i == 1 ? "destination" : "source",
+                             STR_ARG(call_text(c, i)));
+    rc = eval_collect_node(ev, g, c->args[0], &rows);
+    for (size_t i = 0; rc == 0 && i < rows.n; i++)
+        rc = join_row(ev, c, &rows.v[i]);
+    if (rc == 0)
+        rc = rows_unify(ev, g, &rows);
+    return rc < 0 ? rc : eval_replay(ev, g, rows, out);
+}
+
+/* --- absent ------------------------------------------------------------------------------------------------------ */
+
+/* What the selector says for certain: labels that one matcher, and it alone, fixes to a value. */
+static struct labels certain_labels(struct eval *ev, const struct node *n)
+{
+    const struct selector *s = &n->selector;
+    struct labels l = { NULL, 0 };
+
+    n = node_strip(n);
+    if (n->kind != NODE_SELECTOR)
+        return l;
+    s = &n->selector;
+    for (size_t i = 0; i < s->n; i++) {
+        bool alone = s->matchers[i].op == MATCH_EQ && !str_eq(s->matchers[i].name, STR("__name__"));
+
+        for (size_t k = 0; k < s->n; k++)
+            alone &= k == i || !str_eq(s->matchers[k].name, s->matchers[i].name);
+        if (alone)
+            l = labels_with(ev->a, l, s->matchers[i].name, s->matchers[i].value);
+    }
+    return l;
+}
+
+/* One row, 1 wherever `seen` is not. */
+static int absent_row(struct eval *ev, const struct grid *g, const struct node *arg, const uint8_t *seen,
+                      struct stream **out)
+{
+    struct row row = { certain_labels(ev, arg), false, eval_values(ev, g) };
+    struct rows rows = { 0 };
+    bool any = false;
+
+    if (!row.v || arena_grow(ev->a, &rows.v, &rows.cap, 1, sizeof(row)) < 0)
+        return eval_nomem(ev);
+    for (size_t i = 0; i < g->n; i++) {
+        row.v[i] = seen[i] ? ABSENT : 1;
+        any |= !seen[i];
+    }
+    if (any)
+        rows.v[rows.n++] = row;
+    return eval_replay(ev, g, rows, out);
+}
+
+int fn_absent(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    uint8_t *seen = arena_array(ev->a, g->n, 1);
+    struct stream *in;
+    struct row row;
+    int rc = seen ? eval_open(ev, g, n->call.args[0], &in) : eval_nomem(ev);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = in->next(in, &row)) > 0)
+        for (size_t i = 0; i < g->n; i++)
+            seen[i] |= !is_absent(row.v[i]);
+    return rc < 0 ? rc : absent_row(ev, g, n->call.args[0], seen, out);
+}
+
+/* Marks the steps in whose window the series has a sample. */
+static void mark_windows(const struct grid *g, const struct lookout *l, const struct sample_row *row, uint8_t *seen)
+{
+    size_t next = 0;
+
+    for (size_t i = 0; i < g->n; i++) {
+        int64_t to = lookout_at(l, g, i);
+
+        while (next < row->n && row->t[next] <= to)
+            next++;
+        seen[i] |= next > 0 && row->t[next - 1] > to - l->range;
+    }
+}
+
+int fn_absent_over_time(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    uint8_t *seen = arena_array(ev->a, g->n, 1);
+    struct sample_stream *in;
+    struct sample_row row;
+    struct lookout l;
+    int rc = seen ? samples_open(ev, g, n->call.args[0], &l, &in) : eval_nomem(ev);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = in->next(in, &row)) > 0)
+        mark_windows(g, &l, &row, seen);
+    return rc < 0 ? rc : absent_row(ev, g, n->call.args[0], seen, out);
+}

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""The command line without a mesh: help, usage errors, exit codes, and the server's start and end."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+from mesh import BUILD, VIGLA, Server
+
+
+def run(*words, env=None, stdin=None):
+    return subprocess.run([VIGLA, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30,
+                          input=stdin, env={**os.environ, **(env or {})})
+
+
+def test_help_everywhere():
+    top = run("--help")
+    assert top.returncode == 0 and top.stdout.startswith("vigla: the lookout"), top
+    commands = [line.split()[0] for line in top.stdout.splitlines() if line.startswith("  ")]
+    assert {"serve", "mesh", "apply", "get", "logs", "query", "graph"} <= set(commands), commands
+    for command in commands:
+        said = run(command, "--help")
+        assert said.returncode == 0 and f"usage: vigla {command}" in said.stdout, said
+        assert run("help", command).stdout == said.stdout, command
+    assert run("--version").stdout.startswith("vigla ")
+    said = subprocess.run([os.path.join(BUILD, "vigla-proxy"), "--help"], stdout=subprocess.PIPE, text=True, timeout=30)
+    assert said.returncode == 0 and "--telemetry" in said.stdout, said
+
+
+def test_wrong_usage_is_2_and_says_what_is_right():
+    for words, text in (((), "usage"), (("nonsense",), "no such command"), (("serve",), "--data DIR is missing"),
+                        (("serve", "--nonsense"), "no such option"), (("get", "teapot"), "no such kind"),
+                        (("serve", "--data", "x", "--listen", "here"), "HOST:PORT"), (("apply",), "-f FILE"),
+                        (("query", "up", "-o", "xml"), "table, json, yaml or csv")):
+        done = run(*words)
+        assert done.returncode == 2 and text in done.stderr, (words, done)
+
+
+def test_no_server_is_1_and_says_how_to_start_one():
+    done = run("pods", "--server", "http://127.0.0.1:1")
+    assert done.returncode == 1 and "vigla serve" in done.stderr, done
+
+
+def test_analyze_needs_no_server():
+    good = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n"
+    assert run("analyze", "-", stdin=good).returncode == 0
+    bad = run("analyze", "-", stdin=good.replace("80", "eighty"))
+    assert bad.returncode == 1 and "-:4: error: Service default/a: spec.ports[0].port" in bad.stdout, bad
+
+
+def test_server_starts_once_and_ends_in_time():
+    folder = tempfile.mkdtemp(prefix="vigla-cli-")
+    try:
+        server = Server(folder)
+        second = run("serve", "--data", os.path.join(folder, "data"), "--listen", "127.0.0.1:0")
+        assert second.returncode == 1 and str(server.process.child.pid) in second.stderr, second
+        taken = run("serve", "--data", os.path.join(folder, "other"), "--listen", f"127.0.0.1:{server.port}")
+        assert taken.returncode == 1 and str(server.port) in taken.stderr, taken
+        started = time.monotonic()
+        assert server.process.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - started < 5
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    passed = failed = 0
+    for name, function in list(globals().items()):
+        if not name.startswith("test_"):
+            continue
+        try:
+            function()
+            passed += 1
+            print(f"ok      {name}", flush=True)
+        except Exception:  # every failure is told
+            failed += 1
+            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
