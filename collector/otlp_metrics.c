@@ -508,6 +508,7 @@ int otlp_metric(struct otlp_context *c, struct str message, struct err *e)
 {
     struct err why = ERR_INIT;
     struct metric m = { 0 };
+    uint64_t taken;
     int rc = otlp_read(c, message, metric_field, &m, &why);
 
     if (rc == 0 && m.kind)
@@ -520,9 +521,9 @@ int otlp_metric(struct otlp_context *c, struct str message, struct err *e)
     if (m.kind == 0)
         return 0; /* a metric without data, or of a kind that came after this was written */
     rc = name_metric(c, &m, &why);
-    if (rc == 0)
-        rc = add_metadata(c, &m, &why);
     if (rc == ERR_NOMEM)
         return otlp_settle(c, rc, 0, "metric", &why, e);
-    return data_points(c, &m, rc, &why, e);
+    taken = c->refused->accepted;
+    rc = data_points(c, &m, rc, &why, e);
+    return rc < 0 || c->refused->accepted == taken ? rc : add_metadata(c, &m, e);
 }

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { LONGEST_FIELD = 64, LONGEST_PATH = 512 };
+enum { LONGEST_PATH = 512 };
 
 /* As LIST_OF(…) lays it out. */
 struct any_list {

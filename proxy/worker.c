@@ -46,6 +46,8 @@ void worker_leave(struct worker *w)
             c->destroy(c);
         }
     }
+    if (w->draining && w->nconns == 0)
+        event_base_loopbreak(w->base);
 }
 
 struct worker_listener *worker_listener_get(struct worker_listener *wl)
@@ -188,7 +190,7 @@ static void drain_conns(struct worker *w)
 
     for (struct conn *c = w->conns; c; c = next) {
         next = c->next;
-        if (c->ops->drain)
+        if (c->fd >= 0 && c->ops->drain) /* one closed meanwhile still leads on to its neighbours */
             c->ops->drain(c);
     }
 }
@@ -224,12 +226,14 @@ static void switch_view(struct worker *w, struct worker_message *m)
 
 static void start_draining(struct worker *w)
 {
+    struct timeval end = { w->settings->drain_ns / 1000000000, w->settings->drain_ns % 1000000000 / 1000 };
+
     if (w->draining)
         return;
     for (struct worker_listener *wl = w->listeners; wl; wl = wl->next)
         close_listener(wl);
     w->draining = true;
-    w->drain_end_ns = w->now_ns + w->settings->drain_ns;
+    event_base_loopexit(w->base, &end);
     drain_conns(w);
 }
 
@@ -287,8 +291,158 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     read_clocks(w);
     for (struct conn *c = w->conns; c; c = next) {
         next = c->next;
-        if (c->deadline_ns && c->deadline_ns <= w->now_ns)
+        if (c->fd >= 0 && c->deadline_ns && c->deadline_ns <= w->now_ns)
             c->ops->deadline(c);
     }
     worker_leave(w);
+}
+
+/* The end of the thread: what is still there is cut off, each with its record. */
+static void cut_off(struct worker *w)
+{
+    worker_enter(w);
+    for (struct conn *c = w->conns, *next; c; c = next) {
+        next = c->next;
+        if (c->fd >= 0)
+            c->ops->error(c, ECONNABORTED);
+    }
+    worker_leave(w);
+    while (w->listeners) {
+        struct worker_listener *wl = w->listeners;
+
+        w->listeners = wl->next;
+        if (wl->fd >= 0) {
+            event_del(&wl->ev);
+            close(wl->fd);
+        }
+        worker_listener_put(wl);
+    }
+    view_put(w->view);
+    worker_leave(w);
+    stream_free_all(w);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+
+    event_base_dispatch(w->base);
+    cut_off(w);
+    return NULL;
+}
+
+static int init_events(struct worker *w, struct err *e)
+{
+    struct event_config *config = event_config_new();
+    struct timeval second = { 1, 0 };
+
+    if (!config)
+        return err_set(e, ERR_NOMEM, "no memory for an event loop");
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    w->base = event_base_new_with_config(config);
+    event_config_free(config);
+    w->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!w->base || w->mail_fd < 0)
+        return err_set(e, ERR_IO, "an event loop cannot be made: %m");
+    w->mail_event = event_new(w->base, w->mail_fd, EV_READ | EV_PERSIST, on_mail, w);
+    w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
+    if (!w->mail_event || !w->tick || event_add(w->mail_event, NULL) < 0 || event_add(w->tick, &second) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for an event loop");
+    return 0;
+}
+
+static void free_worker(struct worker *w)
+{
+    struct worker_message *m;
+
+    while ((m = w->mail)) {
+        w->mail = m->next;
+        for (size_t i = 0; m->ref && i < m->ref->snapshot->nlisteners; i++)
+            if (m->fds[i] >= 0)
+                close(m->fds[i]);
+        snapshot_ref_put(m->ref);
+        mem_free(m);
+    }
+    if (w->mail_event)
+        event_free(w->mail_event);
+    if (w->tick)
+        event_free(w->tick);
+    if (w->base)
+        event_base_free(w->base);
+    if (w->mail_fd >= 0)
+        close(w->mail_fd);
+    strmap_free(&w->hosts);
+    pthread_mutex_destroy(&w->lock);
+    mem_free(w);
+}
+
+struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
+                            struct err *e)
+{
+    struct worker *w = mem_zalloc(sizeof(*w));
+    int rc;
+
+    if (!w) {
+        err_set(e, ERR_NOMEM, "no memory for a worker");
+        return NULL;
+    }
+    w->index = index;
+    w->settings = settings;
+    w->ring = ring;
+    w->mail_fd = -1;
+    pthread_mutex_init(&w->lock, NULL);
+    rng_seed(&w->rng);
+    worker_enter(w);
+    read_clocks(w);
+    if (init_events(w, e) < 0) {
+        free_worker(w);
+        return NULL;
+    }
+    rc = pthread_create(&w->thread, NULL, run, w);
+    if (rc != 0) {
+        err_set(e, ERR_IO, "a worker's thread cannot be started: %s", strerror(rc));
+        free_worker(w);
+        return NULL;
+    }
+    return w;
+}
+
+static int post(struct worker *w, struct snapshot_ref *ref, const int *fds)
+{
+    size_t n = ref ? ref->snapshot->nlisteners : 0;
+    struct worker_message *m = mem_zalloc(sizeof(*m) + n * sizeof(m->fds[0]));
+    uint64_t one = 1;
+
+    if (!m)
+        return ERR_NOMEM;
+    m->ref = ref ? snapshot_ref_get(ref) : NULL;
+    if (n)
+        memcpy(m->fds, fds, n * sizeof(m->fds[0]));
+    pthread_mutex_lock(&w->lock);
+    m->next = w->mail;
+    w->mail = m;
+    pthread_mutex_unlock(&w->lock);
+    if (write(w->mail_fd, &one, sizeof(one)) < 0)
+        log_error("worker %zu: wake-up: %m", w->index);
+    return 0;
+}
+
+int worker_switch(struct worker *w, struct snapshot_ref *ref, const int *fds)
+{
+    return post(w, ref, fds);
+}
+
+void worker_drain(struct worker *w)
+{
+    if (post(w, NULL, NULL) < 0)
+        log_error("worker %zu: no memory to say that it ends", w->index);
+}
+
+void worker_join(struct worker *w)
+{
+    if (!w)
+        return;
+    pthread_join(w->thread, NULL);
+    free_worker(w);
 }

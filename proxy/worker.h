@@ -58,8 +58,7 @@ struct worker {
     struct conn *flush, *dead;   /* what worker_leave has to do */
     struct stream *free_streams;
     size_t nfree_streams;
-    bool draining, stopping;
-    int64_t drain_end_ns;
+    bool draining;
 
     pthread_mutex_t lock;        /* guards `mail` */
     struct worker_message *mail;

@@ -129,6 +129,9 @@ int aggregate_open(struct eval *ev, const struct grid *g, const struct node *n, 
 int select_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
 int binary_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
 int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
+/* The labels of the group that a row with labels l belongs to, in *scratch, which grows. */
+int group_labels(struct eval *ev, const struct aggregate *agg, struct labels l, struct label **scratch, size_t *cap,
+                 struct labels *out);
 /* One operation on two numbers; ABSENT when a comparison (without bool) does not hold. */
 double binary_apply(const struct binary *b, double l, double r, double kept);
 int map_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);

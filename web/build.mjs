@@ -24,7 +24,7 @@ const options = {
   minify: !watch,
   sourcemap: watch ? "inline" : false,
   format: "iife",
-  target: ["es2021"],
+  target: ["es2022"],
   jsx: "automatic",
   jsxImportSource: "preact",
   define: { "process.env.NODE_ENV": '"production"' },

@@ -1,6 +1,6 @@
 // masthead.tsx: what holds on every page: where you are, which namespaces, which time, how fresh.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { labelValues } from "./lib/api";
 import * as fmt from "./lib/format";
 import { useApp, useNow, usePoll, type Poll, type Theme } from "./lib/hooks";

@@ -164,10 +164,9 @@ export class GraphCanvas {
     if (id !== null) this.reveal(id);
   }
 
-  find(text: string): { ids: string[] } {
+  find(text: string): void {
     this.sought = text.trim();
     this.mark();
-    return { ids: this.found().map((n) => n.id) };
   }
 
   private found(): GraphNode[] {

@@ -1,0 +1,457 @@
+/* model-internal.h: the typed objects of a mesh: what the checks leave behind for the snapshots.
+ *
+ * Names follow Istio's fields. Each struct begins with its place in the text. What needs no knowledge of other objects
+ * is compiled here already (regular expressions, header operations, retry policies), so that a snapshot only binds
+ * destinations to clusters. Names of hosts are resolved and in lower case. */
+#ifndef MESH_MODEL_INTERNAL_H
+#define MESH_MODEL_INTERNAL_H
+
+#include "mesh/check-internal.h"
+#include "mesh/mesh.h"
+#include "mesh/snapshot.h"
+
+/* ---- VirtualService ---- */
+
+struct vs_port {
+    const struct yaml_node *at;
+    uint32_t number;
+};
+
+struct vs_destination {
+    const struct yaml_node *at;
+    struct str host, subset; /* host: resolved */
+    struct vs_port *port;    /* NULL: the service's only one, or the listener's */
+};
+
+struct vs_header_rules {
+    const struct yaml_node *at;
+    LIST_OF(struct label) set, add;
+    LIST_OF(struct str) remove;
+};
+
+struct vs_headers {
+    const struct yaml_node *at;
+    struct vs_header_rules *request, *response;
+    struct header_ops ops;   /* removals first, then set, then add; names in lower case */
+    struct str authority;    /* Host or :authority among request.set, which rewrites the host */
+};
+
+struct vs_weighted { /* of http and tcp */
+    const struct yaml_node *at;
+    struct vs_destination *destination;
+    int64_t weight;
+    struct vs_headers *headers;
+};
+
+struct vs_string { /* StringMatch; in a map its key is at->key */
+    const struct yaml_node *at;
+    struct str exact, prefix, regex;
+    struct string_match match;
+};
+
+struct vs_http_match {
+    const struct yaml_node *at;
+    struct str name;
+    struct vs_string *uri, *scheme, *method, *authority;
+    LIST_OF(struct vs_string) headers, without_headers, query_params;
+    uint32_t port;
+    struct labels source_labels;
+    struct str source_namespace;
+    LIST_OF(struct str) gateways; /* "mesh" or "NAMESPACE/NAME" */
+    bool ignore_uri_case;
+    struct str stat_prefix;
+    struct route_match match;     /* compiled by vs_compile_match */
+};
+
+struct vs_redirect {
+    const struct yaml_node *at;
+    struct str uri, prefix_rewrite, authority, scheme;
+    uint32_t port, code;
+    int derive_port; /* 1: FROM_REQUEST_PORT */
+};
+
+struct vs_body {
+    const struct yaml_node *at;
+    struct str string, bytes;
+};
+
+struct vs_direct_response {
+    const struct yaml_node *at;
+    uint32_t status;
+    struct vs_body *body;
+    struct str text;
+};
+
+struct vs_delegate {
+    const struct yaml_node *at;
+    struct str name, ns;
+};
+
+struct vs_regex_rewrite {
+    const struct yaml_node *at;
+    struct str match, rewrite;
+    struct regex *re;
+};
+
+struct vs_rewrite {
+    const struct yaml_node *at;
+    struct str uri, authority;
+    struct vs_regex_rewrite *regex;
+};
+
+struct vs_retries {
+    const struct yaml_node *at;
+    int64_t attempts, per_try_timeout, backoff;
+    struct str retry_on;
+    bool remote_localities, ignore_previous_hosts;
+    struct retry_policy policy;
+};
+
+struct vs_percent {
+    const struct yaml_node *at;
+    double value;
+};
+
+struct vs_delay {
+    const struct yaml_node *at;
+    int64_t percent, fixed_delay;
+    struct vs_percent *percentage;
+};
+
+struct vs_abort {
+    const struct yaml_node *at;
+    int64_t http_status;
+    struct str grpc_status;
+    struct vs_percent *percentage;
+    unsigned status;
+};
+
+struct vs_fault {
+    const struct yaml_node *at;
+    struct vs_delay *delay;
+    struct vs_abort *abort;
+    struct fault fault;
+};
+
+struct vs_mirror {
+    const struct yaml_node *at;
+    struct vs_destination *destination;
+    struct vs_percent *percentage;
+    uint32_t ppm;
+};
+
+struct vs_cors {
+    const struct yaml_node *at;
+    LIST_OF(struct str) allow_origin, allow_methods, allow_headers, expose_headers;
+    LIST_OF(struct vs_string) allow_origins;
+    int64_t max_age;
+    bool allow_credentials;
+    int unmatched;
+    struct cors cors;
+};
+
+struct vs_http {
+    const struct yaml_node *at;
+    struct str name;
+    LIST_OF(struct vs_http_match) match;
+    LIST_OF(struct vs_weighted) route;
+    struct vs_redirect *redirect;
+    struct vs_direct_response *direct;
+    struct vs_delegate *delegate;
+    struct vs_rewrite *rewrite;
+    int64_t timeout;
+    struct vs_retries *retries;
+    struct vs_fault *fault;
+    struct vs_destination *mirror;
+    uint32_t mirror_percent;
+    struct vs_percent *mirror_percentage;
+    LIST_OF(struct vs_mirror) mirrors; /* with `mirror` as its first */
+    struct vs_cors *cors;
+    struct vs_headers *headers;
+};
+
+struct vs_l4_match { /* of tcp and tls */
+    const struct yaml_node *at;
+    LIST_OF(struct str) sni_hosts, destination_subnets, gateways;
+    uint32_t port;
+    struct str source_subnet, source_namespace;
+    struct labels source_labels;
+};
+
+struct vs_l4 {
+    const struct yaml_node *at;
+    LIST_OF(struct vs_l4_match) match;
+    LIST_OF(struct vs_weighted) route;
+};
+
+struct virtual_service {
+    const struct yaml_node *at;
+    const struct mesh_object *object;
+    LIST_OF(struct str) hosts, gateways, export_to;
+    LIST_OF(struct vs_http) http;
+    LIST_OF(struct vs_l4) tls, tcp;
+    bool in_mesh; /* gateways name "mesh", or there are none */
+};
+
+extern const struct message virtual_service_message, vs_http_message, vs_string_message, vs_http_match_message,
+    vs_headers_message, vs_destination_message, vs_redirect_message, vs_direct_response_message, vs_rewrite_message,
+    vs_retries_message, vs_fault_message, vs_cors_message, vs_percent_message;
+
+/* "mesh" and "NAMESPACE/NAME" of names as they are written; errors for what is no name. */
+void vs_resolve_gateways(struct check *c, const struct yaml_node *at, struct str *v, size_t n);
+/* match->match from what is written: after the merge with a delegating rule's match. */
+void vs_compile_match(struct check *c, struct vs_http_match *match);
+/* Sum and signs of weights. */
+void vs_check_weights(struct check *c, const struct yaml_node *at, const struct vs_weighted *v, size_t n);
+/* A percentage in parts of a million; 0 when absent. */
+uint32_t vs_ppm(const struct vs_percent *p);
+/* Puts the delegates' rules in the place of the rules that delegate. Once all VirtualServices are read. */
+void vs_merge_delegates(struct mesh *m, struct mesh_problems *p, bool *nomem);
+
+/* ---- DestinationRule ---- */
+
+struct dr_keepalive {
+    const struct yaml_node *at;
+    uint32_t probes;
+    int64_t time, interval, timeout;
+};
+
+struct dr_tcp {
+    const struct yaml_node *at;
+    int64_t max_connections, connect_timeout, idle_timeout, max_connection_duration;
+    struct dr_keepalive *keepalive;
+};
+
+struct dr_http {
+    const struct yaml_node *at;
+    int64_t max_pending, max_requests, max_requests_per_connection, max_retries, max_streams, idle_timeout;
+    int h2_upgrade;
+    bool use_client_protocol;
+    struct dr_keepalive *keepalive;
+};
+
+struct dr_pool {
+    const struct yaml_node *at;
+    struct dr_tcp *tcp;
+    struct dr_http *http;
+};
+
+struct dr_cookie {
+    const struct yaml_node *at;
+    struct str name, path;
+    int64_t ttl;
+    const struct yaml_node *attributes;
+};
+
+struct dr_hash_table {
+    const struct yaml_node *at;
+    double size;
+};
+
+struct dr_hash {
+    const struct yaml_node *at;
+    struct str header, query;
+    struct dr_cookie *cookie;
+    bool source_ip;
+    struct dr_hash_table *ring, *maglev;
+    double minimum_ring_size;
+};
+
+struct dr_balancer {
+    const struct yaml_node *at;
+    int simple;
+    struct dr_hash *hash;
+    const struct yaml_node *locality, *zone, *warmup;
+    int64_t warmup_duration;
+};
+
+struct dr_outlier {
+    const struct yaml_node *at;
+    bool split;
+    uint32_t local_failures, gateway_errors, errors_5xx;
+    int64_t errors, interval, ejection_time, max_percent, min_percent;
+    LIST_OF(uint32_t) codes;
+};
+
+struct dr_tls {
+    const struct yaml_node *at;
+    int mode;
+    struct str client_certificate, private_key, ca_certificates, credential_name, sni, ca_crl;
+    LIST_OF(struct str) names;
+    bool insecure;
+};
+
+struct dr_policy { /* TrafficPolicy, and one of its portLevelSettings */
+    const struct yaml_node *at;
+    struct vs_port *port;
+    struct dr_balancer *balancer;
+    struct dr_pool *pool;
+    struct dr_outlier *outlier;
+    struct dr_tls *tls;
+    LIST_OF(struct dr_policy) ports;
+    const struct yaml_node *tunnel, *proxy_protocol, *retry_budget;
+};
+
+struct dr_subset {
+    const struct yaml_node *at;
+    struct str name;
+    struct labels labels;
+    struct dr_policy *policy;
+};
+
+struct dr_selector {
+    const struct yaml_node *at;
+    struct labels labels;
+};
+
+struct destination_rule {
+    const struct yaml_node *at;
+    const struct mesh_object *object;
+    struct str host; /* resolved */
+    struct dr_policy *policy;
+    LIST_OF(struct dr_subset) subsets;
+    LIST_OF(struct str) export_to;
+    struct dr_selector *selector;
+};
+
+extern const struct message destination_rule_message;
+
+/* ---- Gateway ---- */
+
+struct gw_port {
+    const struct yaml_node *at;
+    uint32_t number, target_port;
+    struct str name, protocol;
+};
+
+struct gw_certificate {
+    const struct yaml_node *at;
+    struct str server_certificate, private_key, ca_certificates;
+};
+
+struct gw_tls {
+    const struct yaml_node *at;
+    bool https_redirect, insecure;
+    int mode, min_version, max_version;
+    struct str server_certificate, private_key, ca_certificates, ca_crl, credential_name, ca_credential_name;
+    LIST_OF(struct str) credential_names, names, spki, hashes, ciphers;
+    LIST_OF(struct gw_certificate) certificates;
+};
+
+struct gw_host {
+    struct str ns;   /* "*": any */
+    struct str host; /* in lower case */
+};
+
+enum gw_protocol { GW_HTTP, GW_TCP, GW_TLS };
+
+struct gw_server {
+    const struct yaml_node *at;
+    struct gw_port *port;
+    struct str bind, name, default_endpoint;
+    LIST_OF(struct str) hosts;
+    struct gw_tls *tls;
+    enum gw_protocol protocol;      /* TLS: terminated or passed on by name, not served yet */
+    struct gw_host *parsed;         /* as many as hosts */
+};
+
+struct gateway {
+    const struct yaml_node *at;
+    const struct mesh_object *object;
+    struct str name; /* "NAMESPACE/NAME" */
+    LIST_OF(struct gw_server) servers;
+    struct labels selector;
+};
+
+extern const struct message gateway_message;
+
+/* ---- what runs ---- */
+
+struct service_port {
+    const struct yaml_node *at;
+    struct str name, protocol, app_protocol;
+    uint32_t port, node_port;
+    const struct yaml_node *target; /* number or name; NULL: as port */
+    enum listener_protocol speaks;
+    bool udp;
+};
+
+struct service {
+    const struct yaml_node *at;
+    const struct mesh_object *object;
+    struct str host;             /* "reviews.default.svc.cluster.local" */
+    struct str cluster_ip, type; /* "None" is headless */
+    LIST_OF(struct service_port) ports;
+    struct labels selector;
+    const struct pod **pods;     /* ready ones that it selects, by name */
+    size_t npods;
+};
+
+struct container_port {
+    const struct yaml_node *at;
+    struct str name, protocol;
+    uint32_t port, host_port;
+    uint16_t served_at; /* where it is to be had at the Pod's address */
+};
+
+struct container {
+    const struct yaml_node *at;
+    struct str name, image;
+    LIST_OF(struct container_port) ports;
+};
+
+struct pod {
+    const struct mesh_object *object;
+    struct labels labels;
+    LIST_OF(struct container) containers;
+    struct workload workload;
+};
+
+/* A Deployment or another kind that makes Pods: for a sidecar whose Pod is not there yet. */
+struct pod_template {
+    const struct mesh_object *object;
+    struct labels labels;
+    struct workload workload; /* without pod and ip */
+};
+
+void service_read(struct check *c, struct service *s);
+void pod_read(struct check *c, struct pod *p);
+void pod_template_read(struct check *c, struct pod_template *t);
+/* Fills what follows from a workload's name and labels. `account` may be empty. */
+void workload_describe(struct check *c, struct workload *w, struct str ns, struct str name, struct labels l,
+                       struct str account);
+
+/* ---- the whole ---- */
+
+struct mesh {
+    struct arena *arena;
+    /* each sorted by namespace and name */
+    LIST_OF(struct service) services;
+    LIST_OF(struct pod) pods;
+    LIST_OF(struct pod_template) templates;
+    LIST_OF(struct gateway) gateways;
+    LIST_OF(struct destination_rule) rules;
+    LIST_OF(struct virtual_service) virtual_services;
+    /* by age: creation, then "name.namespace" */
+    const struct virtual_service **by_age;
+    const struct destination_rule **rules_by_age;
+    /* of all Pods with an address, sorted by it */
+    const struct workload *workloads;
+    size_t nworkloads;
+};
+
+/* Older first; equal times by "name.namespace", as Istio breaks ties. */
+int object_age_cmp(const struct mesh_object *a, const struct mesh_object *b);
+const struct service *mesh_service(const struct mesh *m, struct str ns, struct str name);
+/* By a resolved host; NULL when it is none of the mesh. */
+const struct service *mesh_service_of(const struct mesh *m, struct str host);
+const struct service_port *service_port_find(const struct service *s, uint32_t port);
+const struct virtual_service *mesh_virtual_service(const struct mesh *m, struct str ns, struct str name);
+const struct gateway *mesh_gateway(const struct mesh *m, struct str ns_and_name);
+/* Whether an object of `own` with this exportTo is seen in `ns`. */
+bool exported_to(const struct str *v, size_t n, struct str own, struct str ns);
+
+/* What can only be said with all objects at hand. */
+void mesh_check_references(struct mesh *m, struct mesh_problems *p, bool *nomem);
+
+#endif

@@ -1,0 +1,333 @@
+/* aggregate_select.c: aggregations that must see a group's values together: topk, bottomk, limitk, limit_ratio, quantile
+ * and count_values. They collect the rows and then go step by step, group by group. */
+#include "query/eval-internal.h"
+
+#define XXH_INLINE_ALL
+#include <stdlib.h>
+#include <xxhash.h>
+
+struct member {
+    size_t row;
+    double v;
+};
+
+struct members {
+    size_t *rows; /* places in the collected rows, rising */
+    size_t n, cap;
+    struct labels labels;
+    bool drop_name;
+    size_t first_out; /* topk: where in the answer the group begins */
+};
+
+struct selection {
+    struct eval *ev;
+    const struct grid *g;
+    const struct node *n;
+    const struct aggregate *agg;
+    struct rows rows;
+    struct members *groups;
+    size_t ngroups, cap;
+    struct label_map map;
+    double *param; /* one for each step; NULL when it is a text */
+    struct member *now;
+    uint8_t *chosen; /* topk and its like: rows.n × g->n */
+    struct rows out;
+};
+
+static int add_row(struct selection *x, const struct row *row)
+{
+    if (arena_grow(x->ev->a, &x->out.v, &x->out.cap, x->out.n + 1, sizeof(*row)) < 0)
+        return eval_nomem(x->ev);
+    x->out.v[x->out.n++] = *row;
+    return 0;
+}
+
+static int make_groups(struct selection *x)
+{
+    struct label *scratch = NULL;
+    struct labels l;
+    size_t scap = 0, at;
+
+    for (size_t i = 0; i < x->rows.n; i++) {
+        int rc = group_labels(x->ev, x->agg, x->rows.v[i].labels, &scratch, &scap, &l);
+        int fresh = rc < 0 ? rc : label_map_add(&x->map, x->ev->a, l, &at);
+        struct members *m;
+
+        if (fresh < 0 || arena_grow(x->ev->a, &x->groups, &x->cap, x->map.n, sizeof(*x->groups)) < 0)
+            return eval_nomem(x->ev);
+        m = &x->groups[at];
+        if (fresh)
+            m->labels = x->map.keys[at];
+        if (arena_grow(x->ev->a, &m->rows, &m->cap, m->n + 1, sizeof(*m->rows)) < 0)
+            return eval_nomem(x->ev);
+        m->rows[m->n++] = i;
+        m->drop_name |= x->rows.v[i].drop_name;
+        x->ngroups = x->map.n;
+    }
+    return 0;
+}
+
+/* The group's members that have a value at the step, into x->now. */
+static size_t members_at(struct selection *x, const struct members *m, size_t step)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->n; i++) {
+        double v = x->rows.v[m->rows[i]].v[step];
+
+        if (!is_absent(v))
+            x->now[n++] = (struct member){ m->rows[i], v };
+    }
+    return n;
+}
+
+/* --- topk, bottomk, limitk, limit_ratio -------------------------------------------------------------------------- */
+
+static int cmp_members(const struct member *a, const struct member *b, bool largest)
+{
+    if (isnan(a->v) || isnan(b->v)) {
+        if (!!isnan(a->v) != !!isnan(b->v))
+            return isnan(a->v) ? 1 : -1;
+    } else if (a->v != b->v) {
+        return (largest ? a->v < b->v : a->v > b->v) ? 1 : -1;
+    }
+    return (a->row > b->row) - (a->row < b->row);
+}
+
+static int largest_first(const void *a, const void *b)
+{
+    return cmp_members(a, b, true);
+}
+
+static int smallest_first(const void *a, const void *b)
+{
+    return cmp_members(a, b, false);
+}
+
+/* A place in [0, 1) that depends on the labels alone, as Prometheus computes it. */
+static double ratio_place(struct labels l)
+{
+    XXH64_state_t h;
+
+    XXH64_reset(&h, 0);
+    for (size_t i = 0; i < l.n; i++) {
+        XXH64_update(&h, l.v[i].name.p, l.v[i].name.n);
+        XXH64_update(&h, "\xff", 1);
+        XXH64_update(&h, l.v[i].value.p, l.v[i].value.n);
+        XXH64_update(&h, "\xff", 1);
+    }
+    return (double)XXH64_digest(&h) / (double)UINT64_MAX;
+}
+
+static bool in_ratio(struct labels l, double r)
+{
+    double at = ratio_place(l);
+
+    return r >= 0 ? at < r : at >= 1 + r;
+}
+
+/* Leaves the chosen ones of x->now[0..n) in front, in the order of the answer; returns how many. */
+static size_t choose(struct selection *x, size_t n, double param)
+{
+    size_t kept = 0;
+
+    if (x->agg->op == AGG_LIMIT_RATIO) {
+        for (size_t i = 0; i < n; i++)
+            if (in_ratio(x->rows.v[x->now[i].row].labels, param))
+                x->now[kept++] = x->now[i];
+        return kept;
+    }
+    if (x->agg->op != AGG_LIMITK)
+        qsort(x->now, n, sizeof(*x->now), x->agg->op == AGG_TOPK ? largest_first : smallest_first);
+    if (!(param >= 1))
+        return 0;
+    return param < (double)n ? (size_t)param : n;
+}
+
+/* The parameter of each step: not NaN, unless it chooses nothing anywhere. */
+static int check_choice(struct selection *x)
+{
+    double most = -INFINITY;
+
+    for (size_t i = 0; i < x->g->n; i++)
+        most = isnan(x->param[i]) ? most : fmax(most, x->param[i]);
+    for (size_t i = 0; i < x->g->n; i++) {
+        double *p = &x->param[i];
+
+        if (x->agg->op == AGG_LIMIT_RATIO) {
+            if (isnan(*p))
+                return eval_fail(x->ev, "Ratio value is NaN");
+            if (*p < -1 || *p > 1) {
+                struct buf text = BUF_INIT(64);
+
+                buf_double(&text, *p);
+                annotate_warning(x->ev, x->agg->param, "ratio value should be between -1 and 1, got %.*s, capping to %d",
+                                 (int)text.n, text.p, *p > 0 ? 1 : -1);
+                buf_free(&text);
+                *p = *p > 0 ? 1 : -1;
+            }
+        } else if (isnan(*p)) {
+            return eval_fail(x->ev, "Parameter value is NaN");
+        } else if (*p >= 9.2233720368547758e18 || *p <= -9.2233720368547758e18) {
+            return eval_fail(x->ev, "Scalar value %g overflows int64", *p);
+        }
+    }
+    return 0;
+}
+
+/* At one step the answer has an order of its own; over a range the rows stay as they came, with the others' steps empty. */
+static int select_rows(struct selection *x)
+{
+    size_t steps = x->g->n;
+
+    x->chosen = arena_array(x->ev->a, x->rows.n * steps + 1, 1);
+    if (!x->chosen)
+        return eval_nomem(x->ev);
+    for (size_t k = 0; k < x->ngroups; k++)
+        for (size_t s = 0; s < steps; s++) {
+            size_t n = choose(x, members_at(x, &x->groups[k], s), x->param[s]);
+
+            for (size_t i = 0; i < n; i++) {
+                x->chosen[x->now[i].row * steps + s] = 1;
+                if (steps == 1 && add_row(x, &x->rows.v[x->now[i].row]) < 0)
+                    return ERR_NOMEM;
+            }
+            if (eval_tick(x->ev) < 0)
+                return x->ev->failed;
+        }
+    for (size_t r = 0; steps > 1 && r < x->rows.n; r++) {
+        for (size_t s = 0; s < steps; s++)
+            if (!x->chosen[r * steps + s])
+                x->rows.v[r].v[s] = ABSENT;
+        if (add_row(x, &x->rows.v[r]) < 0)
+            return ERR_NOMEM;
+    }
+    return 0;
+}
+
+/* --- quantile ---------------------------------------------------------------------------------------------------- */
+
+static int group_quantiles(struct selection *x)
+{
+    double *values = arena_array(x->ev->a, x->rows.n + 1, sizeof(*values));
+
+    if (!values)
+        return eval_nomem(x->ev);
+    for (size_t s = 0; s < x->g->n; s++)
+        if (!(x->param[s] >= 0 && x->param[s] <= 1))
+            annotate_quantile(x->ev, x->agg->param, x->param[s]);
+    for (size_t k = 0; k < x->ngroups; k++) {
+        struct row row = { x->groups[k].labels, x->groups[k].drop_name, eval_values(x->ev, x->g) };
+
+        if (!row.v || add_row(x, &row) < 0)
+            return ERR_NOMEM;
+        for (size_t s = 0; s < x->g->n; s++) {
+            size_t n = members_at(x, &x->groups[k], s);
+
+            for (size_t i = 0; i < n; i++)
+                values[i] = x->now[i].v;
+            if (n)
+                row.v[s] = quantile_of(x->param[s], values, n);
+        }
+        if (eval_hold(x->ev, x->g->n) < 0 || eval_tick(x->ev) < 0)
+            return x->ev->failed;
+    }
+    return 0;
+}
+
+/* --- count_values ------------------------------------------------------------------------------------------------ */
+
+/* Go's FormatFloat(v, 'f', -1): never an exponent. */
+static void put_plain(struct buf *b, double v)
+{
+    char text[400];
+    int digits = 0;
+
+    if (!isfinite(v)) {
+        buf_double(b, v);
+        return;
+    }
+    for (; digits < 340; digits++) {
+        snprintf(text, sizeof(text), "%.*f", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    buf_puts(b, text);
+}
+
+static int count_one(struct selection *x, struct label_map *found, const struct members *m, size_t row, size_t step)
+{
+    struct str name = node_strip(x->agg->param)->string, text;
+    struct buf b = BUF_INIT(512);
+    struct labels l;
+    size_t at;
+    int fresh;
+
+    put_plain(&b, x->rows.v[row].v[step]);
+    text = arena_str(x->ev->a, buf_view(&b));
+    buf_free(&b);
+    l = text.p ? labels_with(x->ev->a, m->labels, name, text) : (struct labels){ NULL, 0 };
+    fresh = l.v ? label_map_add(found, x->ev->a, l, &at) : ERR_NOMEM;
+    if (fresh < 0)
+        return eval_nomem(x->ev);
+    if (fresh) {
+        struct row out = { found->keys[at], m->drop_name, eval_values(x->ev, x->g) };
+
+        if (!out.v || add_row(x, &out) < 0 || eval_hold(x->ev, x->g->n) < 0)
+            return x->ev->e->code;
+    }
+    if (is_absent(x->out.v[at].v[step]))
+        x->out.v[at].v[step] = 0;
+    x->out.v[at].v[step]++;
+    return 0;
+}
+
+static int count_values(struct selection *x)
+{
+    struct str name = node_strip(x->agg->param)->string;
+    struct label_map found = { 0 };
+
+    if (name.n == 0 || !str_is_utf8(name))
+        return eval_fail(x->ev, "invalid label name \"%.*s\"", STR_ARG(name));
+    for (size_t k = 0; k < x->ngroups; k++)
+        for (size_t i = 0; i < x->groups[k].n; i++) {
+            size_t row = x->groups[k].rows[i];
+
+            for (size_t s = 0; s < x->g->n; s++) {
+                int rc = is_absent(x->rows.v[row].v[s]) ? 0 : count_one(x, &found, &x->groups[k], row, s);
+
+                if (rc < 0)
+                    return rc;
+            }
+            if (eval_tick(x->ev) < 0)
+                return x->ev->failed;
+        }
+    return 0;
+}
+
+int select_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    struct selection x = { .ev = ev, .g = g, .n = n, .agg = &n->aggregate };
+    int rc = 0;
+
+    if (x.agg->op != AGG_COUNT_VALUES) {
+        x.param = eval_values(ev, g);
+        rc = x.param ? eval_scalar(ev, g, x.agg->param, x.param) : ERR_NOMEM;
+    }
+    if (rc == 0)
+        rc = eval_collect_node(ev, g, x.agg->arg, &x.rows);
+    if (rc == 0)
+        rc = make_groups(&x);
+    if (rc < 0)
+        return rc;
+    x.now = arena_array(ev->a, x.rows.n + 1, sizeof(*x.now));
+    if (!x.now)
+        return eval_nomem(ev);
+    if (x.agg->op == AGG_COUNT_VALUES)
+        rc = count_values(&x);
+    else if (x.agg->op == AGG_QUANTILE)
+        rc = group_quantiles(&x);
+    else if ((rc = check_choice(&x)) == 0)
+        rc = select_rows(&x);
+    return rc < 0 ? rc : eval_replay(ev, g, x.out, out);
+}
