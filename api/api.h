@@ -16,12 +16,18 @@ struct api_options {
     bool admin;       /* /api/v1/admin/tsdb/... */
     struct promql_limits limits;
     int64_t retention_ms; /* as told by /api/v1/status */
+    const char *config;   /* the configuration file's text, for /api/v1/status/config; NULL = "" */
+    struct labels flags;  /* for /api/v1/status/flags */
+    /* POST /-/reload: reads the configuration again. NULL: the path says that there is nothing to reload. */
+    int (*reload)(void *arg, struct err *e);
+    void *reload_arg;
 };
 
 /* Listens and serves; the caller owns the result and keeps the store open longer. NULL: ERR_IO names the address. */
 struct api *api_start(struct store *st, const struct api_options *o, struct err *e);
 uint16_t api_port(const struct api *api);
-/* Takes no new requests, lets those under way end (at most timeout_ms), then frees. */
+/* Takes no new requests, lets those under way end (at most timeout_ms), then frees. A query that still runs then is
+ * waited for: nothing can take the store away from under it. */
 void api_stop(struct api *api, int64_t timeout_ms);
 
 #endif

@@ -43,8 +43,8 @@ static bool may_box(const struct member *m, enum graph_box k)
     if (*m->in)
         return false;
     if (k == GRAPH_BOX_APP)
-        return m->node && known(m->app);
-    return known(k == GRAPH_BOX_NAMESPACE ? m->ns : m->cluster);
+        return m->node && label_known(m->app);
+    return label_known(k == GRAPH_BOX_NAMESPACE ? m->ns : m->cluster);
 }
 
 static void put_key(struct buf *b, const struct member *m, enum graph_box k)
@@ -103,7 +103,7 @@ static struct box *make_box(struct boxing *b, const struct member *m, enum graph
     x->cluster = m->cluster;
     x->ns = k == GRAPH_BOX_CLUSTER ? STR_NULL : m->ns;
     x->app = k == GRAPH_BOX_APP ? m->app : STR_NULL;
-    sha256_hex(x->id, m->group->key);
+    graph_sha256(x->id, m->group->key);
     b->made[b->nmade++] = x;
     return x;
 }

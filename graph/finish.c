@@ -154,8 +154,8 @@ static int measure_node(struct graph_node *n, Agraph_t *g)
     int rc = 0;
 
     for (Agedge_t *gv = agfstin(g, n->gv); gv && rc == 0; gv = agnxtin(g, gv))
-        rc = histogram_merge(&all, &a, &edge_of(gv)->buckets);
-    n->latency = histogram_quantiles(&all);
+        rc = latency_merge(&all, &a, &edge_of(gv)->buckets);
+    n->latency = latency_quantiles(&all);
     arena_free(&a);
     return rc;
 }
@@ -190,7 +190,7 @@ static void judge_edge(struct graph_edge *x, const struct health_rule *rule, str
     enum health in = health_of(rule, c, list_counts(x, "inbound", c, 0, MAX_COUNTS));
 
     x->health = health_worse(in, out);
-    x->latency = histogram_quantiles(&x->buckets);
+    x->latency = latency_quantiles(&x->buckets);
 }
 
 static int judge(struct graph *g, struct err *e)
@@ -262,7 +262,7 @@ static void put_name(struct buf *b, const struct graph *g, const struct graph_no
         buf_str(b, n->ns);
         buf_putc(b, '/');
         buf_str(b, n->type == NODE_APP ? n->app : n->type == NODE_SERVICE ? n->service : n->workload);
-        if (n->type == NODE_APP && g->o.type == GRAPH_VERSIONED_APP && known(n->version)) {
+        if (n->type == NODE_APP && g->o.type == GRAPH_VERSIONED_APP && label_known(n->version)) {
             buf_putc(b, ' ');
             buf_str(b, n->version);
         }
@@ -285,7 +285,7 @@ static int name_nodes(struct graph *g, struct strmap *seen)
     int rc = 0;
 
     for (size_t i = 0; i < g->nnodes; i++) {
-        if (!known(g->nodes[i]->cluster))
+        if (!label_known(g->nodes[i]->cluster))
             continue;
         clusters |= cluster && !str_eq(*cluster, g->nodes[i]->cluster);
         cluster = &g->nodes[i]->cluster;

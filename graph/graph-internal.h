@@ -44,7 +44,7 @@ struct report {
 };
 
 /* Whether a label's value says anything. */
-bool known(struct str label);
+bool label_known(struct str label);
 /* Cleans up one row; its strings are views into `l`. False: the row names no hop and is left out. */
 bool report_read(struct report *r, enum metric m, struct labels l, double value);
 /* Whether one end lies in the namespaces asked for. */
@@ -193,13 +193,13 @@ int graph_box_nodes(struct graph *g, struct err *e); /* box.c */
 
 /* ---- small parts ----------------------------------------------------------------------------------------------- */
 
-void sha256_hex(char out[ID_TEXT], struct str s);
+void graph_sha256(char out[ID_TEXT], struct str s);
 
-int histogram_add(struct histogram *h, struct arena *a, double le, double count);
-int histogram_merge(struct histogram *to, struct arena *a, const struct histogram *from);
+int latency_add(struct histogram *h, struct arena *a, double le, double count);
+int latency_merge(struct histogram *to, struct arena *a, const struct histogram *from);
 /* As Prometheus' histogram_quantile: NaN without data or without a +Inf bucket. */
-double histogram_quantile(const struct histogram *h, double q);
-struct quantiles histogram_quantiles(const struct histogram *h);
+double latency_quantile(const struct histogram *h, double q);
+struct quantiles latency_quantiles(const struct histogram *h);
 
 /* health.c */
 struct regex;
@@ -247,7 +247,7 @@ int gv_render(Agraph_t *g, const char *format, struct buf *out, struct err *e);
 const char *gv_complaint(void);
 void gv_free_layout(Agraph_t *g);
 
-/* layered.c: places nodes (x, y in rank order, left to right) without Graphviz, in time near linear. */
+/* layered.c: places nodes in layers from left to right without Graphviz, in time near linear. No edge may be a loop. */
 struct layered_edge {
     size_t from, to;
 };
@@ -292,7 +292,7 @@ void export_csv(struct buf *b, const struct graph *g);
 void export_mermaid(struct buf *b, const struct graph *g);
 /* placed: with positions, as Graphviz' nop engine wants them. */
 void export_dot(struct buf *b, const struct graph *g, bool placed);
-int export_picture(const struct graph *g, const char *format, struct buf *out, struct err *e);
+int export_picture(struct graph *g, const char *format, struct buf *out, struct err *e);
 
 extern const char *const node_type_names[];
 const char *graph_type_name(enum graph_type t);

@@ -2,7 +2,7 @@
 
 #include <openssl/sha.h>
 
-void sha256_hex(char out[ID_TEXT], struct str s)
+void graph_sha256(char out[ID_TEXT], struct str s)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char sum[SHA256_DIGEST_LENGTH];

@@ -55,7 +55,7 @@ void look_node_text(struct buf *b, const struct graph_node *n)
     }
     if (n->type != NODE_WORKLOAD)
         buf_printf(b, "%s ", node_type_names[n->type]);
-    if (known(n->version) && n->type == NODE_APP) {
+    if (label_known(n->version) && n->type == NODE_APP) {
         put_short(b, n->version);
         buf_putc(b, ' ');
     }
@@ -99,8 +99,10 @@ static void put_share(struct buf *b, double part, double all, const char *of)
 {
     double percent = all > 0 ? part / all * 100 : 0;
 
-    if (part > 0)
-        buf_printf(b, percent < 0.1 ? "\n<0.1%% %s" : "\n%.1f%% %s", percent, of);
+    if (part > 0 && percent < 0.1)
+        buf_printf(b, "\n<0.1%% %s", of);
+    else if (part > 0)
+        buf_printf(b, "\n%.1f%% %s", percent, of);
 }
 
 void look_edge_text(struct buf *b, const struct graph *g, const struct graph_edge *e)

@@ -12,7 +12,7 @@ const char *const protocol_names[PROTOCOLS] = { "grpc", "http", "tcp" };
 
 static const struct str unknown = STR_INIT("unknown");
 
-bool known(struct str label)
+bool label_known(struct str label)
 {
     return label.n > 0 && !str_eq(label, unknown);
 }
@@ -67,9 +67,9 @@ static bool read_source(struct party *p, struct labels l)
     p->cluster = or_unknown(cluster);
     p->service_ns = p->ns;
     p->service = STR_NULL;
-    if (known(p->ns) && !known(p->workload) && !known(p->app))
+    if (label_known(p->ns) && !label_known(p->workload) && !label_known(p->app))
         return false;
-    return !(known(p->ns) && cluster.n && !known(cluster));
+    return !(label_known(p->ns) && cluster.n && !label_known(cluster));
 }
 
 static void egress_gateway(struct party *p, struct str cluster)
@@ -96,11 +96,11 @@ static bool read_destination(struct party *p, struct labels l, const struct part
     p->service = get(l, "destination_service_name");
     if (str_eqz(host, "istio-egressgateway.istio-system.svc.cluster.local") && str_eq(host, p->service))
         egress_gateway(p, source->cluster);
-    else if (!known(p->cluster) && known(source->cluster) && known(p->service_ns))
+    else if (!label_known(p->cluster) && label_known(source->cluster) && label_known(p->service_ns))
         p->cluster = source->cluster;
-    if (!known(p->workload) && known(host) && str_eq(host, p->service) && is_address(p->service))
+    if (!label_known(p->workload) && label_known(host) && str_eq(host, p->service) && is_address(p->service))
         return false;
-    return !(known(p->service_ns) && cluster.n && !known(p->cluster));
+    return !(label_known(p->service_ns) && cluster.n && !label_known(p->cluster));
 }
 
 static struct str read_code(struct labels l, enum protocol p)

@@ -13,9 +13,11 @@
 #include "base/mem.h"
 
 #include <math.h>
+#include <stdio.h>
 
-#define NODE_RECORD "vigla node"
-#define EDGE_RECORD "vigla edge"
+/* cgraph takes char * for names and does not write to them. */
+#define NODE_RECORD ((char *)(uintptr_t) "vigla node")
+#define EDGE_RECORD ((char *)(uintptr_t) "vigla edge")
 
 enum { MAX_NAMES = 64 }; /* distinct hosts or flags kept apart for one code of one edge */
 
@@ -23,12 +25,12 @@ static const struct str unknown = STR_INIT("unknown");
 
 struct graph_node *node_of(Agnode_t *n)
 {
-    return (struct graph_node *)(void *)aggetrec(n, (char *)(uintptr_t)NODE_RECORD, 0);
+    return (struct graph_node *)(void *)aggetrec(n, NODE_RECORD, 0);
 }
 
 struct graph_edge *edge_of(Agedge_t *e)
 {
-    return (struct graph_edge *)(void *)aggetrec(e, (char *)(uintptr_t)EDGE_RECORD, 0);
+    return (struct graph_edge *)(void *)aggetrec(e, EDGE_RECORD, 0);
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------------------------- */
@@ -52,12 +54,12 @@ static void put_key(struct buf *b, const char *kind, const struct party *p, stru
 /* A version worth naming: "latest" is what a workload without a version label has. */
 static bool known_version(struct str v)
 {
-    return known(v) && !str_eqz(v, "latest");
+    return label_known(v) && !str_eqz(v, "latest");
 }
 
 static enum node_type put_app_key(struct buf *b, enum graph_type type, const struct party *p, struct str ns)
 {
-    if (type == GRAPH_VERSIONED_APP && known(p->workload)) {
+    if (type == GRAPH_VERSIONED_APP && label_known(p->workload)) {
         put_key(b, "vapp", p, ns, p->workload);
     } else if (type == GRAPH_VERSIONED_APP && known_version(p->version)) {
         put_key(b, "vapp", p, ns, p->app);
@@ -75,7 +77,7 @@ static bool put_identity(struct buf *b, enum graph_type type, const struct party
     bool by_app = type == GRAPH_APP || type == GRAPH_VERSIONED_APP;
     bool no_one = str_eq(p->workload, unknown) && str_eq(p->app, unknown);
 
-    id->ns = known(p->ns) ? p->ns : p->service_ns;
+    id->ns = label_known(p->ns) ? p->ns : p->service_ns;
     if (no_one && p->service.n == 0 && str_eq(id->ns, unknown)) {
         buf_str(b, p->cluster);
         buf_puts(b, "_unknown_source");
@@ -83,15 +85,15 @@ static bool put_identity(struct buf *b, enum graph_type type, const struct party
     } else if (no_one && str_eq(p->service, unknown)) {
         put_key(b, "svc", p, id->ns, unknown);
         id->type = NODE_SERVICE;
-    } else if (!known(p->workload) && !known(p->app) && !known(p->service)) {
+    } else if (!label_known(p->workload) && !label_known(p->app) && !label_known(p->service)) {
         return false;
-    } else if (by_app && known(p->app)) {
+    } else if (by_app && label_known(p->app)) {
         id->type = put_app_key(b, type, p, id->ns);
-    } else if (known(p->workload)) {
+    } else if (label_known(p->workload)) {
         put_key(b, "wl", p, id->ns, p->workload);
         id->type = NODE_WORKLOAD;
     } else {
-        put_key(b, "svc", p, id->ns, known(p->service) ? p->service : unknown);
+        put_key(b, "svc", p, id->ns, label_known(p->service) ? p->service : unknown);
         id->type = NODE_SERVICE;
     }
     return true;
@@ -105,7 +107,7 @@ static int identify(const struct graph *g, const struct party *p, struct identit
     int rc = buf_failed(&key) ? ERR_NOMEM : there;
 
     if (rc == 1)
-        sha256_hex(id->id, buf_view(&key));
+        graph_sha256(id->id, buf_view(&key));
     buf_free(&key);
     return rc;
 }
@@ -129,12 +131,12 @@ static bool name_node(struct graph *g, struct graph_node *n, const struct party 
     n->ns = keep(g, id->ns, &ok);
     if (workload)
         n->workload = keep(g, p->workload, &ok);
-    if (n->type == NODE_APP || n->type == NODE_UNKNOWN || (workload && known(p->app)))
+    if (n->type == NODE_APP || n->type == NODE_UNKNOWN || (workload && label_known(p->app)))
         n->app = keep(g, p->app, &ok);
-    if (versioned || n->type == NODE_UNKNOWN || (workload && known(p->version)))
+    if (versioned || n->type == NODE_UNKNOWN || (workload && label_known(p->version)))
         n->version = keep(g, p->version, &ok);
     if (n->type == NODE_SERVICE)
-        n->service = keep(g, known(p->service) ? p->service : unknown, &ok);
+        n->service = keep(g, label_known(p->service) ? p->service : unknown, &ok);
     return ok;
 }
 
@@ -186,7 +188,7 @@ static int add_dest_service(struct graph *g, struct graph_node *n, const struct 
     struct dest_service **at = &n->dest_services, *d;
     bool ok = true;
 
-    if (!known(p->service))
+    if (!label_known(p->service))
         return 0;
     for (; *at; at = &(*at)->next) {
         int c = str_cmp((*at)->cluster, p->cluster);
@@ -216,13 +218,13 @@ static void edge_id(struct graph_edge *x)
     char text[2 * ID_TEXT + 8];
     int n = snprintf(text, sizeof(text), "%s.%s.%s", x->source->id, x->target->id, protocol_names[x->protocol]);
 
-    sha256_hex(x->id, (struct str){ text, (size_t)n });
+    graph_sha256(x->id, (struct str){ text, (size_t)n });
 }
 
 struct graph_edge *graph_edge_between(struct graph *g, struct graph_node *s, struct graph_node *t, enum protocol p,
                                       struct err *e)
 {
-    char *key = (char *)(uintptr_t)protocol_names[p]; /* cgraph takes char * and does not write */
+    char *key = (char *)(uintptr_t)protocol_names[p];
     Agedge_t *gv = agedge(g->g, s->gv, t->gv, key, FALSE);
     struct graph_edge *x;
 
@@ -343,7 +345,7 @@ static int add_to_edge(struct graph *g, struct graph_edge *x, const struct repor
         x->tcp.failed += flags_not_sent(r->flags) ? v : 0;
         return 0;
     case METRIC_DURATION:
-        return histogram_add(&x->buckets, &g->arena, r->le, v);
+        return latency_add(&x->buckets, &g->arena, r->le, v);
     case METRICS:
         break;
     }
@@ -375,7 +377,7 @@ int edge_merge(struct graph *g, struct graph_edge *to, const struct graph_edge *
             if (add_response(g, to, r->code, STR_NULL, s->name, s->value) < 0)
                 return ERR_NOMEM;
     }
-    return histogram_merge(&to->buckets, &g->arena, &from->buckets);
+    return latency_merge(&to->buckets, &g->arena, &from->buckets);
 }
 
 double counts_errors(const struct counts *c)
@@ -400,7 +402,7 @@ static int join(struct graph *g, struct graph_node *s, struct graph_node *t, con
  * Envoy calls traffic to no known service (kiali#4488). */
 static bool injects(const struct graph *g, const struct report *r, const struct graph_node *t)
 {
-    return (g->o.inject_service_nodes || g->o.type == GRAPH_SERVICE) && known(r->destination.service) &&
+    return (g->o.inject_service_nodes || g->o.type == GRAPH_SERVICE) && label_known(r->destination.service) &&
            !str_eqz(r->destination.service, "PassthroughCluster") && t->type != NODE_SERVICE;
 }
 

@@ -46,7 +46,7 @@ enum field_type {
     }
 
 struct field {
-    const char *name; /* camelCase; NULL ends the table */
+    const char *name; /* camelCase; END_OF_FIELDS has none */
     enum field_type type;
     size_t offset;
     const void *of;
@@ -57,6 +57,8 @@ struct field {
 #define FIELD_OF(type, message, member, name, of) { name, FIELD_##type, offsetof(struct message, member), of, false }
 #define REQUIRED(type, message, member, name)     { name, FIELD_##type, offsetof(struct message, member), NULL, true }
 #define REQUIRED_OF(type, message, member, name, of) { name, FIELD_##type, offsetof(struct message, member), of, true }
+
+#define END_OF_FIELDS { NULL, FIELD_ANY, 0, NULL, false }
 
 /* Every message's struct begins with `const struct yaml_node *at`, its place. */
 struct message {

@@ -194,8 +194,8 @@ struct virtual_service {
 };
 
 extern const struct message virtual_service_message, vs_http_message, vs_string_message, vs_http_match_message,
-    vs_headers_message, vs_destination_message, vs_redirect_message, vs_direct_response_message, vs_rewrite_message,
-    vs_retries_message, vs_fault_message, vs_cors_message, vs_percent_message;
+    vs_headers_message, vs_destination_message, vs_redirect_message, vs_direct_response_message,
+    vs_delegate_message, vs_rewrite_message, vs_retries_message, vs_fault_message, vs_percent_message;
 
 /* "mesh" and "NAMESPACE/NAME" of names as they are written; errors for what is no name. */
 void vs_resolve_gateways(struct check *c, const struct yaml_node *at, struct str *v, size_t n);

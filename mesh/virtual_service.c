@@ -4,9 +4,11 @@
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
 
+enum { MOST_HOSTS = 1000 };
+
 static const struct field port_fields[] = {
     REQUIRED(PORT, vs_port, number, "number"),
-    { NULL },
+    END_OF_FIELDS,
 };
 static const struct message port_message = { sizeof(struct vs_port), port_fields, false, NULL };
 
@@ -27,14 +29,14 @@ static const struct field destination_fields[] = {
     REQUIRED(STRING, vs_destination, host, "host"),
     FIELD(STRING, vs_destination, subset, "subset"),
     FIELD_OF(MESSAGE, vs_destination, port, "port", &port_message),
-    { NULL },
+    END_OF_FIELDS,
 };
 const struct message vs_destination_message = { sizeof(struct vs_destination), destination_fields, false,
                                                 check_destination };
 
 static const struct field percent_fields[] = {
     FIELD(NUMBER, vs_percent, value, "value"),
-    { NULL },
+    END_OF_FIELDS,
 };
 
 static void check_percent(struct check *c, void *message)
@@ -105,11 +107,11 @@ static void check_l4_match(struct check *c, void *message)
         FIELD(LABELS, vs_l4_match, source_labels, "sourceLabels"), FIELD(STRINGS, vs_l4_match, gateways, "gateways"),   \
         FIELD(STRING, vs_l4_match, source_namespace, "sourceNamespace")
 
-static const struct field tcp_match_fields[] = { L4_MATCH_FIELDS, { NULL } };
+static const struct field tcp_match_fields[] = { L4_MATCH_FIELDS, END_OF_FIELDS };
 static const struct field tls_match_fields[] = {
     REQUIRED(STRINGS, vs_l4_match, sni_hosts, "sniHosts"),
     L4_MATCH_FIELDS,
-    { NULL },
+    END_OF_FIELDS,
 };
 static const struct message tcp_match_message = { sizeof(struct vs_l4_match), tcp_match_fields, false, check_l4_match };
 
@@ -131,7 +133,7 @@ static const struct message tls_match_message = { sizeof(struct vs_l4_match), tl
 static const struct field l4_route_fields[] = {
     REQUIRED_OF(MESSAGE, vs_weighted, destination, "destination", &vs_destination_message),
     FIELD(INT, vs_weighted, weight, "weight"),
-    { NULL },
+    END_OF_FIELDS,
 };
 static const struct message l4_route_message = { sizeof(struct vs_weighted), l4_route_fields, false, NULL };
 
@@ -147,12 +149,12 @@ static void check_l4(struct check *c, void *message)
 static const struct field tcp_fields[] = {
     FIELD_OF(MESSAGES, vs_l4, match, "match", &tcp_match_message),
     REQUIRED_OF(MESSAGES, vs_l4, route, "route", &l4_route_message),
-    { NULL },
+    END_OF_FIELDS,
 };
 static const struct field tls_fields[] = {
     REQUIRED_OF(MESSAGES, vs_l4, match, "match", &tls_match_message),
     REQUIRED_OF(MESSAGES, vs_l4, route, "route", &l4_route_message),
-    { NULL },
+    END_OF_FIELDS,
 };
 static const struct message tcp_message = { sizeof(struct vs_l4), tcp_fields, false, check_l4 };
 static const struct message tls_message = { sizeof(struct vs_l4), tls_fields, false, check_l4 };
@@ -163,6 +165,10 @@ static void check_hosts(struct check *c, struct virtual_service *vs)
 {
     const struct yaml_node *list = check_get(vs->at, "hosts");
 
+    if (vs->hosts.n > MOST_HOSTS) {
+        check_error(c, vs->at, "hosts", "%zu hosts: more than %d", vs->hosts.n, MOST_HOSTS);
+        return;
+    }
     for (size_t i = 0; i < vs->hosts.n && !c->nomem; i++) {
         struct str *h = &vs->hosts.v[i];
 
@@ -218,7 +224,7 @@ static const struct field virtual_service_fields[] = {
     FIELD_OF(MESSAGES, virtual_service, tls, "tls", &tls_message),
     FIELD_OF(MESSAGES, virtual_service, tcp, "tcp", &tcp_message),
     FIELD(STRINGS, virtual_service, export_to, "exportTo"),
-    { NULL },
+    END_OF_FIELDS,
 };
 const struct message virtual_service_message = { sizeof(struct virtual_service), virtual_service_fields, false,
                                                  check_virtual_service };

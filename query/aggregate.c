@@ -144,7 +144,7 @@ static int group_of(struct aggregation *x, const struct row *row, struct group *
 static int take_rows(struct aggregation *x, struct stream *in)
 {
     enum aggregate_op op = x->agg->op;
-    struct group *group;
+    struct group *group = NULL;
     struct row row;
     int rc;
 

@@ -3,6 +3,7 @@
 #include "query/eval-internal.h"
 
 #define XXH_INLINE_ALL
+#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 

@@ -17,6 +17,8 @@
 #include "store/journal-internal.h"
 #include "store/pack-internal.h"
 
+enum { RECORD_KEPT = 4 << 20 }; /* a larger buffer is given back */
+
 void group_fini(struct group *g)
 {
     mem_free(g->touched);
@@ -41,6 +43,8 @@ int group_touch(struct group *g, struct series *s)
 
 static void forget(struct group *g)
 {
+    if (g->record.cap > RECORD_KEPT)
+        buf_free(&g->record);
     for (size_t i = 0; i < g->ntouched; i++)
         g->touched[i]->touched = false;
     g->ntouched = g->ncreated = g->nmetadata = 0;
@@ -57,7 +61,6 @@ static void count(struct store *st)
     atomic_fetch_add(&st->counters.samples, g->samples);
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         atomic_fetch_add(&st->counters.events[kind], g->events[kind]);
-    atomic_fetch_add(&st->counters.commits, 1);
     atomic_store(&st->counters.series, st->index.n);
 }
 
@@ -310,11 +313,13 @@ static int write_range(struct store *st, const struct pending *first, const stru
         rc = db_commit(st->db, e);
     else
         db_rollback(st->db);
-    if (rc < 0)
+    if (rc < 0) {
         group_discard(st);
-    else
-        group_publish(st);
-    return rc;
+        return rc;
+    }
+    group_publish(st);
+    atomic_fetch_add(&st->counters.commits, 1);
+    return 0;
 }
 
 static void settle(struct pending *first, struct pending *end, int rc, const struct err *e)

@@ -44,21 +44,6 @@ static int drop_heads(struct store *st, struct retention *r, struct err *e)
     return rc < 0 ? rc : at < st->index.n;
 }
 
-/* What is sealed of a series after some of its chunks have gone. */
-static int refresh_sealed(struct store *st, uint64_t id, struct err *e)
-{
-    struct series *s = index_by_id(&st->index, id);
-    int64_t first, last;
-    int rc = s ? db_chunk_range(st->db, id, &first, &last, e) : 0;
-
-    if (!s || rc < 0)
-        return rc;
-    pthread_rwlock_wrlock(&st->lock);
-    series_set_sealed(&st->index, s, first, last);
-    pthread_rwlock_unlock(&st->lock);
-    return 0;
-}
-
 static int drop_chunks(struct store *st, struct retention *r, struct err *e)
 {
     struct chunk_row rows[CHUNKS_STEP];
@@ -77,7 +62,7 @@ static int drop_chunks(struct store *st, struct retention *r, struct err *e)
     rc = db_commit(st->db, e);
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (i == 0 || rows[i].series != rows[i - 1].series)
-            rc = refresh_sealed(st, rows[i].series, e);
+            rc = series_refresh_sealed(st, rows[i].series, e);
     return rc < 0 ? rc : n == CHUNKS_STEP;
 }
 
@@ -86,8 +71,8 @@ static int drop_events(struct store *st, const struct retention *r, enum event_k
     size_t removed;
     int rc;
 
-    if (r->cutoff_ms <= INT64_MIN / 1000000)
-        return 0;
+    if (r->cutoff_ms <= INT64_MIN / 1000000 || r->cutoff_ms >= INT64_MAX / 1000000)
+        return 0; /* no nanosecond is as old, or as new */
     rc = db_events_drop(st->db, kind, r->cutoff_ms * 1000000, EVENTS_STEP, &removed, e);
     return rc < 0 ? rc : removed == EVENTS_STEP;
 }

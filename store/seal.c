@@ -88,6 +88,20 @@ int seal_series(struct store *st, struct series *const *list, size_t n, struct e
     return rc;
 }
 
+int series_refresh_sealed(struct store *st, uint64_t id, struct err *e)
+{
+    struct series *s = index_by_id(&st->index, id);
+    int64_t first, last;
+    int rc = s ? db_chunk_range(st->db, id, &first, &last, e) : 0;
+
+    if (!s || rc < 0)
+        return rc;
+    pthread_rwlock_wrlock(&st->lock);
+    series_set_sealed(&st->index, s, first, last);
+    pthread_rwlock_unlock(&st->lock);
+    return 0;
+}
+
 static bool due(const struct store *st, int64_t now_ms)
 {
     const struct sealing *s = &st->sealing;

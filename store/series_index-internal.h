@@ -16,6 +16,7 @@ struct label_name {
     struct strmap values;      /* value → struct label_pair */
     struct label_pair **pairs; /* the same, in no order */
     size_t n, cap;
+    size_t at;                 /* names are numbered as they come, and stay */
     size_t name_n;
     char name[];
 };

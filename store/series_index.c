@@ -119,6 +119,7 @@ static struct label_name *name_get(struct series_index *ix, struct str name)
         return NULL;
     memcpy(ln->name, name.p, name.n);
     ln->name_n = name.n;
+    ln->at = ix->names.n;
     if (strmap_put(&ix->names, (struct str){ ln->name, ln->name_n }, ln, NULL) < 0) {
         mem_free(ln);
         return NULL;

@@ -36,6 +36,8 @@ int db_why(const struct db *db);
 struct stmt *db_cached(struct db *db, const char *sql, struct err *e);
 /* The caller's own. */
 struct stmt *db_prepare(struct db *db, struct str sql, struct err *e);
+/* A place for a statement of the caller's that the connection closes; NULL at first. */
+struct stmt **db_slot(struct db *db, enum event_kind kind);
 void stmt_close(struct stmt *s);
 void stmt_reset(struct stmt *s);
 
@@ -117,7 +119,7 @@ int db_metadata_each(struct db *db, int (*fn)(void *arg, const struct batch_meta
 /* --- sqlite_events.c (reading is behind store/events.h) --- */
 
 int db_event_add(struct db *db, enum event_kind kind, const struct event *ev, struct err *e);
-/* Removes at most `max` events from before `before_ns`. */
+/* Removes at most `max` events from before `before_ns`, the oldest first. */
 int db_events_drop(struct db *db, enum event_kind kind, int64_t before_ns, size_t max, size_t *removed, struct err *e);
 
 /* --- sqlite_catalog.c (reading is behind store/catalog.h) --- */

@@ -32,6 +32,7 @@ struct db {
         struct stmt *stmt;
     } cached[MAX_CACHED];
     size_t ncached;
+    struct stmt *slots[EVENT_KINDS];
     int why; /* ERR_* of the last failure */
 };
 
@@ -133,6 +134,8 @@ void db_close(struct db *db)
         return;
     for (size_t i = 0; i < db->ncached; i++)
         stmt_close(db->cached[i].stmt);
+    for (size_t i = 0; i < EVENT_KINDS; i++)
+        stmt_close(db->slots[i]);
     sqlite3_close(db->h);
     mem_free(db);
 }
@@ -208,6 +211,11 @@ struct stmt *db_cached(struct db *db, const char *sql, struct err *e)
     db->cached[db->ncached].sql = sql;
     db->cached[db->ncached++].stmt = s;
     return s;
+}
+
+struct stmt **db_slot(struct db *db, enum event_kind kind)
+{
+    return &db->slots[kind];
 }
 
 void stmt_close(struct stmt *s)

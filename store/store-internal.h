@@ -118,6 +118,8 @@ int batch_validate(const struct batch *b, struct err *e);
 
 /* Writes the heads of these series as chunks, in one transaction. */
 int seal_series(struct store *st, struct series *const *list, size_t n, struct err *e);
+/* Finds out anew what is sealed of a series, after chunks of it have gone. */
+int series_refresh_sealed(struct store *st, uint64_t id, struct err *e);
 /* One bounded step of sealing, when it is due; true when there is more to do. */
 bool seal_step(struct store *st);
 

@@ -116,7 +116,6 @@ static int load(struct store *st, struct err *e)
     }
     atomic_store(&st->revision, revision);
     group_publish(st);
-    atomic_store(&st->counters.commits, 0); /* that was none */
     return 0;
 }
 

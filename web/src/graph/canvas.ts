@@ -9,13 +9,14 @@ import { reducedMotion } from "../lib/hooks";
 import { isTcp, matches, nodeText, type Graph, type GraphEdge, type GraphNode } from "../lib/model";
 import type { EdgeLabel } from "../lib/state";
 import { EMPTY, diffGraph } from "./diff";
-import { edgeLabel, edgeWidth, nodeLabel } from "./labels";
+import { edgeLabel, edgeWidth, homeNamespace, nodeLabel } from "./labels";
+import { placeLabels } from "./labelplace";
 import { graphStyle } from "./style";
 import { Traffic } from "./traffic";
 
 const MOVE_MS = 350;
 const FIT_PADDING = 48;
-const LARGEST_FIT = 1.4;
+const LARGEST_FIT = 1.2;
 
 function nodeClasses(n: GraphNode): string {
   if (n.type === "box") return "box";
@@ -96,18 +97,21 @@ export class GraphCanvas {
   setGraph(next: Graph): void {
     const first = this.shown.nodes.length === 0;
     const diff = diffGraph(this.shown, next);
-    const many = new Set(next.nodes.filter((n) => n.type !== "box" && n.type !== "unknown").map((n) => n.namespace)).size > 1;
+    const home = homeNamespace(next);
+    const shifts = placeLabels(next);
     const edgeData = (e: GraphEdge) => ({
       label: edgeLabel(e, this.labels),
       width: edgeWidth(e),
       flow: isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0,
       errorShare: e.errorShare ?? 0,
+      dx: shifts.get(e.id)?.x ?? 0,
+      dy: shifts.get(e.id)?.y ?? 0,
     });
     this.cy.batch(() => {
       for (const id of diff.removed) this.cy.getElementById(id).remove();
       this.cy.add(diff.addedNodes.map((n): ElementDefinition => ({
         group: "nodes",
-        data: { id: n.id, ...(n.parent ? { parent: n.parent } : {}), label: nodeLabel(n, many) },
+        data: { id: n.id, ...(n.parent ? { parent: n.parent } : {}), label: nodeLabel(n, home) },
         classes: nodeClasses(n),
         ...(n.position && n.type !== "box" ? { position: { ...n.position } } : {}),
       })));
@@ -116,10 +120,11 @@ export class GraphCanvas {
         data: { id: e.id, source: e.source, target: e.target, ...edgeData(e) },
         classes: edgeClasses(e),
       })));
-      for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: nodeLabel(n, many) });
+      for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: nodeLabel(n, home) });
       for (const e of diff.updatedEdges) this.update(e.id, edgeClasses(e), edgeData(e));
-      /* The name of a namespace joins the labels when a second one appears. */
-      for (const n of next.nodes) this.cy.getElementById(n.id).data("label", nodeLabel(n, many));
+      /* What depends on the others, too: namespaces in labels, and where labels stand. */
+      for (const n of next.nodes) this.cy.getElementById(n.id).data("label", nodeLabel(n, home));
+      for (const e of next.edges) this.cy.getElementById(e.id).data({ dx: shifts.get(e.id)?.x ?? 0, dy: shifts.get(e.id)?.y ?? 0 });
     });
     this.move(diff.moved);
     this.placeLost(next);

@@ -1,7 +1,7 @@
 // labels.ts: the words and weights on the canvas, worked out from the model alone.
 
 import * as fmt from "../lib/format";
-import { isTcp, type GraphEdge, type GraphNode } from "../lib/model";
+import { isTcp, type Graph, type GraphEdge, type GraphNode } from "../lib/model";
 import type { EdgeLabel } from "../lib/state";
 
 export function edgeLabel(e: GraphEdge, modes: readonly EdgeLabel[]): string {
@@ -25,11 +25,20 @@ export function edgeWidth(e: GraphEdge): number {
   return Math.min(6, 1.8 + Math.log10(1 + amount * 3));
 }
 
-export function nodeLabel(n: GraphNode, manyNamespaces: boolean): string {
+/** The namespace that need not be said on each node: the one most nodes are in, or null when boxes say it. */
+export function homeNamespace(g: Graph): string | null {
+  if (g.nodes.some((n) => n.box === "namespace")) return null;
+  const sizes = new Map<string, number>();
+  for (const n of g.nodes) if (n.type !== "box" && n.type !== "unknown") sizes.set(n.namespace, (sizes.get(n.namespace) ?? 0) + 1);
+  const [first] = [...sizes].sort(([a, x], [b, y]) => y - x || a.localeCompare(b));
+  return first?.[0] ?? "";
+}
+
+export function nodeLabel(n: GraphNode, home: string | null): string {
   if (n.type === "box") return n.box === "app" ? `app ${n.name}` : n.name;
   const lines = [n.name];
   if (n.type === "app" && n.version) lines.push(n.version);
-  if (manyNamespaces && n.namespace && n.type !== "unknown") lines.push(n.namespace);
+  if (home !== null && n.namespace !== home && n.namespace && n.type !== "unknown") lines.push(n.namespace);
   return lines.join("\n");
 }
 

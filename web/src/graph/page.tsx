@@ -237,6 +237,10 @@ function Picture(props: { graph: Graph | null; onChoose: (id: string | null) => 
   useEffect(() => canvas.current?.find(state.find), [state.find, graph]);
   useEffect(() => canvas.current?.animateTraffic(state.animate), [state.animate]);
 
+  /* Said once per choice, not at each refresh. */
+  const ready = graph !== null;
+  const announced = useMemo(() => (graph ? spoken(graph, state.selected) : ""), [state.selected, ready]);
+
   const keys = (e: KeyboardEvent) => {
     if (!graph || e.ctrlKey || e.metaKey || e.altKey) return;
     const direction = ARROWS[e.key];
@@ -259,7 +263,7 @@ function Picture(props: { graph: Graph | null; onChoose: (id: string | null) => 
     <>
       <div class="canvas" ref={host} tabIndex={0} role="application" onKeyDown={keys}
         aria-label="Service graph. Arrow keys walk along the edges, e goes through a node's edges, Enter opens the details. The Table view has the same data." />
-      <p class="sr" role="status">{graph && spoken(graph, state.selected)}</p>
+      <p class="sr" role="status">{announced}</p>
       <div class="zoom" role="group" aria-label="Zoom">
         <button type="button" class="icon-button" title="Zoom in (+)" onClick={() => canvas.current?.zoomBy(1.25)}><Icon d={ICONS.plus} /><span class="sr">Zoom in</span></button>
         <button type="button" class="icon-button" title="Zoom out (-)" onClick={() => canvas.current?.zoomBy(0.8)}><Icon d={ICONS.minus} /><span class="sr">Zoom out</span></button>

@@ -67,6 +67,7 @@ export function graphStyle(): StylesheetJson {
         width: "data(width)", "line-color": c("idle"), "target-arrow-color": c("idle"),
         "target-arrow-shape": "triangle", "arrow-scale": 1.05,
         label: "data(label)", color: c("ink2"),
+        "text-margin-x": "data(dx)", "text-margin-y": "data(dy)",
         "font-family": FONT, "font-size": 11, "line-height": 1.25, "text-wrap": "wrap",
         "text-background-color": c("canvas"), "text-background-opacity": 0.92,
         "text-background-padding": "3px", "text-background-shape": "roundrectangle",
@@ -124,7 +125,8 @@ export function graphStyle(): StylesheetJson {
     { selector: ".found", style: { "underlay-color": c("find"), "underlay-opacity": 0.45, "underlay-padding": 7 } },
     { selector: ".hover", style: { "underlay-color": c("accent"), "underlay-opacity": 0.14, "underlay-padding": 6 } },
     { selector: ".chosen", style: { "underlay-color": c("accent"), "underlay-opacity": 0.34, "underlay-padding": 8, "z-index": 20 } },
-    { selector: "node.chosen", style: { "underlay-shape": "ellipse" } },
+    { selector: "node.chosen, node.found, node.hover", style: { "underlay-shape": "ellipse" } },
+    { selector: "node.box", style: { "underlay-shape": "round-rectangle" } },
     { selector: "node:active, edge:active", style: { "overlay-opacity": 0 } },
     { selector: "core", style: { "active-bg-opacity": 0, "selection-box-opacity": 0 } },
   );

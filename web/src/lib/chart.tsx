@@ -35,6 +35,13 @@ function axisTime(spanSeconds: number): (u: uPlot, splits: number[]) => string[]
     });
 }
 
+const axisWidth = (_u: uPlot, labels: string[] | null) => 14 + 6.3 * Math.max(3, ...(labels ?? []).map((l) => l.length));
+
+/** The legend tells the last values while the cursor is elsewhere. */
+function lastInLegend(u: uPlot): void {
+  if ((u.cursor.left ?? -1) < 0 && u.data[0].length > 0) u.setLegend({ idx: u.data[0].length - 1 }, false);
+}
+
 function options(p: ChartProps, width: number, height: number): uPlot.Options {
   const ink = cssColor("--ink2");
   const grid = { stroke: cssColor("--grid"), width: 1 };
@@ -45,10 +52,11 @@ function options(p: ChartProps, width: number, height: number): uPlot.Options {
     legend: { show: true, live: true },
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     padding: [8, 8, 0, 0],
+    hooks: { setCursor: [lastInLegend], setData: [lastInLegend], ready: [lastInLegend] },
     scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.12 : 1] } },
     axes: [
       { stroke: ink, grid, ticks: grid, font: FONT, values: axisTime(span), space: 64, size: 26 },
-      { stroke: ink, grid, ticks: { show: false }, font: FONT, size: 62, space: 26, values: (_u, v) => v.map(p.format) },
+      { stroke: ink, grid, ticks: { show: false }, font: FONT, size: axisWidth, space: 26, values: (_u, v) => v.map(p.format) },
     ],
     series: [
       { label: "Time", value: (_u, t) => (t === null ? "–" : clock(t * 1000)) },

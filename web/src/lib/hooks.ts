@@ -69,6 +69,9 @@ interface Slot<T> {
   loading: boolean;
 }
 
+/** A server in trouble is not asked every second. */
+const AFTER_ERROR_MS = 3000;
+
 /** Loads now and then every `everyMs` (0: once), never twice at a time, not while the tab is hidden. A failure keeps
  * the last data. Another `key` is another question: its predecessor's data go at once unless `keep`. A null key asks
  * nothing. */
@@ -92,14 +95,16 @@ export function usePoll<T>(
         return;
       }
       setSlot((s) => ({ ...s, ...(s.key === key || keep ? {} : { data: null, error: null }), key, loading: true }));
+      let wait = everyMs;
       try {
         const data = await loader.current(stop.signal);
         if (!stop.signal.aborted) setSlot({ key, data, at: Date.now(), error: null, loading: false });
       } catch (e) {
         if (stop.signal.aborted) return;
         setSlot((s) => ({ ...s, key, error: e instanceof Error ? e.message : String(e), loading: false }));
+        wait = Math.max(everyMs, AFTER_ERROR_MS);
       }
-      if (everyMs > 0 && !stop.signal.aborted) timer = setTimeout(run, everyMs);
+      if (everyMs > 0 && !stop.signal.aborted) timer = setTimeout(run, wait);
     };
     void run();
     return () => {

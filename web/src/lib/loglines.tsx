@@ -22,8 +22,11 @@ export function LogLines(props: Props) {
   const { state } = useApp();
   const [follow, setFollow] = useState(true);
   const [failuresOnly, setFailuresOnly] = useState(false);
+  const [open, setOpen] = useState<string | null>(null);
+  useEffect(() => setOpen(null), [props.query]);
   const live = state.at === null && state.refreshMs > 0;
-  const every = !live ? 0 : follow ? FOLLOW_MS : 0;
+  /* While a line is open the others stand still under the reader's eyes. */
+  const every = live && follow && open === null ? FOLLOW_MS : 0;
   const poll = usePoll(
     JSON.stringify([props.query, props.limit, state.windowMs, state.at]),
     (signal) => {
@@ -38,7 +41,7 @@ export function LogLines(props: Props) {
   return (
     <div class="logs">
       <div class="logs-bar">
-        {live && <Check label="Follow" checked={follow} onChange={setFollow} />}
+        {live && <Check label={follow && open !== null ? "Follow (held while a line is open)" : "Follow"} checked={follow} onChange={setFollow} />}
         <Check label="Failed only" checked={failuresOnly} onChange={setFailuresOnly} />
         <span class="quiet grow" aria-live="off">
           {poll.data && `${full ? "newest " : ""}${fmt.plural(shown.length, "line")}${failuresOnly ? ` of ${fmt.count(rows.length)}` : ""}`}
@@ -48,7 +51,7 @@ export function LogLines(props: Props) {
       {poll.error && <Failed what="The log lines could not be loaded." error={poll.error} at={poll.data ? poll.at : 0} onRetry={poll.retry} />}
       {!poll.data && poll.loading && !poll.error && <div class="loading">Loading…</div>}
       {poll.data && shown.length === 0 && <NoLines failuresOnly={failuresOnly && rows.length > 0} />}
-      {shown.length > 0 && <Lines rows={shown} compact={props.compact === true} />}
+      {shown.length > 0 && <Lines rows={shown} compact={props.compact === true} open={open} onOpen={setOpen} />}
     </div>
   );
 }
@@ -65,9 +68,8 @@ interface Row {
 
 const rowKey = (l: LogLine) => `${l.ns} ${l.fields.request_id ?? ""} ${l.fields.pod ?? ""} ${l.line}`;
 
-function Lines(props: { rows: Row[]; compact: boolean }) {
-  const [open, setOpen] = useState<string | null>(null);
-  useEffect(() => setOpen(null), [props.compact]);
+function Lines(props: { rows: Row[]; compact: boolean; open: string | null; onOpen: (key: string | null) => void }) {
+  const { open, onOpen } = props;
   const columns = props.compact ? 5 : 7;
   return (
     <table class={`log-table ${props.compact ? "compact" : ""}`}>
@@ -87,7 +89,7 @@ function Lines(props: { rows: Row[]; compact: boolean }) {
           const key = rowKey(r.line);
           const isOpen = open === key;
           return [
-            <tr key={key} class={`${r.entry?.failed ? "failed-row" : ""} ${isOpen ? "open" : ""}`} onClick={() => setOpen(isOpen ? null : key)}>
+            <tr key={key} class={`${r.entry?.failed ? "failed-row" : ""} ${isOpen ? "open" : ""}`} onClick={() => onOpen(isOpen ? null : key)}>
               <Cells row={r} compact={props.compact} open={isOpen} />
             </tr>,
             isOpen && (

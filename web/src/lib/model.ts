@@ -160,7 +160,7 @@ function readEdge(item: unknown, seconds: number): GraphEdge | null {
   const n = numbers(object(d.vigla));
   const moved = n.sentBytes === null && n.receivedBytes === null ? null : (n.sentBytes ?? 0) + (n.receivedBytes ?? 0);
   n.rps ??= num(rates.http) ?? num(rates.grpc);
-  const bps = moved !== null ? moved / seconds : num(d.throughput) ?? num(rates.tcp);
+  const bps = moved ? moved / seconds : num(d.throughput) ?? num(rates.tcp);
   return {
     ...n,
     id,
@@ -216,7 +216,7 @@ export const HEALTH_WORDS: Record<Health, string> = {
   Healthy: "healthy",
   Degraded: "degraded",
   Failure: "failing",
-  NA: "no traffic to judge by",
+  NA: "no data",
 };
 
 /** Does what `find` says match? Words are all to be found, in any order, in the element's names. */

@@ -67,8 +67,8 @@ function Proxies(props: { version: number | null; items: MeshProxy[] }) {
                   {p.error && <pre class="proxy-error">{p.error}</pre>}
                 </td>
                 <td class="num">{p.version ?? "–"}</td>
-                <td>{p.connectedMs === null ? "–" : fmt.dateTime(p.connectedMs)}</td>
-                <td>{p.lastSeenMs === null ? "–" : fmt.age(now - p.lastSeenMs)}</td>
+                <td class="when">{p.connectedMs === null ? "–" : fmt.dateTime(p.connectedMs)}</td>
+                <td class="when">{p.lastSeenMs === null ? "–" : fmt.age(now - p.lastSeenMs)}</td>
               </tr>
             );
           })}
@@ -96,7 +96,7 @@ function Objects(props: { items: MeshObject[] }) {
   );
   const open = props.items.find((o) => objectKey(o) === state.object);
   return (
-    <div class="objects">
+    <div class={`objects ${open ? "split" : ""}`}>
       <nav class="kinds" aria-label="Kinds">
         <button type="button" aria-pressed={!state.kind} onClick={() => set({ kind: "", object: "" })}>All <span>{props.items.length}</span></button>
         {kinds.map(([kind, n]) => (
@@ -132,7 +132,7 @@ function ObjectTable(props: { rows: MeshObject[] }) {
                 <td>{o.kind}</td>
                 <td>{o.namespace || "–"}</td>
                 <td class="num">{o.revision ?? "–"}</td>
-                <td>{o.changedMs === null ? "–" : fmt.dateTime(o.changedMs)}</td>
+                <td class="when">{o.changedMs === null ? "–" : fmt.dateTime(o.changedMs)}</td>
               </tr>
             );
           })}

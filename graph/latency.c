@@ -1,4 +1,4 @@
-/* histogram.c: cumulative buckets, and quantiles from them as Prometheus computes them.
+/* latency.c: cumulative buckets, and quantiles from them as Prometheus computes them.
  *
  * The rank q·n lies in the first bucket whose count reaches it; inside the bucket observations are taken to be spread
  * evenly. In the +Inf bucket the answer is the largest finite bound. Source: prometheus.io/docs, histogram_quantile. */
@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-int histogram_add(struct histogram *h, struct arena *a, double le, double count)
+int latency_add(struct histogram *h, struct arena *a, double le, double count)
 {
     size_t i = h->n, cap = h->cap;
 
@@ -29,15 +29,15 @@ int histogram_add(struct histogram *h, struct arena *a, double le, double count)
     return 0;
 }
 
-int histogram_merge(struct histogram *to, struct arena *a, const struct histogram *from)
+int latency_merge(struct histogram *to, struct arena *a, const struct histogram *from)
 {
     for (size_t i = 0; i < from->n; i++)
-        if (histogram_add(to, a, from->le[i], from->count[i]) < 0)
+        if (latency_add(to, a, from->le[i], from->count[i]) < 0)
             return ERR_NOMEM;
     return 0;
 }
 
-double histogram_quantile(const struct histogram *h, double q)
+double latency_quantile(const struct histogram *h, double q)
 {
     double total = 0, below = 0, here, rank;
     size_t i;
@@ -64,7 +64,7 @@ double histogram_quantile(const struct histogram *h, double q)
     return (i ? h->le[i - 1] : 0) + (h->le[i] - (i ? h->le[i - 1] : 0)) * ((rank - below) / (here - below));
 }
 
-struct quantiles histogram_quantiles(const struct histogram *h)
+struct quantiles latency_quantiles(const struct histogram *h)
 {
-    return (struct quantiles){ histogram_quantile(h, 0.50), histogram_quantile(h, 0.95), histogram_quantile(h, 0.99) };
+    return (struct quantiles){ latency_quantile(h, 0.50), latency_quantile(h, 0.95), latency_quantile(h, 0.99) };
 }

@@ -1,0 +1,232 @@
+/* http-internal.h: a request and its answer, and what the handlers share.
+ *
+ * Threads. A few I/O threads (libmicrohttpd's, epoll) read requests and send answers. A handler runs either there
+ * (ROUTE_INLINE: what takes microseconds, and OTLP, which hands its batch to the store's committer) or on one of the
+ * workers (whatever queries, draws or waits for the disk), so that a slow query never holds up anybody else's request.
+ *
+ *   headers ─ route, Host, Origin, length ─ body ─┬─ inline handler ──────────── answer
+ *                                                 ├─ suspend, worker's queue ── handler ─ resume ─ answer
+ *                                                 └─ inline handler suspends ── committer or mesh wakes it ─ resume ─ answer
+ *
+ * Ownership. A request belongs to one thread at a time: the I/O thread, until request_suspend; then whoever it was handed
+ * to, until request_resume, which must be the last thing done with it. libmicrohttpd frees it after the answer. */
+#ifndef API_HTTP_INTERNAL_H
+#define API_HTTP_INTERNAL_H
+
+#include "api/api.h"
+#include "base/labels.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum http_method { HTTP_GET = 1, HTTP_POST = 2, HTTP_PUT = 4, HTTP_DELETE = 8, HTTP_OPTIONS = 16, HTTP_OTHER = 32 };
+
+struct request;
+
+enum route_flags {
+    ROUTE_INLINE = 1,  /* runs on the I/O thread */
+    ROUTE_CHANGES = 2, /* changes state: refused to other web pages */
+    ROUTE_FORM = 4     /* parameters may come as a form in the body, too */
+};
+
+struct route {
+    unsigned methods;    /* HTTP_GET stands for HEAD, too */
+    const char *pattern; /* "/api/v1/label/{}/values"; a last "{*}" takes the rest, slashes and all */
+    void (*handler)(struct request *rq);
+    unsigned flags;
+};
+
+enum { HTTP_MOST_ARGUMENTS = 4, HTTP_MOST_HEADERS = 8, HTTP_CODES = 24 };
+
+struct parameters {
+    struct label *v; /* name and value, decoded */
+    size_t n, cap;
+};
+
+struct header {
+    const char *name, *value;
+};
+
+struct request {
+    struct api *api;
+    struct MHD_Connection *connection;
+    struct arena arena; /* for everything of this request */
+    const struct route *route;
+    enum http_method method;
+    struct str target; /* path and query as they came */
+    struct str path;   /* raw; arguments are decoded */
+    struct str arguments[HTTP_MOST_ARGUMENTS];
+    size_t narguments;
+    struct parameters parameters;
+    struct buf body;      /* as it came, then unpacked */
+    size_t reserved;      /* bytes of the api's budget for bodies */
+    bool headers_seen, body_refused, suspended;
+    int64_t started_ns;   /* monotonic */
+
+    /* the answer */
+    unsigned status;      /* 0: none yet */
+    const char *content_type;
+    struct buf out;
+    struct header headers[HTTP_MOST_HEADERS];
+    size_t nheaders;
+    /* Instead of `out`: bytes that somebody else owns; release(owner) when they have been sent. */
+    struct str fixed;
+    void (*release)(void *owner);
+    void *owner;
+};
+
+struct route_count {
+    atomic_uint_fast64_t codes[HTTP_CODES];
+    atomic_uint_fast64_t ns;
+};
+
+struct otlp_count {
+    atomic_uint_fast64_t accepted, refused;
+};
+
+struct api {
+    struct store *store;
+    struct api_options options;
+    char *host, *config;
+    bool loopback; /* listens there: the Host header must say so */
+    uint16_t port;
+    int64_t started_ms;
+    struct MHD_Daemon *daemon;
+    struct workers *workers;
+    struct mesh_state *mesh;
+    struct graph_state *graph;
+    atomic_bool stopping;
+    atomic_size_t body_bytes; /* in all requests together */
+    pthread_mutex_t lock;     /* guards the two counts below */
+    pthread_cond_t quiet;     /* one of them went down */
+    size_t active;            /* requests from their first line to their end */
+    size_t suspended;
+    struct route_count *counts; /* by route, the last one for what has none */
+    struct otlp_count otlp[3];  /* by enum otlp_signal */
+};
+
+/* --- http.c --- */
+
+/* The connection rests until request_resume. Called on the I/O thread, by a handler without an answer yet. */
+void request_suspend(struct request *rq);
+/* The answer is ready. The caller must not touch the request any more. */
+void request_resume(struct request *rq);
+/* NULL when the header is not there. */
+const char *request_header(const struct request *rq, const char *name);
+
+/* --- parameter.c --- */
+
+/* Adds what stands in "a=b&c=d"; %XX and '+' are decoded. ERR_LIMIT beyond 4096 parameters, ERR_NOMEM. */
+int parameters_parse(struct parameters *p, struct arena *a, struct str text, struct err *e);
+struct str url_decode(struct arena *a, struct str s, bool plus_is_blank);
+/* The first of that name; STR_NULL when there is none. */
+struct str request_parameter(const struct request *rq, const char *name);
+/* The next of that name from *at on: loop while the result's p is not NULL. */
+struct str request_parameter_next(const struct request *rq, const char *name, size_t *at);
+/* "true", "false", "1", "0"; absent: `otherwise`. ERR_INVALID names the parameter. */
+int request_bool(const struct request *rq, const char *name, bool otherwise, bool *v, struct err *e);
+int request_limit(const struct request *rq, const char *name, uint64_t otherwise, uint64_t *v, struct err *e);
+/* Prometheus' times: seconds with fraction, or RFC 3339. ERR_PARSE. */
+int parse_time_ms(struct str s, int64_t *ms, struct err *e);
+/* Prometheus' durations: seconds with fraction, or "1h30m". ERR_PARSE. */
+int parse_duration_ms(struct str s, int64_t *ms, struct err *e);
+/* Ours: as parse_time_ms, and whole milliseconds (a number beyond 10^11). */
+int parse_moment_ms(struct str s, int64_t *ms, struct err *e);
+
+/* --- reply.c --- */
+
+/* Begins an answer whose text the handler then puts into rq->out. */
+void reply_begin(struct request *rq, unsigned status, const char *content_type);
+void reply_json(struct request *rq, unsigned status);
+void reply_text(struct request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* {"error":"…"}, the status by the error's code. */
+void reply_error(struct request *rq, const struct err *e);
+void reply_header(struct request *rq, const char *name, const char *value);
+/* The HTTP status for an error of a handler. */
+unsigned error_status(int code);
+
+/* A double as Prometheus' JSON writes it, with its quotes: never an exponent between 1e-6 and 1e21. */
+void json_sample_value(struct buf *b, double v);
+/* Seconds, with three decimals when they are not zero. */
+void json_sample_time(struct buf *b, int64_t ms);
+/* {"a":"1","b":"2"} */
+void json_labels(struct buf *b, struct labels l);
+/* ["a","b"] */
+void json_strings(struct buf *b, const struct str *v, size_t n);
+
+/* --- router.c --- */
+
+extern const struct route routes[];
+extern const size_t routes_n;
+
+/* The route for path and method, filling the arguments (raw). NULL: *allowed is 0 (no such path, 404) or the methods
+ * that the path has (405). */
+const struct route *route_find(const struct route *table, size_t n, struct str path, enum http_method method,
+                               struct str arguments[HTTP_MOST_ARGUMENTS], size_t *narguments, unsigned *allowed);
+/* "GET, HEAD, OPTIONS" */
+void route_allow(unsigned methods, char *out, size_t n);
+
+/* --- guard.c: who may ask --- */
+
+/* Whether a Host header may reach a server that listens on loopback at `bound` (DNS rebinding): loopback names only. */
+bool host_is_loopback(struct str host, struct str bound);
+/* Whether a web page from `origin` is of this server, as `host` names it. */
+bool origin_is_own(struct str origin, struct str host);
+bool address_is_loopback(struct str address);
+
+/* --- work.c: the workers --- */
+
+struct workers *workers_start(unsigned threads, struct err *e);
+/* ERR_BUSY: the queue is full. */
+int workers_add(struct workers *w, struct request *rq, struct err *e);
+void workers_stop(struct workers *w);
+
+/* --- handlers --- */
+
+void prometheus_query(struct request *rq);
+void prometheus_query_range(struct request *rq);
+void prometheus_format_query(struct request *rq);
+void prometheus_labels(struct request *rq);
+void prometheus_label_values(struct request *rq);
+void prometheus_series(struct request *rq);
+void prometheus_metadata(struct request *rq);
+void prometheus_buildinfo(struct request *rq);
+void prometheus_runtimeinfo(struct request *rq);
+void prometheus_config(struct request *rq);
+void prometheus_flags(struct request *rq);
+void prometheus_tsdb(struct request *rq);
+void prometheus_delete_series(struct request *rq);
+void prometheus_clean_tombstones(struct request *rq);
+
+void otlp_logs(struct request *rq);
+void otlp_metrics(struct request *rq);
+void otlp_traces(struct request *rq);
+
+void loki_query(struct request *rq);
+void loki_query_range(struct request *rq);
+void loki_labels(struct request *rq);
+void loki_label_values(struct request *rq);
+
+struct graph_state *graph_state_new(void);
+void graph_state_free(struct graph_state *s);
+void graph_get(struct request *rq);
+void graph_topology(struct request *rq);
+void graph_kiali(struct request *rq);
+
+void mesh_list(struct request *rq);
+void mesh_get(struct request *rq);
+void mesh_put(struct request *rq);
+void mesh_delete(struct request *rq);
+void mesh_validate(struct request *rq);
+void mesh_get_history(struct request *rq);
+void mesh_proxies(struct request *rq);
+void mesh_get_snapshot(struct request *rq);
+
+void health_healthy(struct request *rq);
+void health_ready(struct request *rq);
+void health_reload(struct request *rq);
+void metrics_get(struct request *rq);
+void static_get(struct request *rq);
+
+#endif

@@ -1,0 +1,147 @@
+/* export_dot.c: the graph in Graphviz' language, for people and for Graphviz.
+ *
+ * What is downloaded as DOT is what the pictures are drawn from, so both look the same. A graph that has been placed is
+ * drawn with its nodes where they stand (engine nop); one that has not is laid out by dot, with room for its labels. */
+#include "graph/graph-internal.h"
+
+#include "base/mem.h"
+
+enum { MAX_LABELLED = 1000, MAX_CURVED = 400, MAX_DOT_PICTURE = 1000 }; /* edges; more take too long to draw that way */
+
+static void put_string(struct buf *b, struct str s)
+{
+    buf_putc(b, '"');
+    escape_dot(b, s);
+    buf_putc(b, '"');
+}
+
+static void put_head(struct buf *b, const struct graph *g, bool placed)
+{
+    struct buf title = BUF_INIT(1024);
+    const char *splines = g->nedges <= MAX_CURVED ? "true" : "line";
+
+    look_title(&title, g);
+    buf_puts(b, "digraph \"Vigla\" {\n    graph [label=");
+    put_string(b, buf_view(&title));
+    buf_printf(b,
+               ", labelloc=t, labeljust=l, fontsize=14,\n"
+               "           fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontcolor=\"#1b2024\",\n"
+               "           rankdir=LR, nodesep=0.3, ranksep=0.7, splines=%s, bgcolor=white, pad=0.3, charset=\"UTF-8\"%s];\n"
+               "    node [fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontsize=10.5, fontcolor=\"#1b2024\"];\n"
+               "    edge [fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontsize=9, arrowsize=0.8];\n\n",
+               splines, placed ? ", overlap=true" : "");
+    buf_free(&title);
+}
+
+static void put_node(struct buf *b, const struct graph_node *n, bool placed, int depth)
+{
+    struct node_look l = look_node(n);
+    struct buf text = BUF_INIT(1 << 16);
+
+    look_node_text(&text, n);
+    buf_printf(b, "%*s", 4 * depth, "");
+    put_string(b, n->name);
+    buf_puts(b, " [label=");
+    put_string(b, buf_view(&text));
+    buf_puts(b, ", tooltip=");
+    put_string(b, n->name);
+    buf_printf(b, ", shape=%s, style=\"%s\", color=\"%s\", fillcolor=\"%s\", penwidth=%g", l.shape, l.style, l.stroke,
+               l.fill, l.penwidth);
+    buf_printf(b, ", width=%.3f, height=%.3f", l.width / 72, l.height / 72);
+    if (placed)
+        buf_printf(b, ", fixedsize=true, pos=\"%.2f,%.2f\"", n->x, -n->y);
+    buf_puts(b, "];\n");
+    buf_free(&text);
+}
+
+/* A box's nodes and smaller boxes; NULL: those in no box. */
+static void put_members(struct buf *b, const struct graph *g, const struct box *in, bool placed, int depth)
+{
+    for (size_t i = 0; i < g->nboxes && depth < 4; i++) {
+        const struct box *x = g->boxes[i];
+
+        if (x->parent != in)
+            continue;
+        buf_printf(b, "%*ssubgraph \"cluster_%.12s\" {\n%*slabel=", 4 * depth, "", x->id, 4 * depth + 4, "");
+        put_string(b, x->app.n ? x->app : x->ns.n ? x->ns : x->cluster);
+        buf_printf(b, "; style=\"rounded,filled\"; color=\"#9aa5ad\"; fillcolor=\"#fafbfc\"; fontsize=10; labeljust=l;\n");
+        put_members(b, g, x, placed, depth + 1);
+        buf_printf(b, "%*s}\n", 4 * depth, "");
+    }
+    for (size_t i = 0; i < g->nnodes; i++)
+        if (g->nodes[i]->box == in)
+            put_node(b, g->nodes[i], placed, depth);
+}
+
+static void put_edge(struct buf *b, const struct graph *g, const struct graph_edge *e)
+{
+    struct edge_look l = look_edge(e);
+    struct buf text = BUF_INIT(4096);
+
+    look_edge_text(&text, g, e);
+    buf_puts(b, "    ");
+    put_string(b, e->source->name);
+    buf_puts(b, " -> ");
+    put_string(b, e->target->name);
+    buf_puts(b, " [");
+    if (text.n && g->nedges <= MAX_LABELLED) {
+        buf_puts(b, "label=");
+        put_string(b, buf_view(&text));
+        buf_puts(b, ", ");
+    }
+    buf_printf(b, "color=\"%s\", fontcolor=\"%s\", style=\"%s\", arrowhead=%s, penwidth=%g];\n", l.stroke, l.stroke,
+               l.style, l.arrow, l.penwidth);
+    buf_free(&text);
+}
+
+void export_dot(struct buf *b, const struct graph *g, bool placed)
+{
+    put_head(b, g, placed);
+    put_members(b, g, NULL, placed, 1);
+    buf_putc(b, '\n');
+    for (size_t i = 0; i < g->nedges; i++)
+        put_edge(b, g, g->edges[i]);
+    buf_puts(b, "}\n");
+}
+
+static int draw(const char *dot, const char *engine, const char *format, struct buf *out, struct err *e)
+{
+    Agraph_t *g;
+    int rc;
+
+    gv_lock();
+    g = agmemread(dot);
+    rc = g ? gv_layout(g, engine, e) : err_set(e, ERR_UNSUPPORTED, "graph: Graphviz cannot read it: %s", gv_complaint());
+    if (rc == 0) {
+        rc = gv_render(g, format, out, e);
+        gv_free_layout(g);
+    }
+    if (g)
+        agclose(g);
+    gv_unlock();
+    return rc;
+}
+
+int export_picture(struct graph *g, const char *format, struct buf *out, struct err *e)
+{
+    struct buf dot = BUF_INIT(256 << 20);
+    struct graph_positions *own = NULL;
+    char *text;
+    int rc = 0;
+
+    if (!g->placed && g->nedges > MAX_DOT_PICTURE) {
+        own = graph_positions_new();
+        rc = own ? graph_layout(g, own, e) : err_set(e, ERR_NOMEM, "graph: no memory for positions");
+        graph_positions_free(own);
+    }
+    if (rc < 0)
+        return rc;
+    export_dot(&dot, g, g->placed);
+    buf_putc(&dot, '\0');
+    text = buf_take(&dot, NULL);
+    rc = text ? draw(text, g->placed ? "nop" : "dot", format, out, e)
+              : err_set(e, ERR_NOMEM, "graph: no memory for a picture");
+    mem_free(text);
+    buf_free(&dot);
+    return rc;
+}

@@ -1,0 +1,28 @@
+/* response_flags.h: why a request or connection went as it did, in Envoy's letters. */
+#ifndef PROXY_RESPONSE_FLAGS_H
+#define PROXY_RESPONSE_FLAGS_H
+
+#include "base/str.h"
+
+/* In the order in which Envoy joins them. */
+#define RESPONSE_FLAGS(X) \
+    X(UH) X(UT) X(UF) X(UC) X(UO) X(NR) X(DI) X(FI) X(DC) X(URX) X(SI) X(DPE) X(UPE) X(NC)
+
+enum response_flag_bit {
+#define RESPONSE_FLAG_BIT(f) FLAG_BIT_##f,
+    RESPONSE_FLAGS(RESPONSE_FLAG_BIT)
+#undef RESPONSE_FLAG_BIT
+};
+
+enum response_flag {
+#define RESPONSE_FLAG(f) FLAG_##f = 1 << FLAG_BIT_##f,
+    RESPONSE_FLAGS(RESPONSE_FLAG)
+#undef RESPONSE_FLAG
+};
+
+enum { RESPONSE_FLAGS_TEXT = 64 };
+
+/* "UF,URX"; empty when none is set. */
+struct str response_flags_text(char out[RESPONSE_FLAGS_TEXT], unsigned flags);
+
+#endif

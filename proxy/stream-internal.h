@@ -1,0 +1,112 @@
+/* stream-internal.h: a request's state, shared by stream.c (what is to be done), stream_try.c (the way to a host and
+ * back), stream_mirror.c (copies), and stream_record.c (what is told about it). */
+#ifndef PROXY_STREAM_INTERNAL_H
+#define PROXY_STREAM_INTERNAL_H
+
+#include "proxy/fields.h"
+#include "proxy/response_flags.h"
+#include "proxy/router.h"
+#include "proxy/stream.h"
+#include "proxy/trace.h"
+#include "proxy/upstream.h"
+
+enum {
+    STREAM_MOST_REPLAY = 64 * 1024, /* of a body kept for a retry; a longer one is sent once */
+    STREAM_MOST_TRIED = 16,
+    STREAM_MOST_ARENA = 1024 * 1024,
+    STREAM_XFF = 192
+};
+
+/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF
+ *                                            |  head of the response
+ *                                            v
+ *                                        RESPONDING --101--> TUNNEL
+ * Each may end in a local reply, and each in stream_end(). */
+enum stream_state { STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL };
+
+struct stream {
+    struct worker *w;
+    struct downstream *d;
+    struct view *view;
+    const struct listener *l;
+    enum stream_state state;
+
+    struct buf head_bytes;
+    struct http1_head head;          /* over head_bytes */
+    struct router_request rq;
+    struct arena arena;              /* what rarely needs room */
+    struct http1_body body;
+    bool request_done;               /* its body has come, too */
+    bool expects_continue, upgrade;
+    struct buf replay;               /* the body so far, while it may be sent again */
+    bool replayable;
+
+    const struct virtual_host *vh;
+    const struct route *route;
+    const struct destination *destination;
+    struct upstream_cluster *cluster;
+    const struct endpoint *endpoint; /* of the last try */
+    struct upstream_host *host;
+    struct upstream_conn *up;
+    char up_local[CONN_ADDR_TEXT];   /* of the last try */
+    unsigned tries, retries;
+    bool repeated;                   /* once more after a kept connection had gone away */
+    uint32_t tried[STREAM_MOST_TRIED];
+    size_t ntried;
+    struct event timer, pause;       /* route timeout; delay, backoff or one try's timeout */
+    struct stream_mirror *mirrors;
+
+    bool cors_allowed;
+    bool chunk_response, response_started, must_close;
+    unsigned status, flags;
+    const char *details;
+    const char *transport_failure;
+
+    struct trace trace;
+    char uuid[37];
+    struct str request_id;
+    struct str path, authority;      /* as sent upstream */
+    char xff_text[STREAM_XFF];
+    struct str xff;
+    struct str grpc_status;
+    char attempt_text[12], time_text[24];
+
+    int64_t started_ns, request_done_ns, upstream_ns; /* upstream_ns: its response's head; 0: none */
+    uint64_t bytes_received, bytes_sent, request_bytes, response_bytes;
+
+    struct stream *next_free;
+};
+
+/* stream.c */
+void stream_reply(struct stream *s, unsigned status, unsigned flags, const char *details, struct str body);
+/* Records and frees a request whose answer is cut short; the caller closes the connection. */
+void stream_client_cut(struct stream *s);
+/* Records the request and frees it. `keep`: the connection may serve another one. */
+void stream_end(struct stream *s, bool keep);
+bool stream_may_keep(const struct stream *s);
+/* Writes the head of an answer. framing is what follows; `f` gets the fields that we add. */
+void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f, enum http1_framing framing,
+                       uint64_t length);
+
+/* stream_try.c */
+void stream_forward(struct stream *s);
+void stream_continue(struct stream *s);      /* the backoff is over */
+void stream_try_timeout(struct stream *s);
+void stream_timeout(struct stream *s);       /* the route's */
+void stream_pass_body(struct stream *s, struct str bytes);
+void stream_request_done(struct stream *s);
+/* The request's head for the upstream. False: it has grown too large. */
+bool stream_write_request(struct stream *s, const struct destination *to, struct upstream_conn *u);
+void stream_set_timer(struct event *ev, int64_t ms);
+
+/* stream_mirror.c: copies that nobody waits for */
+void mirror_start_all(struct stream *s);
+void mirror_body(struct stream *s, struct str bytes);
+void mirror_sent(struct stream *s);
+/* The request is gone: complete copies go on alone, others are given up. */
+void mirror_leave_all(struct stream *s);
+
+/* stream_record.c */
+void stream_record(struct stream *s);
+
+#endif

@@ -1,0 +1,125 @@
+/* stream_mirror.c: requests copied to another destination, fired and forgotten: no retries, no record, no waiting.
+ *
+ * A copy that falls behind while a body streams is given up, so that it can never slow the request down. */
+#include "proxy/stream-internal.h"
+
+#include "base/mem.h"
+#include "proxy/worker.h"
+
+struct stream_mirror {
+    struct stream *s;             /* NULL: it goes on alone */
+    struct stream_mirror *next;   /* of s */
+    struct upstream_conn *u;
+};
+
+static void leave(struct stream_mirror *m)
+{
+    struct stream_mirror **at = m->s ? &m->s->mirrors : NULL;
+
+    while (at && *at && *at != m)
+        at = &(*at)->next;
+    if (at && *at)
+        *at = m->next;
+    mem_free(m);
+}
+
+static void on_head(void *arg, const struct http1_head *h)
+{
+    (void)arg, (void)h;
+}
+
+static void on_data(void *arg, struct str bytes)
+{
+    (void)arg, (void)bytes;
+}
+
+static void on_end(void *arg)
+{
+    leave(arg);
+}
+
+static void on_fail(void *arg, enum upstream_failure why, int err)
+{
+    (void)why, (void)err;
+    leave(arg);
+}
+
+static void on_drained(void *arg)
+{
+    (void)arg;
+}
+
+static void start_one(struct stream *s, const struct destination *to)
+{
+    static const struct upstream_handler handler = { .head = on_head, .data = on_data, .end = on_end, .fail = on_fail,
+                                                     .drained = on_drained };
+    struct upstream_cluster *cluster = view_cluster(s->view, to->cluster);
+    long slot = cluster ? lb_pick(&cluster->lb, &s->w->rng, NULL, 0) : -1;
+    struct stream_mirror *m = slot >= 0 ? mem_zalloc(sizeof(*m)) : NULL;
+
+    if (!m)
+        return;
+    m->u = upstream_open(cluster->hosts[cluster->slot_endpoint[slot]], cluster->cluster, s->view->snapshot->self.ip, false,
+                         &handler, m);
+    if (!m->u) {
+        mem_free(m);
+        return;
+    }
+    if (!stream_write_request(s, to, m->u)) {
+        upstream_abort(m->u);
+        mem_free(m);
+        return;
+    }
+    m->s = s;
+    m->next = s->mirrors;
+    s->mirrors = m;
+    if (s->request_done)
+        upstream_sent(m->u);
+}
+
+void mirror_start_all(struct stream *s)
+{
+    s->tries = 1;
+    for (size_t i = 0; i < s->route->nmirrors; i++) {
+        const struct mirror *m = &s->route->mirrors[i];
+
+        if (!s->upgrade && m->ppm > 0 && (m->ppm >= 1000000 || rng_below(&s->w->rng, 1000000) < m->ppm))
+            start_one(s, &m->destination);
+    }
+    s->tries = 0;
+}
+
+void mirror_body(struct stream *s, struct str bytes)
+{
+    struct stream_mirror *next;
+
+    for (struct stream_mirror *m = s->mirrors; m; m = next) {
+        next = m->next;
+        if (conn_is_full(&m->u->c)) {
+            upstream_abort(m->u);
+            leave(m);
+        } else {
+            upstream_send(m->u, bytes);
+        }
+    }
+}
+
+void mirror_sent(struct stream *s)
+{
+    for (struct stream_mirror *m = s->mirrors; m; m = m->next)
+        upstream_sent(m->u);
+}
+
+void mirror_leave_all(struct stream *s)
+{
+    while (s->mirrors) {
+        struct stream_mirror *m = s->mirrors;
+
+        s->mirrors = m->next;
+        m->s = NULL;
+        if (!s->request_done) {
+            upstream_abort(m->u);
+            mem_free(m);
+        }
+    }
+}

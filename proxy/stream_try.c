@@ -1,0 +1,399 @@
+/* stream_try.c: the way to a host and back, once or as often as the retry policy says.
+ *
+ *   stream_forward --> open_try --> head, body out --> response's head --> RESPONDING --> end
+ *                        ^               | failure, or a status that is retried
+ *                        |               v
+ *                        +-- backoff -- may_retry? --no--> local reply, or the response as it is
+ *
+ * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
+ * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy. */
+#include "proxy/stream-internal.h"
+
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void open_try(struct stream *s, bool fresh);
+
+static bool is_idempotent(struct str method)
+{
+    static const struct str methods[] = { STR_INIT("GET"), STR_INIT("HEAD"), STR_INIT("OPTIONS"), STR_INIT("PUT"),
+                                          STR_INIT("DELETE"), STR_INIT("TRACE") };
+
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (str_eq(methods[i], method))
+            return true;
+    return false;
+}
+
+/* What the next hop learns about the request's way. */
+static void add_context(struct stream *s, struct fields *f)
+{
+    int n;
+
+    if (s->l->direction == LISTENER_GATEWAY) {
+        fields_set(f, STR("x-forwarded-for"), s->xff);
+        fields_set(f, STR("x-forwarded-proto"), s->rq.scheme);
+        fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
+    } else if (!s->head.first[HTTP1_X_FORWARDED_PROTO]) {
+        fields_add(f, STR("x-forwarded-proto"), s->rq.scheme);
+    }
+    if (s->request_id.p == s->uuid)
+        fields_set(f, STR("x-request-id"), s->request_id);
+    n = snprintf(s->attempt_text, sizeof(s->attempt_text), "%u", s->tries);
+    fields_set(f, STR("x-envoy-attempt-count"), (struct str){ s->attempt_text, (size_t)n });
+    trace_inject(&s->trace, f);
+}
+
+bool stream_write_request(struct stream *s, const struct destination *to, struct upstream_conn *u)
+{
+    struct buf *b = upstream_request(u, str_eqz(s->rq.method, "HEAD"), s->head.framing);
+    struct str original = http1_text(&s->head, s->head.path), authority = s->rq.authority;
+    struct fields f;
+
+    fields_from_head(&f, &s->head);
+    add_context(s, &f);
+    if (!str_eq(s->path, original))
+        fields_set(&f, STR("x-envoy-original-path"), original);
+    if (s->route->rewrite_authority.n)
+        authority = s->route->rewrite_authority;
+    fields_apply(&f, s->route->headers.request, s->route->headers.nrequest, &authority);
+    fields_apply(&f, to->headers.request, to->headers.nrequest, &authority);
+    s->authority = authority;
+    if (f.overflow)
+        return false;
+    buf_str(b, s->rq.method);
+    buf_putc(b, ' ');
+    buf_str(b, s->path);
+    buf_puts(b, " HTTP/1.1\r\nhost: ");
+    buf_str(b, authority.n ? authority : str_of(s->d->peer.local)); /* HTTP/1.0 need not name one */
+    buf_puts(b, "\r\n");
+    fields_write(b, &f);
+    if (s->head.framing == HTTP1_LENGTH)
+        buf_printf(b, "content-length: %llu\r\n", (unsigned long long)s->head.length);
+    else if (s->head.framing == HTTP1_CHUNKED)
+        buf_puts(b, "transfer-encoding: chunked\r\n");
+    if (s->upgrade)
+        buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
+    buf_puts(b, "\r\n");
+    return true;
+}
+
+/* Whether the policy would have it tried again, and whether it may be. */
+static bool may_retry(struct stream *s, bool policy)
+{
+    const struct retry_policy *p = &s->route->retry;
+
+    if (!policy || p->attempts == 0 || s->response_started)
+        return false;
+    if (!s->replayable)
+        return false;
+    if (s->retries < p->attempts)
+        return true;
+    s->flags |= FLAG_URX;
+    return false;
+}
+
+static void back_off(struct stream *s)
+{
+    s->retries++;
+    s->state = STREAM_BACKING_OFF;
+    stream_set_timer(&s->pause, router_backoff_ms(&s->route->retry, s->retries, &s->w->rng));
+}
+
+void stream_continue(struct stream *s)
+{
+    open_try(s, false);
+    if (s->d->stream == s && s->state == STREAM_TRYING)
+        conn_resume(&s->d->c);
+}
+
+static void reply_failed(struct stream *s, enum upstream_failure why)
+{
+    switch (why) {
+    case UPSTREAM_CONNECT:
+        stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{remote_connection_failure}",
+                     STR("upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"));
+        break;
+    case UPSTREAM_TIMEOUT:
+        stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{connection_timeout}",
+                     STR("upstream connect error or disconnect/reset before headers. reset reason: connection timeout"));
+        break;
+    case UPSTREAM_CLOSED:
+        stream_reply(s, 503, FLAG_UC, "upstream_reset_before_response_started{connection_termination}",
+                     STR("upstream connect error or disconnect/reset before headers. reset reason: connection termination"));
+        break;
+    case UPSTREAM_PROTOCOL:
+        stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
+                     STR("upstream connect error or disconnect/reset before headers. reset reason: protocol error"));
+        break;
+    }
+}
+
+/* A try came to nothing before its response's head. */
+static void try_failed(struct stream *s, enum upstream_failure why, int err)
+{
+    bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry,
+                  why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT : RESET_LATER);
+
+    event_del(&s->pause);
+    if (why == UPSTREAM_CONNECT)
+        s->transport_failure = err == ECONNREFUSED ? "delayed connect error: Connection refused" :
+                               err == EHOSTUNREACH ? "delayed connect error: No route to host" : "immediate connect error";
+    if (may_retry(s, policy))
+        back_off(s);
+    else
+        reply_failed(s, why);
+}
+
+static void cut_response(struct stream *s, unsigned flags, const char *details)
+{
+    struct downstream *d = s->d;
+
+    s->flags |= flags;
+    s->details = details;
+    stream_client_cut(s);
+    conn_close(&d->c);
+}
+
+static void on_fail(void *arg, enum upstream_failure why, int err)
+{
+    struct stream *s = arg;
+    bool reused = s->up && upstream_is_reused(s->up), nothing = s->up && !s->up->any_byte;
+
+    if (s->up)
+        memcpy(s->up_local, s->up->local, sizeof(s->up_local));
+    s->up = NULL;
+    if (s->response_started) {
+        cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
+    } else if (why == UPSTREAM_CLOSED && reused && nothing && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
+        s->repeated = true;
+        open_try(s, true);
+    } else {
+        try_failed(s, why, err);
+    }
+}
+
+static enum http1_framing client_framing(const struct stream *s, const struct http1_head *h)
+{
+    if (h->framing == HTTP1_NO_BODY || h->framing == HTTP1_LENGTH)
+        return h->framing;
+    return s->head.minor == 1 ? HTTP1_CHUNKED : HTTP1_UNTIL_CLOSE;
+}
+
+static void add_service_time(struct stream *s, struct fields *f)
+{
+    int64_t ms = (s->upstream_ns - s->request_done_ns) / 1000000;
+    int n = snprintf(s->time_text, sizeof(s->time_text), "%lld", (long long)(ms > 0 ? ms : 0));
+
+    fields_set(f, STR("x-envoy-upstream-service-time"), (struct str){ s->time_text, (size_t)n });
+}
+
+static void start_response(struct stream *s, const struct http1_head *h)
+{
+    enum http1_framing framing = client_framing(s, h);
+    struct fields f;
+
+    fields_from_head(&f, h);
+    add_service_time(s, &f);
+    /* A HEAD's answer and a 304 may tell the length of the body that they do not have. */
+    if (h->framing == HTTP1_NO_BODY && h->first[HTTP1_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
+        fields_add(&f, STR("content-length"), http1_value(h, HTTP1_CONTENT_LENGTH));
+    fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
+    fields_apply(&f, s->destination->headers.response, s->destination->headers.nresponse, NULL);
+    if (str_starts(fields_get(&f, HTTP1_CONTENT_TYPE), STR("application/grpc")))
+        s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP1_GRPC_STATUS));
+    s->details = "via_upstream";
+    s->state = h->status == 101 ? STREAM_TUNNEL : STREAM_RESPONDING;
+    stream_write_head(s, h->status, http1_text(h, h->reason), &f, framing, h->length);
+}
+
+static void on_head(void *arg, const struct http1_head *h)
+{
+    struct stream *s = arg;
+    struct str grpc = http1_value(h, HTTP1_GRPC_STATUS);
+
+    memcpy(s->up_local, s->up->local, sizeof(s->up_local));
+    s->upstream_ns = s->w->now_ns;
+    s->d->c.deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    event_del(&s->pause);
+    if (h->status == 101 && !s->upgrade) {
+        upstream_abort(s->up);
+        s->up = NULL;
+        try_failed(s, UPSTREAM_PROTOCOL, 0);
+        return;
+    }
+    if (may_retry(s, router_retries_status(&s->route->retry, h->status, grpc))) {
+        upstream_abort(s->up);
+        s->up = NULL;
+        back_off(s);
+        return;
+    }
+    if (h->status == 101) {
+        event_del(&s->timer);
+        upstream_tunnel(s->up);
+    }
+    start_response(s, h);
+    if (s->state == STREAM_TUNNEL)
+        conn_resume(&s->d->c);
+}
+
+static void on_data(void *arg, struct str bytes)
+{
+    struct stream *s = arg;
+    struct conn *c = &s->d->c;
+    char size[20];
+    struct str pieces[3] = { { size, 0 }, bytes, STR("\r\n") };
+
+    c->deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    s->bytes_sent += bytes.n;
+    s->response_bytes += bytes.n;
+    if (s->chunk_response) {
+        pieces[0].n = (size_t)snprintf(size, sizeof(size), "%zx\r\n", bytes.n);
+        conn_write_pieces(c, pieces, 3);
+    } else {
+        conn_write_pieces(c, &bytes, 1);
+    }
+    if (conn_is_full(c))
+        conn_pause(&s->up->c);
+}
+
+static void on_end(void *arg)
+{
+    struct stream *s = arg;
+
+    s->up = NULL;
+    if (s->chunk_response)
+        conn_write(&s->d->c, STR("0\r\n\r\n"));
+    stream_end(s, s->state != STREAM_TUNNEL && stream_may_keep(s));
+}
+
+static void on_drained(void *arg)
+{
+    struct stream *s = arg;
+
+    conn_resume(&s->d->c);
+}
+
+static const struct upstream_handler handler = { .head = on_head, .data = on_data, .end = on_end, .fail = on_fail,
+                                                 .drained = on_drained };
+
+static void send_try(struct stream *s)
+{
+    struct upstream_conn *u = s->up;
+
+    if (!stream_write_request(s, s->destination, u)) {
+        stream_reply(s, 431, 0, "request_headers_too_large", STR_NULL);
+        return;
+    }
+    if (s->replay.n)
+        upstream_send(u, buf_view(&s->replay));
+    if (s->request_done)
+        upstream_sent(u);
+    if (s->route->retry.per_try_timeout_ms > 0 && s->request_done)
+        stream_set_timer(&s->pause, s->route->retry.per_try_timeout_ms);
+    if (s->expects_continue && !s->request_done && s->tries == 1) {
+        conn_write(&s->d->c, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+        s->expects_continue = false;
+    }
+}
+
+static void open_try(struct stream *s, bool fresh)
+{
+    long slot = lb_pick(&s->cluster->lb, &s->w->rng, s->tried, s->ntried);
+    uint32_t at;
+
+    if (slot < 0) {
+        stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
+        return;
+    }
+    at = s->cluster->slot_endpoint[slot];
+    s->endpoint = &s->cluster->cluster->endpoints[at];
+    s->host = s->cluster->hosts[at];
+    if (s->ntried < STREAM_MOST_TRIED)
+        s->tried[s->ntried++] = (uint32_t)slot;
+    s->state = STREAM_TRYING;
+    s->tries++;
+    s->up_local[0] = '\0';
+    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, fresh, &handler, s);
+    if (s->up)
+        send_try(s);
+    else
+        try_failed(s, UPSTREAM_CONNECT, errno);
+}
+
+void stream_forward(struct stream *s)
+{
+    const struct route *r = s->route;
+
+    s->destination = router_pick(r->destinations, r->ndestinations, r->total_weight, &s->w->rng);
+    s->cluster = s->destination ? view_cluster(s->view, s->destination->cluster) : NULL;
+    if (!s->cluster) {
+        stream_reply(s, 503, FLAG_NC, "cluster_not_found", STR_NULL);
+        return;
+    }
+    s->path = router_rewrite(&s->arena, r, &s->rq);
+    if (!s->path.p) {
+        stream_reply(s, 503, FLAG_UO, "overload", STR_NULL);
+        return;
+    }
+    if (s->request_done && r->timeout_ms > 0)
+        stream_set_timer(&s->timer, r->timeout_ms);
+    mirror_start_all(s);
+    open_try(s, false);
+    if (s->d->stream == s && !s->request_done)
+        conn_resume(&s->d->c);
+}
+
+void stream_pass_body(struct stream *s, struct str bytes)
+{
+    if (s->replayable && s->route->retry.attempts > 0) {
+        buf_put(&s->replay, bytes.p, bytes.n);
+        if (buf_failed(&s->replay)) {
+            s->replayable = false;
+            buf_free(&s->replay);
+        }
+    } else {
+        s->replayable = false;
+    }
+    mirror_body(s, bytes);
+    if (s->up)
+        upstream_send(s->up, bytes);
+}
+
+void stream_request_done(struct stream *s)
+{
+    s->request_done = true;
+    s->request_done_ns = s->w->now_ns;
+    mirror_sent(s);
+    if (s->up)
+        upstream_sent(s->up);
+    if (s->route->timeout_ms > 0)
+        stream_set_timer(&s->timer, s->route->timeout_ms);
+    if (s->route->retry.per_try_timeout_ms > 0 && s->state == STREAM_TRYING)
+        stream_set_timer(&s->pause, s->route->retry.per_try_timeout_ms);
+}
+
+void stream_try_timeout(struct stream *s)
+{
+    if (s->state != STREAM_TRYING || !s->up)
+        return;
+    memcpy(s->up_local, s->up->local, sizeof(s->up_local));
+    upstream_abort(s->up);
+    s->up = NULL;
+    if (may_retry(s, router_retries_reset(&s->route->retry, RESET_LATER)))
+        back_off(s);
+    else
+        stream_reply(s, 504, FLAG_UT, "upstream_per_try_timeout", STR("upstream request timeout"));
+}
+
+void stream_timeout(struct stream *s)
+{
+    if (s->up)
+        memcpy(s->up_local, s->up->local, sizeof(s->up_local));
+    if (s->response_started)
+        cut_response(s, FLAG_UT, "response_timeout");
+    else
+        stream_reply(s, 504, FLAG_UT, "upstream_response_timeout", STR("upstream request timeout"));
+}

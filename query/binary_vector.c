@@ -1,0 +1,318 @@
+/* binary_vector.c: operators between two vectors.
+ *
+ * Both sides are collected, and every row gets the number of its match group (the labels that on or ignoring leave). On
+ * the "one" side who[group, step] says which row stands for the group at that step: which series that is may change
+ * from step to step, and two at the same step are an error. The rows of the "many" side then find their partner step by
+ * step. A one-to-one match is the same with a check that a group's partner is found once. */
+#include "query/eval-internal.h"
+
+struct side {
+    struct rows rows;
+    size_t *group;  /* of each row */
+    uint8_t *any;   /* any[step]: some row has a value */
+};
+
+struct join {
+    struct eval *ev;
+    const struct grid *g;
+    const struct binary *b;
+    const struct matching *m;
+    bool swapped;            /* the many side is the right one */
+    struct side many, one;
+    bool fills_many, fills_one;
+    double fill_many, fill_one;
+    struct label_map groups;
+    uint32_t *who;           /* [group, step]: row of `one` + 1, 0 = none */
+    uint8_t *matched;        /* [group, step] */
+    struct label_map results;
+    struct rows out;
+    uint8_t **taken;         /* for each row of out and step: something came there, even when a comparison let it go */
+    size_t taken_cap;
+    struct label *scratch, *scratch2;
+    size_t scap, scap2;
+};
+
+static int match_labels(struct join *j, struct labels l, struct labels *out)
+{
+    static const struct str name[] = { STR_INIT("__name__") };
+
+    if (arena_grow(j->ev->a, &j->scratch, &j->scap, l.n + 1, sizeof(*j->scratch)) < 0)
+        return eval_nomem(j->ev);
+    *out = labels_select(l, j->m->labels, j->m->n, j->m->on, j->scratch);
+    if (!j->m->on)
+        *out = labels_select(*out, name, 1, false, j->scratch);
+    return 0;
+}
+
+static int load_side(struct join *j, const struct node *n, struct side *side)
+{
+    struct labels l;
+    int rc = eval_collect_node(j->ev, j->g, n, &side->rows);
+
+    if (rc < 0)
+        return rc;
+    side->group = arena_array(j->ev->a, side->rows.n + 1, sizeof(*side->group));
+    side->any = arena_array(j->ev->a, j->g->n, 1);
+    if (!side->group || !side->any)
+        return eval_nomem(j->ev);
+    for (size_t r = 0; r < side->rows.n; r++) {
+        for (size_t s = 0; s < j->g->n; s++)
+            side->any[s] |= !is_absent(side->rows.v[r].v[s]);
+        if (match_labels(j, side->rows.v[r].labels, &l) < 0)
+            return ERR_NOMEM;
+        if (label_map_add(&j->groups, j->ev->a, l, &side->group[r]) < 0)
+            return eval_nomem(j->ev);
+    }
+    return 0;
+}
+
+/* --- set operators ----------------------------------------------------------------------------------------------- */
+
+static uint8_t *presence(struct join *j, const struct side *side)
+{
+    size_t steps = j->g->n;
+    uint8_t *there = arena_array(j->ev->a, j->groups.n * steps + 1, 1);
+
+    for (size_t r = 0; there && r < side->rows.n; r++)
+        for (size_t s = 0; s < steps; s++)
+            there[side->group[r] * steps + s] |= !is_absent(side->rows.v[r].v[s]);
+    if (!there)
+        eval_nomem(j->ev);
+    return there;
+}
+
+/* Adds the rows of a side, with the values where the group's presence is `want` (all of them without `there`). */
+static int add_rows(struct join *j, const struct side *side, const uint8_t *there, bool want)
+{
+    for (size_t r = 0; r < side->rows.n; r++) {
+        struct row *row = &side->rows.v[r];
+        bool any = false;
+
+        for (size_t s = 0; s < j->g->n; s++) {
+            if (there && (bool)there[side->group[r] * j->g->n + s] != want)
+                row->v[s] = ABSENT;
+            any |= !is_absent(row->v[s]);
+        }
+        if (!any)
+            continue;
+        if (arena_grow(j->ev->a, &j->out.v, &j->out.cap, j->out.n + 1, sizeof(*row)) < 0)
+            return eval_nomem(j->ev);
+        j->out.v[j->out.n++] = *row;
+    }
+    return 0;
+}
+
+static int set_operation(struct join *j)
+{
+    const struct side *l = &j->many, *r = &j->one;
+    uint8_t *there = presence(j, j->b->op == OP_OR ? l : r);
+    int rc;
+
+    if (!there)
+        return ERR_NOMEM;
+    if (j->b->op != OP_OR)
+        return add_rows(j, l, there, j->b->op == OP_AND);
+    rc = add_rows(j, l, NULL, true);
+    return rc < 0 ? rc : add_rows(j, r, there, false);
+}
+
+/* --- the one side ------------------------------------------------------------------------------------------------ */
+
+static int duplicate(struct join *j, size_t a, size_t b)
+{
+    struct labels x = j->one.rows.v[a].labels, y = j->one.rows.v[b].labels, group;
+    struct buf text = BUF_INIT(4096);
+
+    if (match_labels(j, x, &group) < 0)
+        return ERR_NOMEM;
+    buf_puts(&text, "found duplicate series for the match group ");
+    labels_print(&text, group);
+    buf_printf(&text, " on the %s hand-side of the operation: [", j->swapped ? "left" : "right");
+    labels_print(&text, labels_cmp(x, y) <= 0 ? x : y);
+    buf_puts(&text, ", ");
+    labels_print(&text, labels_cmp(x, y) <= 0 ? y : x);
+    buf_puts(&text, "];many-to-many matching not allowed: matching labels must be unique on one side");
+    eval_fail(j->ev, "%.*s", (int)text.n, text.p ? text.p : "");
+    buf_free(&text);
+    return ERR_INVALID;
+}
+
+static int find_partners(struct join *j)
+{
+    size_t steps = j->g->n;
+    bool fills = j->fills_many || j->fills_one;
+
+    j->who = arena_array(j->ev->a, j->groups.n * steps + 1, sizeof(*j->who));
+    j->matched = arena_array(j->ev->a, j->groups.n * steps + 1, 1);
+    if (!j->who || !j->matched)
+        return eval_nomem(j->ev);
+    for (size_t r = 0; r < j->one.rows.n; r++)
+        for (size_t s = 0; s < steps; s++) {
+            uint32_t *who = &j->who[j->one.group[r] * steps + s];
+
+            if (is_absent(j->one.rows.v[r].v[s]) || (!j->many.any[s] && !fills))
+                continue;
+            if (*who)
+                return duplicate(j, *who - 1, r);
+            *who = (uint32_t)r + 1;
+        }
+    return 0;
+}
+
+/* --- the many side ----------------------------------------------------------------------------------------------- */
+
+/* The labels of a result: the many side's, narrowed by a one-to-one match, with the included ones of the one side. */
+static int result_labels(struct join *j, struct labels many, struct labels one, struct labels *out)
+{
+    if (arena_grow(j->ev->a, &j->scratch2, &j->scap2, many.n + 1, sizeof(*j->scratch2)) < 0)
+        return eval_nomem(j->ev);
+    *out = many;
+    if (j->m->card == ONE_TO_ONE)
+        *out = labels_select(many, j->m->labels, j->m->n, j->m->on, j->scratch2);
+    for (size_t i = 0; i < j->m->ninclude; i++) {
+        *out = labels_with(j->ev->a, *out, j->m->include[i], labels_get(one, j->m->include[i]));
+        if (!out->v)
+            return eval_nomem(j->ev);
+    }
+    return 0;
+}
+
+static int result_row(struct join *j, struct labels many, struct labels one, bool drop_name, size_t *at)
+{
+    struct labels l;
+    int rc = result_labels(j, many, one, &l), fresh;
+
+    if (rc < 0)
+        return rc;
+    fresh = label_map_add(&j->results, j->ev->a, l, at);
+    if (fresh < 0)
+        return eval_nomem(j->ev);
+    if (fresh) {
+        struct row row = { j->results.keys[*at], drop_name, eval_values(j->ev, j->g) };
+
+        if (!row.v || arena_grow(j->ev->a, &j->out.v, &j->out.cap, *at + 1, sizeof(row)) < 0 ||
+            arena_grow(j->ev->a, &j->taken, &j->taken_cap, *at + 1, sizeof(*j->taken)) < 0 ||
+            !(j->taken[*at] = arena_array(j->ev->a, j->g->n, 1)))
+            return eval_nomem(j->ev);
+        j->out.v[*at] = row;
+        j->out.n = *at + 1;
+        return eval_hold(j->ev, j->g->n);
+    }
+    j->out.v[*at].drop_name |= drop_name;
+    return 0;
+}
+
+static int put_result(struct join *j, size_t at, size_t group, size_t step, double many, double one)
+{
+    double l = j->swapped ? one : many, r = j->swapped ? many : one;
+    uint8_t *matched = &j->matched[group * j->g->n + step];
+
+    if (j->m->card == ONE_TO_ONE && *matched)
+        return eval_fail(j->ev, "multiple matches for labels: many-to-one matching must be explicit "
+                                "(group_left/group_right)");
+    if (j->taken[at][step])
+        return eval_fail(j->ev, "multiple matches for labels: grouping labels must ensure unique matches");
+    *matched = 1;
+    j->taken[at][step] = 1;
+    j->out.v[at].v[step] = binary_apply(j->b, l, r, l);
+    return 0;
+}
+
+static bool drops_name(const struct binary *b)
+{
+    return b->returns_bool || !binary_ops[b->op].is_comparison;
+}
+
+static int join_row(struct join *j, size_t m)
+{
+    const struct row *row = &j->many.rows.v[m];
+    size_t group = j->many.group[m], steps = j->g->n, at = 0;
+    uint32_t last = UINT32_MAX; /* whose labels are in `at` */
+
+    for (size_t s = 0; s < steps; s++) {
+        uint32_t who = j->who[group * steps + s];
+        const struct row *one = who ? &j->one.rows.v[who - 1] : NULL;
+        struct labels key = j->groups.keys[group];
+        int rc = 0;
+
+        if (is_absent(row->v[s]) || (!who && !j->fills_one))
+            continue;
+        if (who != last)
+            rc = result_row(j, row->labels, one ? one->labels : key, row->drop_name || drops_name(j->b), &at);
+        last = who;
+        if (rc == 0)
+            rc = put_result(j, at, group, s, row->v[s], one ? one->v[s] : j->fill_one);
+        if (rc < 0)
+            return rc;
+    }
+    return eval_tick(j->ev);
+}
+
+/* What of the one side found no partner meets the value that fills the gap. */
+static int fill_row(struct join *j, size_t o)
+{
+    const struct row *row = &j->one.rows.v[o];
+    size_t group = j->one.group[o], at = 0;
+    bool known = false;
+
+    for (size_t s = 0; s < j->g->n; s++) {
+        int rc = 0;
+
+        if (is_absent(row->v[s]) || j->matched[group * j->g->n + s])
+            continue;
+        if (!known)
+            rc = result_row(j, j->groups.keys[group], row->labels, row->drop_name || drops_name(j->b), &at);
+        known = true;
+        if (rc == 0)
+            rc = put_result(j, at, group, s, j->fill_many, row->v[s]);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int join_sides(struct join *j)
+{
+    size_t n = 0;
+    int rc = find_partners(j);
+
+    for (size_t m = 0; rc == 0 && m < j->many.rows.n; m++)
+        rc = join_row(j, m);
+    for (size_t o = 0; rc == 0 && j->fills_many && o < j->one.rows.n; o++)
+        rc = fill_row(j, o);
+    for (size_t i = 0; rc == 0 && i < j->out.n; i++) {
+        bool any = false;
+
+        for (size_t s = 0; s < j->g->n; s++)
+            any |= !is_absent(j->out.v[i].v[s]);
+        if (any)
+            j->out.v[n++] = j->out.v[i];
+    }
+    j->out.n = n;
+    return rc;
+}
+
+int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    struct join *j = ARENA_NEW(ev->a, struct join);
+    const struct matching *m = &n->binary.matching;
+    int rc;
+
+    if (!j)
+        return eval_nomem(ev);
+    j->ev = ev;
+    j->g = g;
+    j->b = &n->binary;
+    j->m = m;
+    j->swapped = m->card == ONE_TO_MANY;
+    j->fills_many = j->swapped ? m->fills_right : m->fills_left;
+    j->fill_many = j->swapped ? m->fill_right : m->fill_left;
+    j->fills_one = j->swapped ? m->fills_left : m->fills_right;
+    j->fill_one = j->swapped ? m->fill_left : m->fill_right;
+    rc = load_side(j, n->binary.l, j->swapped ? &j->one : &j->many);
+    if (rc == 0)
+        rc = load_side(j, n->binary.r, j->swapped ? &j->many : &j->one);
+    if (rc == 0)
+        rc = binary_ops[n->binary.op].is_set ? set_operation(j) : join_sides(j);
+    return rc < 0 ? rc : eval_replay(ev, g, j->out, out);
+}

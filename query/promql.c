@@ -1,0 +1,217 @@
+/* promql.c: a query from its window to the value that is handed out. */
+#include "query/function-internal.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+/* Times beyond 2^61 ms would overflow somewhere. */
+static bool far_off(int64_t ms)
+{
+    return ms > INT64_MAX / 4 || ms < INT64_MIN / 4;
+}
+
+static int by_labels(const void *a, const void *b)
+{
+    return labels_cmp(((const struct promql_series *)a)->labels, ((const struct promql_series *)b)->labels);
+}
+
+/* Takes away the names that functions have lost on the way. */
+static int drop_names(struct eval *ev, struct rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        struct row *row = &rows->v[i];
+        struct label *v;
+
+        if (!row->drop_name)
+            continue;
+        v = arena_array(ev->a, row->labels.n + 1, sizeof(*v));
+        if (!v)
+            return eval_nomem(ev);
+        row->labels = labels_without_name(row->labels, v);
+        row->drop_name = false;
+    }
+    return 0;
+}
+
+/* One row's points; n 0 when it has none. */
+static int points_of(struct eval *ev, const struct grid *g, const struct row *row, struct promql_series *s)
+{
+    size_t n = 0;
+    int64_t *t;
+    double *v;
+
+    for (size_t i = 0; i < g->n; i++)
+        n += !is_absent(row->v[i]);
+    t = arena_array(ev->a, n + 1, sizeof(*t));
+    v = arena_array(ev->a, n + 1, sizeof(*v));
+    if (!t || !v)
+        return eval_nomem(ev);
+    *s = (struct promql_series){ row->labels, t, v, 0 };
+    for (size_t i = 0; i < g->n; i++)
+        if (!is_absent(row->v[i])) {
+            t[s->n] = grid_time(g, i);
+            v[s->n++] = row->v[i];
+        }
+    return 0;
+}
+
+static int vector_value(struct eval *ev, const struct grid *g, struct rows *rows, struct promql_value *out)
+{
+    int rc = drop_names(ev, rows);
+
+    if (rc == 0)
+        rc = rows_unify(ev, g, rows);
+    if (rc < 0)
+        return rc;
+    out->series = arena_array(ev->a, rows->n + 1, sizeof(*out->series));
+    if (!out->series)
+        return eval_nomem(ev);
+    for (size_t i = 0; i < rows->n; i++) {
+        if (points_of(ev, g, &rows->v[i], &out->series[out->n]) < 0)
+            return ERR_NOMEM;
+        out->n += out->series[out->n].n > 0;
+    }
+    if (out->type == PROMQL_MATRIX && out->n > 1)
+        qsort(out->series, out->n, sizeof(*out->series), by_labels);
+    return 0;
+}
+
+static int eval_vector(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
+{
+    struct rows rows;
+    int rc = eval_collect_node(ev, g, n, &rows);
+
+    out->type = ev->window.step_ms ? PROMQL_MATRIX : PROMQL_VECTOR;
+    return rc < 0 ? rc : vector_value(ev, g, &rows, out);
+}
+
+static int eval_number(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
+{
+    struct row row = { { NULL, 0 }, false, eval_values(ev, g) };
+    struct rows rows = { &row, 1, 1 };
+    int rc = row.v ? eval_scalar(ev, g, n, row.v) : ERR_NOMEM;
+
+    out->type = ev->window.step_ms ? PROMQL_MATRIX : PROMQL_SCALAR;
+    return rc < 0 ? rc : vector_value(ev, g, &rows, out);
+}
+
+/* The samples of a series that are in (from, to], copied. */
+static int copy_samples(struct eval *ev, const struct sample_row *row, int64_t from, int64_t to,
+                        struct promql_series *s)
+{
+    int64_t *t = arena_array(ev->a, row->n + 1, sizeof(*t));
+    double *v = arena_array(ev->a, row->n + 1, sizeof(*v));
+
+    if (!t || !v)
+        return eval_nomem(ev);
+    *s = (struct promql_series){ row->labels, t, v, 0 };
+    for (size_t i = 0; i < row->n; i++)
+        if (row->t[i] >= from && row->t[i] <= to) {
+            t[s->n] = row->t[i];
+            v[s->n++] = row->v[i];
+        }
+    return eval_hold(ev, s->n);
+}
+
+/* An instant query for a range selector or a subquery: the samples themselves. */
+static int eval_matrix(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
+{
+    struct sample_stream *in;
+    struct sample_row row;
+    struct lookout l;
+    size_t cap = 0;
+    int rc = samples_open(ev, g, n, &l, &in);
+    bool extended = node_strip(n)->kind == NODE_SELECTOR && node_strip(n)->selector.extension;
+
+    out->type = PROMQL_MATRIX;
+    if (rc < 0)
+        return rc;
+    while ((rc = in->next(in, &row)) > 0) {
+        int64_t to = lookout_at(&l, g, 0);
+        struct label *labels = arena_array(ev->a, row.labels.n + 1, sizeof(*labels));
+
+        if (!labels || arena_grow(ev->a, &out->series, &cap, out->n + 1, sizeof(*out->series)) < 0)
+            return eval_nomem(ev);
+        if (row.drop_name)
+            row.labels = labels_without_name(row.labels, labels);
+        rc = window_samples(ev, n, &l, g->start, &row);
+        if (rc == 0)
+            rc = copy_samples(ev, &row, to - l.range + !extended, to, &out->series[out->n]);
+        if (rc < 0)
+            return rc;
+        out->n += out->series[out->n].n > 0;
+    }
+    if (out->n > 1)
+        qsort(out->series, out->n, sizeof(*out->series), by_labels);
+    for (size_t i = 1; rc == 0 && i < out->n; i++)
+        if (by_labels(&out->series[i - 1], &out->series[i]) == 0)
+            return eval_fail(ev, "vector cannot contain metrics with the same labelset");
+    return rc;
+}
+
+static int eval_root(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
+{
+    if (ev->window.step_ms && (n->type == PROMQL_MATRIX || n->type == PROMQL_STRING))
+        return err_set(ev->e, ERR_PARSE,
+                       "invalid expression type \"%s\" for range query, must be Scalar or instant Vector",
+                       type_name(n->type));
+    switch (n->type) {
+    case PROMQL_STRING:
+        out->type = PROMQL_STRING;
+        out->string = node_strip(n)->string;
+        return 0;
+    case PROMQL_SCALAR:
+        return eval_number(ev, g, n, out);
+    case PROMQL_VECTOR:
+        return eval_vector(ev, g, n, out);
+    case PROMQL_MATRIX:
+        break;
+    }
+    return eval_matrix(ev, g, n, out);
+}
+
+static int make_grid(struct eval *ev, struct promql_window w, struct grid *g)
+{
+    if (far_off(w.start_ms) || far_off(w.end_ms) || w.step_ms < 0 || far_off(w.step_ms))
+        return err_set(ev->e, ERR_INVALID, "query window: times and step must be within 73 million years");
+    if (w.end_ms < w.start_ms || (w.step_ms == 0 && w.end_ms != w.start_ms))
+        return err_set(ev->e, ERR_INVALID, "query window: the end must not be before the start, and a range has a step");
+    *g = (struct grid){ w.start_ms, w.step_ms, 1 };
+    if (w.step_ms)
+        g->n = (size_t)((w.end_ms - w.start_ms) / w.step_ms) + 1;
+    if (eval_hold(ev, g->n) < 0)
+        return ev->failed;
+    ev->held = 0;
+    return 0;
+}
+
+struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, struct promql_window w,
+                                 const struct promql_limits *limits, struct arena *a, struct err *e)
+{
+    static const struct promql_limits none = { 0, 0, 0 };
+    struct err why = ERR_INIT;
+    struct promql_value *out = ARENA_NEW(a, struct promql_value);
+    struct eval ev = { .st = st, .a = a, .e = &why, .text = x->text, .window = w };
+    struct grid g;
+    int rc;
+
+    if (!limits)
+        limits = &none;
+    ev.lookback_ms = limits->lookback_ms > 0 ? limits->lookback_ms : 5 * 60 * 1000;
+    ev.max_samples = limits->max_samples ? limits->max_samples : 50 * 1000 * 1000;
+    ev.deadline_ns = clock_mono_ns() + (limits->timeout_ms > 0 ? limits->timeout_ms : 120 * 1000) * 1000000;
+    rc = out ? make_grid(&ev, w, &g) : eval_nomem(&ev);
+    if (rc == 0)
+        rc = eval_root(&ev, &g, x->root, out);
+    if (rc < 0) {
+        err_set(e, rc, "%s", why.msg);
+        return NULL;
+    }
+    out->warnings = ev.warnings.v;
+    out->nwarnings = ev.warnings.n;
+    out->infos = ev.infos.v;
+    out->ninfos = ev.infos.n;
+    out->samples = ev.read;
+    return out;
+}
