@@ -27,7 +27,8 @@ struct request;
 enum route_flags {
     ROUTE_INLINE = 1,  /* runs on the I/O thread */
     ROUTE_CHANGES = 2, /* changes state: refused to other web pages */
-    ROUTE_FORM = 4     /* parameters may come as a form in the body, too */
+    ROUTE_FORM = 4,    /* parameters may come as a form in the body, too */
+    ROUTE_BULK = 8     /* inline only while the body is small: to decode a large one takes long */
 };
 
 struct route {
@@ -61,7 +62,7 @@ struct request {
     struct parameters parameters;
     struct buf body;      /* as it came, then unpacked */
     size_t reserved;      /* bytes of the api's budget for bodies */
-    bool headers_seen, body_refused, suspended;
+    bool headers_seen, body_refused, suspended, finished;
     int64_t started_ns;   /* monotonic */
 
     /* the answer */
@@ -108,12 +109,14 @@ struct api {
 
 /* --- http.c --- */
 
-/* The connection rests until request_resume. Called on the I/O thread, by a handler without an answer yet. */
+/* The connection rests until request_resume. Called on the I/O thread, by a handler without an answer yet; a handler on
+ * a worker (rq->suspended is true) waits for what it needs instead. */
 void request_suspend(struct request *rq);
 /* The answer is ready. The caller must not touch the request any more. */
 void request_resume(struct request *rq);
 /* NULL when the header is not there. */
 const char *request_header(const struct request *rq, const char *name);
+bool request_accepts_gzip(const struct request *rq);
 
 /* --- parameter.c --- */
 
@@ -146,8 +149,9 @@ void reply_header(struct request *rq, const char *name, const char *value);
 /* The HTTP status for an error of a handler. */
 unsigned error_status(int code);
 
-/* A double as Prometheus' JSON writes it, with its quotes: never an exponent between 1e-6 and 1e21. */
-void json_sample_value(struct buf *b, double v);
+/* A double as Prometheus' JSON writes it, with its quotes: an exponent only below 1e-6 and from 1e21 on, where the type
+ * of the result allows one. */
+void json_sample_value(struct buf *b, double v, bool exponents);
 /* Seconds, with three decimals when they are not zero. */
 void json_sample_time(struct buf *b, int64_t ms);
 /* {"a":"1","b":"2"} */
@@ -199,9 +203,9 @@ void prometheus_tsdb(struct request *rq);
 void prometheus_delete_series(struct request *rq);
 void prometheus_clean_tombstones(struct request *rq);
 
-void otlp_logs(struct request *rq);
-void otlp_metrics(struct request *rq);
-void otlp_traces(struct request *rq);
+void otlp_post_logs(struct request *rq);
+void otlp_post_metrics(struct request *rq);
+void otlp_post_traces(struct request *rq);
 
 void loki_query(struct request *rq);
 void loki_query_range(struct request *rq);

@@ -18,9 +18,9 @@ const struct route routes[] = {
     { HTTP_POST | HTTP_PUT, "/api/v1/admin/tsdb/delete_series", prometheus_delete_series, ROUTE_CHANGES | ROUTE_FORM },
     { HTTP_POST | HTTP_PUT, "/api/v1/admin/tsdb/clean_tombstones", prometheus_clean_tombstones, ROUTE_CHANGES },
 
-    { HTTP_POST, "/v1/logs", otlp_logs, ROUTE_INLINE | ROUTE_CHANGES },
-    { HTTP_POST, "/v1/metrics", otlp_metrics, ROUTE_INLINE | ROUTE_CHANGES },
-    { HTTP_POST, "/v1/traces", otlp_traces, ROUTE_INLINE | ROUTE_CHANGES },
+    { HTTP_POST, "/v1/logs", otlp_post_logs, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
+    { HTTP_POST, "/v1/metrics", otlp_post_metrics, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
+    { HTTP_POST, "/v1/traces", otlp_post_traces, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
 
     { HTTP_GET | HTTP_POST, "/loki/api/v1/query", loki_query, ROUTE_FORM },
     { HTTP_GET | HTTP_POST, "/loki/api/v1/query_range", loki_query_range, ROUTE_FORM },
@@ -46,6 +46,7 @@ const struct route routes[] = {
     { HTTP_GET, "/-/ready", health_ready, ROUTE_INLINE },
     { HTTP_POST | HTTP_PUT, "/-/reload", health_reload, ROUTE_CHANGES },
     { HTTP_GET, "/metrics", metrics_get, ROUTE_INLINE },
+    { HTTP_GET, "/", static_get, ROUTE_INLINE },
     { HTTP_GET, "/{*}", static_get, ROUTE_INLINE },
 };
 const size_t routes_n = sizeof(routes) / sizeof(routes[0]);
@@ -83,16 +84,15 @@ const struct route *route_find(const struct route *table, size_t n, struct str p
 {
     *allowed = 0;
     for (size_t i = 0; i < n; i++) {
-        /* The last resort does not count as "the path is there, the method is wrong". */
         bool last_resort = strstr(table[i].pattern, "{*}") != NULL;
 
-        if (last_resort && *allowed)
-            break;
-        if (!match(table[i].pattern, path, arguments, narguments))
+        /* Where a path is there for other methods the last resort is no answer; and it says of no path that it is there. */
+        if ((last_resort && *allowed) || !match(table[i].pattern, path, arguments, narguments))
             continue;
         if (table[i].methods & (unsigned)method)
             return &table[i];
-        *allowed |= table[i].methods;
+        if (!last_resort)
+            *allowed |= table[i].methods;
     }
     return NULL;
 }

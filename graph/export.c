@@ -29,6 +29,9 @@ const char *graph_format_content_type(enum graph_format f)
 
 int graph_export(struct graph *g, enum graph_format f, struct buf *out, struct err *e)
 {
+    struct err mine = ERR_INIT;
+
+    e = e ? e : &mine;
     switch (f) {
     case GRAPH_JSON:
         export_jgf(out, g);

@@ -1,12 +1,13 @@
 /* export_dot.c: the graph in Graphviz' language, for people and for Graphviz.
  *
- * What is downloaded as DOT is what the pictures are drawn from, so both look the same. A graph that has been placed is
- * drawn with its nodes where they stand (engine nop); one that has not is laid out by dot, with room for its labels. */
+ * What is downloaded as DOT is what the pictures are drawn from, so both look the same. dot lays a picture out itself,
+ * with room for the labels of its edges, which the console's positions do not have. A graph too large for that is drawn
+ * with its nodes where graph_layout has put them (engine nop), and straight edges. */
 #include "graph/graph-internal.h"
 
 #include "base/mem.h"
 
-enum { MAX_LABELLED = 1000, MAX_CURVED = 400, MAX_DOT_PICTURE = 1000 }; /* edges; more take too long to draw that way */
+enum { MAX_DOT_PICTURE = 600 }; /* edges; with labels and curves dot needs seconds for more */
 
 static void put_string(struct buf *b, struct str s)
 {
@@ -18,7 +19,6 @@ static void put_string(struct buf *b, struct str s)
 static void put_head(struct buf *b, const struct graph *g, bool placed)
 {
     struct buf title = BUF_INIT(1024);
-    const char *splines = g->nedges <= MAX_CURVED ? "true" : "line";
 
     look_title(&title, g);
     buf_puts(b, "digraph \"Vigla\" {\n    graph [label=");
@@ -27,9 +27,9 @@ static void put_head(struct buf *b, const struct graph *g, bool placed)
                ", labelloc=t, labeljust=l, fontsize=14,\n"
                "           fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontcolor=\"#1b2024\",\n"
                "           rankdir=LR, nodesep=0.3, ranksep=0.7, splines=%s, bgcolor=white, pad=0.3, charset=\"UTF-8\"%s];\n"
-               "    node [fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontsize=10.5, fontcolor=\"#1b2024\"];\n"
+               "    node [fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontsize=10.5, fontcolor=\"#1b2024\", fixedsize=true];\n"
                "    edge [fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontsize=9, arrowsize=0.8];\n\n",
-               splines, placed ? ", overlap=true" : "");
+               placed ? "line" : "true", placed ? ", overlap=true" : "");
     buf_free(&title);
 }
 
@@ -49,7 +49,7 @@ static void put_node(struct buf *b, const struct graph_node *n, bool placed, int
                l.fill, l.penwidth);
     buf_printf(b, ", width=%.3f, height=%.3f", l.width / 72, l.height / 72);
     if (placed)
-        buf_printf(b, ", fixedsize=true, pos=\"%.2f,%.2f\"", n->x, -n->y);
+        buf_printf(b, ", pos=\"%.2f,%.2f\"", n->x, -n->y);
     buf_puts(b, "];\n");
     buf_free(&text);
 }
@@ -84,7 +84,7 @@ static void put_edge(struct buf *b, const struct graph *g, const struct graph_ed
     buf_puts(b, " -> ");
     put_string(b, e->target->name);
     buf_puts(b, " [");
-    if (text.n && g->nedges <= MAX_LABELLED) {
+    if (text.n) {
         buf_puts(b, "label=");
         put_string(b, buf_view(&text));
         buf_puts(b, ", ");
@@ -100,7 +100,7 @@ void export_dot(struct buf *b, const struct graph *g, bool placed)
     put_members(b, g, NULL, placed, 1);
     buf_putc(b, '\n');
     for (size_t i = 0; i < g->nedges; i++)
-        put_edge(b, g, g->edges[i]);
+        put_edge(b, g, g->edges_by_name[i]);
     buf_puts(b, "}\n");
 }
 
@@ -122,24 +122,27 @@ static int draw(const char *dot, const char *engine, const char *format, struct 
     return rc;
 }
 
+static int place(struct graph *g, struct err *e)
+{
+    struct graph_positions *own = graph_positions_new();
+    int rc = own ? graph_layout(g, own, e) : err_set(e, ERR_NOMEM, "graph: no memory for positions");
+
+    graph_positions_free(own);
+    return rc;
+}
+
 int export_picture(struct graph *g, const char *format, struct buf *out, struct err *e)
 {
     struct buf dot = BUF_INIT(256 << 20);
-    struct graph_positions *own = NULL;
+    bool large = g->nedges > MAX_DOT_PICTURE;
     char *text;
-    int rc = 0;
+    int rc;
 
-    if (!g->placed && g->nedges > MAX_DOT_PICTURE) {
-        own = graph_positions_new();
-        rc = own ? graph_layout(g, own, e) : err_set(e, ERR_NOMEM, "graph: no memory for positions");
-        graph_positions_free(own);
-    }
-    if (rc < 0)
-        return rc;
-    export_dot(&dot, g, g->placed);
-    buf_putc(&dot, '\0');
+    if (large && !g->placed && place(g, e) < 0)
+        return e->code;
+    export_dot(&dot, g, large);
     text = buf_take(&dot, NULL);
-    rc = text ? draw(text, g->placed ? "nop" : "dot", format, out, e)
+    rc = text ? draw(text, large ? "nop" : "dot", format, out, e)
               : err_set(e, ERR_NOMEM, "graph: no memory for a picture");
     mem_free(text);
     buf_free(&dot);

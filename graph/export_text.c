@@ -88,7 +88,7 @@ void export_graphml(struct buf *b, const struct graph *g)
     for (size_t i = 0; i < g->nnodes; i++)
         xml_node(b, g, g->nodes[i]);
     for (size_t i = 0; i < g->nedges; i++)
-        xml_edge(b, g, g->edges[i]);
+        xml_edge(b, g, g->edges_by_name[i]);
     buf_puts(b, "  </graph>\n</graphml>\n");
 }
 
@@ -126,7 +126,7 @@ void export_csv(struct buf *b, const struct graph *g)
 {
     buf_puts(b, "source,target,protocol,requests,errors,rps,p50,p95,p99,connections,sent,received\r\n");
     for (size_t i = 0; i < g->nedges; i++)
-        csv_edge(b, g, g->edges[i]);
+        csv_edge(b, g, g->edges_by_name[i]);
 }
 
 /* ---- Mermaid (mermaid.js.org, flowchart) ----------------------------------------------------------------------- */
@@ -206,7 +206,7 @@ void export_mermaid(struct buf *b, const struct graph *g)
         if (!g->nodes[i]->box)
             mermaid_node(b, g->nodes[i]);
     for (size_t i = 0; i < g->nedges; i++)
-        mermaid_edge(b, g, g->edges[i]);
+        mermaid_edge(b, g, g->edges_by_name[i]);
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
         buf_printf(b, "    classDef %s %s\n", classes[i].class, classes[i].style);
 }

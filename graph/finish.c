@@ -235,11 +235,23 @@ static int cmp_edges(const void *pa, const void *pb)
     return c ? c : (int)a->protocol - (int)b->protocol;
 }
 
+static int cmp_edges_by_name(const void *pa, const void *pb)
+{
+    const struct graph_edge *a = *(struct graph_edge *const *)pa, *b = *(struct graph_edge *const *)pb;
+
+    if (a->source->index != b->source->index)
+        return a->source->index < b->source->index ? -1 : 1;
+    if (a->target->index != b->target->index)
+        return a->target->index < b->target->index ? -1 : 1;
+    return (int)a->protocol - (int)b->protocol;
+}
+
 static int list_all(struct graph *g, struct err *e)
 {
     g->nodes = arena_array(&g->arena, (size_t)agnnodes(g->g) + 1, sizeof(struct graph_node *));
     g->edges = arena_array(&g->arena, (size_t)agnedges(g->g) + 1, sizeof(struct graph_edge *));
-    if (!g->nodes || !g->edges)
+    g->edges_by_name = arena_array(&g->arena, (size_t)agnedges(g->g) + 1, sizeof(struct graph_edge *));
+    if (!g->nodes || !g->edges || !g->edges_by_name)
         return err_set(e, ERR_NOMEM, "graph: no memory for its lists");
     for (Agnode_t *n = agfstnode(g->g); n; n = agnxtnode(g->g, n))
         g->nodes[g->nnodes++] = node_of(n);
@@ -251,6 +263,9 @@ static int list_all(struct graph *g, struct err *e)
     qsort(g->edges, g->nedges, sizeof(struct graph_edge *), cmp_edges);
     for (size_t i = 0; i < g->nnodes; i++)
         g->nodes[i]->index = i;
+    for (size_t i = 0; i < g->nedges; i++)
+        g->edges_by_name[i] = g->edges[i];
+    qsort(g->edges_by_name, g->nedges, sizeof(struct graph_edge *), cmp_edges_by_name);
     return 0;
 }
 
@@ -258,6 +273,9 @@ static void put_name(struct buf *b, const struct graph *g, const struct graph_no
 {
     if (n->type == NODE_UNKNOWN) {
         buf_puts(b, "unknown source");
+    } else if (n->type == NODE_SERVICE && !label_known(n->service) && !label_known(n->ns)) {
+        buf_puts(b, "unknown destination");
+        return;
     } else {
         buf_str(b, n->ns);
         buf_putc(b, '/');

@@ -162,7 +162,7 @@ struct graph {
     size_t nodes_seen, edges_seen;
     struct graph_node **nodes; /* from graph_finish on: in the order of Kiali's answer */
     size_t nnodes;
-    struct graph_edge **edges;
+    struct graph_edge **edges, **edges_by_name; /* the same edges: by id as Kiali has them, and in the nodes' order */
     size_t nedges;
     struct box **boxes; /* outer ones first */
     size_t nboxes;

@@ -81,11 +81,11 @@ struct size {
 /* The first of several edges between two nodes; loops need no place. Edges are sorted by both ends. */
 static bool shapes_layout(const struct graph *g, size_t i)
 {
-    const struct graph_edge *e = g->edges[i];
+    const struct graph_edge *e = g->edges_by_name[i];
 
     if (e->source == e->target)
         return false;
-    return i == 0 || g->edges[i - 1]->source != e->source || g->edges[i - 1]->target != e->target;
+    return i == 0 || g->edges_by_name[i - 1]->source != e->source || g->edges_by_name[i - 1]->target != e->target;
 }
 
 static void set(void *object, const char *name, const char *value)
@@ -133,7 +133,7 @@ static Agraph_t *copy_structure(const struct graph *g)
         copy_node(to, g->nodes[i]);
     for (size_t i = 0; i < g->nedges; i++)
         if (shapes_layout(g, i))
-            agedge(to, agnode(to, g->edges[i]->source->id, FALSE), agnode(to, g->edges[i]->target->id, FALSE), NULL,
+            agedge(to, agnode(to, g->edges_by_name[i]->source->id, FALSE), agnode(to, g->edges_by_name[i]->target->id, FALSE), NULL,
                    TRUE);
     return to;
 }
@@ -176,7 +176,7 @@ static int place_in_layers(const struct graph *g, struct point *at, struct arena
     }
     for (size_t i = 0; i < g->nedges; i++)
         if (shapes_layout(g, i))
-            edges[n++] = (struct layered_edge){ g->edges[i]->source->index, g->edges[i]->target->index };
+            edges[n++] = (struct layered_edge){ g->edges_by_name[i]->source->index, g->edges_by_name[i]->target->index };
     if (layered_place(v, g->nnodes, edges, n) < 0)
         return err_set(e, ERR_NOMEM, "graph: no memory for a layout");
     for (size_t i = 0; i < g->nnodes; i++)
@@ -316,14 +316,14 @@ static int index_incidence(struct placing *w, struct incidence *x)
     if (!x->at || !x->list || !w->off)
         return ERR_NOMEM;
     for (size_t i = 0; i < g->nedges; i++) {
-        x->at[g->edges[i]->source->index + 2]++;
-        x->at[g->edges[i]->target->index + 2]++;
+        x->at[g->edges_by_name[i]->source->index + 2]++;
+        x->at[g->edges_by_name[i]->target->index + 2]++;
     }
     for (size_t i = 2; i < g->nnodes + 2; i++)
         x->at[i] += x->at[i - 1];
     for (size_t i = 0; i < g->nedges; i++) {
-        x->list[x->at[g->edges[i]->source->index + 1]++] = g->edges[i];
-        x->list[x->at[g->edges[i]->target->index + 1]++] = g->edges[i];
+        x->list[x->at[g->edges_by_name[i]->source->index + 1]++] = g->edges_by_name[i];
+        x->list[x->at[g->edges_by_name[i]->target->index + 1]++] = g->edges_by_name[i];
     }
     return 0;
 }

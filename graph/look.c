@@ -38,10 +38,17 @@ static void put_short(struct buf *b, struct str s)
     }
 }
 
+static bool is_nowhere(const struct graph_node *n)
+{
+    return n->type == NODE_SERVICE && !label_known(n->service);
+}
+
 static struct str first_name(const struct graph_node *n)
 {
     if (n->type == NODE_UNKNOWN)
-        return STR("unknown");
+        return STR("unknown source");
+    if (is_nowhere(n))
+        return STR("unknown destination");
     return n->type == NODE_APP ? n->app : n->type == NODE_SERVICE ? n->service : n->workload;
 }
 
@@ -49,13 +56,13 @@ void look_node_text(struct buf *b, const struct graph_node *n)
 {
     put_short(b, first_name(n));
     buf_putc(b, '\n');
-    if (n->type == NODE_UNKNOWN) {
-        buf_puts(b, "outside the mesh");
+    if (n->type == NODE_UNKNOWN || (is_nowhere(n) && !label_known(n->ns))) {
+        buf_puts(b, n->type == NODE_UNKNOWN ? "outside the mesh" : "no route");
         return;
     }
     if (n->type != NODE_WORKLOAD)
         buf_printf(b, "%s ", node_type_names[n->type]);
-    if (label_known(n->version) && n->type == NODE_APP) {
+    if (label_known(n->version) && !str_eqz(n->version, "latest") && n->type == NODE_APP) {
         put_short(b, n->version);
         buf_putc(b, ' ');
     }
@@ -84,15 +91,19 @@ static double text_width(const struct graph_node *n)
     return width < MIN_WIDTH ? MIN_WIDTH : (double)width;
 }
 
-/* 0.0042, 0.13, 4.2, 128, 12.5k, 3.1M */
-static void put_number(struct buf *b, double v)
+/* 0.0042, 0.13, 4.2, 128, 12.5; returns the prefix that belongs to it: "", "k", "M" … */
+static const char *put_number(struct buf *b, double v)
 {
-    static const char *const units[] = { "", "k", "M", "G", "T", "P" };
-    size_t u = 0;
+    static const char *const prefixes[] = { "", "k", "M", "G", "T", "P" };
+    size_t k = 0;
 
-    for (; v >= 1000 && u + 1 < sizeof(units) / sizeof(units[0]); u++)
+    for (; v >= 999.5 && k + 1 < sizeof(prefixes) / sizeof(prefixes[0]); k++)
         v /= 1000;
-    buf_printf(b, "%.*f%s", v == floor(v) || v >= 100 ? 0 : v >= 1 ? 1 : v >= 0.1 ? 2 : 4, v, units[u]);
+    if (v < 0.1)
+        buf_printf(b, "%.2g", v);
+    else
+        buf_printf(b, "%.*f", v == floor(v) || v >= 100 ? 0 : v >= 1 ? 1 : 2, v);
+    return prefixes[k];
 }
 
 static void put_share(struct buf *b, double part, double all, const char *of)
@@ -112,8 +123,7 @@ void look_edge_text(struct buf *b, const struct graph *g, const struct graph_edg
 
         if (!(e->tcp.connections + bytes > 0))
             return;
-        put_number(b, bytes);
-        buf_puts(b, "B/s");
+        buf_printf(b, " %sB/s", put_number(b, bytes));
         if (e->tcp.connections > 0)
             buf_printf(b, "\n%.0f conn", e->tcp.connections);
         put_share(b, e->tcp.failed, e->tcp.connections, "failed");
@@ -121,26 +131,40 @@ void look_edge_text(struct buf *b, const struct graph *g, const struct graph_edg
     }
     if (!(e->counts.total > 0))
         return;
-    put_number(b, e->counts.total / g->seconds);
+    buf_puts(b, put_number(b, e->counts.total / g->seconds));
     buf_puts(b, e->protocol == PROTO_GRPC ? " rps gRPC" : " rps");
     put_share(b, counts_errors(&e->counts), e->counts.total, "errors");
     put_share(b, e->counts.client_errors, e->counts.total, "4xx");
     if (!isnan(e->latency.p95)) {
         buf_puts(b, "\np95 ");
-        put_number(b, e->latency.p95);
+        buf_puts(b, put_number(b, e->latency.p95));
         buf_puts(b, " ms");
     }
+}
+
+/* "2026-09-21 14:13:20", cut off before `from` characters. */
+static void put_time(struct buf *b, int64_t ms, size_t from)
+{
+    char text[CLOCK_TEXT];
+
+    clock_rfc3339(text, ms / 1000 * 1000000000);
+    text[10] = ' ';
+    text[19] = '\0';
+    buf_puts(b, text + from);
 }
 
 void look_title(struct buf *b, const struct graph *g)
 {
     static const char *const titles[] = { "Workload graph", "App graph", "Versioned app graph", "Service graph" };
-    char from[CLOCK_TEXT], to[CLOCK_TEXT], window[CLOCK_TEXT];
+    bool same_day = g->o.from_ms / 86400000 == g->o.to_ms / 86400000;
+    char window[CLOCK_TEXT];
 
-    clock_rfc3339(from, g->o.from_ms * 1000000);
-    clock_rfc3339(to, g->o.to_ms * 1000000);
     duration_text(window, g->o.to_ms - g->o.from_ms);
-    buf_printf(b, "%s · %s to %s (%s)", titles[g->o.type], from, to, window);
+    buf_printf(b, "%s · ", titles[g->o.type]);
+    put_time(b, g->o.from_ms, 0);
+    buf_puts(b, " to ");
+    put_time(b, g->o.to_ms, same_day ? 11 : 0);
+    buf_printf(b, " UTC (%s)", window);
 }
 
 /* ---- forms ----------------------------------------------------------------------------------------------------- */

@@ -16,8 +16,7 @@ struct check {
     struct arena *arena;
     struct mesh_problems *problems;
     const struct mesh_object *object;
-    struct str title; /* "VirtualService guestbook/frontend" */
-    bool nomem;       /* sticks: whoever reads asks once at the end */
+    bool nomem; /* sticks: whoever reads asks once at the end */
 };
 
 enum field_type {

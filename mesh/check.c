@@ -25,8 +25,6 @@ struct any_list {
 void check_init(struct check *c, struct arena *a, struct mesh_problems *p, const struct mesh_object *o)
 {
     *c = (struct check){ .arena = a, .problems = p, .object = o };
-    c->title = o->ns.n ? check_printf(c, "%.*s %.*s/%.*s", STR_ARG(o->kind), STR_ARG(o->ns), STR_ARG(o->name))
-                       : check_printf(c, "%.*s %.*s", STR_ARG(o->kind), STR_ARG(o->name));
 }
 
 void *check_alloc(struct check *c, size_t n, size_t size)
@@ -102,16 +100,16 @@ __attribute__((format(printf, 5, 0))) static void report(struct check *c, enum m
     const struct mesh_object *o = c->object;
     const struct yaml_node *there = member ? check_get(at, member) : at;
     const struct yaml_node *place = there ? there : at ? at : o->root;
-    struct mesh_problem where = { .severity = severity, .file = o->file, .object = c->title };
-    struct path path = { .n = 0 };
+    struct mesh_problem where = { .severity = severity, .file = o->file, .line = place->line, .column = place->column };
+    struct path title = { .n = 0 }, path = { .n = 0 };
 
-    where.line = place->line;
-    where.column = place->column;
     if (problem_kept(c->problems, severity)) {
+        path_add(&title, "%.*s %.*s%s%.*s", STR_ARG(o->kind), STR_ARG(o->ns), o->ns.n ? "/" : "", STR_ARG(o->name));
         path_find(&path, o->root, place);
         if (member && !there)
             path_add(&path, "%s%s", path.n ? "." : "", member);
-        where.path = arena_str(c->arena, (struct str){ path.text, path.n });
+        where.object = (struct str){ title.text, title.n };
+        where.path = (struct str){ path.text, path.n };
     }
     if (problem_vadd(c->problems, &where, fmt, ap) < 0)
         c->nomem = true;

@@ -391,7 +391,6 @@ struct container_port {
     const struct yaml_node *at;
     struct str name, protocol;
     uint32_t port, host_port;
-    uint16_t served_at; /* where it is to be had at the Pod's address */
 };
 
 struct container {
@@ -404,6 +403,7 @@ struct pod {
     const struct mesh_object *object;
     struct labels labels;
     LIST_OF(struct container) containers;
+    LIST_OF(struct port_map) moved; /* ports of containers that are served at others of the Pod's address */
     struct workload workload;
 };
 
@@ -416,6 +416,8 @@ struct pod_template {
 
 void service_read(struct check *c, struct service *s);
 void pod_read(struct check *c, struct pod *p);
+/* Where a container's port is to be had at the Pod's address. */
+uint16_t pod_served_at(const struct pod *p, uint16_t port);
 void pod_template_read(struct check *c, struct pod_template *t);
 /* Fills what follows from a workload's name and labels. `account` may be empty. */
 void workload_describe(struct check *c, struct workload *w, struct str ns, struct str name, struct labels l,

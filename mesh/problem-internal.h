@@ -6,8 +6,8 @@
 
 #include <stdarg.h>
 
-/* Adds one problem: `at` gives all but the message. Views in `at` must live as long as the list; the message is
- * copied. An error counts even where there is no memory to keep its text. Returns 0 or ERR_NOMEM. */
+/* Adds one problem: `at` gives all but the message; texts are copied. An error counts even where there is no memory to
+ * keep it. Returns 0 or ERR_NOMEM. */
 int problem_add(struct mesh_problems *p, const struct mesh_problem *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int problem_vadd(struct mesh_problems *p, const struct mesh_problem *at, const char *fmt, va_list ap)

@@ -35,11 +35,17 @@ static struct mesh_problem *room(struct mesh_problems *p, enum mesh_severity sev
     return NULL;
 }
 
+static bool keep(struct arena *a, struct str *s)
+{
+    if (s->n)
+        *s = arena_str(a, *s);
+    return s->p || s->n == 0;
+}
+
 int problem_vadd(struct mesh_problems *p, const struct mesh_problem *at, const char *fmt, va_list ap)
 {
     char text[LONGEST_MESSAGE];
-    struct str message;
-    struct mesh_problem *to;
+    struct mesh_problem kept = *at, *to;
     int n;
 
     if (at->severity == MESH_ERROR)
@@ -47,16 +53,14 @@ int problem_vadd(struct mesh_problems *p, const struct mesh_problem *at, const c
     if (!problem_kept(p, at->severity))
         return 0;
     n = vsnprintf(text, sizeof(text), fmt, ap);
-    if (n < 0)
-        n = 0;
-    if ((size_t)n >= sizeof(text))
-        n = sizeof(text) - 1;
-    message = arena_str(p->arena, (struct str){ text, (size_t)n });
-    to = message.p ? room(p, at->severity) : NULL;
+    n = n < 0 ? 0 : n < LONGEST_MESSAGE ? n : LONGEST_MESSAGE - 1;
+    kept.message = arena_str(p->arena, (struct str){ text, (size_t)n });
+    if (!kept.message.p || !keep(p->arena, &kept.file) || !keep(p->arena, &kept.object) || !keep(p->arena, &kept.path))
+        return ERR_NOMEM;
+    to = room(p, at->severity);
     if (!to)
         return ERR_NOMEM;
-    *to = *at;
-    to->message = message;
+    *to = kept;
     return 0;
 }
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { LINGER_NS = 1000000000 };
+enum { LINGER_S = 1, LINGER_SENDING_S = 30 };
 
 static void update_reading(struct conn *c)
 {
@@ -193,10 +193,14 @@ static void forget(struct conn *c)
     w->nconns--;
     c->fd = -1;
     c->dead_next = w->dead;
-    w->dead = c;
+    w->dead = c; /* its buffers go with it: somebody may still be looking at them */
+}
+
+void conn_destroy(struct conn *c)
+{
     buf_free(&c->in);
     buf_free(&c->out);
-    c->out_at = 0;
+    c->destroy(c);
 }
 
 void conn_close(struct conn *c)
@@ -241,21 +245,23 @@ void conn_linger(struct conn *c)
 
     if (c->fd < 0)
         return;
-    c->ops = &linger;
-    c->deadline_ns = c->w->now_ns + LINGER_NS;
-    buf_free(&c->in);
-    conn_shut(c);
-    if (c->eof_seen && conn_unsent(c) == 0) {
+    if (c->connecting) {
         conn_close(c);
         return;
     }
+    c->ops = &linger;
+    c->lingering = true;
+    c->deadline_ns = c->w->now_ns + LINGER_SENDING_S * INT64_C(1000000000);
+    if (!c->delivering)
+        buf_free(&c->in);
+    conn_shut(c);
     c->paused = false;
     update_reading(c);
 }
 
 void conn_shut(struct conn *c)
 {
-    if (c->fd < 0 || c->shut)
+    if (c->fd < 0)
         return;
     c->shut_when_sent = true;
     conn_out(c); /* the end of the event sees to it */
@@ -340,6 +346,10 @@ static void sent_all(struct conn *c)
         c->shut = true;
         shutdown(c->fd, SHUT_WR);
     }
+    if (c->lingering && c->eof_seen)
+        conn_close(c);
+    else if (c->lingering)
+        c->deadline_ns = c->w->now_ns + LINGER_S * INT64_C(1000000000);
 }
 
 void conn_flush(struct conn *c)
@@ -361,6 +371,8 @@ void conn_flush(struct conn *c)
     }
     if (conn_unsent(c) == 0)
         sent_all(c);
+    if (c->fd < 0)
+        return;
     arm_writing(c, conn_unsent(c) > 0);
     if (c->above_high && conn_unsent(c) < CONN_LOW) {
         c->above_high = false;

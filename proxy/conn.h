@@ -54,7 +54,7 @@ struct conn {
     int64_t deadline_ns;         /* 0: none */
     bool connecting, paused, reading, writing, eof_seen, delivering, above_high;
     bool shut_when_sent, shut;   /* our half is to be closed, is closed */
-    bool flush_listed;
+    bool lingering, flush_listed;
     struct conn *prev, *next;    /* of the worker's */
     struct conn *flush_next, *dead_next;
 };
@@ -99,6 +99,7 @@ void conn_feed(struct conn *c, struct str bytes);
 
 /* For the worker. */
 void conn_flush(struct conn *c);
+void conn_destroy(struct conn *c);
 /* "127.0.0.1:80"; returns the address alone, as a part of it. */
 struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storage *ss);
 

@@ -43,7 +43,7 @@ void worker_leave(struct worker *w)
         } else { /* nobody on the flush list is freed: it is empty */
             c = w->dead;
             w->dead = c->dead_next;
-            c->destroy(c);
+            conn_destroy(c);
         }
     }
     if (w->draining && w->nconns == 0)
@@ -301,10 +301,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static void cut_off(struct worker *w)
 {
     worker_enter(w);
-    for (struct conn *c = w->conns, *next; c; c = next) {
-        next = c->next;
-        if (c->fd >= 0)
-            c->ops->error(c, ECONNABORTED);
+    while (w->conns) {
+        struct conn *c = w->conns;
+
+        c->ops->error(c, ECONNABORTED);
+        conn_close(c);
     }
     worker_leave(w);
     while (w->listeners) {

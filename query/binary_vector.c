@@ -305,10 +305,11 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
     j->b = &n->binary;
     j->m = m;
     j->swapped = m->card == ONE_TO_MANY;
-    j->fills_many = j->swapped ? m->fills_right : m->fills_left;
-    j->fill_many = j->swapped ? m->fill_right : m->fill_left;
-    j->fills_one = j->swapped ? m->fills_left : m->fills_right;
-    j->fill_one = j->swapped ? m->fill_left : m->fill_right;
+    /* Under group_right, too, fill_left is about the many side: so Prometheus has it. */
+    j->fills_many = m->fills_left;
+    j->fill_many = m->fill_left;
+    j->fills_one = m->fills_right;
+    j->fill_one = m->fill_right;
     rc = load_side(j, n->binary.l, j->swapped ? &j->one : &j->many);
     if (rc == 0)
         rc = load_side(j, n->binary.r, j->swapped ? &j->many : &j->one);

@@ -66,25 +66,6 @@ static int check_count(const struct node *n, struct str text, struct err *e)
                        want, STR_ARG(fn->name), n->call.n);
 }
 
-/* anchored and smoothed belong to the functions that know what to do with them. */
-static int check_extension(const struct node *call, const struct node *arg, struct str text, struct err *e)
-{
-    const struct function *fn = call->call.fn;
-    const struct node *s = node_strip(arg);
-
-    if (s->kind != NODE_SELECTOR || !s->selector.range)
-        return 0;
-    if (s->selector.extension == EXTEND_ANCHORED && !fn->anchored)
-        return parse_error(e, text, call->span.from,
-                           "anchored modifier can only be used with: changes, delta, increase, rate, resets - not "
-                           "with %.*s", STR_ARG(fn->name));
-    if (s->selector.extension == EXTEND_SMOOTHED && !fn->smoothed)
-        return parse_error(e, text, call->span.from,
-                           "smoothed modifier can only be used with: delta, increase, rate - not with %.*s",
-                           STR_ARG(fn->name));
-    return 0;
-}
-
 static int check_call(struct node *n, struct str text, struct err *e)
 {
     const struct function *fn = n->call.fn;
@@ -97,8 +78,7 @@ static int check_call(struct node *n, struct str text, struct err *e)
     for (size_t i = 0; i < n->call.n; i++) {
         enum promql_type want = fn->args[i < fn->nargs ? i : fn->nargs - 1u];
 
-        if (expect_type(n->call.args[i], want, where, text, e) < 0 ||
-            check_extension(n, n->call.args[i], text, e) < 0)
+        if (expect_type(n->call.args[i], want, where, text, e) < 0)
             return ERR_PARSE;
     }
     return 0;

@@ -13,6 +13,7 @@
 #define QUERY_EVAL_INTERNAL_H
 
 #include "query/ast-internal.h"
+#include "query/labelset-internal.h"
 
 #include <math.h>
 
@@ -137,26 +138,6 @@ double binary_apply(const struct binary *b, double l, double r, double kept);
 int map_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
 /* The scalar arguments among the call's, each as g->n values. */
 int eval_scalar_args(struct eval *ev, const struct grid *g, const struct call *c, double **args, size_t *n);
-
-/* --- labelset.c --- */
-/* What remains of l: with `keep` only those named, else all but those named. Into out[0..l.n); strings are shared. */
-struct labels labels_select(struct labels l, const struct str *names, size_t n, bool keep, struct label *out);
-/* A copy with one label set, or taken away when the value is empty. v NULL when there is no memory. */
-struct labels labels_with(struct arena *a, struct labels l, struct str name, struct str value);
-/* Without __name__, __type__ and __unit__. Into out[0..l.n). */
-struct labels labels_without_name(struct labels l, struct label *out);
-
-/* Numbers label sets 0, 1, 2, … in the order of their first appearance. */
-struct label_map {
-    struct labels *keys;
-    size_t n, cap;
-    uint32_t *slots; /* 0 = empty, else number + 1 */
-    size_t nslots;
-};
-/* The key's array is copied when it is new, its strings are shared. 1: new; 0: known; ERR_NOMEM. */
-int label_map_add(struct label_map *m, struct arena *a, struct labels l, size_t *number);
-/* False when it is not there. */
-bool label_map_find(const struct label_map *m, struct labels l, size_t *number);
 
 /* --- absence --- */
 static inline bool is_absent(double v)

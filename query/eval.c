@@ -269,8 +269,28 @@ static int unary_open(struct eval *ev, const struct grid *g, const struct node *
     return 0;
 }
 
+/* anchored and smoothed belong to the functions that know what to do with them. */
+static int check_extension(struct eval *ev, const struct function *fn, const struct node *arg)
+{
+    const struct node *s = node_strip(arg);
+
+    if (s->kind != NODE_SELECTOR || !s->selector.range)
+        return 0;
+    if (s->selector.extension == EXTEND_ANCHORED && !fn->anchored)
+        return eval_fail(ev,
+                         "anchored modifier can only be used with: changes, delta, increase, rate, resets - not with "
+                         "%.*s", STR_ARG(fn->name));
+    if (s->selector.extension == EXTEND_SMOOTHED && !fn->smoothed)
+        return eval_fail(ev, "smoothed modifier can only be used with: delta, increase, rate - not with %.*s",
+                         STR_ARG(fn->name));
+    return 0;
+}
+
 static int call_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
+    for (size_t i = 0; i < n->call.n; i++)
+        if (check_extension(ev, n->call.fn, n->call.args[i]) < 0)
+            return ev->failed;
     switch (n->call.fn->kind) {
     case FUNCTION_MAP:
         return map_open(ev, g, n, out);

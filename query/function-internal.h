@@ -53,6 +53,7 @@ struct function {
     bool anchored, smoothed;
     bool defaults_to_time; /* without an argument it reads vector(time()) */
     bool in_durations;     /* may stand in a range, a step or an offset */
+    bool is_keyword;       /* its name may be written in any case */
 };
 
 /* The call's argument i, which is a string. */

@@ -48,7 +48,7 @@ static const struct function functions[] = {
     WINDOW(delta, TAKES(1, 1, 1, M), .anchored = true, .smoothed = true),
     OVER_TIME(deriv),
     WINDOW(double_exponential_smoothing, TAKES(3, 3, 3, M, S, S)),
-    SCALAR(end, TAKES(0, 0, 0, S)),
+    SCALAR(end, TAKES(0, 0, 0, S), .is_keyword = true),
     MATH(exp),
     WINDOW(first_over_time, TAKES(1, 1, 1, M), .keeps_name = true),
     MATH(floor),
@@ -71,9 +71,9 @@ static const struct function functions[] = {
     MATH(log10),
     MATH(log2),
     OVER_TIME(mad_over_time),
-    SCALAR(max_of, TAKES(2, 2, 2, S, S), .in_durations = true),
+    SCALAR(max_of, TAKES(2, 2, 2, S, S), .in_durations = true, .is_keyword = true),
     OVER_TIME(max_over_time),
-    SCALAR(min_of, TAKES(2, 2, 2, S, S), .in_durations = true),
+    SCALAR(min_of, TAKES(2, 2, 2, S, S), .in_durations = true, .is_keyword = true),
     OVER_TIME(min_over_time),
     DATE(minute),
     DATE(month),
@@ -82,7 +82,7 @@ static const struct function functions[] = {
     OVER_TIME(present_over_time),
     WINDOW(quantile_over_time, TAKES(2, 2, 2, S, M)),
     MATH(rad),
-    SCALAR(range, TAKES(0, 0, 0, S), .in_durations = true),
+    SCALAR(range, TAKES(0, 0, 0, S), .in_durations = true, .is_keyword = true),
     WINDOW(rate, TAKES(1, 1, 1, M), .anchored = true, .smoothed = true, .wants_drops = true, .of_counter = true),
     WINDOW(resets, TAKES(1, 1, 1, M), .anchored = true, .wants_drops = true),
     MAP(round, TAKES(2, 1, 2, V, S)),
@@ -95,10 +95,10 @@ static const struct function functions[] = {
     STREAM(sort_by_label_desc, TAKES(2, 1, ANY, V, T)),
     STREAM(sort_desc, TAKES(1, 1, 1, V)),
     MATH(sqrt),
-    SCALAR(start, TAKES(0, 0, 0, S)),
+    SCALAR(start, TAKES(0, 0, 0, S), .is_keyword = true),
     OVER_TIME(stddev_over_time),
     OVER_TIME(stdvar_over_time),
-    SCALAR(step, TAKES(0, 0, 0, S), .in_durations = true),
+    SCALAR(step, TAKES(0, 0, 0, S), .in_durations = true, .is_keyword = true),
     OVER_TIME(sum_over_time),
     MATH(tan),
     MATH(tanh),
@@ -127,5 +127,8 @@ const struct function *function_find(struct str name)
         else
             lo = mid + 1;
     }
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+        if (functions[i].is_keyword && str_ieq(name, functions[i].name))
+            return &functions[i];
     return NULL;
 }

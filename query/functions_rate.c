@@ -48,16 +48,13 @@ static size_t first_after(const struct window *w, int64_t at)
     return i;
 }
 
-static double between(const struct window *w, size_t i, int64_t at, bool counter, bool left)
+/* The value at `at`, between places i and i + 1; a counter that was reset there began again at zero. */
+static double between(const struct window *w, size_t i, int64_t at, bool counter)
 {
     double a = w->v[i], b = w->v[i + 1];
 
-    if (counter && b < a) {
-        if (left)
-            a = 0;
-        else
-            b += a;
-    }
+    if (counter && b < a)
+        a = 0;
     return a + (b - a) * (double)(at - w->t[i]) / (double)(w->t[i + 1] - w->t[i]);
 }
 
@@ -80,8 +77,8 @@ static bool find_borders(const struct window *w, bool counter, struct borders *b
             b->last++;
     if (w->t[b->last] <= w->from)
         return false;
-    b->left = smoothed && w->t[b->first] < w->from ? between(w, b->first, w->from, counter, true) : w->v[b->first];
-    b->right = smoothed && b->last && w->t[b->last] > w->to ? between(w, b->last - 1, w->to, counter, false)
+    b->left = smoothed && w->t[b->first] < w->from ? between(w, b->first, w->from, counter) : w->v[b->first];
+    b->right = smoothed && b->last && w->t[b->last] > w->to ? between(w, b->last - 1, w->to, counter)
                                                             : w->v[b->last];
     return true;
 }

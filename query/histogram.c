@@ -179,7 +179,7 @@ static double bucket_quantile(struct eval *ev, const struct node *arg, struct gr
     return interpolate(g, q);
 }
 
-/* How many observations are below `v`; `rank` of them in the buckets before bucket i. */
+/* How many observations are below `v`. */
 static double rank_of(const struct group *g, double v)
 {
     double rank = 0, total = g->now[g->nnow - 1].count;
@@ -189,6 +189,8 @@ static double rank_of(const struct group *g, double v)
 
         if (lower >= v)
             return rank;
+        if (upper > v && isinf(lower)) /* a bucket without a lower end cannot be divided */
+            return g->now[i].count;
         if (upper > v)
             return rank + (g->now[i].count - rank) * (v - lower) / (upper - lower);
         rank = g->now[i].count;
@@ -295,6 +297,8 @@ static int label_quantile(struct eval *ev, struct rows *rows, size_t first, stru
     struct str value;
 
     buf_double(&text, q);
+    if (q == floor(q) && fabs(q) < 1e15) /* as OpenMetrics writes numbers: 1.0 */
+        buf_puts(&text, ".0");
     value = arena_str(ev->a, buf_view(&text));
     buf_free(&text);
     for (size_t i = first; value.p && i < rows->n; i++) {

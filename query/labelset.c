@@ -1,4 +1,4 @@
-#include "query/eval-internal.h"
+#include "query/labelset-internal.h"
 
 static bool named(struct str name, const struct str *names, size_t n)
 {

@@ -190,20 +190,28 @@ static int parse_offset(struct parser *ps, struct node *n)
     return shift->offset ? 0 : ERR_PARSE;
 }
 
+/* 73 million years: what is added and taken away later cannot overflow. */
+#define MOST_SECONDS 2.3e15
+
 static int parse_at_number(struct parser *ps, struct shift *shift)
 {
     bool minus = ps->cur.kind == T_OP && ps->cur.op == OP_SUB;
+    struct node *n;
     double v;
 
     if (minus || (ps->cur.kind == T_OP && ps->cur.op == OP_ADD))
         parser_advance(ps);
-    if ((ps->cur.kind != T_NUMBER && ps->cur.kind != T_IDENT) || !literal_number(ps->cur.text, &v))
+    if (ps->cur.kind != T_NUMBER && ps->cur.kind != T_DURATION && !parser_at_word(ps, "inf") &&
+        !parser_at_word(ps, "nan"))
         return parser_unexpected(ps, "@ modifier", "timestamp");
-    if (!isfinite(v) || v * 1000 > 9e18)
-        return parse_error(ps->e, ps->text, ps->cur.from, "timestamp out of bounds for @ modifier: %f", v);
+    n = parse_number(ps);
+    if (!n)
+        return ERR_PARSE;
+    v = minus ? -n->number.value : n->number.value;
+    if (!(fabs(v) < MOST_SECONDS))
+        return parse_error(ps->e, ps->text, n->span.from, "timestamp out of bounds for @ modifier: %f", v);
     shift->at = AT_TIME;
-    shift->at_ms = (int64_t)round((minus ? -v : v) * 1000);
-    parser_advance(ps);
+    shift->at_ms = (int64_t)round(v * 1000);
     return 0;
 }
 

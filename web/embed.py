@@ -79,9 +79,10 @@ def main():
         pays = len(packed) < len(plain) * 0.9
         if pays:
             blob += packed
-        zipped = f"web_assets_blob + {at + len(plain)}, {len(packed)}" if pays else "0, 0"
+        zipped = f"web_assets_blob + {at + len(plain)}, {len(packed)}" if pays else "NULL, 0"
         etag = quoted('"' + hashlib.sha256(plain).hexdigest()[:20] + '"')
-        rows.append(f"    {{ {quoted(path)}, {quoted(TYPES[suffix])}, web_assets_blob + {at}, {len(plain)}, {zipped}, {etag} }},\n")
+        address = quoted("/" + path)
+        rows.append(f"    {{ {address}, {quoted(TYPES[suffix])}, web_assets_blob + {at}, {len(plain)}, {zipped}, {etag} }},\n")
     binary = os.path.abspath(out) + ".bin"
     text = HEAD % quoted(quoted(binary))[1:-1]
     text += "const struct web_asset web_assets[] = {\n" + "".join(rows) + "};\n\n"

@@ -55,6 +55,8 @@ export class GraphCanvas {
     });
     this.traffic = new Traffic(this.cy, host);
     this.cy.on("tap", (e: EventObject) => onChoose(e.target === this.cy ? null : (e.target.id() as string)));
+    /* Cytoscape swallows the press that would give the keyboard to the picture. */
+    this.cy.on("tapstart", () => host.focus({ preventScroll: true }));
     this.cy.on("mouseover", "node, edge", (e: EventObject) => {
       e.target.addClass("hover");
       host.style.cursor = "pointer";
@@ -213,10 +215,11 @@ export class GraphCanvas {
     const all = this.cy.elements();
     if (all.empty() || this.cy.width() === 0) return;
     const b = all.boundingBox({});
+    const padding = Math.min(FIT_PADDING, this.cy.width() * 0.05, this.cy.height() * 0.08);
     const zoom = Math.min(
       LARGEST_FIT,
-      (this.cy.width() - 2 * FIT_PADDING) / Math.max(1, b.w),
-      (this.cy.height() - 2 * FIT_PADDING) / Math.max(1, b.h),
+      (this.cy.width() - 2 * padding) / Math.max(1, b.w),
+      (this.cy.height() - 2 * padding) / Math.max(1, b.h),
     );
     if (!(zoom > 0)) return;
     const pan = {

@@ -57,7 +57,7 @@ export function Legend(props: { onClose: () => void }) {
       <h3>Edges</h3>
       <ul>
         <EdgeSample kind="ok" label="healthy; wider is busier" head={HEAD} />
-        <EdgeSample kind="warn" label="degraded: ringed head" head="M36 7a4 4 0 10-.1 0zM37 3l8 4-8 4z" />
+        <EdgeSample kind="warn" label="degraded: ringed head" head="M29 7a3.5 3.5 0 107 0a3.5 3.5 0 10-7 0zM37 3l8 4-8 4z" />
         <EdgeSample kind="bad" label="failing: crossed head" head="M31 2v10M36 3l8 4-8 4z" />
         <EdgeSample kind="tcp" label="TCP" head={HEAD} />
         <EdgeSample kind="idle" label="idle: dashed" dash="4 4" head={HEAD} />

@@ -85,6 +85,8 @@ export function usePoll<T>(
   const [tries, setTries] = useState(0);
   const loader = useRef(load);
   loader.current = load;
+  const answered = useRef(false);
+  const asked = useRef({ key: "", tries: -1, at: 0 });
   useEffect(() => {
     if (key === null) return;
     const stop = new AbortController();
@@ -96,8 +98,11 @@ export function usePoll<T>(
       }
       setSlot((s) => ({ ...s, ...(s.key === key || keep ? {} : { data: null, error: null }), key, loading: true }));
       let wait = everyMs;
+      asked.current = { key, tries, at: Date.now() };
+      answered.current = false;
       try {
         const data = await loader.current(stop.signal);
+        answered.current = !stop.signal.aborted;
         if (!stop.signal.aborted) setSlot({ key, data, at: Date.now(), error: null, loading: false });
       } catch (e) {
         if (stop.signal.aborted) return;
@@ -106,7 +111,11 @@ export function usePoll<T>(
       }
       if (everyMs > 0 && !stop.signal.aborted) timer = setTimeout(run, wait);
     };
-    void run();
+    /* A new pace alone is no reason to ask again at once. */
+    const last = asked.current;
+    const same = last.key === key && last.tries === tries && answered.current;
+    if (!same) void run();
+    else if (everyMs > 0) timer = setTimeout(run, Math.max(0, last.at + everyMs - Date.now()));
     return () => {
       stop.abort();
       clearTimeout(timer);

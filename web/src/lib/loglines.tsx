@@ -36,6 +36,9 @@ export function LogLines(props: Props) {
     every,
   );
   const rows = useMemo(() => (poll.data ?? []).map((line) => ({ line, entry: accessEntry(line) })), [poll.data]);
+  useEffect(() => {
+    if (open !== null && !rows.some((r) => rowKey(r.line) === open)) setOpen(null);
+  }, [rows, open]);
   const shown = failuresOnly ? rows.filter((r) => r.entry?.failed) : rows;
   const full = rows.length >= props.limit;
   return (

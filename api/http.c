@@ -1,0 +1,624 @@
+/* http.c: between libmicrohttpd and the handlers.
+ *
+ * libmicrohttpd calls `access_handler` several times for one request: with the headers, with each piece of the body, with
+ * its end, and once more after a resume. What it has come to stands in the request:
+ *
+ *   headers      begin(): who asks, what for, how long is the body. What is wrong already is answered at once, without
+ *                waiting for the body
+ *   pieces       collect(): into rq->body, bounded; what is too much is passed over, as no answer is possible here
+ *   end          dispatch(): unpack the body, call the handler or hand it to a worker
+ *   resumed      an answer is there: send()
+ */
+
+#include "api/http-internal.h"
+
+#include "api/mesh-internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/zip.h"
+
+#include <assert.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    CONNECTIONS = 4096,
+    CONNECTION_BYTES = 64 * 1024, /* request line and headers */
+    IDLE_SECONDS = 120,
+    LARGEST_ANSWER = 512 << 20,
+    SMALLEST_ZIPPED = 1024,       /* below a packet there is nothing to win */
+    BULK = 256 << 10,
+    BODIES = 8                    /* as many of the largest size may be in memory at one time */
+};
+
+/* --- a request's life --- */
+
+/* Called with the request line; the result comes back as the request in each call of access_handler. */
+static void *request_new(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+    struct api *api = cls;
+    struct request *rq = mem_zalloc(sizeof(*rq));
+    size_t query;
+
+    if (!rq)
+        return NULL; /* access_handler closes the connection */
+    rq->api = api;
+    rq->connection = connection;
+    rq->arena = (struct arena)ARENA_INIT((size_t)1 << 30);
+    rq->body = (struct buf)BUF_INIT(api->options.max_body);
+    rq->out = (struct buf)BUF_INIT(LARGEST_ANSWER);
+    rq->started_ns = clock_mono_ns();
+    rq->target = arena_str(&rq->arena, str_of(uri));
+    query = rq->target.p ? strcspn(rq->target.p, "?") : 0;
+    rq->path = (struct str){ rq->target.p, query };
+    pthread_mutex_lock(&api->lock);
+    api->active++;
+    pthread_mutex_unlock(&api->lock);
+    return rq;
+}
+
+static void count_answer(struct request *rq)
+{
+    static const unsigned known[HTTP_CODES - 1] = { 200, 204, 304, 400, 403, 404, 405, 406, 409, 413, 415, 422,
+                                                    429, 499, 500, 501, 503 };
+    struct route_count *c = &rq->api->counts[rq->route ? (size_t)(rq->route - routes) : routes_n];
+    size_t i = 0;
+
+    while (i < HTTP_CODES - 1 && known[i] != rq->status)
+        i++;
+    atomic_fetch_add_explicit(&c->codes[i], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->ns, (uint64_t)(clock_mono_ns() - rq->started_ns), memory_order_relaxed);
+}
+
+static void request_end(void *cls, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode why)
+{
+    struct request *rq = *state;
+    struct api *api = cls;
+
+    (void)connection;
+    (void)why;
+    if (!rq)
+        return;
+    *state = NULL;
+    count_answer(rq);
+    atomic_fetch_sub(&api->body_bytes, rq->reserved);
+    buf_free(&rq->body);
+    buf_free(&rq->out);
+    if (rq->release)
+        rq->release(rq->owner);
+    arena_free(&rq->arena);
+    mem_free(rq);
+    pthread_mutex_lock(&api->lock);
+    api->active--;
+    pthread_cond_broadcast(&api->quiet);
+    pthread_mutex_unlock(&api->lock);
+}
+
+const char *request_header(const struct request *rq, const char *name)
+{
+    return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
+}
+
+/* --- sending --- */
+
+bool request_accepts_gzip(const struct request *rq)
+{
+    struct str all = str_of(request_header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING));
+
+    while (all.p) {
+        struct str parameters = str_cut(&all, ','), coding = str_trim(str_cut(&parameters, ';'));
+        struct str q = str_trim(parameters);
+
+        if (str_ieq(coding, STR("gzip")))
+            return !str_starts(q, STR("q=0")) || str_find(q, STR(".")) > 0;
+    }
+    return false;
+}
+
+static void zip_answer(struct request *rq)
+{
+    struct buf packed = BUF_INIT(LARGEST_ANSWER);
+
+    if (rq->out.n < SMALLEST_ZIPPED || !request_accepts_gzip(rq))
+        return;
+    if (gzip_pack(buf_view(&rq->out), &packed, NULL) < 0) {
+        buf_free(&packed);
+        return;
+    }
+    buf_free(&rq->out);
+    rq->out = packed;
+    reply_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+}
+
+/* What is left to do with an answer before it is sent: on the worker, where there is one, as packing takes time. */
+static void finish_answer(struct request *rq)
+{
+    assert(rq->status);
+    rq->finished = true;
+    if (buf_failed(&rq->out)) {
+        rq->nheaders = 0;
+        reply_text(rq, 503, "the answer takes more than the %d MiB allowed, or there is no memory for it",
+                   LARGEST_ANSWER >> 20);
+    }
+    if (rq->out.n) {
+        reply_header(rq, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+        zip_answer(rq);
+    }
+}
+
+void request_suspend(struct request *rq)
+{
+    pthread_mutex_lock(&rq->api->lock);
+    rq->api->suspended++;
+    pthread_mutex_unlock(&rq->api->lock);
+    rq->suspended = true;
+    MHD_suspend_connection(rq->connection);
+}
+
+void request_resume(struct request *rq)
+{
+    struct api *api = rq->api;
+
+    finish_answer(rq);
+    MHD_resume_connection(rq->connection);
+    pthread_mutex_lock(&api->lock);
+    api->suspended--;
+    pthread_cond_broadcast(&api->quiet);
+    pthread_mutex_unlock(&api->lock);
+}
+
+static struct MHD_Response *response_of(struct request *rq)
+{
+    struct MHD_Response *r;
+    char *bytes;
+    size_t n;
+
+    if (rq->fixed.p) {
+        r = MHD_create_response_from_buffer_with_free_callback_cls(rq->fixed.n, (void *)(uintptr_t)rq->fixed.p,
+                                                                   rq->release, rq->owner);
+        if (r)
+            rq->release = NULL; /* now the response's */
+        return r;
+    }
+    bytes = buf_take(&rq->out, &n);
+    if (!bytes)
+        return NULL;
+    r = MHD_create_response_from_buffer_with_free_callback(n, bytes, mem_free);
+    if (!r)
+        mem_free(bytes);
+    return r;
+}
+
+static enum MHD_Result send_answer(struct request *rq)
+{
+    struct MHD_Response *r = response_of(rq);
+    enum MHD_Result sent = MHD_NO;
+
+    if (!r)
+        return MHD_NO;
+    if (rq->content_type)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, rq->content_type);
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    for (size_t i = 0; i < rq->nheaders; i++)
+        MHD_add_response_header(r, rq->headers[i].name, rq->headers[i].value);
+    if (atomic_load(&rq->api->stopping))
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    sent = MHD_queue_response(rq->connection, rq->status, r);
+    MHD_destroy_response(r);
+    return sent;
+}
+
+/* --- headers: what can be refused before the body comes --- */
+
+static enum http_method method_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum http_method method;
+    } all[] = { { "GET", HTTP_GET }, { "HEAD", HTTP_GET }, { "POST", HTTP_POST }, { "PUT", HTTP_PUT },
+                { "DELETE", HTTP_DELETE }, { "OPTIONS", HTTP_OPTIONS } };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (strcmp(word, all[i].word) == 0)
+            return all[i].method;
+    return HTTP_OTHER;
+}
+
+/* "GET http://HOST/path": a server must take that, too (RFC 9112, 3.2.2). */
+static struct str without_authority(struct str path)
+{
+    if (str_starts(path, STR("http://"))) {
+        path = str_from(path, 7);
+        while (path.n && path.p[0] != '/')
+            path = str_from(path, 1);
+    }
+    return path.n ? path : STR("/");
+}
+
+static bool check_host(struct request *rq)
+{
+    struct str host = str_of(request_header(rq, MHD_HTTP_HEADER_HOST));
+
+    if (!rq->api->loopback || !host.p || host_is_loopback(host, str_of(rq->api->host)))
+        return true;
+    reply_text(rq, 403, "Host \"%.*s\" is not this server's: it listens on %s and answers to localhost, 127.x.y.z and [::1]",
+               STR_ARG(host), rq->api->host);
+    return false;
+}
+
+static bool check_origin(struct request *rq)
+{
+    struct str origin = str_of(request_header(rq, MHD_HTTP_HEADER_ORIGIN));
+    struct str host = str_of(request_header(rq, MHD_HTTP_HEADER_HOST));
+
+    if (!(rq->route->flags & ROUTE_CHANGES) || !origin.p || origin_is_own(origin, host))
+        return true;
+    reply_text(rq, 403, "a page of \"%.*s\" may not change anything here", STR_ARG(origin));
+    return false;
+}
+
+static bool find_route(struct request *rq)
+{
+    char allow[64];
+    unsigned allowed;
+
+    rq->route = route_find(routes, routes_n, rq->path, rq->method, rq->arguments, &rq->narguments, &allowed);
+    if (rq->route)
+        return true;
+    if (!allowed) {
+        reply_text(rq, 404, "404 page not found: %.*s", (int)(rq->path.n > 500 ? 500 : rq->path.n), rq->path.p);
+        return false;
+    }
+    route_allow(allowed, allow, sizeof(allow));
+    if (rq->method == HTTP_OPTIONS)
+        reply_begin(rq, 204, NULL);
+    else
+        reply_text(rq, 405, "this path takes %s", allow);
+    reply_header(rq, MHD_HTTP_HEADER_ALLOW, arena_cstr(&rq->arena, str_of(allow)));
+    return false;
+}
+
+static void reply_too_large(struct request *rq)
+{
+    reply_text(rq, 413, "the body is larger than the %zu bytes allowed", rq->api->options.max_body);
+}
+
+static bool check_length(struct request *rq)
+{
+    struct str text = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH));
+    uint64_t length;
+
+    if (!text.p || !num_u64(text, &length) || length <= rq->api->options.max_body)
+        return true;
+    reply_too_large(rq);
+    return false;
+}
+
+static bool read_target(struct request *rq)
+{
+    struct str query = str_from(rq->target, rq->path.n + 1);
+    struct err e = ERR_INIT;
+
+    for (size_t i = 0; i < rq->narguments; i++)
+        rq->arguments[i] = url_decode(&rq->arena, rq->arguments[i], false);
+    if (rq->route->flags & ROUTE_FORM)
+        return true; /* with the body: its parameters come first */
+    if (parameters_parse(&rq->parameters, &rq->arena, query, &e) == 0)
+        return true;
+    reply_error(rq, &e);
+    return false;
+}
+
+/* True: go on with the body. False: the answer is there. */
+static bool begin(struct request *rq, const char *method)
+{
+    rq->method = method_of(method);
+    if (!rq->target.p || atomic_load(&rq->api->stopping)) {
+        reply_text(rq, 503, "the server is stopping");
+        reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+        return false;
+    }
+    if (!check_host(rq))
+        return false;
+    rq->target = without_authority(rq->target);
+    rq->path = (struct str){ rq->target.p, strcspn(rq->target.p, "?") };
+    return find_route(rq) && check_origin(rq) && check_length(rq) && read_target(rq);
+}
+
+/* --- body --- */
+
+/* Bodies of all requests together are bounded. */
+static bool reserve(struct request *rq, size_t n)
+{
+    struct api *api = rq->api;
+
+    if (atomic_fetch_add(&api->body_bytes, n) + n > BODIES * api->options.max_body) {
+        atomic_fetch_sub(&api->body_bytes, n);
+        reply_text(rq, 503, "too many large bodies at one time: try again later");
+        reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+        return false;
+    }
+    rq->reserved += n;
+    return true;
+}
+
+static void collect(struct request *rq, const char *bytes, size_t n)
+{
+    if (rq->body_refused)
+        return;
+    if (rq->body.n + n > rq->api->options.max_body)
+        reply_too_large(rq);
+    else if (reserve(rq, n))
+        buf_put(&rq->body, bytes, n);
+    if (buf_failed(&rq->body))
+        reply_text(rq, 503, "no memory for the body");
+    rq->body_refused = rq->status != 0;
+    if (rq->body_refused)
+        buf_free(&rq->body);
+}
+
+static bool unpack_body(struct request *rq)
+{
+    struct str coding = str_trim(str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING)));
+    struct buf out = BUF_INIT(rq->api->options.max_body);
+    struct err e = ERR_INIT;
+    int rc;
+
+    if (coding.n == 0 || str_ieq(coding, STR("identity")))
+        return true;
+    if (str_ieq(coding, STR("gzip")) || str_ieq(coding, STR("x-gzip")) || str_ieq(coding, STR("deflate"))) {
+        rc = gzip_unpack(buf_view(&rq->body), &out, &e);
+    } else if (str_ieq(coding, STR("zstd"))) {
+        rc = zstd_unpack(buf_view(&rq->body), &out, &e);
+    } else {
+        reply_text(rq, 415, "Content-Encoding \"%.*s\" should be gzip, zstd or identity", STR_ARG(coding));
+        return false;
+    }
+    if (rc == 0 && reserve(rq, out.n)) {
+        buf_free(&rq->body);
+        rq->body = out;
+        return true;
+    }
+    buf_free(&out);
+    if (rc < 0)
+        reply_text(rq, rc == ERR_LIMIT ? 413 : rc == ERR_NOMEM ? 503 : 400, "body: %s", e.msg);
+    return false;
+}
+
+/* Parameters of a form, then those of the path. */
+static bool read_form(struct request *rq)
+{
+    struct str type = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_TYPE));
+    struct err e = ERR_INIT;
+    int rc = 0;
+
+    if (!(rq->route->flags & ROUTE_FORM))
+        return true;
+    if (str_starts(type, STR("application/x-www-form-urlencoded")))
+        rc = parameters_parse(&rq->parameters, &rq->arena, buf_view(&rq->body), &e);
+    if (rc == 0)
+        rc = parameters_parse(&rq->parameters, &rq->arena, str_from(rq->target, rq->path.n + 1), &e);
+    if (rc < 0)
+        reply_error(rq, &e);
+    return rc == 0;
+}
+
+static bool is_inline(const struct request *rq)
+{
+    return (rq->route->flags & ROUTE_INLINE) && (!(rq->route->flags & ROUTE_BULK) || rq->body.n <= BULK);
+}
+
+/* The whole request is here. After it the request is either answered or suspended. */
+static void dispatch(struct request *rq)
+{
+    struct err e = ERR_INIT;
+
+    if (!unpack_body(rq) || !read_form(rq))
+        return;
+    if (is_inline(rq)) {
+        rq->route->handler(rq);
+        return;
+    }
+    request_suspend(rq);
+    if (workers_add(rq->api->workers, rq, &e) < 0) {
+        reply_error(rq, &e);
+        request_resume(rq);
+    }
+}
+
+static enum MHD_Result access_handler(void *cls, struct MHD_Connection *connection, const char *url,
+                                      const char *method, const char *version, const char *upload_data,
+                                      size_t *upload_data_size, void **state)
+{
+    struct request *rq = *state;
+
+    (void)cls;
+    (void)connection;
+    (void)url;
+    (void)version;
+    if (!rq)
+        return MHD_NO;
+    if (!rq->headers_seen) {
+        rq->headers_seen = true;
+        if (begin(rq, method))
+            return MHD_YES;
+    } else if (*upload_data_size) {
+        collect(rq, upload_data, *upload_data_size);
+        *upload_data_size = 0;
+        return MHD_YES;
+    } else if (rq->status == 0) {
+        dispatch(rq);
+        if (rq->suspended)
+            return MHD_YES;
+    }
+    if (!rq->finished)
+        finish_answer(rq);
+    return send_answer(rq);
+}
+
+/* --- the server --- */
+
+static void mhd_log(void *cls, const char *fmt, va_list ap)
+{
+    char text[512];
+
+    (void)cls;
+    vsnprintf(text, sizeof(text), fmt, ap);
+    text[strcspn(text, "\n")] = '\0';
+    log_debug("http: %s", text);
+}
+
+/* The path and the query are decoded here, not by libmicrohttpd: "%2F" in a label's name is no slash. */
+static size_t leave_escapes(void *cls, struct MHD_Connection *connection, char *s)
+{
+    (void)cls;
+    (void)connection;
+    return strlen(s);
+}
+
+static int listen_at(const char *host, uint16_t port, uint16_t *bound, struct err *e)
+{
+    const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *address;
+    struct sockaddr_storage own;
+    socklen_t size = sizeof(own);
+    char digits[8], service[8] = "0";
+    int fd, one = 1;
+
+    snprintf(digits, sizeof(digits), "%u", port);
+    if (getaddrinfo(host, digits, &hints, &address) != 0)
+        return err_set(e, ERR_IO, "%s:%u: should be a numeric address", host, port);
+    fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, 1024) < 0 ||
+        getsockname(fd, (struct sockaddr *)&own, &size) < 0 ||
+        getnameinfo((struct sockaddr *)&own, size, NULL, 0, service, sizeof(service), NI_NUMERICSERV) != 0) {
+        err_set(e, ERR_IO, "%s:%u: listen: %m", host, port);
+        if (fd >= 0)
+            close(fd);
+        fd = ERR_IO;
+    }
+    *bound = (uint16_t)strtoul(service, NULL, 10);
+    freeaddrinfo(address);
+    return fd;
+}
+
+static int start_daemon(struct api *api, struct err *e)
+{
+    unsigned io_threads = api->options.threads > 2 ? 2 : 1;
+    int fd = listen_at(api->host, api->options.port, &api->port, e);
+
+    if (fd < 0)
+        return fd;
+    api->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, access_handler, api,
+        MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, io_threads,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, request_new, api,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, request_end, api, MHD_OPTION_END);
+    if (api->daemon)
+        return 0;
+    close(fd);
+    return err_set(e, ERR_IO, "%s:%u: the HTTP server does not start: %m", api->host, api->port);
+}
+
+static void set_options(struct api *api, const struct api_options *o)
+{
+    api->options = *o;
+    if (api->options.threads == 0)
+        api->options.threads = 4;
+    if (api->options.max_body == 0)
+        api->options.max_body = 32 << 20;
+    api->host = mem_strdup(o->host);
+    api->config = mem_strdup(o->config ? o->config : "");
+}
+
+static void api_free(struct api *api)
+{
+    workers_stop(api->workers);
+    mesh_state_free(api->mesh);
+    graph_state_free(api->graph);
+    pthread_mutex_destroy(&api->lock);
+    pthread_cond_destroy(&api->quiet);
+    mem_free(api->counts);
+    mem_free(api->host);
+    mem_free(api->config);
+    mem_free(api);
+}
+
+struct api *api_start(struct store *st, const struct api_options *o, struct err *e)
+{
+    struct api *api = mem_zalloc(sizeof(*api));
+    pthread_condattr_t attributes;
+
+    if (!api) {
+        err_set(e, ERR_NOMEM, "no memory for the HTTP server");
+        return NULL;
+    }
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&api->lock, NULL);
+    pthread_cond_init(&api->quiet, &attributes);
+    pthread_condattr_destroy(&attributes);
+    api->store = st;
+    api->started_ms = clock_now_ms();
+    set_options(api, o);
+    api->counts = mem_zalloc((routes_n + 1) * sizeof(*api->counts));
+    api->graph = graph_state_new();
+    if (!api->host || !api->config || !api->counts || !api->graph) {
+        err_set(e, ERR_NOMEM, "no memory for the HTTP server");
+        goto fail;
+    }
+    api->loopback = address_is_loopback(str_of(api->host));
+    api->mesh = mesh_state_new(st, e);
+    api->workers = api->mesh ? workers_start(api->options.threads, e) : NULL;
+    if (api->workers && start_daemon(api, e) == 0)
+        return api;
+fail:
+    api_free(api);
+    return NULL;
+}
+
+uint16_t api_port(const struct api *api)
+{
+    return api->port;
+}
+
+/* Waits until *count is zero, at most until `deadline_ns` (0: without end). */
+static bool wait_for_none(struct api *api, const size_t *count, int64_t deadline_ns)
+{
+    const struct timespec until = { deadline_ns / 1000000000, deadline_ns % 1000000000 };
+    bool none;
+    int rc = 0;
+
+    pthread_mutex_lock(&api->lock);
+    while (*count && rc == 0)
+        rc = deadline_ns ? pthread_cond_timedwait(&api->quiet, &api->lock, &until)
+                         : pthread_cond_wait(&api->quiet, &api->lock);
+    none = *count == 0;
+    pthread_mutex_unlock(&api->lock);
+    return none;
+}
+
+void api_stop(struct api *api, int64_t timeout_ms)
+{
+    int fd;
+
+    if (!api)
+        return;
+    atomic_store(&api->stopping, true);
+    fd = MHD_quiesce_daemon(api->daemon);
+    mesh_state_stop(api->mesh);
+    if (!wait_for_none(api, &api->active, clock_mono_ns() + timeout_ms * 1000000))
+        log_warn("http: %zu requests have not ended after %lld ms", api->active, (long long)timeout_ms);
+    wait_for_none(api, &api->suspended, 0); /* libmicrohttpd cannot stop while a connection rests */
+    MHD_stop_daemon(api->daemon);
+    if (fd >= 0)
+        close(fd);
+    api_free(api);
+}

@@ -1,0 +1,92 @@
+/* stream_record.c: what is told about a request when it is over. */
+#include "proxy/stream-internal.h"
+
+#include "proxy/identity.h"
+
+#include <stdio.h>
+
+enum { LONGEST_OPERATION = 512 };
+
+/* "frontend.guestbook.svc.cluster.local:80/v2*": the service and the part of the path that the route matched. */
+static struct str operation(const struct stream *s, char out[LONGEST_OPERATION])
+{
+    const struct cluster *c = s->cluster ? s->cluster->cluster : NULL;
+    const struct string_match *uri = s->route ? s->route->match.uri : NULL;
+    bool exact = uri && (uri->kind == STRING_EXACT || uri->kind == STRING_REGEX);
+    struct str host = c && c->host.n ? c->host : s->rq.authority, path = uri && uri->value.n ? uri->value : STR("/");
+    int n;
+
+    if (c && c->host.n)
+        n = snprintf(out, LONGEST_OPERATION, "%.*s:%u%.*s%s", STR_ARG(host), c->port, STR_ARG(path), exact ? "" : "*");
+    else
+        n = snprintf(out, LONGEST_OPERATION, "%.*s%.*s%s", STR_ARG(host), STR_ARG(path), exact ? "" : "*");
+    return (struct str){ out, n < LONGEST_OPERATION ? (size_t)n : LONGEST_OPERATION - 1 };
+}
+
+static void fill_request(struct access_log *l, const struct stream *s)
+{
+    const struct http1_head *h = &s->head;
+    struct str original;
+
+    if (h->method.n == 0)
+        return; /* it was none */
+    original = http1_value(h, HTTP1_X_ENVOY_ORIGINAL_PATH);
+    l->method = s->rq.method;
+    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : http1_text(h, h->path);
+    l->protocol = h->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
+    l->x_forwarded_for = s->xff;
+    l->user_agent = http1_value(h, HTTP1_USER_AGENT);
+    l->request_id = s->request_id;
+    l->authority = s->authority;
+    if (s->trace.sampled) {
+        l->trace_id = (struct str){ s->trace.trace_id, 32 };
+        l->span_id = (struct str){ s->trace.span_id, 16 };
+    }
+}
+
+static void fill_upstream(struct access_log *l, const struct stream *s)
+{
+    const char *local = s->up && s->up->local[0] ? s->up->local : s->up_local;
+
+    if (s->cluster)
+        l->upstream_cluster = s->cluster->cluster->name;
+    else if (s->destination)
+        l->upstream_cluster = s->destination->cluster_name;
+    if (s->host)
+        l->upstream_host = str_of(s->host->text);
+    l->upstream_local_address = str_of(local);
+    l->upstream_transport_failure_reason = str_of(s->flags & FLAG_UF ? s->transport_failure : NULL);
+    if (s->upstream_ns)
+        l->upstream_service_time_us = (s->upstream_ns - s->request_done_ns) / 1000;
+}
+
+void stream_record(struct stream *s)
+{
+    char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION];
+    bool grpc = str_starts(http1_value(&s->head, HTTP1_CONTENT_TYPE), STR("application/grpc"));
+    struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes };
+    struct access_log *l = &r.log;
+
+    access_log_init(l);
+    l->start_ns = worker_wall_ns(s->w, s->started_ns);
+    fill_request(l, s);
+    fill_upstream(l, s);
+    identity_fill(l, s->view->snapshot, s->l, s->d->peer.remote_ip, s->cluster ? s->cluster->cluster : NULL, s->endpoint,
+                  s->rq.authority);
+    l->response_code = s->status;
+    l->response_flags = response_flags_text(flags, s->flags);
+    l->response_code_details = str_of(s->details);
+    l->bytes_received = (int64_t)s->bytes_received;
+    l->bytes_sent = (int64_t)s->bytes_sent;
+    l->duration_us = (s->w->now_ns - s->started_ns) / 1000;
+    l->downstream_local_address = str_of(s->d->peer.local);
+    l->downstream_remote_address = str_of(s->d->peer.remote);
+    l->route_name = s->route ? s->route->name : STR_NULL;
+    l->request_protocol = grpc ? STR("grpc") : STR("http");
+    l->grpc_response_status = s->grpc_status;
+    r.parent_span_id = str_of(s->trace.parent_id);
+    r.span_is_client = s->l->direction != LISTENER_INBOUND;
+    if (l->trace_id.n)
+        r.operation = operation(s, name);
+    record_ring_push(s->w->ring, &r);
+}

@@ -1,0 +1,366 @@
+/* tcp.c: two sockets, what comes in here goes out there.
+ *
+ * Each side stops being read while the other has CONN_HIGH bytes unsent. A half that its sender closed is closed
+ * towards the receiver when everything before it is sent; the connection is over when both are, or when one side fails. */
+#include "proxy/tcp.h"
+
+#include "base/mem.h"
+#include "proxy/downstream.h"
+#include "proxy/identity.h"
+#include "proxy/response_flags.h"
+#include "proxy/router.h"
+#include "proxy/upstream.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static const int64_t report_ns = INT64_C(5000000000);
+
+struct tcp;
+
+struct tcp_side {
+    struct conn c;
+    struct tcp *t;
+    struct tcp_side *other;
+};
+
+struct tcp {
+    struct tcp_side down, up;
+    unsigned conns;              /* whose memory is still in use */
+    struct worker *w;
+    struct worker_listener *wl;
+    struct view *view;
+    const struct listener *l;
+    struct peer peer;
+    const struct destination *destination;
+    struct upstream_cluster *cluster;
+    const struct endpoint *endpoint;
+    struct upstream_host *host;
+    char up_local[CONN_ADDR_TEXT];
+    unsigned flags;
+    const char *details, *transport_failure;
+    bool opened, over;
+    int64_t started_ns, active_ns;
+    uint64_t received, sent, received_told, sent_told;
+};
+
+static struct tcp_side *of(struct conn *c)
+{
+    return (struct tcp_side *)c;
+}
+
+static void record(struct tcp *t, enum record_kind kind)
+{
+    char flags[RESPONSE_FLAGS_TEXT];
+    struct record r = { .kind = kind, .received_delta = t->received - t->received_told, .sent_delta = t->sent - t->sent_told };
+    struct access_log *l = &r.log;
+
+    t->received_told = t->received;
+    t->sent_told = t->sent;
+    access_log_init(l);
+    l->start_ns = worker_wall_ns(t->w, t->started_ns);
+    identity_fill(l, t->view->snapshot, t->l, t->peer.remote_ip, t->cluster ? t->cluster->cluster : NULL, t->endpoint,
+                  STR_NULL);
+    l->response_code = 0;
+    l->response_flags = response_flags_text(flags, t->flags);
+    l->response_code_details = str_of(t->details);
+    l->bytes_received = (int64_t)t->received;
+    l->bytes_sent = (int64_t)t->sent;
+    l->duration_us = (t->w->now_ns - t->started_ns) / 1000;
+    if (t->cluster)
+        l->upstream_cluster = t->cluster->cluster->name;
+    else if (t->destination)
+        l->upstream_cluster = t->destination->cluster_name;
+    if (t->host)
+        l->upstream_host = str_of(t->host->text);
+    l->upstream_local_address = str_of(t->up_local);
+    l->upstream_transport_failure_reason = str_of(t->transport_failure);
+    l->downstream_local_address = str_of(t->peer.local);
+    l->downstream_remote_address = str_of(t->peer.remote);
+    l->request_protocol = STR("tcp");
+    record_ring_push(t->w->ring, &r);
+}
+
+static void open_told(struct tcp *t)
+{
+    if (!t->opened)
+        record(t, RECORD_TCP_OPEN);
+    t->opened = true;
+}
+
+/* The connection is over; what is unsent still goes out. */
+static void finish(struct tcp *t)
+{
+    if (t->over)
+        return;
+    t->over = true;
+    open_told(t);
+    record(t, RECORD_TCP_CLOSE);
+    if (t->host)
+        t->host->active--;
+    conn_linger(&t->down.c);
+    if (t->up.t)
+        conn_linger(&t->up.c);
+}
+
+static size_t on_data(struct conn *c, struct str bytes)
+{
+    struct tcp_side *side = of(c);
+    struct tcp *t = side->t;
+    struct conn *to = &side->other->c;
+
+    *(side == &t->down ? &t->received : &t->sent) += bytes.n;
+    t->active_ns = t->w->now_ns;
+    conn_write_pieces(to, &bytes, 1);
+    if (conn_is_full(to))
+        conn_pause(c);
+    return bytes.n;
+}
+
+static void on_eof(struct conn *c)
+{
+    struct tcp_side *side = of(c);
+
+    if (side->other->c.eof_seen)
+        finish(side->t);
+    else
+        conn_shut(&side->other->c);
+}
+
+static void on_error(struct conn *c, int err)
+{
+    struct tcp_side *side = of(c);
+    struct tcp *t = side->t;
+
+    if (c->connecting) {
+        t->flags |= FLAG_UF;
+        t->transport_failure = err == ETIMEDOUT ? "connection timeout" : "delayed connect error: Connection refused";
+    }
+    finish(t);
+    conn_close(c);
+}
+
+static void on_connected(struct conn *c)
+{
+    struct tcp *t = of(c)->t;
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof(ss);
+
+    if (getsockname(c->fd, (struct sockaddr *)&ss, &n) == 0)
+        conn_addr_text(t->up_local, &ss);
+    open_told(t);
+}
+
+static void on_drained(struct conn *c)
+{
+    conn_resume(&of(c)->other->c);
+}
+
+/* Every five seconds: what passed since the last time is told. */
+static void on_deadline(struct conn *c)
+{
+    struct tcp *t = of(c)->t;
+    const struct cluster *cluster = t->cluster->cluster;
+
+    if (cluster->idle_timeout_ms > 0 && t->w->now_ns - t->active_ns > cluster->idle_timeout_ms * 1000000) {
+        finish(t);
+        return;
+    }
+    if (t->received != t->received_told || t->sent != t->sent_told)
+        record(t, RECORD_TCP_BYTES);
+    c->deadline_ns = t->w->now_ns + report_ns;
+}
+
+static void destroy(struct conn *c)
+{
+    struct tcp *t = of(c)->t;
+
+    if (--t->conns > 0)
+        return;
+    view_put(t->view);
+    worker_listener_put(t->wl);
+    mem_free(t);
+}
+
+static const struct conn_ops tcp_ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
+                                         .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
+
+/* Chooses a host and dials it. The socket, or -1 with flags and details set. */
+static int dial(struct tcp *t)
+{
+    long slot;
+    int fd;
+
+    t->destination = router_pick(t->l->tcp, t->l->ntcp, t->l->tcp_total_weight, &t->w->rng);
+    t->cluster = t->destination ? view_cluster(t->view, t->destination->cluster) : NULL;
+    if (!t->cluster) {
+        t->flags = t->destination ? FLAG_NC : FLAG_NR;
+        return -1;
+    }
+    slot = lb_pick(&t->cluster->lb, &t->w->rng, NULL, 0);
+    if (slot < 0) {
+        t->flags = FLAG_UH;
+        return -1;
+    }
+    t->endpoint = &t->cluster->cluster->endpoints[t->cluster->slot_endpoint[slot]];
+    t->host = t->cluster->hosts[t->cluster->slot_endpoint[slot]];
+    t->host->active++;
+    fd = upstream_dial(t->host, t->view->snapshot->self.ip);
+    if (fd < 0) {
+        t->flags = FLAG_UF;
+        t->transport_failure = errno == ECONNREFUSED ? "delayed connect error: Connection refused" : "immediate connect error";
+    }
+    return fd;
+}
+
+void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
+{
+    struct worker *w = wl->w;
+    struct tcp *t = mem_zalloc(sizeof(*t));
+    int up;
+
+    if (!t) {
+        close(fd);
+        return;
+    }
+    t->w = w;
+    t->wl = worker_listener_get(wl);
+    t->view = view_get(wl->view);
+    t->l = wl->l;
+    t->started_ns = t->active_ns = w->now_ns;
+    peer_init(&t->peer, wl, fd, remote);
+    t->down.t = t;
+    t->down.other = &t->up;
+    t->conns = 1;
+    t->up.c.fd = -1;
+    conn_open(&t->down.c, w, fd, &tcp_ops);
+    t->down.c.deadline_ns = w->now_ns + report_ns;
+    up = dial(t);
+    if (up < 0) {
+        finish(t);
+        return;
+    }
+    t->up.t = t;
+    t->up.other = &t->down;
+    t->conns = 2;
+    conn_open_connecting(&t->up.c, w, up, &tcp_ops, t->cluster->cluster->connect_timeout_ms);
+    if (first.n)
+        conn_feed(&t->down.c, first);
+}
+
+/* --- HTTP or not ------------------------------------------------------------------------------------------------ */
+
+enum { SNIFF_MS = 100, LONGEST_METHOD = 8 };
+
+enum tcp_guess tcp_guess(struct str first)
+{
+    static const struct str methods[] = { STR_INIT("GET"), STR_INIT("HEAD"), STR_INIT("POST"), STR_INIT("PUT"),
+                                          STR_INIT("DELETE"), STR_INIT("OPTIONS"), STR_INIT("PATCH"), STR_INIT("TRACE"),
+                                          STR_INIT("CONNECT") };
+    ptrdiff_t space = str_chr(first, ' '), end = str_chr(first, '\n');
+    struct str word = { first.p, space < 0 ? first.n : (size_t)space }, target = str_from(first, word.n + 1);
+    bool known = false;
+
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        known |= space < 0 ? str_starts(methods[i], word) : str_eq(methods[i], word);
+    if (!known)
+        return TCP_GUESS_TCP;
+    /* Redis' inline commands begin with GET, too: a target and, as soon as the line is there, a version decide. */
+    if (target.n && target.p[0] != '/' && target.p[0] != '*' && target.p[0] != 'h' && !str_eqz(word, "CONNECT"))
+        return TCP_GUESS_TCP;
+    if (end >= 0)
+        return str_find((struct str){ first.p, (size_t)end }, STR(" HTTP/1.")) > 0 ? TCP_GUESS_HTTP : TCP_GUESS_TCP;
+    return first.n > HTTP1_MOST_HEAD / 2 ? TCP_GUESS_HTTP : TCP_GUESS_MORE;
+}
+
+struct sniff {
+    struct conn c;
+    struct worker_listener *wl;
+    struct sockaddr_storage remote;
+    struct event timer;
+};
+
+static void hand_over(struct sniff *f, bool http, struct str first)
+{
+    struct buf kept = f->c.in; /* what `first` may point into */
+    int fd;
+
+    f->c.in = (struct buf)BUF_INIT(0);
+    event_del(&f->timer);
+    fd = conn_detach(&f->c);
+    if (http)
+        downstream_new(f->wl, fd, &f->remote, first);
+    else
+        tcp_new(f->wl, fd, &f->remote, first);
+    buf_free(&kept);
+}
+
+static size_t sniff_data(struct conn *c, struct str bytes)
+{
+    enum tcp_guess guess = tcp_guess(bytes);
+
+    if (guess == TCP_GUESS_MORE)
+        return 0;
+    hand_over((struct sniff *)c, guess == TCP_GUESS_HTTP, bytes);
+    return bytes.n;
+}
+
+static void sniff_end(struct conn *c)
+{
+    event_del(&((struct sniff *)c)->timer);
+    conn_close(c);
+}
+
+static void sniff_eof(struct conn *c)
+{
+    if (c->in.n)
+        hand_over((struct sniff *)c, false, buf_view(&c->in));
+    else
+        sniff_end(c);
+}
+
+static void sniff_error(struct conn *c, int err)
+{
+    (void)err;
+    sniff_end(c);
+}
+
+static void sniff_drained(struct conn *c)
+{
+    (void)c;
+}
+
+static void sniff_destroy(struct conn *c)
+{
+    worker_listener_put(((struct sniff *)c)->wl);
+    mem_free(c);
+}
+
+static void on_sniff_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct sniff *f = arg;
+    struct worker *w = f->c.w;
+
+    (void)fd, (void)what;
+    worker_enter(w);
+    hand_over(f, false, buf_view(&f->c.in));
+    worker_leave(w);
+}
+
+void tcp_sniff(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote)
+{
+    static const struct conn_ops ops = { .data = sniff_data, .eof = sniff_eof, .error = sniff_error,
+                                         .drained = sniff_drained, .deadline = sniff_end, .destroy = sniff_destroy };
+    struct timeval tv = { 0, SNIFF_MS * 1000 };
+    struct sniff *f = mem_zalloc(sizeof(*f));
+
+    if (!f) {
+        close(fd);
+        return;
+    }
+    f->wl = worker_listener_get(wl);
+    f->remote = *remote;
+    conn_open(&f->c, wl->w, fd, &ops);
+    event_assign(&f->timer, wl->w->base, -1, 0, on_sniff_timer, f);
+    event_add(&f->timer, &tv);
+}

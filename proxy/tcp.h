@@ -1,0 +1,15 @@
+/* tcp.h: connections passed through as bytes, and finding out whether one speaks HTTP. */
+#ifndef PROXY_TCP_H
+#define PROXY_TCP_H
+
+#include "proxy/worker.h"
+
+/* Take over the socket. `first` are bytes already read from it. */
+void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first);
+/* HTTP when the first bytes look like it, TCP otherwise, or when none come for a while: then the server speaks first. */
+void tcp_sniff(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote);
+
+enum tcp_guess { TCP_GUESS_HTTP, TCP_GUESS_TCP, TCP_GUESS_MORE };
+enum tcp_guess tcp_guess(struct str first);
+
+#endif

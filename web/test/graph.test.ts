@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EMPTY, diffGraph } from "../src/graph/diff";
+import { placeLabels } from "../src/graph/labelplace";
+import { edgeLabel, edgeWidth, homeNamespace, nodeLabel } from "../src/graph/labels";
+import { entry, nextEdge, walk } from "../src/graph/walk";
+import { matches, readGraph, totals, withoutIdle, type Graph } from "../src/lib/model";
+
+const node = (id: string, x: number, y: number, more: object = {}) => ({
+  data: { id, nodeType: "workload", workload: id, namespace: "guestbook", healthStatus: "Healthy", ...more },
+  position: { x, y },
+});
+const edge = (source: string, target: string, rps: number, more: object = {}) => ({
+  data: {
+    id: `${source}-${target}`, source, target, healthStatus: "Healthy",
+    traffic: { protocol: "http", rates: { http: String(rps) }, responses: { 200: { flags: { "-": "90.0" } }, 503: { flags: { UF: "10.0" } } } },
+    vigla: { requests: rps * 60, errors: rps * 6, rps, errorShare: rps ? 0.1 : 0, p50: 1, p95: 20, p99: 30 },
+    ...more,
+  },
+});
+const answer = (nodes: object[], edges: object[]) => ({ from: 0, to: 60_000, elements: { nodes, edges } });
+const sample = (): Graph =>
+  readGraph(answer(
+    [node("gw", 0, 100, { isGateway: { ingressInfo: {} }, namespace: "istio-system" }), node("f1", 200, 0), node("f2", 200, 200), node("db", 400, 100)],
+    [edge("gw", "f1", 5), edge("gw", "f2", 15), edge("f1", "db", 0), edge("f2", "db", 0, { traffic: { protocol: "tcp" }, vigla: { sentBytes: 6000, receivedBytes: 60, connections: 2 } })],
+  ));
+
+test("a graph is read", () => {
+  const g = sample();
+  assert.equal(g.nodes.length, 4);
+  assert.equal(g.nodes[0]!.gateway, true);
+  assert.deepEqual(g.edges[0]!.responses, [{ code: "200", flags: "-", share: 0.9 }, { code: "503", flags: "UF", share: 0.1 }]);
+  assert.equal(g.edges[2]!.idle, true);
+  assert.equal(g.edges[3]!.bps, 101);
+});
+
+test("what is no graph is refused in words", () => {
+  for (const bad of [null, 1, "x", [], {}, { elements: 3 }]) assert.throws(() => readGraph(bad), /elements/);
+});
+
+test("elements that make no sense are left out", () => {
+  const g = readGraph(answer([node("a", 0, 0), { data: {} }, null as never, { data: { id: 7 } }], [edge("a", "gone", 1), {}, { data: { id: "x" } }]));
+  assert.equal(g.nodes.length, 1);
+  assert.equal(g.edges.length, 0);
+});
+
+test("wrong types become defaults", () => {
+  const g = readGraph(answer([{ data: { id: "a", nodeType: "script", healthStatus: "<b>", workload: 5 }, position: { x: "NaN", y: {} } }], []));
+  assert.deepEqual([g.nodes[0]!.type, g.nodes[0]!.health, g.nodes[0]!.name, g.nodes[0]!.position], ["unknown", "NA", "unknown", null]);
+});
+
+test("a graph does not differ from itself", () => {
+  const d = diffGraph(sample(), sample());
+  for (const part of Object.values(d)) assert.deepEqual(part, []);
+});
+
+test("from nothing all is added, to nothing all is removed", () => {
+  const g = sample();
+  const add = diffGraph(EMPTY, g);
+  assert.equal(add.addedNodes.length, 4);
+  assert.equal(add.addedEdges.length, 4);
+  assert.equal(diffGraph(g, EMPTY).removed.length, 8);
+});
+
+test("a new rate is an update and moves nothing", () => {
+  const next = sample();
+  next.edges[0]!.rps = 6;
+  const d = diffGraph(sample(), next);
+  assert.deepEqual(d.updatedEdges.map((e) => e.id), ["gw-f1"]);
+  assert.equal(d.moved.length + d.removed.length + d.addedEdges.length + d.updatedNodes.length, 0);
+});
+
+test("a new place is a move and nothing else", () => {
+  const next = sample();
+  next.nodes[1]!.position = { x: 210, y: 0 };
+  const d = diffGraph(sample(), next);
+  assert.deepEqual(d.moved.map((n) => n.id), ["f1"]);
+  assert.equal(d.updatedNodes.length, 0);
+});
+
+test("a box comes before what it holds, and takes it along when it goes", () => {
+  const boxed = sample();
+  for (const n of boxed.nodes) n.parent = "box";
+  boxed.nodes.push({ ...boxed.nodes[0]!, id: "box", type: "box", box: "namespace", parent: null, position: null });
+  const into = diffGraph(sample(), boxed);
+  assert.equal(into.addedNodes[0]!.id, "box");
+  assert.equal(into.addedNodes.length, 5);
+  assert.equal(into.addedEdges.length, 4);
+  const back = diffGraph(boxed, sample());
+  assert.equal(back.removed.length, 9);
+  assert.equal(back.addedNodes.length, 4);
+});
+
+test("an edge with other ends is another edge", () => {
+  const next = sample();
+  next.edges[0]!.target = "db";
+  const d = diffGraph(sample(), next);
+  assert.deepEqual([d.removed, d.addedEdges.map((e) => e.id)], [["gw-f1"], ["gw-f1"]]);
+});
+
+test("idle edges and lonely nodes can be hidden", () => {
+  const g = withoutIdle(sample());
+  assert.deepEqual(g.edges.map((e) => e.id), ["gw-f1", "gw-f2", "f2-db"]);
+  assert.equal(g.nodes.length, 4);
+  assert.equal(withoutIdle(readGraph(answer([node("a", 0, 0)], []))).nodes.length, 0);
+});
+
+test("totals count what enters once", () => {
+  const t = totals(sample());
+  assert.equal(t.rps, 20);
+  assert.equal(t.errorShare, 0.1);
+  assert.equal(t.bps, 101);
+});
+
+test("labels say what was asked for", () => {
+  const [http, , idle, tcp] = sample().edges;
+  assert.equal(edgeLabel(http!, ["rate", "errors"]), "5 rps\n10% err");
+  assert.equal(edgeLabel(http!, ["p95"]), "p95 20 ms");
+  assert.equal(edgeLabel(http!, []), "");
+  assert.equal(edgeLabel(idle!, ["rate", "errors", "p95"]), "");
+  assert.equal(edgeLabel(tcp!, ["rate"]), "101 B/s");
+  assert.ok(edgeWidth(http!) < edgeWidth({ ...http!, rps: 500 }));
+  assert.ok(edgeWidth({ ...http!, rps: 1e12 }) <= 6);
+});
+
+test("only a foreign namespace is named", () => {
+  const g = sample();
+  const home = homeNamespace(g);
+  assert.equal(nodeLabel(g.nodes[0]!, home), "gw\nistio-system");
+  assert.equal(nodeLabel(g.nodes[1]!, home), "f1");
+});
+
+test("find takes words in any order and case", () => {
+  assert.ok(matches("REDIS slave", "redis-slave guestbook"));
+  assert.ok(matches("", "anything"));
+  assert.ok(!matches("redis v9", "redis-slave"));
+});
+
+test("arrows walk along edges", () => {
+  const g = sample();
+  assert.equal(entry(g), "gw");
+  assert.equal(walk(g, null, "right"), "gw");
+  assert.equal(walk(g, "gw", "up"), "f1");
+  assert.equal(walk(g, "f1", "right"), "db");
+  assert.equal(walk(g, "db", "left") !== null, true);
+  assert.equal(walk(g, "gw", "left"), null);
+  assert.equal(walk(g, "gw-f1", "right"), "f1");
+  assert.equal(walk(g, "gw-f1", "left"), "gw");
+});
+
+test("e goes round a node's edges", () => {
+  const g = sample();
+  const seen = new Set<string>();
+  let at: string | null = "gw";
+  for (let i = 0; i < 2; i++) seen.add((at = nextEdge(g, at))!);
+  assert.deepEqual([...seen].sort(), ["gw-f1", "gw-f2"]);
+});
+
+test("labels of crossing edges keep apart, and stay where they are at other rates", () => {
+  const cross = (rps: number) => readGraph(answer(
+    [node("a", 0, 0), node("b", 0, 300), node("c", 400, 0), node("d", 400, 300)], [edge("a", "d", rps), edge("b", "c", rps)]));
+  const once = placeLabels(cross(1));
+  assert.equal(once.size, 1);
+  assert.deepEqual([...placeLabels(cross(99))], [...once]);
+});
