@@ -38,7 +38,7 @@ struct route {
     unsigned flags;
 };
 
-enum { HTTP_MOST_ARGUMENTS = 4, HTTP_MOST_HEADERS = 8, HTTP_CODES = 24 };
+enum { HTTP_MOST_ARGUMENTS = 4, HTTP_MOST_HEADERS = 8, HTTP_CODES = 15 };
 
 struct parameters {
     struct label *v; /* name and value, decoded */
@@ -76,6 +76,8 @@ struct request {
     void (*release)(void *owner);
     void *owner;
 };
+
+extern const unsigned http_codes[HTTP_CODES]; /* the last one is 0: any other */
 
 struct route_count {
     atomic_uint_fast64_t codes[HTTP_CODES];

@@ -22,6 +22,7 @@
 #include <assert.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,14 +62,14 @@ static void *request_new(void *cls, const char *uri, struct MHD_Connection *conn
     return rq;
 }
 
+const unsigned http_codes[HTTP_CODES] = { 200, 204, 304, 400, 403, 404, 405, 409, 413, 415, 422, 500, 501, 503, 0 };
+
 static void count_answer(struct request *rq)
 {
-    static const unsigned known[HTTP_CODES - 1] = { 200, 204, 304, 400, 403, 404, 405, 406, 409, 413, 415, 422,
-                                                    429, 499, 500, 501, 503 };
     struct route_count *c = &rq->api->counts[rq->route ? (size_t)(rq->route - routes) : routes_n];
     size_t i = 0;
 
-    while (i < HTTP_CODES - 1 && known[i] != rq->status)
+    while (i < HTTP_CODES - 1 && http_codes[i] != rq->status)
         i++;
     atomic_fetch_add_explicit(&c->codes[i], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->ns, (uint64_t)(clock_mono_ns() - rq->started_ns), memory_order_relaxed);

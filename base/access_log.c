@@ -2,8 +2,6 @@
 
 #include "base/clock.h"
 
-#include <inttypes.h>
-
 #define INFO_S(field) { STR_INIT(#field), true, offsetof(struct access_log, field) },
 #define INFO_I(field) { STR_INIT(#field), false, offsetof(struct access_log, field) },
 const struct access_log_field_info access_log_fields[ACCESS_LOG_NFIELDS] = { ACCESS_LOG_FIELDS(INFO_S, INFO_I) };
@@ -24,19 +22,23 @@ int access_log_field_index(struct str name)
     return -1;
 }
 
+static bool must_escape(unsigned char c)
+{
+    return c < 0x20 || c == 0x7f || c == '"' || c == '\\';
+}
+
 static void text(struct buf *b, struct str s)
 {
     if (s.n == 0) {
         buf_putc(b, '-');
         return;
     }
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
-            buf_printf(b, "\\x%02x", c);
-        else
-            buf_putc(b, (char)c);
+    for (size_t from = 0, at = 0; from < s.n; from = ++at) {
+        while (at < s.n && !must_escape((unsigned char)s.p[at]))
+            at++;
+        buf_put(b, s.p + from, at - from);
+        if (at < s.n)
+            buf_printf(b, "\\x%02x", (unsigned char)s.p[at]);
     }
 }
 
@@ -45,6 +47,13 @@ static void quoted(struct buf *b, struct str s)
     buf_putc(b, '"');
     text(b, s);
     buf_putc(b, '"');
+}
+
+/* Envoy prints 0 for a count that was never set. */
+static void count(struct buf *b, int64_t v)
+{
+    buf_i64(b, v < 0 ? 0 : v);
+    buf_putc(b, ' ');
 }
 
 static void number(struct buf *b, int64_t v)
@@ -83,7 +92,8 @@ void access_log_text(struct buf *b, const struct access_log *l)
     text(b, l->path);
     buf_putc(b, ' ');
     text(b, l->protocol);
-    buf_printf(b, "\" %" PRId64 " ", l->response_code < 0 ? 0 : l->response_code);
+    buf_puts(b, "\" ");
+    count(b, l->response_code);
     text(b, l->response_flags);
     buf_putc(b, ' ');
     text(b, l->response_code_details);
@@ -91,8 +101,9 @@ void access_log_text(struct buf *b, const struct access_log *l)
     text(b, l->connection_termination_details);
     buf_putc(b, ' ');
     quoted(b, l->upstream_transport_failure_reason);
-    buf_printf(b, " %" PRId64 " %" PRId64 " ", l->bytes_received < 0 ? 0 : l->bytes_received,
-               l->bytes_sent < 0 ? 0 : l->bytes_sent);
+    buf_putc(b, ' ');
+    count(b, l->bytes_received);
+    count(b, l->bytes_sent);
     number(b, us_to_ms(l->duration_us));
     buf_putc(b, ' ');
     number(b, us_to_ms(l->upstream_service_time_us));

@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +13,8 @@ char *buf_reserve(struct buf *b, size_t n)
 {
     if (b->failed)
         return NULL;
+    if (n <= b->cap - b->n && b->cap <= b->max) /* the common case; room beyond the ceiling is not ours to give */
+        return b->p + b->n;
     if (n > b->max || b->n > b->max - n || mem_grow(&b->p, &b->cap, b->n + n, 1) < 0) {
         b->failed = true;
         return NULL;
@@ -71,10 +72,17 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_i64(struct buf *b, int64_t v)
 {
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
     char digits[24];
-    int n = snprintf(digits, sizeof(digits), "%" PRId64, v);
+    size_t at = sizeof(digits);
 
-    buf_put(b, digits, (size_t)n);
+    do {
+        digits[--at] = (char)('0' + u % 10);
+        u /= 10;
+    } while (u);
+    if (v < 0)
+        digits[--at] = '-';
+    buf_put(b, digits + at, sizeof(digits) - at);
 }
 
 void buf_double(struct buf *b, double v)

@@ -27,51 +27,81 @@ int64_t clock_mono_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
-/* Splits so that the fraction is never negative, before 1970 too. */
-static void split_ns(int64_t ns, struct tm *tm, int64_t *fraction)
+/* Splits a time of `unit` parts a second so that the fraction is never negative, before 1970 too. */
+static int split(int64_t t, int64_t unit, struct tm *tm)
 {
-    time_t s = (time_t)(ns / 1000000000);
+    time_t s = (time_t)(t / unit);
+    int64_t fraction = t % unit;
 
-    *fraction = ns % 1000000000;
-    if (*fraction < 0) {
-        *fraction += 1000000000;
+    if (fraction < 0) {
+        fraction += unit;
         s--;
     }
     gmtime_r(&s, tm);
+    return (int)fraction;
 }
 
+static char *two(char *to, int v)
+{
+    *to++ = (char)('0' + v / 10);
+    *to++ = (char)('0' + v % 10);
+    return to;
+}
+
+/* "2020-11-25T21:26:18": by hand, for this is printed once for each request. */
 static size_t put_seconds(char out[CLOCK_TEXT], const struct tm *tm)
 {
-    return strftime(out, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%S", tm);
+    int year = tm->tm_year + 1900;
+    char *to = out;
+
+    if (year >= 0 && year <= 9999)
+        to = two(two(to, year / 100), year % 100);
+    else
+        to += snprintf(to, CLOCK_TEXT, "%d", year);
+    *to++ = '-';
+    to = two(to, tm->tm_mon + 1);
+    *to++ = '-';
+    to = two(to, tm->tm_mday);
+    *to++ = 'T';
+    to = two(to, tm->tm_hour);
+    *to++ = ':';
+    to = two(to, tm->tm_min);
+    *to++ = ':';
+    to = two(to, tm->tm_sec);
+    return (size_t)(to - out);
+}
+
+static void put_fraction(char *to, int v, int width)
+{
+    *to++ = '.';
+    for (int i = width - 1; i >= 0; i--, v /= 10)
+        to[i] = (char)('0' + v % 10);
+    to[width] = 'Z';
+    to[width + 1] = '\0';
 }
 
 void clock_rfc3339(char out[CLOCK_TEXT], int64_t ns)
 {
     struct tm tm;
-    int64_t f;
-    size_t n;
+    int f = split(ns, 1000000000, &tm);
+    char *end = out + put_seconds(out, &tm);
 
-    split_ns(ns, &tm, &f);
-    n = put_seconds(out, &tm);
     if (f == 0)
-        snprintf(out + n, CLOCK_TEXT - n, "Z");
+        memcpy(end, "Z", 2);
     else if (f % 1000000 == 0)
-        snprintf(out + n, CLOCK_TEXT - n, ".%03dZ", (int)(f / 1000000));
+        put_fraction(end, f / 1000000, 3);
     else if (f % 1000 == 0)
-        snprintf(out + n, CLOCK_TEXT - n, ".%06dZ", (int)(f / 1000));
+        put_fraction(end, f / 1000, 6);
     else
-        snprintf(out + n, CLOCK_TEXT - n, ".%09dZ", (int)f);
+        put_fraction(end, f, 9);
 }
 
 void clock_rfc3339_ms(char out[CLOCK_TEXT], int64_t ms)
 {
     struct tm tm;
-    int64_t f;
-    size_t n;
+    int f = split(ms, 1000, &tm);
 
-    split_ns(ms * 1000000, &tm, &f);
-    n = put_seconds(out, &tm);
-    snprintf(out + n, CLOCK_TEXT - n, ".%03dZ", (int)(f / 1000000));
+    put_fraction(out + put_seconds(out, &tm), f, 3);
 }
 
 /* Reads exactly `n` digits. */

@@ -165,8 +165,8 @@ static bool is_field(struct str key, const char *name)
 const struct yaml_node *check_get(const struct yaml_node *map, const char *name)
 {
     for (size_t i = 0; map && map->kind == YAML_MAP && i < map->n; i++)
-        if (is_field(map->items[i].key, name))
-            return map->items[i].kind == YAML_NULL ? NULL : &map->items[i];
+        if (map->items[i].kind != YAML_NULL && is_field(map->items[i].key, name))
+            return &map->items[i];
     return NULL;
 }
 
@@ -400,6 +400,8 @@ void check_message(struct check *c, const struct message *m, const struct yaml_n
 
         if (!f)
             unknown_field(c, m, n);
+        else if (n->kind != YAML_NULL && check_get(at, f->name) != n)
+            check_error(c, n, NULL, "stands twice: also as \"%.*s\"", STR_ARG(check_get(at, f->name)->key));
         else if (n->kind != YAML_NULL)
             read_field(c, f, n, (char *)to + f->offset);
     }

@@ -161,9 +161,13 @@ static void check_names(struct intake *in, const struct yaml_node *root, const s
     else if (o->name.n && !name_is_subdomain(o->name))
         tell(in, MESH_ERROR, at, "metadata.name", "\"%.*s\" is no name: small letters, digits, '-' and '.', "
              "at most 253", STR_ARG(o->name));
-    if (o->ns.n && !name_is_label(o->ns))
-        tell(in, MESH_ERROR, yaml_path(root, "metadata.namespace") ? yaml_path(root, "metadata.namespace") : root,
-             "metadata.namespace", "\"%.*s\" is no namespace: small letters, digits and '-', at most 63", STR_ARG(o->ns));
+    at = yaml_path(root, "metadata.namespace");
+    if (o->ns.n && !name_is_label_value(o->ns))
+        tell(in, MESH_ERROR, at ? at : root, "metadata.namespace",
+             "\"%.*s\" is no namespace: small letters, digits and '-', at most 63", STR_ARG(o->ns));
+    else if (o->ns.n && !name_is_label(o->ns))
+        tell(in, MESH_WARNING, at ? at : root, "metadata.namespace",
+             "\"%.*s\": Kubernetes takes small letters, digits and '-' alone", STR_ARG(o->ns));
 }
 
 static void take_object(struct intake *in, const struct yaml_node *root)

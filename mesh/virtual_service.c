@@ -78,7 +78,7 @@ void vs_resolve_gateways(struct check *c, const struct yaml_node *at, struct str
 
         if (str_eqz(v[i], "mesh"))
             continue;
-        if (!name_is_subdomain(name) || !name_is_label(ns)) {
+        if (!name_is_subdomain(name) || !ns.n || !name_is_label_value(ns)) {
             check_error(c, &list->items[i], NULL, "\"%.*s\" is no gateway: NAME, NAMESPACE/NAME or mesh", STR_ARG(v[i]));
             continue;
         }

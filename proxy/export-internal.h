@@ -36,9 +36,9 @@ void exporter_free(struct exporter *x);
 /* Whether a batch would find room. Metrics may take a quarter of the buffer: they are cumulative, and what waits costs
  * them only resolution; logs and traces would lose facts. */
 bool exporter_has_room(const struct exporter *x, enum export_signal s, size_t bytes);
-/* Takes a copy of `body` as the signal's next batch. ERR_BUSY, ERR_NOMEM: not taken; `records` are counted as dropped,
- * unless it is metrics: theirs come again. */
-int exporter_put(struct exporter *x, enum export_signal s, struct str body, size_t records);
+/* Takes a copy of head and records, one behind the other, as the signal's next batch; n is the number of records.
+ * ERR_BUSY, ERR_NOMEM: not taken; the records are counted as dropped, unless it is metrics: theirs come again. */
+int exporter_put(struct exporter *x, enum export_signal s, struct str head, struct str records, size_t n);
 
 /* Counts records that did not get into a batch. */
 void exporter_lost(struct exporter *x, enum export_signal s, size_t records);

@@ -261,22 +261,24 @@ bool exporter_has_room(const struct exporter *x, enum export_signal s, size_t by
     return bytes <= x->max && x->used <= x->max - bytes;
 }
 
-int exporter_put(struct exporter *x, enum export_signal signal, struct str body, size_t records)
+int exporter_put(struct exporter *x, enum export_signal signal, struct str head, struct str records, size_t n)
 {
     struct sender *s = &x->senders[signal];
-    bool room = exporter_has_room(x, signal, body.n);
-    struct batch *b = room ? mem_alloc(sizeof(*b) + body.n) : NULL;
+    size_t bytes = head.n + records.n;
+    bool room = exporter_has_room(x, signal, bytes);
+    struct batch *b = room ? mem_alloc(sizeof(*b) + bytes) : NULL;
 
     if (!b) {
         if (signal != EXPORT_METRICS)
-            exporter_lost(x, signal, records);
+            exporter_lost(x, signal, n);
         return room ? ERR_NOMEM : ERR_BUSY;
     }
     b->next = NULL;
     b->number = ++s->last_number;
-    b->records = records;
-    b->n = body.n;
-    memcpy(b->bytes, body.p, body.n);
+    b->records = n;
+    b->n = bytes;
+    memcpy(b->bytes, head.p, head.n);
+    memcpy(b->bytes + head.n, records.p, records.n);
     *s->end = b;
     s->end = &b->next;
     x->used += b->n;

@@ -179,10 +179,36 @@ static void log_attributes(struct buf *b, const struct access_log *l)
     }
 }
 
+/* As pb_open and pb_close, but with room for a length of two bytes: what logs and spans have, and need not be moved. */
+static size_t open_record(struct buf *b)
+{
+    enum { GUESS = 2 };
+    char *to = buf_reserve(b, 1 + GUESS);
+
+    if (to) {
+        *to = OTLP_RECORD << 3 | PB_BYTES;
+        b->n += 1 + GUESS;
+    }
+    return b->n;
+}
+
+static void close_record(struct buf *b, size_t mark)
+{
+    enum { GUESS = 2, MOST = 10 };
+    size_t length = b->n - mark, n = varint_size(length);
+
+    if (buf_failed(b) || (n != GUESS && !buf_reserve(b, MOST)))
+        return;
+    if (n != GUESS)
+        memmove(b->p + mark - GUESS + n, b->p + mark, length);
+    varint(b->p + mark - GUESS, length);
+    b->n = mark - GUESS + n + length;
+}
+
 void otlp_log(struct buf *b, const struct record *rec, struct str line)
 {
     const struct access_log *l = &rec->log;
-    size_t log = pb_open(b, OTLP_RECORD), body;
+    size_t log = open_record(b), body;
 
     pb_put_fixed64(b, 1, (uint64_t)l->start_ns);
     body = pb_open(b, 5);
@@ -191,7 +217,7 @@ void otlp_log(struct buf *b, const struct record *rec, struct str line)
     log_attributes(b, l);
     put_id(b, 9, l->trace_id, 16);
     put_id(b, 10, l->span_id, 8);
-    pb_close(b, log);
+    close_record(b, log);
 }
 
 static void tag(struct buf *b, const char *key, struct str value)
@@ -279,7 +305,7 @@ bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_o
 
     if (!id_bytes(l->trace_id, trace, sizeof(trace)) || !id_bytes(l->span_id, id, sizeof(id)))
         return false;
-    span = pb_open(b, OTLP_RECORD);
+    span = open_record(b);
     pb_put_str(b, 1, (struct str){ (const char *)trace, sizeof(trace) });
     pb_put_str(b, 2, (struct str){ (const char *)id, sizeof(id) });
     put_id(b, 4, rec->parent_span_id, 8);
@@ -293,17 +319,17 @@ bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_o
         pb_put_varint(b, 3, STATUS_ERROR);
         pb_close(b, status);
     }
-    pb_close(b, span);
+    close_record(b, span);
     return true;
 }
 
-void otlp_request(struct buf *b, struct str resource, struct str scope, struct str records)
+void otlp_request_head(struct buf *b, struct str resource, struct str scope, size_t records)
 {
     struct str version = STR(VIGLA_VERSION);
     size_t scope_size = 1 + varint_size(scope.n) + scope.n + 1 + varint_size(version.n) + version.n;
-    size_t scope_part = 1 + varint_size(scope_size) + scope_size + records.n;
+    size_t scope_part = 1 + varint_size(scope_size) + scope_size + records;
     size_t resource_part = 1 + varint_size(resource.n) + resource.n + 1 + varint_size(scope_part) + scope_part;
-    char *to = buf_reserve(b, 1 + varint_size(resource_part) + resource_part);
+    char *to = buf_reserve(b, 1 + varint_size(resource_part) + resource_part - records);
 
     if (!to)
         return;
@@ -313,7 +339,5 @@ void otlp_request(struct buf *b, struct str resource, struct str scope, struct s
     to = head(to, 1, PB_BYTES, scope_size);
     to = bytes(to, 1, scope);
     to = bytes(to, 2, version);
-    if (records.n)
-        memcpy(to, records.p, records.n);
-    b->n = (size_t)(to + records.n - b->p);
+    b->n = (size_t)(to - b->p);
 }

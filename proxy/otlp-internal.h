@@ -30,7 +30,7 @@ struct otlp_span_origin {
 /* One Span with its tag. False, and nothing written: the record has no trace, or ids that are none. */
 bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_origin *origin);
 
-/* The whole request around `records`. */
-void otlp_request(struct buf *b, struct str resource, struct str scope, struct str records);
+/* What stands before the records of a request, which take as many bytes; nothing stands behind them. */
+void otlp_request_head(struct buf *b, struct str resource, struct str scope, size_t records);
 
 #endif

@@ -38,7 +38,7 @@ struct telemetry {
     bool *has_peeked;
     uint64_t records;                /* taken from the rings */
     int64_t started_ns, flush_at_ns, report_all_at_ns;
-    struct buf resource, line, json, body;
+    struct buf resource, head, line, json;
     struct open_batch logs, spans;
     pthread_t thread;
     /* The only things another thread writes: */

@@ -55,12 +55,12 @@ static void seal(struct telemetry *t, enum export_signal signal, struct str scop
 {
     if (open->n == 0)
         return;
-    buf_reset(&t->body);
-    otlp_request(&t->body, buf_view(&t->resource), scope, buf_view(&open->records));
-    if (buf_failed(&t->body))
+    buf_reset(&t->head);
+    otlp_request_head(&t->head, buf_view(&t->resource), scope, open->records.n);
+    if (buf_failed(&t->head))
         exporter_lost(t->exporter, signal, open->n);
-    else
-        exporter_put(t->exporter, signal, buf_view(&t->body), open->n); /* counts by itself what it does not take */
+    else /* it counts by itself what it does not take */
+        exporter_put(t->exporter, signal, buf_view(&t->head), buf_view(&open->records), open->n);
     buf_reset(&open->records);
     open->n = 0;
 }
@@ -174,9 +174,10 @@ static void flush_metrics(struct telemetry *t, int64_t now_ns)
         n = metrics_batch(t->metrics, now_ns, BATCH_BYTES, records);
         if (n == 0)
             break;
-        buf_reset(&t->body);
-        otlp_request(&t->body, buf_view(&t->resource), STR("vigla.proxy"), buf_view(records));
-        if (buf_failed(&t->body) || exporter_put(t->exporter, EXPORT_METRICS, buf_view(&t->body), n) < 0)
+        buf_reset(&t->head);
+        otlp_request_head(&t->head, buf_view(&t->resource), STR("vigla.proxy"), records->n);
+        if (buf_failed(&t->head) ||
+            exporter_put(t->exporter, EXPORT_METRICS, buf_view(&t->head), buf_view(records), n) < 0)
             break;
         metrics_taken(t->metrics, now_ns);
     }
@@ -289,7 +290,7 @@ static void set_options(struct telemetry *t, const struct telemetry_options *o)
     t->resource = (struct buf)BUF_INIT(BATCH_BYTES);
     t->line = (struct buf)BUF_INIT(LINE_CEILING);
     t->json = (struct buf)BUF_INIT(LINE_CEILING);
-    t->body = (struct buf)BUF_INIT(BATCH_CEILING + BATCH_BYTES);
+    t->head = (struct buf)BUF_INIT(2 * BATCH_BYTES);
     t->logs.records = t->spans.records = (struct buf)BUF_INIT(BATCH_CEILING);
 }
 
@@ -326,7 +327,7 @@ static void telemetry_free(struct telemetry *t)
     buf_free(&t->resource);
     buf_free(&t->line);
     buf_free(&t->json);
-    buf_free(&t->body);
+    buf_free(&t->head);
     buf_free(&t->logs.records);
     buf_free(&t->spans.records);
     arena_free(&t->arena);

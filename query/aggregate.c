@@ -149,7 +149,9 @@ static int take_rows(struct aggregation *x, struct stream *in)
     int rc;
 
     while ((rc = in->next(in, &row)) > 0) {
-        rc = group_of(x, &row, &group);
+        rc = eval_work(x->ev, x->g.n);
+        if (rc == 0)
+            rc = group_of(x, &row, &group);
         if (rc < 0)
             return rc;
         group->drop_name |= row.drop_name;

@@ -193,7 +193,7 @@ static int select_rows(struct selection *x)
                 if (steps == 1 && add_row(x, &x->rows.v[x->now[i].row]) < 0)
                     return ERR_NOMEM;
             }
-            if (eval_tick(x->ev) < 0)
+            if (eval_work(x->ev, x->groups[k].n) < 0)
                 return x->ev->failed;
         }
     for (size_t r = 0; steps > 1 && r < x->rows.n; r++) {
@@ -230,7 +230,7 @@ static int group_quantiles(struct selection *x)
             if (n)
                 row.v[s] = quantile_of(x->param[s], values, n);
         }
-        if (eval_hold(x->ev, x->g->n) < 0 || eval_tick(x->ev) < 0)
+        if (eval_hold(x->ev, x->g->n) < 0 || eval_work(x->ev, x->groups[k].n) < 0)
             return x->ev->failed;
     }
     return 0;
@@ -300,7 +300,7 @@ static int count_values(struct selection *x)
                 if (rc < 0)
                     return rc;
             }
-            if (eval_tick(x->ev) < 0)
+            if (eval_work(x->ev, x->groups[k].n) < 0)
                 return x->ev->failed;
         }
     return 0;

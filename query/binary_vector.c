@@ -245,7 +245,7 @@ static int join_row(struct join *j, size_t m)
         if (rc < 0)
             return rc;
     }
-    return eval_tick(j->ev);
+    return eval_work(j->ev, steps);
 }
 
 /* What of the one side found no partner meets the value that fills the gap. */

@@ -42,7 +42,7 @@ struct eval {
     int64_t lookback_ms;
     int64_t deadline_ns;             /* on clock_mono_ns */
     uint64_t max_samples, held, read; /* held: values in memory now */
-    unsigned ticks;
+    size_t work;                     /* since the last look at the clock */
     int failed;                      /* an error inside a window function */
     struct annotations warnings, infos;
 };
@@ -101,8 +101,8 @@ int64_t lookout_at(const struct lookout *l, const struct grid *g, size_t i);
 int eval_nomem(struct eval *ev);
 /* An error that is the query's own fault; returns ERR_INVALID. */
 int eval_fail(struct eval *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Called once per row and window: ERR_TIMEOUT when time is up. */
-int eval_tick(struct eval *ev);
+/* Said before or after so many values are worked on: ERR_TIMEOUT when time is up. */
+int eval_work(struct eval *ev, size_t values);
 /* Counts values that stay in memory: ERR_LIMIT when there are too many. */
 int eval_hold(struct eval *ev, size_t values);
 /* g->n values, all ABSENT; NULL with the error set. */

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { TICKS_PER_LOOK = 32 };
+enum { WORK_PER_LOOK = 20000 }; /* values between two looks at the clock: well below a millisecond */
 
 int eval_nomem(struct eval *ev)
 {
@@ -24,9 +24,13 @@ int eval_fail(struct eval *ev, const char *fmt, ...)
     return ev->failed;
 }
 
-int eval_tick(struct eval *ev)
+int eval_work(struct eval *ev, size_t values)
 {
-    if (ev->ticks++ % TICKS_PER_LOOK || clock_mono_ns() < ev->deadline_ns)
+    ev->work += values + 1;
+    if (ev->work < WORK_PER_LOOK)
+        return 0;
+    ev->work = 0;
+    if (clock_mono_ns() < ev->deadline_ns)
         return 0;
     ev->failed = err_set(ev->e, ERR_TIMEOUT, "query timed out in expression evaluation");
     return ev->failed;

@@ -240,7 +240,7 @@ static int apply_groups(struct eval *ev, const struct grid *grid, const struct n
                 row.v[s] = fn(ev, call, &gs->v[i], args + s * nargs);
         }
         rows->v[rows->n++] = row;
-        if (eval_hold(ev, grid->n) < 0 || eval_tick(ev) < 0)
+        if (eval_hold(ev, grid->n) < 0 || eval_work(ev, grid->n * gs->v[i].n) < 0)
             return ev->failed;
     }
     return 0;

@@ -79,7 +79,7 @@ static bool fill_windows(struct windows *x, const struct sample_row *s)
         w.drops = x->drops ? x->drops + c.dlo : NULL;
         w.ndrops = c.dhi - c.dlo;
         w.first = c.lo;
-        if (w.n == 0 || !x->call->call.fn->window(&w, &x->out[i]))
+        if (eval_work(x->ev, w.n) < 0 || w.n == 0 || !x->call->call.fn->window(&w, &x->out[i]))
             x->out[i] = ABSENT;
         any |= !is_absent(x->out[i]);
     }

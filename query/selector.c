@@ -43,15 +43,13 @@ static int reader_next(struct reader *r, struct labels *labels, bool stale)
     if (rc <= 0)
         return rc;
     r->n = 0;
-    if (eval_tick(r->ev) < 0)
-        return r->ev->failed;
     while ((rc = series_samples(r->set, &c, r->ev->e)) > 0)
         if ((rc = reader_take(r, &c, stale)) < 0)
             return rc;
     if (rc < 0)
         return rc;
     r->ev->read += r->n;
-    if (eval_hold(r->ev, r->n) < 0)
+    if (eval_hold(r->ev, r->n) < 0 || eval_work(r->ev, r->n) < 0)
         return r->ev->failed;
     r->ev->held -= r->n;
     return 1;
@@ -107,11 +105,14 @@ static int next_instant(struct stream *s, struct row *row)
     struct labels labels;
     int rc;
 
-    while ((rc = reader_next(&x->r, &labels, true)) > 0)
+    while ((rc = reader_next(&x->r, &labels, true)) > 0) {
+        if (eval_work(x->r.ev, x->g.n) < 0)
+            return x->r.ev->failed;
         if (fill_steps(x)) {
             *row = (struct row){ labels, false, x->out };
             return 1;
         }
+    }
     return rc;
 }
 
@@ -198,7 +199,7 @@ static int next_inner(struct sample_stream *s, struct sample_row *out)
                 x->t[n] = grid_time(&x->g, i);
                 x->v[n++] = row.v[i];
             }
-        if (eval_tick(x->ev) < 0)
+        if (eval_work(x->ev, x->g.n) < 0)
             return x->ev->failed;
         if (n) {
             *out = (struct sample_row){ row.labels, row.drop_name, x->t, x->v, n };

@@ -204,7 +204,8 @@ START_TEST(request_wraps_records)
     struct str resource = STR("\x0a\x00"), part;
 
     pb_put_str(&records, OTLP_RECORD, (struct str){ bytes, record_bytes[_i] });
-    otlp_request(&b, resource, STR("vigla.access_log"), buf_view(&records));
+    otlp_request_head(&b, resource, STR("vigla.access_log"), records.n);
+    buf_str(&b, buf_view(&records));
     part = look_bytes(buf_view(&b), 1, 0);
     ck_assert(str_eq(look_bytes(part, 1, 0), resource));
     ck_assert(str_eqz(look_bytes(look_bytes(look_scope(buf_view(&b)), 1, 0), 1, 0), "vigla.access_log"));

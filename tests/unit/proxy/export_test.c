@@ -39,7 +39,7 @@ static void put(struct exporter *x, enum export_signal s, size_t i, size_t bytes
     char *body = malloc(bytes);
 
     memset(body, 'a' + (int)(i % 26), bytes);
-    ck_assert_int_eq(exporter_put(x, s, (struct str){ body, bytes }, 10), 0);
+    ck_assert_int_eq(exporter_put(x, s, STR(""), (struct str){ body, bytes }, 10), 0);
     free(body);
 }
 
@@ -204,8 +204,8 @@ START_TEST(full_buffer_drops_the_newest)
     x = exporter_to(base, port, 5500);
     for (int i = 0; i < 5; i++)
         put(x, EXPORT_LOGS, 1, 1000);
-    ck_assert_int_eq(exporter_put(x, EXPORT_LOGS, (struct str){ body, 1000 }, 7), ERR_BUSY);
-    ck_assert_int_eq(exporter_put(x, EXPORT_TRACES, (struct str){ body, 1000 }, 8), ERR_BUSY);
+    ck_assert_int_eq(exporter_put(x, EXPORT_LOGS, (struct str){ body, 1 }, (struct str){ body + 1, 1000 - 1 }, 7), ERR_BUSY);
+    ck_assert_int_eq(exporter_put(x, EXPORT_TRACES, (struct str){ body, 1 }, (struct str){ body + 1, 1000 - 1 }, 8), ERR_BUSY);
     ck_assert_uint_eq(exporter_stats(x, EXPORT_LOGS)->dropped_full, 7);
     ck_assert_uint_eq(exporter_stats(x, EXPORT_TRACES)->dropped_full, 8);
     put(x, EXPORT_TRACES, 1, 500);
@@ -229,7 +229,7 @@ START_TEST(metrics_take_a_quarter)
     ck_assert(!exporter_has_room(x, EXPORT_METRICS, 2001));
     ck_assert(exporter_has_room(x, EXPORT_LOGS, 8000));
     put(x, EXPORT_METRICS, 1, 1500);
-    ck_assert_int_eq(exporter_put(x, EXPORT_METRICS, (struct str){ body, 501 }, 3), ERR_BUSY);
+    ck_assert_int_eq(exporter_put(x, EXPORT_METRICS, (struct str){ body, 1 }, (struct str){ body + 1, 501 - 1 }, 3), ERR_BUSY);
     ck_assert_uint_eq(exporter_stats(x, EXPORT_METRICS)->dropped_full, 0); /* nothing is lost: it comes again */
     put(x, EXPORT_METRICS, 1, 500);
     ck_assert(exporter_has_room(x, EXPORT_LOGS, 6000));
@@ -330,7 +330,7 @@ START_TEST(says_when_memory_is_short)
         mem_fail_at(n);
         x = exporter_new(base, &o, &e);
         if (x)
-            rc = exporter_put(x, EXPORT_LOGS, STR("body"), 2);
+            rc = exporter_put(x, EXPORT_LOGS, STR("bo"), STR("dy"), 2);
         failed = mem_has_failed();
         mem_fail_at(0);
         if (x && rc < 0)

@@ -20,7 +20,7 @@
 #include "query/promql.h"
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
+#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -44,21 +44,18 @@ static inline void script_open(struct script *sc, const char *text)
     ck_assert_msg(sc->st != NULL, "%s", e.msg);
 }
 
+static inline int script_unlink(const char *path, const struct stat *sb, int type, struct FTW *at)
+{
+    (void)sb;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
 static inline void script_close(struct script *sc)
 {
-    DIR *d;
-
     store_close(sc->st);
-    d = opendir(sc->dir);
-    for (struct dirent *f; d && (f = readdir(d));) {
-        char path[400];
-
-        snprintf(path, sizeof(path), "%s/%s", sc->dir, f->d_name);
-        unlink(path);
-    }
-    if (d)
-        closedir(d);
-    rmdir(sc->dir);
+    nftw(sc->dir, script_unlink, 8, FTW_DEPTH | FTW_PHYS);
     arena_free(&sc->arena);
 }
 
@@ -79,7 +76,7 @@ static inline int64_t script_ms(const struct script *sc, struct str s)
     int64_t ms = 0;
     bool minus = str_starts(s, STR("-"));
 
-    ck_assert_msg(duration_parse(str_from(s, minus), &ms, NULL) == 0, "%s: line %d: time \"%.*s\"", sc->text, sc->line,
+    ck_assert_msg(duration_parse(str_from(s, minus), &ms, NULL) == 0, "%.30s: line %d: time \"%.*s\"", sc->text, sc->line,
                   STR_ARG(s));
     return minus ? -ms : ms;
 }
@@ -147,7 +144,7 @@ static inline void script_values(const struct script *sc, struct str word, int64
     if (str_eq(first, STR("stale")))
         v = script_stale();
     else if (!str_eq(first, STR("_")))
-        ck_assert_msg(num_double(first, &v), "%s: line %d: value \"%.*s\"", sc->text, sc->line, STR_ARG(word));
+        ck_assert_msg(num_double(first, &v), "%.30s: line %d: value \"%.*s\"", sc->text, sc->line, STR_ARG(word));
     for (int64_t i = 0; i <= times; i++, *t += gap) {
         if (str_eq(first, STR("_")))
             continue;
@@ -209,7 +206,7 @@ static inline void script_row(struct script *sc, struct script_query *q, struct 
     size_t at = 0;
     int64_t t = q->w.start_ms;
 
-    ck_assert_msg(s != NULL, "%s: line %d: %.*s: no such series in the answer (%s)", sc->text, sc->line,
+    ck_assert_msg(s != NULL, "%.30s: line %d: %.*s: no such series in the answer (%s)", sc->text, sc->line,
                   STR_ARG(q->text), q->e.msg);
     for (line = str_trim(line); line.n; t += q->w.step_ms) {
         struct str word = script_word(&line);
@@ -217,16 +214,16 @@ static inline void script_row(struct script *sc, struct script_query *q, struct 
         double want;
 
         if (str_eq(word, STR("_"))) {
-            ck_assert_msg(!there, "%s: line %d: a value at %lld", sc->text, sc->line, (long long)t);
+            ck_assert_msg(!there, "%.30s: line %d: a value at %lld", sc->text, sc->line, (long long)t);
             continue;
         }
         ck_assert(num_double(word, &want));
-        ck_assert_msg(there, "%s: line %d: no value at %lld", sc->text, sc->line, (long long)t);
-        ck_assert_msg(script_same(want, s->v[at]), "%s: line %d: %.*s: %.17g, want %.17g", sc->text, sc->line,
+        ck_assert_msg(there, "%.30s: line %d: no value at %lld", sc->text, sc->line, (long long)t);
+        ck_assert_msg(script_same(want, s->v[at]), "%.30s: line %d: %.*s: %.17g, want %.17g", sc->text, sc->line,
                       STR_ARG(q->text), s->v[at], want);
         at++;
     }
-    ck_assert_msg(at == s->n, "%s: line %d: %zu values, want %zu", sc->text, sc->line, s->n, at);
+    ck_assert_msg(at == s->n, "%.30s: line %d: %zu values, want %zu", sc->text, sc->line, s->n, at);
     q->rows++;
 }
 
@@ -242,21 +239,21 @@ static inline void script_expect(struct script *sc, struct script_query *q, stru
 {
     if (str_starts(line, STR("fails: "))) {
         q->fails = true;
-        ck_assert_msg(!q->value && str_find(str_of(q->e.msg), str_from(line, 7)) >= 0, "%s: line %d: %.*s: \"%s\"",
+        ck_assert_msg(!q->value && str_find(str_of(q->e.msg), str_from(line, 7)) >= 0, "%.30s: line %d: %.*s: \"%s\"",
                       sc->text, sc->line, STR_ARG(q->text), q->e.msg);
         return;
     }
-    ck_assert_msg(q->value != NULL, "%s: line %d: %.*s: %s", sc->text, sc->line, STR_ARG(q->text), q->e.msg);
+    ck_assert_msg(q->value != NULL, "%.30s: line %d: %.*s: %s", sc->text, sc->line, STR_ARG(q->text), q->e.msg);
     if (str_eq(line, STR("ordered"))) {
         q->ordered = true;
     } else if (str_starts(line, STR("info: "))) {
         q->wants_info = true;
-        ck_assert_msg(script_among(str_from(line, 6), q->value->infos, q->value->ninfos), "%s: line %d: no such info",
+        ck_assert_msg(script_among(str_from(line, 6), q->value->infos, q->value->ninfos), "%.30s: line %d: no such info",
                       sc->text, sc->line);
     } else if (str_starts(line, STR("warns: "))) {
         q->wants_warning = true;
         ck_assert_msg(script_among(str_from(line, 7), q->value->warnings, q->value->nwarnings),
-                      "%s: line %d: no such warning", sc->text, sc->line);
+                      "%.30s: line %d: no such warning", sc->text, sc->line);
     } else {
         script_row(sc, q, line);
     }
@@ -266,11 +263,11 @@ static inline void script_end(struct script *sc, struct script_query *q)
 {
     if (!q->text.n || q->fails)
         return;
-    ck_assert_msg(q->value != NULL, "%s: line %d: %.*s: %s", sc->text, sc->line, STR_ARG(q->text), q->e.msg);
-    ck_assert_msg(q->value->type == PROMQL_STRING || q->rows == q->value->n, "%s: before line %d: %.*s: %zu series, want %zu",
+    ck_assert_msg(q->value != NULL, "%.30s: line %d: %.*s: %s", sc->text, sc->line, STR_ARG(q->text), q->e.msg);
+    ck_assert_msg(q->value->type == PROMQL_STRING || q->rows == q->value->n, "%.30s: before line %d: %.*s: %zu series, want %zu",
                   sc->text, sc->line, STR_ARG(q->text), q->value->n, q->rows);
     ck_assert_msg((q->value->ninfos == 0 || q->wants_info) && (q->value->nwarnings == 0 || q->wants_warning),
-                  "%s: before line %d: %.*s: an annotation nobody wants", sc->text, sc->line, STR_ARG(q->text));
+                  "%.30s: before line %d: %.*s: an annotation nobody wants", sc->text, sc->line, STR_ARG(q->text));
 }
 
 static inline void script_start(struct script *sc, struct script_query *q, struct str line)

@@ -4,7 +4,7 @@
 // that nothing flickers, what the reader chose stays chosen, and a node moves only when the server moved it. The view
 // follows the graph (fit) until the reader pans or zooms; from then on it is the reader's.
 
-import cytoscape, { type Core, type ElementDefinition, type EventObject } from "cytoscape";
+import cytoscape, { type Core, type ElementDefinition, type EventObject, type SingularElementArgument } from "cytoscape";
 import { reducedMotion } from "../lib/hooks";
 import { isTcp, matches, nodeText, type Graph, type GraphEdge, type GraphNode } from "../lib/model";
 import type { EdgeLabel } from "../lib/state";
@@ -31,12 +31,20 @@ function edgeClasses(e: GraphEdge): string {
 
 const TRANSIENT = ["chosen", "hover", "dim", "found"];
 
+/** Cytoscape works out the style anew of all that is set, whether it is new or not: only what is new is set. */
+function setData(element: SingularElementArgument, data: Record<string, unknown>): void {
+  const news = Object.entries(data).filter(([k, v]) => element.data(k) !== v);
+  if (news.length) element.data(Object.fromEntries(news));
+}
+
 export class GraphCanvas {
   readonly cy: Core;
   private shown: Graph = EMPTY;
   private labels: readonly EdgeLabel[] = [];
   private chosen: string | null = null;
+  private marked: string | null = null;
   private sought = "";
+  private dimmed = false;
   private touched = false;
   private readonly traffic: Traffic;
   private readonly observer: ResizeObserver;
@@ -104,8 +112,6 @@ export class GraphCanvas {
     const edgeData = (e: GraphEdge) => ({
       label: edgeLabel(e, this.labels),
       width: edgeWidth(e),
-      flow: isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0,
-      errorShare: e.errorShare ?? 0,
       dx: shifts.get(e.id)?.x ?? 0,
       dy: shifts.get(e.id)?.y ?? 0,
     });
@@ -124,10 +130,11 @@ export class GraphCanvas {
       })));
       for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: nodeLabel(n, home) });
       for (const e of diff.updatedEdges) this.update(e.id, edgeClasses(e), edgeData(e));
-      /* What depends on the others, too: namespaces in labels, and where labels stand. */
-      for (const n of next.nodes) this.cy.getElementById(n.id).data("label", nodeLabel(n, home));
-      for (const e of next.edges) this.cy.getElementById(e.id).data({ dx: shifts.get(e.id)?.x ?? 0, dy: shifts.get(e.id)?.y ?? 0 });
+      if (diff.addedNodes.length || diff.removed.length || diff.moved.length) this.arrange(next, home, shifts);
     });
+    for (const e of [...diff.addedEdges, ...diff.updatedEdges])
+      this.cy.getElementById(e.id).scratch("_flow", { amount: isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0, errorShare: e.errorShare ?? 0 });
+    this.traffic.refresh();
     this.move(diff.moved);
     this.placeLost(next);
     this.shown = next;
@@ -136,11 +143,19 @@ export class GraphCanvas {
     if (changed && !this.touched) this.fit(!first);
   }
 
+  /** What depends on the other elements, too: whether a namespace is named, and where labels stand. */
+  private arrange(g: Graph, home: string | null, shifts: Map<string, { x: number; y: number }>): void {
+    for (const n of g.nodes) setData(this.cy.getElementById(n.id), { label: nodeLabel(n, home) });
+    for (const e of g.edges) setData(this.cy.getElementById(e.id), { dx: shifts.get(e.id)?.x ?? 0, dy: shifts.get(e.id)?.y ?? 0 });
+  }
+
   private update(id: string, classes: string, data: Record<string, unknown>): void {
     const element = this.cy.getElementById(id);
     const kept = TRANSIENT.filter((c) => element.hasClass(c));
-    element.classes([classes, ...kept].join(" "));
-    element.data(data);
+    const wanted = [...classes.split(" "), ...kept];
+    const had = element.classes();
+    if (wanted.length !== had.length || wanted.some((c) => !had.includes(c))) element.classes(wanted);
+    setData(element, data);
   }
 
   private move(moved: GraphNode[]): void {
@@ -184,8 +199,11 @@ export class GraphCanvas {
   private mark(): void {
     const ids = new Set(this.found().map((n) => n.id));
     this.cy.batch(() => {
-      this.cy.elements(".chosen").removeClass("chosen");
+      if (this.marked !== this.chosen) this.cy.elements(".chosen").removeClass("chosen");
+      this.marked = this.chosen;
       if (this.chosen !== null) this.cy.getElementById(this.chosen).addClass("chosen");
+      if (!this.sought && !this.dimmed) return;
+      this.dimmed = this.sought !== "";
       this.cy.nodes().forEach((n) => {
         if (n.hasClass("box")) return;
         n.toggleClass("found", ids.has(n.id()));

@@ -18,11 +18,12 @@ export function edgeLabel(e: GraphEdge, modes: readonly EdgeLabel[]): string {
   return parts.join("\n");
 }
 
-/** 1.5 to 6 points, by the magnitude of the traffic: ten times as much is one point more. */
+/** 1.5 to 6 points, by the magnitude of the traffic: ten times as much is one point more. In steps of half a point, so
+ * that most refreshes leave the shape of an edge alone: working it out anew is what costs on a big graph. */
 export function edgeWidth(e: GraphEdge): number {
   if (e.idle) return 1.5;
   const amount = isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0;
-  return Math.min(6, 1.8 + Math.log10(1 + amount * 3));
+  return Math.min(6, Math.round(2 * (1.8 + Math.log10(1 + amount * 3))) / 2);
 }
 
 /** The namespace that need not be said on each node: the one most nodes are in, or null when boxes say it. */

@@ -35,7 +35,9 @@ export function graphParams(s: State): Record<string, string | null> {
     graphType: s.type,
     namespaces: s.namespaces.join(","),
     boxBy: s.boxes.join(","),
-    ...(s.at === null ? { window: spanText(s.windowMs) } : { from: String((s.at - s.windowMs) / 1000), to: String(s.at / 1000) }),
+    includeIdleEdges: s.hideIdle ? null : "true",
+    window: spanText(s.windowMs),
+    to: s.at === null ? null : String(s.at / 1000),
   };
 }
 

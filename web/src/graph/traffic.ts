@@ -31,9 +31,9 @@ function lanes(cy: Core): Lane[] {
     const to = e.targetEndpoint();
     if (!from || !to || !Number.isFinite(from.x) || !Number.isFinite(to.x)) return [];
     const controls = e.isLoop() ? undefined : (e.controlPoints() as Point[] | undefined);
-    const rate = Number(e.data("flow")) || 0;
-    const dots = Math.min(share, Math.max(1, Math.round(1 + 2 * Math.log10(1 + rate * 4))));
-    return [{ from, to, control: controls?.[0] ?? null, dots, errorShare: Number(e.data("errorShare")) || 0, tcp: e.hasClass("tcp") }];
+    const flow = e.scratch("_flow") as { amount: number; errorShare: number } | undefined;
+    const dots = Math.min(share, Math.max(1, Math.round(1 + 2 * Math.log10(1 + (flow?.amount ?? 0) * 4))));
+    return [{ from, to, control: controls?.[0] ?? null, dots, errorShare: flow?.errorShare ?? 0, tcp: e.hasClass("tcp") }];
   });
 }
 
@@ -58,9 +58,12 @@ export class Traffic {
   ) {
     this.canvas.className = "traffic";
     this.canvas.setAttribute("aria-hidden", "true");
-    cy.on("position data add remove class bounds", () => {
-      this.dirty = true;
-    });
+    cy.on("position add remove class bounds", () => this.refresh());
+  }
+
+  /** What flows, or where, has changed. */
+  refresh(): void {
+    this.dirty = true;
   }
 
   run(on: boolean): void {

@@ -1,0 +1,187 @@
+/* metrics.c: the server's own metrics, in the text format 0.0.4. */
+
+#include "api/http-internal.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void head(struct buf *b, const char *name, const char *type, const char *help)
+{
+    buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void whole(struct buf *b, const char *name, const char *type, const char *help, uint64_t v)
+{
+    head(b, name, type, help);
+    buf_printf(b, "%s %" PRIu64 "\n", name, v);
+}
+
+static void fraction(struct buf *b, const char *name, const char *type, const char *help, double v)
+{
+    head(b, name, type, help);
+    buf_printf(b, "%s ", name);
+    buf_double(b, v);
+    buf_putc(b, '\n');
+}
+
+/* --- the process --- */
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*u %llu", &pages) != 1)
+        pages = 0;
+    fclose(f);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t open_files(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    uint64_t n = 0;
+
+    if (!d)
+        return 0;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n > 3 ? n - 3 : 0; /* ".", ".." and the directory itself */
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static void put_process(struct buf *b, const struct api *api)
+{
+    struct rlimit files;
+
+    fraction(b, "process_cpu_seconds_total", "counter", "CPU time used, user and system.", cpu_seconds());
+    whole(b, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
+    whole(b, "process_open_fds", "gauge", "Open file descriptors.", open_files());
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        whole(b, "process_max_fds", "gauge", "Most file descriptors that may be open.", files.rlim_cur);
+    fraction(b, "process_start_time_seconds", "gauge", "When the server began to listen, since the epoch.",
+             (double)api->started_ms / 1000);
+    head(b, "vigla_build_info", "gauge", "Always 1; the version is a label.");
+    buf_puts(b, "vigla_build_info{version=\"" VIGLA_VERSION "\"} 1\n");
+}
+
+/* --- HTTP --- */
+
+/* handler="…",method="…" of the i-th route; those without a route come last. A path may have two routes. */
+static void put_route(struct buf *b, size_t i)
+{
+    char methods[64] = "";
+
+    if (i < routes_n)
+        route_allow(routes[i].methods, methods, sizeof(methods));
+    methods[strcspn(methods, ",")] = '\0';
+    buf_printf(b, "handler=\"%s\",method=\"%s\"", i < routes_n ? routes[i].pattern : "none", methods);
+}
+
+static void put_counts(struct buf *b, const struct api *api, size_t i)
+{
+    const struct route_count *c = &api->counts[i];
+
+    for (size_t k = 0; k < HTTP_CODES; k++) {
+        uint64_t n = atomic_load_explicit(&c->codes[k], memory_order_relaxed);
+
+        if (n == 0)
+            continue;
+        buf_puts(b, "vigla_http_requests_total{");
+        put_route(b, i);
+        buf_puts(b, ",code=\"");
+        if (http_codes[k])
+            buf_printf(b, "%u", http_codes[k]);
+        else
+            buf_puts(b, "other");
+        buf_printf(b, "\"} %" PRIu64 "\n", n);
+    }
+}
+
+static uint64_t all_codes(const struct route_count *c)
+{
+    uint64_t n = 0;
+
+    for (size_t k = 0; k < HTTP_CODES; k++)
+        n += atomic_load_explicit(&c->codes[k], memory_order_relaxed);
+    return n;
+}
+
+static void put_http(struct buf *b, const struct api *api)
+{
+    head(b, "vigla_http_requests_total", "counter", "Requests that have ended, by path, first method of the path and code.");
+    for (size_t i = 0; i <= routes_n; i++)
+        put_counts(b, api, i);
+    head(b, "vigla_http_request_seconds", "summary", "Time from a request's first line to its end.");
+    for (size_t i = 0; i <= routes_n; i++) {
+        const struct route_count *c = &api->counts[i];
+        uint64_t n = all_codes(c);
+
+        if (n == 0)
+            continue;
+        buf_puts(b, "vigla_http_request_seconds_sum{");
+        put_route(b, i);
+        buf_puts(b, "} ");
+        buf_double(b, (double)atomic_load_explicit(&c->ns, memory_order_relaxed) / 1e9);
+        buf_puts(b, "\nvigla_http_request_seconds_count{");
+        put_route(b, i);
+        buf_printf(b, "} %" PRIu64 "\n", n);
+    }
+    whole(b, "vigla_http_body_bytes", "gauge", "Bodies of requests that are in memory.", atomic_load(&api->body_bytes));
+}
+
+/* --- receivers and store --- */
+
+static void put_receivers(struct buf *b, const struct api *api)
+{
+    static const char *const signals[3] = { "logs", "metrics", "traces" };
+
+    head(b, "vigla_otlp_items_total", "counter", "Log records, data points and spans received by OTLP, by what became of them.");
+    for (int i = 0; i < 3; i++)
+        buf_printf(b,
+                   "vigla_otlp_items_total{signal=\"%s\",result=\"accepted\"} %" PRIu64
+                   "\nvigla_otlp_items_total{signal=\"%s\",result=\"refused\"} %" PRIu64 "\n",
+                   signals[i], (uint64_t)atomic_load(&api->otlp[i].accepted), signals[i],
+                   (uint64_t)atomic_load(&api->otlp[i].refused));
+}
+
+static void put_store(struct buf *b, struct store *st)
+{
+    struct store_stats s;
+
+    store_stats(st, &s);
+    whole(b, "vigla_store_batches_total", "counter", "Batches committed.", s.batches);
+    whole(b, "vigla_store_duplicate_batches_total", "counter", "Batches that had been committed before.", s.duplicates);
+    whole(b, "vigla_store_refused_batches_total", "counter", "Batches refused because the queue was full.", s.refused);
+    whole(b, "vigla_store_commits_total", "counter", "Transactions committed.", s.commits);
+    whole(b, "vigla_store_samples_total", "counter", "Samples committed.", s.samples);
+    head(b, "vigla_store_events_total", "counter", "Events committed, by table.");
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        buf_printf(b, "vigla_store_events_total{table=\"%.*s\"} %" PRIu64 "\n", STR_ARG(event_tables[kind].name),
+                   s.events[kind]);
+    whole(b, "vigla_store_series", "gauge", "Series known.", s.series);
+    whole(b, "vigla_store_queue_bytes", "gauge", "Batches that wait to be committed.", s.queue_bytes);
+    whole(b, "vigla_store_disk_bytes", "gauge", "Size of the data directory.", s.disk_bytes);
+}
+
+void metrics_get(struct request *rq)
+{
+    reply_begin(rq, 200, "text/plain; version=0.0.4; charset=utf-8");
+    put_process(&rq->out, rq->api);
+    put_http(&rq->out, rq->api);
+    put_receivers(&rq->out, rq->api);
+    put_store(&rq->out, rq->api->store);
+}
