@@ -31,7 +31,7 @@ O := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 
 LIBS_base := -lzstd -lz -lpcre2-8 -lm -lpthread
 LIBS_store := -lsqlite3
-LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null)
+LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
 LIBS_mesh := -lyaml
 LIBS_collector := -ljansson
 LIBS_api := -lmicrohttpd -ljansson

@@ -126,6 +126,8 @@ int arena_grow(struct arena *a, void *p, size_t *cap, size_t need, size_t size)
 
     if (need <= *cap)
         return 0;
+    if (need > PTRDIFF_MAX)
+        return ERR_NOMEM;
     while (to < need)
         to *= 2;
     grown = arena_array(a, to, size);

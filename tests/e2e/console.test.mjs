@@ -197,10 +197,10 @@ await check("arrow keys walk, Enter opens, Esc closes", async () => {
   const graph = await drawn();
   assert.ok(graph.edges.some((e) => [e.source, e.target].includes(first) && [e.source, e.target].includes(selected())));
   await page.keyboard.press("Enter");
-  assert.equal(await page.evaluate(() => document.activeElement?.tagName), "H2");
+  await page.waitForFunction(() => document.activeElement?.tagName === "H2");
   await page.keyboard.press("Escape");
+  await page.locator(".panel").waitFor({ state: "detached" });
   assert.equal(selected(), null);
-  assert.equal(await page.locator(".panel").count(), 0);
 });
 
 await check("/ finds, ? helps", async () => {

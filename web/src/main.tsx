@@ -1,5 +1,5 @@
 // main.tsx: the console's frame: state, theme, keys for every page, and the graph's data, which the masthead's "live"
-// sign and the graph page share.
+// sign and the graph page share; they are asked for only while the graph is looked at.
 
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
@@ -44,7 +44,7 @@ function Console() {
   const [theme, setTheme] = useTheme();
   const [help, setHelp] = useState(false);
   const path = url("api/graph", graphParams(state));
-  const poll = usePoll(path, async (signal) => readGraph(await fetchJson(path, signal)), state.at === null ? state.refreshMs : 0, true);
+  const poll = usePoll(state.page === "graph" ? path : null, async (signal) => readGraph(await fetchJson(path, signal)), state.at === null ? state.refreshMs : 0, true);
   useKeys(state, app.set, () => setHelp(true));
   useEffect(() => {
     document.title = `${TITLES[state.page]} · Vigla`;

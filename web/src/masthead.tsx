@@ -41,11 +41,15 @@ export function Masthead(props: Props) {
         ))}
       </nav>
       <div class="masthead-controls">
-        <Namespaces />
-        <Select label="Time window" value={state.windowMs}
-          options={withCurrent(WINDOWS, state.windowMs).map((w) => [w, (state.at === null ? "Last " : "") + spanText(w)] as const)}
-          onChange={(windowMs) => set({ windowMs })} />
-        <At />
+        {(state.page === "graph" || state.page === "mesh") && <Namespaces />}
+        {state.page !== "mesh" && (
+          <>
+            <Select label="Time window" value={state.windowMs}
+              options={withCurrent(WINDOWS, state.windowMs).map((w) => [w, (state.at === null ? "Last " : "") + spanText(w)] as const)}
+              onChange={(windowMs) => set({ windowMs })} />
+            <At />
+          </>
+        )}
         <Refresh />
         <Live poll={props.poll} />
         <button type="button" class="icon-button" title={dark ? "Light theme" : "Dark theme"} onClick={() => props.onTheme(dark ? "light" : "dark")}>
@@ -155,13 +159,18 @@ function Live(props: { poll: Poll<Graph> }) {
   const { state } = useApp();
   const now = useNow();
   const { poll } = props;
-  const [kind, text] = liveness(state.at, state.refreshMs, poll, now);
+  const [kind, text] = state.page === "graph" ? liveness(state.at, state.refreshMs, poll, now) : pace(state.at, state.refreshMs);
   return (
     <span class={`live ${kind}`} title={poll.error ?? "The age of what you see"}>
       <span class="dot" aria-hidden="true" />
       {text}
     </span>
   );
+}
+
+/** Pages other than the graph say themselves how old their data are when something is wrong. */
+function pace(at: number | null, refreshMs: number): [string, string] {
+  return at !== null ? ["replay", "Replay"] : refreshMs === 0 ? ["paused", "Paused"] : ["on", "Live"];
 }
 
 function liveness(at: number | null, refreshMs: number, poll: Poll<Graph>, now: number): [string, string] {

@@ -60,7 +60,7 @@ static const struct {
     { "a ! b", NULL, "1:4: parse error: unexpected character after '!': ' '" },
     { "a =~ b", NULL, "1:4: parse error: unexpected character after '=': '~'" },
     { "a\n  b", NULL, "2:3: parse error: unexpected identifier \"b\"" },
-    { "a and or b", NULL, "1:7: parse error: unexpected <op:or>" },
+    { "a and or b", NULL, "1:10: parse error: unexpected identifier \"b\"" },
     { "on", NULL, "1:1: parse error: unexpected <on>" },
     { "{}", NULL, "1:1: parse error: vector selector must contain at least one non-empty matcher" },
     { "{a=~\".*\"}", NULL, "1:1: parse error: vector selector must contain at least one non-empty matcher" },

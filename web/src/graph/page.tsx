@@ -50,7 +50,7 @@ export function GraphPage(props: { poll: Poll<Graph> }) {
   const choose = (id: string | null) => set({ selected: id }, id !== null && state.selected === null);
   useEffect(() => {
     const escape = (e: KeyboardEvent) => {
-      if (e.key !== "Escape" || e.defaultPrevented) return;
+      if (e.key !== "Escape" || e.defaultPrevented || document.querySelector("dialog[open]")) return;
       if (document.activeElement instanceof HTMLInputElement && document.activeElement.type === "search") return;
       set({ selected: null });
       document.querySelector<HTMLElement>(".canvas")?.focus();

@@ -105,13 +105,14 @@ export function HealthMark(props: { health: Health; word?: boolean }) {
   );
 }
 
-/** An error where it happened: what was wanted, what went wrong, how old the last good data are. */
+/** An error where it happened: what was wanted, what went wrong, how old the last good data are. Only the error is
+ * announced; the age, which changes all the time, is not. */
 export function Failed(props: { what: string; error: string; at?: number; onRetry: () => void }) {
   const now = useNow();
   return (
-    <div class="failed" role="alert">
+    <div class="failed">
       <div>
-        <strong>{props.what}</strong> {props.error}.
+        <span role="alert"><strong>{props.what}</strong> {props.error}.</span>
         {props.at ? ` What you see is from ${age(now - props.at)}.` : ""}
       </div>
       <button type="button" class="button small" onClick={props.onRetry}>Retry</button>
