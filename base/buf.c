@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,17 +10,24 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-char *buf_reserve(struct buf *b, size_t n)
+/* Room for n bytes below the ceiling, and for `spare` more that do not count: a NUL. */
+static char *reserve(struct buf *b, size_t n, size_t spare)
 {
     if (b->failed)
         return NULL;
-    if (n <= b->cap - b->n && b->cap <= b->max) /* the common case; room beyond the ceiling is not ours to give */
-        return b->p + b->n;
-    if (n > b->max || b->n > b->max - n || mem_grow(&b->p, &b->cap, b->n + n, 1) < 0) {
+    if (n > b->max || b->n > b->max - n || mem_grow(&b->p, &b->cap, b->n + n + spare, 1) < 0) {
         b->failed = true;
         return NULL;
     }
     return b->p + b->n;
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    /* The common case; what the array has beyond the ceiling is not to be given away. */
+    if (!b->failed && b->p && n <= b->cap - b->n && b->cap <= b->max)
+        return b->p + b->n;
+    return reserve(b, n, 0);
 }
 
 void buf_put(struct buf *b, const void *p, size_t n)
@@ -59,7 +67,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     va_copy(again, ap);
     n = vsnprintf(NULL, 0, fmt, ap);
-    to = n >= 0 ? buf_reserve(b, (size_t)n + 1) : NULL;
+    to = n >= 0 ? reserve(b, (size_t)n, 1) : NULL;
     if (to) {
         vsnprintf(to, (size_t)n + 1, fmt, again);
         b->n += (size_t)n;
@@ -98,7 +106,8 @@ void buf_double(struct buf *b, double v)
         buf_puts(b, v > 0 ? "+Inf" : "-Inf");
         return;
     }
-    for (int precision = 15; precision <= 17; precision++) {
+    /* 15 digits give back every shorter form; numbers below DBL_MIN have fewer digits than that to begin with. */
+    for (int precision = fabs(v) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         n = snprintf(digits, sizeof(digits), "%.*g", precision, v);
         if (strtod(digits, NULL) == v)
             break;
@@ -184,7 +193,7 @@ void buf_json(struct buf *b, struct str s)
 
 const char *buf_cstr(struct buf *b)
 {
-    char *end = buf_reserve(b, 1);
+    char *end = reserve(b, 0, 1);
 
     if (!end)
         return NULL;
@@ -222,7 +231,8 @@ char *buf_take(struct buf *b, size_t *n)
         p = b->p;
         if (n)
             *n = b->n;
-        *b = (struct buf)BUF_INIT(b->max);
+        b->p = NULL;
     }
+    buf_free(b);
     return p;
 }

@@ -155,6 +155,14 @@ static bool zone(struct str *s, int *offset_s)
     return true;
 }
 
+static int days_in(int year, int month)
+{
+    static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return days[month - 1] + (month == 2 && leap);
+}
+
 int clock_parse_rfc3339(struct str s, int64_t *ns, struct err *e)
 {
     struct str all = s;
@@ -167,8 +175,8 @@ int clock_parse_rfc3339(struct str s, int64_t *ns, struct err *e)
         !digits(&s, 2, &tm.tm_min) || !literal(&s, ":") || !digits(&s, 2, &tm.tm_sec) || !fraction(&s, &f) ||
         !zone(&s, &offset) || s.n)
         return err_set(e, ERR_PARSE, "time \"%.*s\": not RFC 3339, as in 2006-01-02T15:04:05Z", STR_ARG(all));
-    if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-        tm.tm_sec > 60)
+    if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > days_in(year, month) || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 60)
         return err_set(e, ERR_RANGE, "time \"%.*s\": no such date or hour", STR_ARG(all));
     tm.tm_year = year - 1900;
     tm.tm_mon = month - 1;
@@ -189,16 +197,17 @@ static const struct unit {
 
 enum { UNITS = sizeof(units) / sizeof(units[0]) };
 
-/* Reads a whole number below 10^15. */
+/* Reads a whole number; one that is too large counts as INT64_MAX, which no caller takes. */
 static bool whole(struct str *s, int64_t *v)
 {
     size_t n = 0;
 
     *v = 0;
     for (; n < s->n && s->p[n] >= '0' && s->p[n] <= '9'; n++) {
-        if (n == 15)
-            return false;
-        *v = *v * 10 + (s->p[n] - '0');
+        if (*v > (INT64_MAX - 9) / 10)
+            *v = INT64_MAX;
+        else
+            *v = *v * 10 + (s->p[n] - '0');
     }
     *s = str_from(*s, n);
     return n > 0;

@@ -78,6 +78,7 @@ int file_write_atomic(const char *path, struct str bytes, struct err *e)
 int file_mkdirs(const char *path, struct err *e)
 {
     char part[PATH_MAX];
+    struct stat st;
     size_t n = strlen(path);
 
     if (n == 0 || n >= sizeof(part))
@@ -91,5 +92,7 @@ int file_mkdirs(const char *path, struct err *e)
             return err_set(e, ERR_IO, "%s: mkdir: %m", part);
         part[i] = i < n ? '/' : '\0';
     }
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return err_set(e, ERR_IO, "%s: is there, and is no directory", path);
     return 0;
 }

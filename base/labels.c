@@ -89,8 +89,8 @@ static void print_quoted(struct buf *b, struct str s)
 
         if (c == '"' || c == '\\')
             buf_printf(b, "\\%c", c);
-        else if (c == '\n')
-            buf_puts(b, "\\n");
+        else if (c == '\n' || c == '\t' || c == '\r')
+            buf_printf(b, "\\%c", c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
         else if ((unsigned char)c < 0x20 || c == 0x7f)
             buf_printf(b, "\\x%02x", (unsigned char)c);
         else

@@ -57,6 +57,9 @@ void log_at(enum log_level level, const char *fmt, ...)
     n += more < 0 ? 0 : more;
     if ((size_t)n > sizeof(line) - 2)
         n = (int)sizeof(line) - 2;
+    for (int i = 0; i < n; i++)
+        if ((unsigned char)line[i] < 0x20) /* an event is one line, whatever text from outside it quotes */
+            line[i] = ' ';
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, (size_t)n) < 0) /* one write: lines of threads do not mix */
         return;                                    /* nobody is left to be told */

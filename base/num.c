@@ -1,5 +1,6 @@
 #include "base/num.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 bool num_u64(struct str s, uint64_t *v)
@@ -29,7 +30,8 @@ bool num_double(struct str s, double *v)
 {
     char text[128], *end;
 
-    if (s.n == 0 || s.n >= sizeof(text) || s.p[0] == ' ' || s.p[0] == '\t')
+    /* strtod skips white space, and reads "nan(...)". */
+    if (s.n == 0 || s.n >= sizeof(text) || isspace((unsigned char)s.p[0]) || s.p[s.n - 1] == ')')
         return false;
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';

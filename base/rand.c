@@ -1,6 +1,7 @@
 #include "base/rand.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -64,15 +65,24 @@ void rng_uuid4(struct rng *r, char out[37])
              (unsigned)(a & 0xffff), (unsigned)(b >> 48), (unsigned long long)(b & 0xffffffffffff));
 }
 
-void rng_hex(struct rng *r, char *out, size_t n)
+static bool draw_hex(struct rng *r, char *out, size_t n)
 {
     uint64_t v = 0;
+    bool all_zero = true;
 
     for (size_t i = 0; i < n; i++) {
         if (i % 16 == 0)
-            v = rng_next(r) | 1;
+            v = rng_next(r);
+        all_zero = all_zero && (v & 15) == 0;
         out[i] = "0123456789abcdef"[v & 15];
         v >>= 4;
     }
     out[n] = '\0';
+    return n == 0 || !all_zero;
+}
+
+void rng_hex(struct rng *r, char *out, size_t n)
+{
+    while (!draw_hex(r, out, n))
+        ;
 }

@@ -9,11 +9,12 @@ struct regex {
     unsigned groups;
 };
 
-enum { MOST_STEPS = 1000000, MOST_GROUPS = 64 };
+enum { MOST_STEPS = 1000000, MOST_GROUPS = 64, FIRST_STACK = 32 << 10, LARGEST_STACK = 4 << 20 };
 
 struct scratch {
     pcre2_match_data *data;
     pcre2_match_context *limits;
+    pcre2_jit_stack *stack;
 };
 
 static pthread_key_t scratch_key;
@@ -27,6 +28,7 @@ static void scratch_free(void *p)
         return;
     pcre2_match_data_free(s->data);
     pcre2_match_context_free(s->limits);
+    pcre2_jit_stack_free(s->stack);
     free(s);
 }
 
@@ -49,11 +51,13 @@ static struct scratch *scratch(void)
         return NULL;
     s->data = pcre2_match_data_create(MOST_GROUPS, NULL);
     s->limits = pcre2_match_context_create(NULL);
-    if (!s->data || !s->limits || pthread_setspecific(scratch_key, s) != 0) {
+    s->stack = pcre2_jit_stack_create(FIRST_STACK, LARGEST_STACK, NULL);
+    if (!s->data || !s->limits || !s->stack || pthread_setspecific(scratch_key, s) != 0) {
         scratch_free(s);
         return NULL;
     }
     pcre2_set_match_limit(s->limits, MOST_STEPS);
+    pcre2_jit_stack_assign(s->limits, NULL, s->stack);
     return s;
 }
 
@@ -62,19 +66,55 @@ static void free_code(void *code)
     pcre2_code_free(code);
 }
 
-/* RE2 has neither back references nor look-around: refusing them keeps patterns portable and matching cheap. */
+static char at(struct str s, size_t i)
+{
+    return i < s.n ? s.p[i] : '\0';
+}
+
+/* Index behind a class "[...]" that opens at i: its first character, and what is escaped, does not close it. */
+static size_t skip_class(struct str p, size_t i)
+{
+    i += at(p, i + 1) == '^' ? 2 : 1;
+    for (size_t first = i; i < p.n && (p.p[i] != ']' || i == first); i++) {
+        if (p.p[i] == '\\')
+            i++;
+        else if (p.p[i] == '[' && at(p, i + 1) == ':')
+            while (i + 1 < p.n && !(p.p[i] == ':' && p.p[i + 1] == ']'))
+                i++;
+    }
+    return i + 1;
+}
+
+/* Whether "(?" at i begins a group that RE2 knows: (?: (?P<name> (?<name> (?flags) (?flags:. */
+static bool re2_group(struct str p, size_t i)
+{
+    i += 2;
+    if (at(p, i) == 'P' && at(p, i + 1) == '<')
+        return true;
+    if (at(p, i) == '<')
+        return at(p, i + 1) != '=' && at(p, i + 1) != '!';
+    while (at(p, i) && strchr("imsU-", at(p, i)))
+        i++;
+    return at(p, i) == ':' || at(p, i) == ')';
+}
+
+/* RE2 has neither back references nor look-around nor recursion: refusing them keeps patterns portable and matching
+ * cheap. */
 static bool re2_refuses(struct str p)
 {
-    for (size_t i = 0; i + 1 < p.n; i++) {
-        if (p.p[i] == '\\') {
-            if (p.p[i + 1] >= '1' && p.p[i + 1] <= '9')
+    size_t i = 0;
+
+    while (i < p.n) {
+        if (p.p[i] == '[') {
+            i = skip_class(p, i);
+        } else if (p.p[i] == '\\') {
+            if (at(p, i + 1) && strchr("123456789gkKRX", at(p, i + 1)))
+                return true;
+            i += 2;
+        } else {
+            if (p.p[i] == '(' && (at(p, i + 1) == '*' || (at(p, i + 1) == '?' && !re2_group(p, i))))
                 return true;
             i++;
-        } else if (p.p[i] == '(' && p.p[i + 1] == '?' && i + 2 < p.n) {
-            char c = p.p[i + 2], d = i + 3 < p.n ? p.p[i + 3] : '\0';
-
-            if (c == '=' || c == '!' || c == '>' || c == '(' || (c == '<' && (d == '=' || d == '!')))
-                return true;
         }
     }
     return false;
@@ -85,7 +125,7 @@ struct regex *regex_compile(struct arena *a, struct str pattern, unsigned flags,
     uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_INVALID_UTF;
     struct regex *re = ARENA_NEW(a, struct regex);
     uint32_t groups = 0;
-    PCRE2_SIZE at;
+    PCRE2_SIZE where;
     int code;
 
     if (!re) {
@@ -103,12 +143,12 @@ struct regex *regex_compile(struct arena *a, struct str pattern, unsigned flags,
         options |= PCRE2_CASELESS;
     if (flags & REGEX_DOTALL)
         options |= PCRE2_DOTALL;
-    re->code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""), pattern.n, options, &code, &at, NULL);
+    re->code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""), pattern.n, options, &code, &where, NULL);
     if (!re->code) {
         PCRE2_UCHAR why[128];
 
         pcre2_get_error_message(code, why, sizeof(why));
-        err_set(e, ERR_PARSE, "regular expression \"%.*s\": at %zu: %s", STR_ARG(pattern), (size_t)at,
+        err_set(e, ERR_PARSE, "regular expression \"%.*s\": at %zu: %s", STR_ARG(pattern), (size_t)where,
                 (const char *)why);
         return NULL;
     }
@@ -136,7 +176,7 @@ unsigned regex_groups(const struct regex *re)
 bool regex_capture(const struct regex *re, struct str subject, struct str *groups, size_t n)
 {
     struct scratch *s = scratch();
-    const PCRE2_SIZE *at;
+    const PCRE2_SIZE *ends;
     int rc;
 
     if (!s)
@@ -144,11 +184,11 @@ bool regex_capture(const struct regex *re, struct str subject, struct str *group
     rc = pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0, s->data, s->limits);
     if (rc < 0)
         return false;
-    at = pcre2_get_ovector_pointer(s->data);
+    ends = pcre2_get_ovector_pointer(s->data);
     for (size_t i = 0; i < n; i++) {
-        bool there = (rc == 0 ? i < MOST_GROUPS : i < (size_t)rc) && at[2 * i] != PCRE2_UNSET;
+        bool there = (rc == 0 ? i < MOST_GROUPS : i < (size_t)rc) && ends[2 * i] != PCRE2_UNSET;
 
-        groups[i] = there ? (struct str){ subject.p + at[2 * i], at[2 * i + 1] - at[2 * i] } : STR_NULL;
+        groups[i] = there ? (struct str){ subject.p + ends[2 * i], ends[2 * i + 1] - ends[2 * i] } : STR_NULL;
     }
     return true;
 }

@@ -32,8 +32,10 @@ static int inflate_all(z_stream *z, struct buf *out, struct err *e)
         z->avail_out = (uInt)n;
         rc = inflate(z, Z_NO_FLUSH);
         out->n += n - z->avail_out;
-        if (rc == Z_STREAM_END)
+        if (rc == Z_STREAM_END && z->avail_in == 0)
             return 0;
+        if (rc == Z_STREAM_END) /* a gzip file may be several, one behind the other */
+            rc = inflateReset(z);
         if (rc == Z_BUF_ERROR || (rc == Z_OK && z->avail_in == 0 && z->avail_out))
             return err_set(e, ERR_PARSE, "gzip: cut short");
         if (rc != Z_OK)
@@ -93,7 +95,7 @@ int zstd_unpack(struct str in, struct buf *out, struct err *e)
 
     if (!z)
         return err_set(e, ERR_NOMEM, "zstd: no memory");
-    while (rc == 0 && left) {
+    while (rc == 0 && (left || from.pos < from.size)) { /* zstd files may be several frames, too */
         size_t n;
         char *p = room(out, &n);
         ZSTD_outBuffer to = { p, n, 0 };

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "cmd/client-internal.h"
 #include "cmd/command-internal.h"
+#include "cmd/rollout-internal.h"
 #include "cmd/source-internal.h"
 #include "mesh/object.h"
 
@@ -96,7 +97,9 @@ struct apply {
     int64_t wait_ms;
 };
 
-static int put(const struct apply *a, const struct sources *list, json_int_t *version, struct err *e)
+/* `quiet`: says nothing when it goes well. */
+static int put(const struct apply *a, struct str stream, const struct sources *list, bool dry_run, bool quiet,
+               json_int_t *version, struct err *e)
 {
     struct buf path = BUF_INIT(4096);
     struct client_reply reply;
@@ -105,36 +108,60 @@ static int put(const struct apply *a, const struct sources *list, json_int_t *ve
 
     buf_puts(&path, "/api/mesh/objects?namespace=");
     client_escape(&path, a->s->ns ? a->s->ns : "default");
-    buf_puts(&path, a->dry_run ? "&dryRun=true" : "");
-    if (buf_failed(&path))
-        return err_set(e, ERR_LIMIT, "apply: the namespace's name is too long");
-    rc = client_call(a->s->server, &(struct client_call){ .method = "PUT", .path = buf_cstr(&path), .body = list->joined },
+    buf_puts(&path, dry_run ? "&dryRun=true" : "");
+    rc = client_call(a->s->server, &(struct client_call){ .method = "PUT", .path = buf_cstr(&path), .body = stream },
                      &reply, e);
     buf_free(&path);
     if (rc < 0)
         return rc;
     body = json_loadb(reply.body.p ? reply.body.p : "", reply.body.n, 0, NULL);
-    print_problems(stderr, json_object_get(body, "problems"), list);
+    if (!quiet || reply.status >= 400)
+        print_problems(stderr, json_object_get(body, "problems"), list);
     if (reply.status >= 400) {
         const char *why = json_string_value(json_object_get(body, "error"));
 
         rc = err_set(e, ERR_INVALID, "apply: %s", why ? why : "the server refused it");
     } else {
         *version = json_integer_value(json_object_get(body, "version"));
-        print_results(json_object_get(body, "results"));
+        if (!quiet)
+            print_results(json_object_get(body, "results"));
     }
     json_decref(body);
     buf_free(&reply.body);
     return rc;
 }
 
+/* What runs comes before what sends traffic there: the whole is checked first, then the Deployments and Services are
+ * applied, and when the new Pods are ready the routes follow, so that no request goes to a version that is not up yet. */
+static int put_in_order(const struct apply *a, const struct sources *list, json_int_t *version, struct err *e)
+{
+    struct rollout r;
+    int rc;
+
+    rollout_init(&r);
+    rc = rollout_split(&r, list->joined, a->s->ns ? a->s->ns : "default");
+    if (rc < 0 || a->dry_run || a->wait_ms == 0 || !r.in_two_steps) {
+        rc = put(a, list->joined, list, a->dry_run, false, version, e);
+    } else {
+        rc = put(a, list->joined, list, true, true, version, e);
+        if (rc == 0)
+            rc = put(a, buf_view(&r.workloads), list, false, false, version, e);
+        if (rc == 0)
+            rollout_wait(&r, a->s->server, a->wait_ms);
+        if (rc == 0)
+            rc = put(a, buf_view(&r.routes), list, false, false, version, e);
+    }
+    rollout_fini(&r);
+    return rc;
+}
+
 static int run_apply(struct session *s, int argc, char **argv)
 {
-    struct apply a = { .s = s, .wait_ms = 5000 };
+    struct apply a = { .s = s, .wait_ms = 10000 };
     const struct option options[] = {
         { "filename", 'f', OPTION_LIST, "FILE|DIR|-", "what to apply; may be repeated; - is standard input", &a.files },
         { "dry-run", 0, OPTION_FLAG, NULL, "check only", &a.dry_run },
-        { "wait", 0, OPTION_DURATION, "TIME", "5s; for the proxies to switch, 0: do not wait", &a.wait_ms },
+        { "wait", 0, OPTION_DURATION, "TIME", "10s; for Pods to be ready and proxies to switch, 0: not", &a.wait_ms },
     };
     struct sources list = SOURCES_INIT;
     struct err e = ERR_INIT;
@@ -147,7 +174,7 @@ static int run_apply(struct session *s, int argc, char **argv)
         return command_usage("apply: say what to apply: -f FILE, -f DIR or -f -");
     rc = sources_read(&list, &a.files, &e);
     if (rc == 0)
-        rc = put(&a, &list, &version, &e);
+        rc = put_in_order(&a, &list, &version, &e);
     sources_free(&list);
     if (rc < 0)
         return command_fail(EXIT_FAILED, &e);

@@ -373,11 +373,12 @@ static const char *own_folder(char out[PATH_MAX])
 
 static int apply_files(struct session *s, const struct option_list *files)
 {
-    char *argv[2 * OPTION_LIST_MAX + 3] = { (char[]){ "apply" }, (char[]){ "--wait=0" } };
+    char name[] = "apply", no_wait[] = "--wait=0", flag[] = "-f";
+    char *argv[2 * OPTION_LIST_MAX + 3] = { name, no_wait };
     int argc = 2;
 
     for (size_t i = 0; i < files->n; i++) {
-        argv[argc++] = (char[]){ "-f" };
+        argv[argc++] = flag;
         argv[argc++] = (char *)(uintptr_t)files->v[i];
     }
     return files->n ? command_apply.run(s, argc, argv) : EXIT_WELL;

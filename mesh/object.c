@@ -230,6 +230,7 @@ static void take_document(struct intake *in, const struct yaml_node *root)
     if (items && items->kind != YAML_LIST && items->kind != YAML_NULL)
         tell(in, MESH_ERROR, items, "items", "must be a list of objects");
     for (size_t i = 0; items && items->kind == YAML_LIST && i < items->n; i++) {
+        in->object = STR_NULL;
         if (items->items[i].kind == YAML_MAP)
             take_object(in, &items->items[i]);
         else

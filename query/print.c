@@ -224,7 +224,11 @@ static void print_matching(struct buf *b, const struct matching *m)
 
 static void print_binary(struct buf *b, const struct binary *bin)
 {
-    print_node(b, bin->l);
+    /* +Inf ^ x would read as +(Inf ^ x). */
+    if (bin->op == OP_POW && bin->l->kind == NODE_NUMBER && isinf(bin->l->number.value))
+        buf_puts(b, "Inf");
+    else
+        print_node(b, bin->l);
     buf_putc(b, ' ');
     buf_str(b, binary_ops[bin->op].text);
     if (bin->returns_bool)

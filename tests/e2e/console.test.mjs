@@ -148,7 +148,7 @@ await check("a click on an edge opens its numbers", async () => {
   assert.ok(title.includes(from) && title.includes(to), title);
   const figure = await page.locator(".panel .figure dd").first().innerText();
   assert.match(figure, /^[<\d.]+[kM]? rps$/);
-  const answer = await (await page.request.get(`${server}/api/graph?window=10m`)).json();
+  const answer = await (await page.request.get(`${server}/api/graph?window=1m`)).json();
   const told = answer.elements.edges.find((e) => e.data.id === selected())?.data.vigla;
   assert.ok(told && told.requests > 0, "the edge has no requests at the server");
   assert.match(await page.locator(".panel").innerText(), /200/);

@@ -107,7 +107,7 @@ class Server:
     def total(self, query):
         return sum(float(series["value"][1]) for series in self.prom(query))
 
-    def log_lines(self, query, limit=100000):
+    def log_lines(self, query, limit=50000):
         data = self.get("/loki/api/v1/query_range", query=query, limit=limit,
                         start=str(int((time.time() - 3600) * 1e9)), end=str(int((time.time() + 60) * 1e9)))
         return [line for stream in data["data"]["result"] for _, line in stream["values"]]

@@ -67,7 +67,7 @@ static const struct {
     const char *in, *problem;
 } errors[] = {
     { "a: 1\nb: 2\na: 3\n", "f.yaml:3: error: \"a\" stands twice in one map: lines 1 and 3\n" },
-    { "a:\n- x\n b: 1\n", "f.yaml:3: error: while parsing a block collection: did not find expected '-' indicator\n" },
+    { "a:\n- x\n b: 1\n", "f.yaml:3: error: mapping values are not allowed in this context\n" },
     { "a: [1, 2\n", "f.yaml:2: error: while parsing a flow sequence: did not find expected ',' or ']'\n" },
     { "a: *x\n", "f.yaml:1: error: alias *x: there is no anchor &x before it\n" },
     { "a: &x [1, *x]\n", "f.yaml:1: error: alias *x stands inside of what it names\n" },

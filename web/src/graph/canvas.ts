@@ -16,7 +16,7 @@ import { Traffic } from "./traffic";
 
 const MOVE_MS = 350;
 const FIT_PADDING = 48;
-const LARGEST_FIT = 1.2;
+const LARGEST_FIT = 1.4;
 
 function nodeClasses(n: GraphNode): string {
   if (n.type === "box") return "box";
@@ -64,7 +64,12 @@ export class GraphCanvas {
     this.traffic = new Traffic(this.cy, host);
     this.cy.on("tap", (e: EventObject) => onChoose(e.target === this.cy ? null : (e.target.id() as string)));
     /* Cytoscape swallows the press that would give the keyboard to the picture. */
-    this.cy.on("tapstart", () => host.focus({ preventScroll: true }));
+    this.cy.on("tapstart", () => {
+      host.dataset.focus = "pointer";
+      host.focus({ preventScroll: true });
+    });
+    host.addEventListener("keydown", () => delete host.dataset.focus);
+    host.addEventListener("blur", () => delete host.dataset.focus);
     this.cy.on("mouseover", "node, edge", (e: EventObject) => {
       e.target.addClass("hover");
       host.style.cursor = "pointer";

@@ -53,6 +53,7 @@ export function Legend(props: { onClose: () => void }) {
         <li><HealthMark health="Healthy" /></li>
         <li><HealthMark health="Degraded" /> <span class="quiet">5xx at all, 4xx from 10%</span></li>
         <li><HealthMark health="Failure" /> <span class="quiet">5xx from 10%, 4xx from 20%</span></li>
+        <li><HealthMark health="NA" /> <span class="quiet">TCP alone has no responses to judge</span></li>
       </ul>
       <h3>Edges</h3>
       <ul>

@@ -5,6 +5,7 @@ import { accessEntry, type AccessEntry } from "./accesslog";
 import { queryLogs, type LogLine } from "./api";
 import * as fmt from "./format";
 import { useApp, usePoll } from "./hooks";
+import { spanText } from "./state";
 import { Check, Empty, Failed } from "./ui";
 
 const FOLLOW_MS = 1000;
@@ -61,7 +62,19 @@ export function LogLines(props: Props) {
 
 function NoLines(props: { failuresOnly: boolean }) {
   if (props.failuresOnly) return <Empty title="No failed requests among these lines." />;
-  return <Empty title="No log lines in this window.">Widen the window, or send a request and watch it arrive here.</Empty>;
+  return <WidenWindow />;
+}
+
+const HOUR_MS = 3_600_000;
+
+function WidenWindow() {
+  const { state, set } = useApp();
+  return (
+    <Empty title={`No log lines in this window (${spanText(state.windowMs)}).`}>
+      <p>Send a request and watch it arrive here{state.windowMs < HOUR_MS ? ", or look further back." : "."}</p>
+      {state.windowMs < HOUR_MS && <button type="button" class="button" onClick={() => set({ windowMs: HOUR_MS })}>Look at the last hour</button>}
+    </Empty>
+  );
 }
 
 interface Row {

@@ -41,12 +41,14 @@ const S = 1000;
 const M = 60 * S;
 const H = 60 * M;
 export const WINDOWS: readonly number[] = [1 * M, 5 * M, 10 * M, 30 * M, 1 * H, 3 * H, 6 * H, 24 * H];
+/** A line needs some length to say anything: charts show at least this much, whatever the window. */
+export const SHORTEST_CHART = 10 * M;
 export const REFRESHES: readonly number[] = [0, 1 * S, 5 * S, 15 * S, 1 * M];
 
 export const DEFAULTS: State = {
   page: "graph",
   namespaces: [],
-  windowMs: 10 * M,
+  windowMs: 1 * M,
   refreshMs: 5 * S,
   at: null,
   type: "workload",
@@ -57,7 +59,8 @@ export const DEFAULTS: State = {
   hideIdle: false,
   animate: false,
   selected: null,
-  logQuery: '{kind="access_log"}',
+  /* A request is logged at both of its ends: once is enough to begin with. */
+  logQuery: '{kind="access_log", reporter="source"}',
   promQuery: "sum by (destination_workload) (rate(istio_requests_total[1m]))",
   kind: "",
   object: "",

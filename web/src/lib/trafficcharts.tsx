@@ -6,6 +6,7 @@ import { Chart } from "./chart";
 import * as fmt from "./format";
 import { useApp, usePoll } from "./hooks";
 import { chartQueries, stepFor, type Matcher } from "./queries";
+import { SHORTEST_CHART, spanText } from "./state";
 import { Empty, Failed } from "./ui";
 
 type Values = (number | null)[];
@@ -14,6 +15,8 @@ interface Data {
   times: number[];
   /** HTTP: requests, errors, client errors, p95. TCP: sent, received. */
   rows: Values[];
+  /** "last 10m" */
+  span: string;
 }
 
 interface Subject {
@@ -33,11 +36,13 @@ async function load(s: Subject, windowMs: number, at: number | null, signal: Abo
   const texts = q.tcp ? [q.sent, q.received] : [q.requests, q.errors, q.clientErrors, q.p95];
   const series = await Promise.all(texts.map(ask));
   const missing = series[0] ? 0 : null;
-  return { times, rows: series.map((one, i) => valuesAt(times, one, !q.tcp && i === 3 ? null : missing)) };
+  const span = `${at === null ? "last " : ""}${spanText(windowMs)}`;
+  return { times, span, rows: series.map((one, i) => valuesAt(times, one, !q.tcp && i === 3 ? null : missing)) };
 }
 
 export function TrafficCharts(props: Subject) {
-  const { windowMs, at, refreshMs } = useApp().state;
+  const { windowMs: chosen, at, refreshMs } = useApp().state;
+  const windowMs = Math.max(chosen, SHORTEST_CHART);
   const poll = usePoll(
     JSON.stringify([props.id, props.matchers, props.tcp, windowMs, at]),
     (signal) => load(props, windowMs, at, signal),
@@ -56,7 +61,7 @@ export function TrafficCharts(props: Subject) {
   );
 }
 
-function HttpCharts({ times, rows }: Data) {
+function HttpCharts({ times, rows, span }: Data) {
   const [requests, errors, clientErrors, p95] = rows as [Values, Values, Values, Values];
   const slowest = peak(times, p95);
   const lines = [
@@ -66,8 +71,8 @@ function HttpCharts({ times, rows }: Data) {
   if (clientErrors.some((v) => v)) lines.push({ label: "4xx/s", color: "warn", dash: [2, 3], fill: false, values: clientErrors });
   return (
     <>
-      <Chart title="Requests" summary={httpSummary(times, requests, errors)} times={times} format={fmt.number} lines={lines} />
-      <Chart title="Latency" times={times} format={fmt.duration} lines={[{ label: "p95", color: "p95", values: p95 }]}
+      <Chart title={`Requests, ${span}:`} summary={httpSummary(times, requests, errors)} times={times} format={fmt.number} lines={lines} />
+      <Chart title={`Latency, ${span}:`} times={times} format={fmt.duration} lines={[{ label: "p95", color: "p95", values: p95 }]}
         summary={slowest ? `p95 at most ${fmt.duration(slowest.value)} at ${fmt.clock(slowest.at * 1000)}.` : "No requests were timed."} />
     </>
   );
@@ -82,11 +87,11 @@ function httpSummary(times: number[], requests: Values, errors: Values): string 
   return `${fmt.rate(average)} on average, at most ${fmt.rate(top.value)} at ${fmt.clock(top.at * 1000)}; ${share}.`;
 }
 
-function TcpChart({ times, rows }: Data) {
+function TcpChart({ times, rows, span }: Data) {
   const [sent, received] = rows as [Values, Values];
   const summary = `${fmt.throughput(mean(sent))} sent and ${fmt.throughput(mean(received))} received on average.`;
   return (
-    <Chart title="Throughput" summary={summary} times={times} format={fmt.throughput}
+    <Chart title={`Throughput, ${span}:`} summary={summary} times={times} format={fmt.throughput}
       lines={[
         { label: "Sent", color: "tcp", fill: true, values: sent },
         { label: "Received", color: "ink2", dash: [5, 3], values: received },

@@ -6,9 +6,9 @@ import { LogLines } from "../lib/loglines";
 import { QueryBox } from "./querybox";
 
 const EXAMPLES: readonly (readonly [string, string])[] = [
-  ["All access logs", '{kind="access_log"}'],
-  ["Server errors", '{kind="access_log"} | response_code >= 500'],
-  ["Slower than 1 s", '{kind="access_log"} | duration_us > 1000000'],
+  ["Requests, as their callers saw them", '{kind="access_log", reporter="source"}'],
+  ["Server errors", '{kind="access_log", reporter="source"} | response_code >= 500'],
+  ["Slower than 1 s", '{kind="access_log", reporter="source"} | duration_us > 1000000'],
   ["Of the gateway", '{kind="access_log", workload="istio-ingressgateway"}'],
   ["With a text", '{kind="access_log"} |= "guestbook.php"'],
   ["Application logs", '{kind="log"}'],

@@ -5,6 +5,7 @@ import { queryRange, seriesName, type QueryResult, type Series } from "../lib/ap
 import { Chart } from "../lib/chart";
 import * as fmt from "../lib/format";
 import { useApp, usePoll } from "../lib/hooks";
+import { SHORTEST_CHART, spanText } from "../lib/state";
 import { Empty, Failed, useSort } from "../lib/ui";
 import { QueryBox } from "./querybox";
 
@@ -23,18 +24,20 @@ const COLORS = 6;
 interface Data {
   result: QueryResult;
   times: number[];
+  span: string;
 }
 
 export function MetricsPage() {
   const { state, set } = useApp();
-  const { promQuery, windowMs, at, refreshMs } = state;
+  const { promQuery, at, refreshMs } = state;
+  const windowMs = Math.max(state.windowMs, SHORTEST_CHART);
   const poll = usePoll<Data>(
     JSON.stringify([promQuery, windowMs, at]),
     async (signal) => {
       const step = Math.max(1, Math.ceil(windowMs / 1000 / 240));
       const to = Math.floor((at ?? Date.now()) / 1000 / step) * step * 1000;
       const result = await queryRange(promQuery, to - windowMs, to, step, signal);
-      return { result, times: timeline(to - windowMs, to, step) };
+      return { result, times: timeline(to - windowMs, to, step), span: `${at === null ? "last " : ""}${spanText(windowMs)}` };
     },
     at === null ? refreshMs : 0,
   );
@@ -54,7 +57,7 @@ export function MetricsPage() {
   );
 }
 
-function Result({ result, times }: Data) {
+function Result({ result, times, span }: Data) {
   const shown = result.series.slice(0, MOST_LINES);
   const lines = shown.map((s, i) => ({
     label: seriesName(s.labels),
@@ -63,7 +66,7 @@ function Result({ result, times }: Data) {
     values: valuesAt(times, s, null),
   }));
   const more = result.series.length - shown.length;
-  const summary = `${fmt.plural(result.series.length, "series", "series")}${more > 0 ? `, the first ${MOST_LINES} drawn` : ""}.`;
+  const summary = `${fmt.plural(result.series.length, "series", "series")}${more > 0 ? `, the first ${MOST_LINES} drawn` : ""}, ${span}.`;
   return (
     <>
       <Chart title="Result" hideTitle summary={summary} times={times} lines={lines} format={fmt.number} height={300} />
