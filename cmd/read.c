@@ -194,9 +194,9 @@ static void selector(struct buf *b, const char *what, const char *container, con
     }
     buf_puts(b, "} | pod=");
     buf_json(b, str_of(what));
-    if (container && !proxy) {
-        buf_puts(b, " | container=");
-        buf_json(b, str_of(container));
+    if (!proxy) { /* without -c: the application's lines, not the sidecar's own */
+        buf_puts(b, container ? " | container=" : " | container!=");
+        buf_json(b, str_of(container ? container : "istio-proxy"));
     }
 }
 
@@ -290,7 +290,7 @@ static void node_name(char out[256], const json_t *nodes, const char *id)
             continue;
         for (size_t k = 0; k < 3; k++)
             if (*text(data, keys[k])) {
-                snprintf(out, 256, "%s.%s", text(data, keys[k]), text(data, "namespace"));
+                snprintf(out, 256, "%s.%s%s", text(data, keys[k]), text(data, "namespace"), k == 2 ? " (service)" : "");
                 return;
             }
     }

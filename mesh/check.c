@@ -228,8 +228,6 @@ static void read_duration(struct check *c, const struct yaml_node *n, int64_t *m
         return;
     if (duration_parse_go(n->text, &ns, &e) < 0)
         check_error(c, n, NULL, "%s", e.msg);
-    else if (ns < 0)
-        check_error(c, n, NULL, "duration \"%.*s\": must not be negative", STR_ARG(n->text));
     else if (ns % 1000000)
         check_error(c, n, NULL, "duration \"%.*s\": must be a whole number of milliseconds", STR_ARG(n->text));
     *ms = ns / 1000000;

@@ -104,7 +104,7 @@ def test_log_lines_read_as_istios(mesh):
     assert re.match(r'^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "- - -" 0 - \S+ \S+ "-" 27 9 \d+ - "-" "-" "-" "-" '
                     r'"127\.10\.\d+\.\d+:6379" outbound\|6379\|\|redis-slave\.guestbook\.svc\.cluster\.local '
                     r'127\.10\.\d+\.\d+:\d+ \S+:6379 \S+ \S+ \S+$', text), text
-    assert "GET" in mesh.cli("logs", pod).stdout
+    until(lambda: '"GET /guestbook.php' in mesh.cli("logs", pod).stdout, 5, "the application's own lines")
 
 
 def test_one_trace_through_all_hops(mesh):

@@ -54,9 +54,9 @@ static inline int script_unlink(const char *path, const struct stat *sb, int typ
 
 static inline void script_close(struct script *sc)
 {
+    arena_free(&sc->arena); /* what it read of the store ends before the store */
     store_close(sc->st);
     nftw(sc->dir, script_unlink, 8, FTW_DEPTH | FTW_PHYS);
-    arena_free(&sc->arena);
 }
 
 static inline struct str script_word(struct str *rest)
