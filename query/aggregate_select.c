@@ -17,13 +17,11 @@ struct members {
     size_t n, cap;
     struct labels labels;
     bool drop_name;
-    size_t first_out; /* topk: where in the answer the group begins */
 };
 
 struct selection {
     struct eval *ev;
     const struct grid *g;
-    const struct node *n;
     const struct aggregate *agg;
     struct rows rows;
     struct members *groups;
@@ -145,33 +143,37 @@ static size_t choose(struct selection *x, size_t n, double param)
     return param < (double)n ? (size_t)param : n;
 }
 
-/* The parameter of each step: not NaN, unless it chooses nothing anywhere. */
+/* A share of the series between -1 and 1; beyond that it is cut, and told. */
+static int check_ratio(struct selection *x, double *r)
+{
+    struct buf text = BUF_INIT(64);
+
+    if (isnan(*r))
+        return eval_fail(x->ev, "Ratio value is NaN");
+    if (fabs(*r) <= 1)
+        return 0;
+    buf_double(&text, *r);
+    annotate_warning(x->ev, x->agg->param, "ratio value should be between -1 and 1, got %.*s, capping to %d",
+                     (int)text.n, text.p ? text.p : "", *r > 0 ? 1 : -1);
+    buf_free(&text);
+    *r = *r > 0 ? 1 : -1;
+    return 0;
+}
+
 static int check_choice(struct selection *x)
 {
-    double most = -INFINITY;
-
-    for (size_t i = 0; i < x->g->n; i++)
-        most = isnan(x->param[i]) ? most : fmax(most, x->param[i]);
     for (size_t i = 0; i < x->g->n; i++) {
         double *p = &x->param[i];
+        int rc = 0;
 
-        if (x->agg->op == AGG_LIMIT_RATIO) {
-            if (isnan(*p))
-                return eval_fail(x->ev, "Ratio value is NaN");
-            if (*p < -1 || *p > 1) {
-                struct buf text = BUF_INIT(64);
-
-                buf_double(&text, *p);
-                annotate_warning(x->ev, x->agg->param, "ratio value should be between -1 and 1, got %.*s, capping to %d",
-                                 (int)text.n, text.p, *p > 0 ? 1 : -1);
-                buf_free(&text);
-                *p = *p > 0 ? 1 : -1;
-            }
-        } else if (isnan(*p)) {
-            return eval_fail(x->ev, "Parameter value is NaN");
-        } else if (*p >= 9.2233720368547758e18 || *p <= -9.2233720368547758e18) {
-            return eval_fail(x->ev, "Scalar value %g overflows int64", *p);
-        }
+        if (x->agg->op == AGG_LIMIT_RATIO)
+            rc = check_ratio(x, p);
+        else if (isnan(*p))
+            rc = eval_fail(x->ev, "Parameter value is NaN");
+        else if (fabs(*p) >= 0x1p63)
+            rc = eval_fail(x->ev, "Scalar value %g overflows int64", *p);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -308,7 +310,7 @@ static int count_values(struct selection *x)
 
 int select_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
-    struct selection x = { .ev = ev, .g = g, .n = n, .agg = &n->aggregate };
+    struct selection x = { .ev = ev, .g = g, .agg = &n->aggregate };
     int rc = 0;
 
     if (x.agg->op != AGG_COUNT_VALUES) {

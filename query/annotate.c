@@ -45,6 +45,6 @@ void annotate_quantile(struct eval *ev, const struct node *n, double q)
     struct buf text = BUF_INIT(64);
 
     buf_double(&text, q);
-    annotate_warning(ev, n, "quantile value should be between 0 and 1, got %.*s", (int)text.n, text.p);
+    annotate_warning(ev, n, "quantile value should be between 0 and 1, got %.*s", (int)text.n, text.p ? text.p : "");
     buf_free(&text);
 }

@@ -41,11 +41,17 @@ static bool extrapolated(const struct window *w, bool counter, bool per_second, 
 /* The first of t[0..n-1) after `at` (or n - 1). */
 static size_t first_after(const struct window *w, int64_t at)
 {
-    size_t i = 0;
+    size_t lo = 0, hi = w->n - 1;
 
-    while (i + 1 < w->n && w->t[i] <= at)
-        i++;
-    return i;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (w->t[mid] <= at)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
 }
 
 /* The value at `at`, between places i and i + 1; a counter that was reset there began again at zero. */
@@ -73,8 +79,7 @@ static bool find_borders(const struct window *w, bool counter, struct borders *b
     b->first = after ? after - 1 : 0;
     b->last = w->n - 1;
     if (smoothed)
-        for (b->last = 0; b->last + 1 < w->n && w->t[b->last] < w->to;)
-            b->last++;
+        b->last = first_after(w, w->to - 1);
     if (w->t[b->last] <= w->from)
         return false;
     b->left = smoothed && w->t[b->first] < w->from ? between(w, b->first, w->from, counter) : w->v[b->first];
@@ -83,25 +88,31 @@ static bool find_borders(const struct window *w, bool counter, struct borders *b
     return true;
 }
 
+/* The resets between interpolated borders: their values have seen those across them, which leaves what is inside. */
+static double smoothed_resets(const struct window *w, const struct borders *b)
+{
+    size_t from = b->first + (w->t[b->first] <= w->from), to = b->last + (w->t[b->last] < w->to);
+    double prev = b->left, sum = 0;
+
+    for (size_t i = from; i < to; i++) {
+        sum += w->v[i] < prev ? prev : 0;
+        prev = w->v[i];
+    }
+    return b->right < prev ? sum + prev : sum;
+}
+
 static bool extended(const struct window *w, bool counter, bool per_second, double *out)
 {
     struct borders b;
-    double prev;
-    size_t from, to;
 
     if (!find_borders(w, counter, &b))
         return false;
     *out = b.right - b.left;
-    /* The values at the borders have seen the resets across them; those strictly inside are left to add. */
-    from = b.first + (w->t[b.first] <= w->from);
-    to = b.last + (w->t[b.last] < w->to);
-    prev = b.left;
-    for (size_t i = from; counter && i < to; i++) {
-        *out += w->v[i] < prev ? prev : 0;
-        prev = w->v[i];
-    }
-    if (counter && b.right < prev)
-        *out += prev;
+    if (counter && w->extension == EXTEND_SMOOTHED)
+        *out += smoothed_resets(w, &b);
+    for (size_t i = 0; counter && w->extension == EXTEND_ANCHORED && i < w->ndrops; i++)
+        if (w->drops[i] > w->first + b.first)
+            *out += w->v[w->drops[i] - w->first - 1];
     if (per_second)
         *out /= (double)w->range / 1000;
     return true;
