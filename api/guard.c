@@ -1,7 +1,8 @@
 /* guard.c: a server on loopback is within reach of every web page the user opens.
  *
  * Rebinding    A page's own name may be made to resolve to 127.0.0.1; its requests then come with that name in Host. On
- *              loopback only loopback's names are answered.
+ *              loopback only loopback's names are answered, and names without a dot, which no stranger can register:
+ *              they come from the machine's own files.
  * Cross-site   A page may post to us without reading the answer. What changes state is refused when Origin is another. */
 
 #include "api/http-internal.h"
@@ -40,8 +41,8 @@ bool host_is_loopback(struct str host, struct str bound)
 {
     struct str name = without_port(str_trim(host));
 
-    return str_ieq(name, STR("localhost")) || str_ieq(name, STR("localhost.")) || address_is_loopback(name) ||
-           (name.n && str_eq(name, bound));
+    return address_is_loopback(name) || str_eq(name, bound) ||
+           (name.n && str_chr(name, '.') < 0 && str_chr(name, ':') < 0) || str_ieq(name, STR("localhost."));
 }
 
 bool origin_is_own(struct str origin, struct str host)

@@ -175,7 +175,7 @@ void route_allow(unsigned methods, char *out, size_t n);
 
 /* --- guard.c: who may ask --- */
 
-/* Whether a Host header may reach a server that listens on loopback at `bound` (DNS rebinding): loopback names only. */
+/* Whether a Host header may reach a server that listens on loopback at `bound` (DNS rebinding). */
 bool host_is_loopback(struct str host, struct str bound);
 /* Whether a web page from `origin` is of this server, as `host` names it. */
 bool origin_is_own(struct str origin, struct str host);

@@ -149,15 +149,26 @@ static void put_value(struct buf *b, const struct promql_value *v, int64_t at, s
     }
 }
 
-static void put_stats(struct buf *b, const struct request *rq, const struct promql_value *v)
-{
-    double s = (double)(clock_mono_ns() - rq->started_ns) / 1e9;
+/* When, on the monotonic clock, a query came to what. */
+struct times {
+    int64_t began, parsed, evaluated;
+};
 
-    buf_printf(b, ",\"stats\":{\"timings\":{\"evalTotalTime\":%.6f,\"execTotalTime\":%.6f},\"samples\":"
-                  "{\"totalQueryableSamples\":%llu}}", s, s, (unsigned long long)v->samples);
+static void put_stats(struct buf *b, const struct request *rq, const struct times *t, const struct promql_value *v)
+{
+    double queued = (double)(t->began - rq->started_ns) / 1e9, prepared = (double)(t->parsed - t->began) / 1e9;
+    double evaluated = (double)(t->evaluated - t->parsed) / 1e9;
+
+    buf_printf(b,
+               ",\"stats\":{\"timings\":{\"evalTotalTime\":%.6f,\"resultSortTime\":0,\"queryPreparationTime\":%.6f,"
+               "\"innerEvalTime\":%.6f,\"execQueueTime\":%.6f,\"execTotalTime\":%.6f},\"samples\":"
+               "{\"totalQueryableSamples\":%llu}}",
+               prepared + evaluated, prepared, evaluated, queued, queued + prepared + evaluated,
+               (unsigned long long)v->samples);
 }
 
-static void put_result(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit)
+static void put_result(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit,
+                       const struct times *times)
 {
     static const struct str truncated = STR_INIT("results truncated due to limit");
     bool lists = v->type == PROMQL_VECTOR || v->type == PROMQL_MATRIX;
@@ -166,7 +177,7 @@ static void put_result(struct request *rq, const struct promql_value *v, int64_t
     prometheus_begin(rq);
     put_value(&rq->out, v, at, cut ? (size_t)limit : v->n);
     if (request_parameter(rq, "stats").n)
-        put_stats(&rq->out, rq, v);
+        put_stats(&rq->out, rq, times, v);
     buf_putc(&rq->out, '}');
     if (cut && v->nwarnings == 0)
         put_annotations(&rq->out, "warnings", &truncated, 1);
@@ -194,6 +205,7 @@ static int set_limits(struct request *rq, struct promql_limits *l)
 
 static void run(struct request *rq, struct promql_window w, uint64_t limit)
 {
+    struct times times = { .began = clock_mono_ns() };
     struct promql_limits limits;
     struct promql_expr *x;
     struct promql_value *v;
@@ -209,9 +221,11 @@ static void run(struct request *rq, struct promql_window w, uint64_t limit)
             prometheus_fail_store(rq, &e);
         return;
     }
+    times.parsed = clock_mono_ns();
     v = promql_eval(rq->api->store, x, w, &limits, &rq->arena, &e);
+    times.evaluated = clock_mono_ns();
     if (v)
-        put_result(rq, v, w.start_ms, limit);
+        put_result(rq, v, w.start_ms, limit, &times);
     else
         prometheus_fail_store(rq, &e);
 }

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "store/series.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Prometheus' own bounds of "any time" lie outside of what a millisecond count of 64 bits may be added to. */
 #define ANY_TIME_MIN (INT64_MIN / 4)
@@ -207,14 +207,22 @@ static void put_metadata(struct buf *b, const struct batch_metadata *m)
     buf_putc(b, '}');
 }
 
+static int number_parameter(struct request *rq, const char *name, uint64_t *v)
+{
+    if (request_limit(rq, name, 0, v, NULL) == 0)
+        return 0;
+    prometheus_fail(rq, 400, "bad_data", "%s must be a number", name);
+    return ERR_INVALID;
+}
+
 void prometheus_metadata(struct request *rq)
 {
     struct batch_metadata *v;
     struct err e = ERR_INIT;
-    uint64_t limit, metrics = 0;
+    uint64_t limit, per_metric, metrics = 0, of_metric = 0;
     size_t n;
 
-    if (prometheus_limit(rq, &limit) < 0)
+    if (number_parameter(rq, "limit", &limit) < 0 || number_parameter(rq, "limit_per_metric", &per_metric) < 0)
         return;
     if (series_metadata(rq->api->store, request_parameter(rq, "metric"), &rq->arena, &v, &n, &e) < 0) {
         prometheus_fail_store(rq, &e);
@@ -230,7 +238,10 @@ void prometheus_metadata(struct request *rq)
         if (!same) {
             buf_puts(&rq->out, metrics++ ? "]," : "");
             buf_json(&rq->out, v[i].metric);
+            of_metric = 0;
         }
+        if (per_metric && of_metric++ == per_metric)
+            continue;
         buf_puts(&rq->out, same ? "," : ":[");
         put_metadata(&rq->out, &v[i]);
     }
@@ -249,7 +260,7 @@ void prometheus_buildinfo(struct request *rq)
 void prometheus_runtimeinfo(struct request *rq)
 {
     const struct api *api = rq->api;
-    char started[CLOCK_TEXT], now[CLOCK_TEXT], retention[CLOCK_TEXT] = "0s";
+    char started[CLOCK_TEXT], now[CLOCK_TEXT], retention[CLOCK_TEXT] = "0s", cwd[4096];
     struct store_stats stats;
 
     store_stats(api->store, &stats);
@@ -259,9 +270,11 @@ void prometheus_runtimeinfo(struct request *rq)
         duration_text(retention, api->options.retention_ms);
     prometheus_begin(rq);
     buf_printf(&rq->out,
-               "{\"startTime\":\"%s\",\"serverTime\":\"%s\",\"reloadConfigSuccess\":true,\"corruptionCount\":0,"
-               "\"storageRetention\":\"%s\",\"timeSeriesCount\":%llu}}",
-               started, now, retention, (unsigned long long)stats.series);
+               "{\"startTime\":\"%s\",\"serverTime\":\"%s\",\"lastConfigTime\":\"%s\",\"reloadConfigSuccess\":true,"
+               "\"corruptionCount\":0,\"storageRetention\":\"%s\",\"timeSeriesCount\":%llu,\"CWD\":",
+               started, now, started, retention, (unsigned long long)stats.series);
+    buf_json(&rq->out, str_of(getcwd(cwd, sizeof(cwd)) ? cwd : ""));
+    buf_puts(&rq->out, "}}");
 }
 
 void prometheus_config(struct request *rq)

@@ -1,5 +1,6 @@
 #include "api/http-internal.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -75,13 +76,14 @@ void reply_header(struct request *rq, const char *name, const char *value)
 }
 
 /* The shortest digits that read back as the same number, and the power of ten of the first one. Any number of up to 15
- * digits survives a double, so that shorter ones are the 15 without the zeros at their end. */
+ * digits survives a double, so that shorter ones are the 15 without the zeros at their end; but not below DBL_MIN, where
+ * a double has fewer digits itself. */
 static size_t shortest_digits(double v, char digits[24], int *exponent)
 {
     char text[40];
     size_t n = 0;
 
-    for (int precision = 14; precision <= 16; precision++) {
+    for (int precision = fabs(v) < DBL_MIN ? 0 : 14; precision <= 16; precision++) {
         snprintf(text, sizeof(text), "%.*e", precision, fabs(v));
         if (strtod(text, NULL) == fabs(v))
             break;

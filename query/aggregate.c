@@ -1,4 +1,5 @@
-/* aggregate.c: sum, avg, min, max, count, group, stddev, stdvar: rows go in one after another, one row per group is kept. */
+/* aggregate.c: sum, avg, min, max, count, group, stddev, stdvar: rows go in one after another, one row per group is
+ * kept. */
 #include "query/eval-internal.h"
 
 /* One group at one step. What the fields mean depends on the operator. */

@@ -1,5 +1,5 @@
-/* aggregate_select.c: aggregations that must see a group's values together: topk, bottomk, limitk, limit_ratio, quantile
- * and count_values. They collect the rows and then go step by step, group by group. */
+/* aggregate_select.c: aggregations that must see a group's values together: topk, bottomk, limitk, limit_ratio,
+ * quantile and count_values. They collect the rows and then go step by step, group by group. */
 #include "query/eval-internal.h"
 
 #define XXH_INLINE_ALL
@@ -178,7 +178,7 @@ static int check_choice(struct selection *x)
     return 0;
 }
 
-/* At one step the answer has an order of its own; over a range the rows stay as they came, with the others' steps empty. */
+/* At one step the answer has an order of its own; over a range the rows stay as they came, less what is not chosen. */
 static int select_rows(struct selection *x)
 {
     size_t steps = x->g->n;

@@ -246,7 +246,8 @@ static int apply_groups(struct eval *ev, const struct grid *grid, const struct n
     return 0;
 }
 
-static void warn_quantiles(struct eval *ev, const struct grid *g, const struct node *arg, const double *args, size_t nargs)
+static void warn_quantiles(struct eval *ev, const struct grid *g, const struct node *arg, const double *args,
+                           size_t nargs)
 {
     for (size_t i = 0; i < g->n; i++)
         if (!(args[i * nargs] >= 0 && args[i * nargs] <= 1))

@@ -4,9 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-const struct str logql_stream_labels[STREAM_LABELS] = { STR_INIT("app"),      STR_INIT("kind"),    STR_INIT("namespace"),
-                                                        STR_INIT("reporter"), STR_INIT("service"), STR_INIT("version"),
-                                                        STR_INIT("workload") };
+const struct str logql_stream_labels[STREAM_LABELS] = {
+    STR_INIT("app"),     STR_INIT("kind"),    STR_INIT("namespace"), STR_INIT("reporter"),
+    STR_INIT("service"), STR_INIT("version"), STR_INIT("workload"),
+};
 
 /* A span's own kind ("server", "client"): `kind` is the stream's. */
 static const struct str span_kind = STR_INIT("span_kind");

@@ -176,7 +176,8 @@ static int make_grid(struct eval *ev, struct promql_window w, struct grid *g)
     if (far_off(w.start_ms) || far_off(w.end_ms) || w.step_ms < 0 || far_off(w.step_ms))
         return err_set(ev->e, ERR_INVALID, "query window: times and step must be within 73 million years");
     if (w.end_ms < w.start_ms || (w.step_ms == 0 && w.end_ms != w.start_ms))
-        return err_set(ev->e, ERR_INVALID, "query window: the end must not be before the start, and a range has a step");
+        return err_set(ev->e, ERR_INVALID,
+                       "query window: the end must not be before the start, and a range has a step");
     *g = (struct grid){ w.start_ms, w.step_ms, 1 };
     if (w.step_ms)
         g->n = (size_t)((w.end_ms - w.start_ms) / w.step_ms) + 1;

@@ -1,8 +1,8 @@
 /* range.c: functions over sliding windows.
  *
  * Problem    At a 15 s step 5 m windows overlap twentyfold.
- * Idea       Two cursors over a series' samples: each enters the window once and leaves it once. For counters the places
- *            where the value drops are found once per series; a window then adds up only the drops inside it, in the
+ * Idea       Two cursors over a series' samples: each enters the window once and leaves it once. For counters the
+ *            places where the value drops are found once per series; a window then adds up only the drops inside it, in the
  *            order in which Prometheus adds them, so the sums agree to the last bit. */
 #include "query/function-internal.h"
 

@@ -66,7 +66,7 @@ struct instant {
     double *out;
 };
 
-/* The value at time `at`, `next` being the first sample after it; the newest decides, a stale one says there is none. */
+/* The value at time `at`, `next` being the first sample after it: the newest decides, and a stale one says none. */
 static double latest(const struct instant *x, size_t next, int64_t at)
 {
     const struct reader *r = &x->r;

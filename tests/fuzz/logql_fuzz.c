@@ -1,15 +1,31 @@
 /* logql_fuzz.c: whatever LogQL's parser accepts runs: against an empty store it finds nothing, and no error. */
 #include "query/logql.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* An empty store for the whole run; its directory is removed at once, what SQLite has open stays usable. */
+/* An empty store for the whole run. */
+static struct store *st;
+static char dir[] = "/tmp/vigla-fuzz-XXXXXX";
+
+static int remove_one(const char *path, const struct stat *sb, int type, struct FTW *at)
+{
+    (void)sb;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void close_store(void)
+{
+    store_close(st);
+    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 static struct store *empty_store(void)
 {
-    static struct store *st;
-    char dir[] = "/tmp/vigla-fuzz-XXXXXX";
     struct err e = ERR_INIT;
 
     if (st)
@@ -18,6 +34,7 @@ static struct store *empty_store(void)
         fprintf(stderr, "%s: %s\n", dir, e.msg);
         abort();
     }
+    atexit(close_store);
     return st;
 }
 

@@ -13,7 +13,7 @@ const EVERYTHING: State = {
   labels: ["p95"],
   view: "table",
   find: 'redis & "more"',
-  hideIdle: true,
+  showIdle: true,
   animate: true,
   selected: "abc123",
   logQuery: '{kind="log"} |= "x?y#z"',

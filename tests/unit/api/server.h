@@ -3,6 +3,7 @@
 #define TESTS_UNIT_API_SERVER_H
 
 #include "api/api.h"
+#include "base/buf.h"
 #include "tests/unit/api/client.h"
 #include "tests/unit/unit.h"
 
@@ -60,8 +61,8 @@ static inline void server_expect(const struct server *s, const char *method, con
 {
     struct answer a = client_ask(s->port, method, path, headers, body ? str_of(body) : STR_NULL);
 
-    ck_assert_msg(a.status == status && strstr(a.bytes.p, part), "%s %s: should be %d with %s, is %s", method, path, status,
-                  part, a.bytes.p ? a.bytes.p : "(nothing)");
+    ck_assert_msg(a.status == status && strstr(a.bytes, part), "%s %s: should be %d with %s, is %s", method, path, status,
+                  part, a.bytes ? a.bytes : "(nothing)");
     answer_free(&a);
 }
 

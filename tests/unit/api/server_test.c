@@ -1,6 +1,7 @@
 /* The whole API over a real store, asked by HTTP. */
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/pb.h"
 #include "base/zip.h"
 #include "tests/unit/api/server.h"
@@ -139,7 +140,7 @@ static struct answer post(const char *path, const char *headers, struct str body
 
 static void expect_status(struct answer a, int status)
 {
-    ck_assert_msg(a.status == status, "should be %d, is %s", status, a.bytes.p ? a.bytes.p : "(nothing)");
+    ck_assert_msg(a.status == status, "should be %d, is %s", status, a.bytes ? a.bytes : "(nothing)");
     answer_free(&a);
 }
 
@@ -361,13 +362,13 @@ START_TEST(keeps_objects)
     server_expect(&server, "PUT", "/api/mesh/objects", "", SERVICE("web", ""), 200, "\"action\":\"unchanged\"");
     a = server_get(&server, "/api/mesh/objects/svc/shop/web");
     ck_assert_int_eq(a.status, 200);
-    find_text(a.bytes.p, "\"clusterIP\":\"", first, sizeof(first));
+    find_text(a.bytes, "\"clusterIP\":\"", first, sizeof(first));
     ck_assert(strncmp(first, "127.96.", 7) == 0);
     answer_free(&a);
     server_expect(&server, "PUT", "/api/mesh/objects", "", SERVICE("web", "  - name: more\n    port: 81\n"), 200,
                   "{\"version\":2,\"results\":[{\"kind\":\"Service\",\"namespace\":\"shop\",\"name\":\"web\",\"action\":\"configured\"}]");
     a = server_get(&server, "/api/mesh/objects/Service/shop/web");
-    find_text(a.bytes.p, "\"clusterIP\":\"", second, sizeof(second));
+    find_text(a.bytes, "\"clusterIP\":\"", second, sizeof(second));
     ck_assert_str_eq(first, second);
     answer_free(&a);
     server_expect(&server, "GET", "/api/mesh/objects/services/shop/web?format=yaml", "", NULL, 200, "kind: Service\n");
@@ -423,8 +424,8 @@ START_TEST(wakes_who_waits)
         pthread_join(threads[i], NULL);
         ck_assert_int_eq(polls[i].answer.status, 200);
         ck_assert_int_lt(polls[i].took_ms, 5000);
-        ck_assert(strstr(polls[i].answer.bytes.p, "Vigla-Version: 1\r\n"));
-        ck_assert(strstr(polls[i].answer.bytes.p, "\n---\n"));
+        ck_assert(strstr(polls[i].answer.bytes, "Vigla-Version: 1\r\n"));
+        ck_assert(strstr(polls[i].answer.bytes, "\n---\n"));
         answer_free(&polls[i].answer);
     }
 }
@@ -510,6 +511,39 @@ START_TEST(names_an_address_in_use)
 }
 END_TEST
 
+/* Whatever allocation fails, on whatever thread: a request is refused or its connection closed, and the server goes on. */
+START_TEST(survives_failing_allocations)
+{
+    static const struct {
+        const char *method, *path, *headers, *body;
+    } scenario[] = {
+        { "GET", "/api/v1/query?query=vector(1)", "", NULL },
+        { "POST", "/v1/metrics", JSON_BODY, NULL },
+        { "PUT", "/api/mesh/objects", "", SERVICE("web", "") },
+        { "GET", "/api/mesh/snapshot?node=p.shop&version=0", "", NULL },
+        { "GET", "/loki/api/v1/query_range?query=%7Bkind%3D%22log%22%7D", "", NULL },
+        { "GET", "/metrics", "Accept-Encoding: gzip\r\n", NULL },
+    };
+    struct buf json = BUF_INIT(1 << 16);
+
+    put_point(&json, "n", 1, 1);
+    for (size_t i = 0; i < COUNT(scenario); i++)
+        for (long n = 1; n < 60; n += 1 + n / 20) {
+            struct str body = i == 1 ? buf_view(&json) : scenario[i].body ? str_of(scenario[i].body) : STR_NULL;
+            struct answer a;
+
+            mem_fail_at(n);
+            a = client_ask(server.port, scenario[i].method, scenario[i].path, scenario[i].headers, body);
+            mem_fail_at(0);
+            ck_assert_msg(a.status == 0 || a.status == 200 || a.status == 304 || a.status >= 400, "%s", a.bytes);
+            answer_free(&a);
+        }
+    server_expect(&server, "GET", "/-/ready", "", NULL, 200, "Ready");
+    expect_status(post("/v1/metrics", JSON_BODY, buf_view(&json)), 200);
+    buf_free(&json);
+}
+END_TEST
+
 /* --- the console --- */
 
 START_TEST(serves_the_console)
@@ -518,10 +552,10 @@ START_TEST(serves_the_console)
     char etag[128], headers[256];
 
     ck_assert_int_eq(a.status, 200);
-    ck_assert(strstr(a.bytes.p, "Content-Security-Policy: default-src 'self'"));
-    ck_assert(strstr(a.bytes.p, "X-Content-Type-Options: nosniff"));
-    ck_assert(strstr(a.bytes.p, "Referrer-Policy: no-referrer"));
-    find_text(a.bytes.p, "ETag: \"", etag, sizeof(etag));
+    ck_assert(strstr(a.bytes, "Content-Security-Policy: default-src 'self'"));
+    ck_assert(strstr(a.bytes, "X-Content-Type-Options: nosniff"));
+    ck_assert(strstr(a.bytes, "Referrer-Policy: no-referrer"));
+    find_text(a.bytes, "ETag: \"", etag, sizeof(etag));
     b = server_get(&server, "/console/graph/of/anything");
     ck_assert(str_eq(a.body, b.body));
     answer_free(&b);
@@ -559,6 +593,7 @@ static Suite *suite(void)
     tcase_add_test(t, stops_while_somebody_waits);
     tcase_add_test(t, reloads_by_its_hook);
     tcase_add_test(t, names_an_address_in_use);
+    tcase_add_test(t, survives_failing_allocations);
     tcase_add_test(t, serves_the_console);
     suite_add_tcase(s, t);
     return s;

@@ -37,8 +37,7 @@ export function homeNamespace(g: Graph): string | null {
 
 export function nodeLabel(n: GraphNode, home: string | null): string {
   if (n.type === "box") return n.box === "app" ? `app ${n.name}` : n.name;
-  const lines = [n.name];
-  if (n.type === "app" && n.version) lines.push(n.version);
+  const lines = [n.type === "app" && n.version ? `${n.name} ${n.version}` : n.name];
   if (home !== null && n.namespace !== home && n.namespace && n.type !== "unknown") lines.push(n.namespace);
   return lines.join("\n");
 }

@@ -35,7 +35,7 @@ export function graphParams(s: State): Record<string, string | null> {
     graphType: s.type,
     namespaces: s.namespaces.join(","),
     boxBy: s.boxes.join(","),
-    includeIdleEdges: s.hideIdle ? null : "true",
+    includeIdleEdges: s.showIdle ? "true" : null,
     window: spanText(s.windowMs),
     to: s.at === null ? null : String(s.at / 1000),
   };
@@ -46,7 +46,7 @@ export function GraphPage(props: { poll: Poll<Graph> }) {
   const { poll } = props;
   const [legend, setLegend] = useState(false);
   const [panelFocus, setPanelFocus] = useState(0);
-  const graph = useMemo(() => (poll.data && state.hideIdle ? withoutIdle(poll.data) : poll.data), [poll.data, state.hideIdle]);
+  const graph = useMemo(() => (poll.data && !state.showIdle ? withoutIdle(poll.data) : poll.data), [poll.data, state.showIdle]);
   const choose = (id: string | null) => set({ selected: id }, id !== null && state.selected === null);
   useEffect(() => {
     const escape = (e: KeyboardEvent) => {
@@ -71,7 +71,7 @@ export function GraphPage(props: { poll: Poll<Graph> }) {
             graph && <GraphTable graph={graph} find={state.find} selected={state.selected} onChoose={choose} />
           )}
           {!graph && !poll.error && <div class="overlay"><div class="loading">Loading the graph…</div></div>}
-          {empty && <NoTraffic hidden={poll.data !== null && poll.data.nodes.length > 0} />}
+          {empty && <NoTraffic />}
           {legend && <Legend onClose={() => setLegend(false)} />}
           {graph && graph.nodes.length > 0 && <Totals graph={graph} />}
         </div>
@@ -96,17 +96,8 @@ function Totals(props: { graph: Graph }) {
   return <p class="totals">{parts.filter(Boolean).join(" · ")}</p>;
 }
 
-function NoTraffic(props: { hidden: boolean }) {
+function NoTraffic() {
   const { state, set } = useApp();
-  if (props.hidden) {
-    return (
-      <div class="overlay">
-        <Empty title="Everything here is idle.">
-          <button type="button" class="button" onClick={() => set({ hideIdle: false })}>Show idle nodes and edges</button>
-        </Empty>
-      </div>
-    );
-  }
   return (
     <div class="overlay">
       <Empty title={`No traffic in this window (${spanText(state.windowMs)}).`}>
@@ -115,6 +106,7 @@ function NoTraffic(props: { hidden: boolean }) {
         <p>
           {state.namespaces.length > 0 && <button type="button" class="button" onClick={() => set({ namespaces: [] })}>Show all namespaces</button>}{" "}
           {state.windowMs < 3_600_000 && <button type="button" class="button" onClick={() => set({ windowMs: 3_600_000 })}>Look at the last hour</button>}{" "}
+          {!state.showIdle && <button type="button" class="button" onClick={() => set({ showIdle: true })}>Show what is idle</button>}{" "}
           {state.at !== null && <button type="button" class="button" onClick={() => set({ at: null })}>Back to now</button>}
         </p>
       </Empty>
@@ -147,7 +139,7 @@ function Toolbar(props: { graph: Graph | null; legend: boolean; onLegend: () => 
         </fieldset>
         <fieldset>
           <legend>Show</legend>
-          <Check label="Hide idle" checked={state.hideIdle} onChange={(on) => set({ hideIdle: on })} />
+          <Check label="Idle nodes and edges" checked={state.showIdle} onChange={(on) => set({ showIdle: on })} />
           <Check label="Traffic animation" checked={state.animate} onChange={(on) => set({ animate: on })}
             hint={reducedMotion() ? "off: your system asks for less motion" : undefined} />
         </fieldset>

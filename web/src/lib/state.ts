@@ -22,7 +22,7 @@ export interface State {
   labels: EdgeLabel[];
   view: View;
   find: string;
-  hideIdle: boolean;
+  showIdle: boolean;
   animate: boolean;
   /** Id of the chosen node or edge. */
   selected: string | null;
@@ -56,7 +56,7 @@ export const DEFAULTS: State = {
   labels: ["rate", "errors"],
   view: "graph",
   find: "",
-  hideIdle: false,
+  showIdle: false,
   animate: false,
   selected: null,
   /* A request is logged at both of its ends: once is enough to begin with. */
@@ -115,7 +115,7 @@ export function parseState(hash: string): State {
     labels: someOf(q.get("labels"), EDGE_LABELS, DEFAULTS.labels),
     view: oneOf(q.get("view"), ["graph", "table"], DEFAULTS.view),
     find: q.get("find") ?? "",
-    hideIdle: q.get("idle") === "hide",
+    showIdle: q.get("idle") === "show",
     animate: q.get("traffic") === "on",
     selected: q.get("sel"),
     logQuery: q.get("logql") ?? DEFAULTS.logQuery,
@@ -139,7 +139,7 @@ export function formatState(s: State): string {
   put("labels", s.labels.join(","), DEFAULTS.labels.join(","));
   put("view", s.view, DEFAULTS.view);
   put("find", s.find, "");
-  put("idle", s.hideIdle ? "hide" : "", "");
+  put("idle", s.showIdle ? "show" : "", "");
   put("traffic", s.animate ? "on" : "", "");
   put("sel", s.selected ?? "", "");
   put("logql", s.logQuery, DEFAULTS.logQuery);

@@ -1,0 +1,106 @@
+/* Any text: parsed, built and asked for, as a sidecar and as a gateway. Nothing may crash, and
+ *   - an object's canonical JSON, and its YAML, read back as an object with the same canonical JSON;
+ *   - every route that forwards has a destination, and its weights add up to what it says;
+ *   - a virtual host is found by each of its exact domains. */
+#include "base/err.h"
+#include "mesh/snapshot.h"
+
+#include <stdlib.h>
+
+enum { MOST_MEMORY = 64 << 20, MOST_TEXT = 1 << 20 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void reads_back(struct arena *a, const struct mesh_object *o, void (*print)(struct buf *, const struct mesh_object *))
+{
+    struct buf text = BUF_INIT(16 * MOST_TEXT), want = BUF_INIT(16 * MOST_TEXT), got = BUF_INIT(16 * MOST_TEXT);
+    struct mesh_objects again = { NULL, 0, 0 };
+    struct mesh_problems p;
+
+    mesh_problems_init(&p, a);
+    print(&text, o);
+    mesh_object_json(&want, o);
+    if (buf_failed(&text) || buf_failed(&want) || mesh_parse(a, STR("-"), buf_view(&text), o->ns, &again, &p) < 0)
+        goto end;
+    if (again.n != 1)
+        abort();
+    mesh_object_json(&got, &again.v[0]);
+    if (!str_eq(buf_view(&got), buf_view(&want)))
+        abort();
+end:
+    buf_free(&text);
+    buf_free(&want);
+    buf_free(&got);
+}
+
+static void check_route(const struct route *r)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < r->ndestinations; i++)
+        sum += r->destinations[i].weight;
+    if (r->action == ROUTE_FORWARD && (r->ndestinations == 0 || sum != r->total_weight || sum == 0))
+        abort();
+}
+
+static void check_listener(const struct listener *l)
+{
+    for (size_t i = 0; i < l->nhosts; i++) {
+        for (size_t k = 0; k < l->hosts[i].ndomains; k++) {
+            struct str domain = l->hosts[i].domains[k];
+
+            if (str_chr(domain, '*') < 0 && str_chr(domain, ':') < 0 && listener_host(l, domain) != &l->hosts[i])
+                abort();
+        }
+        for (size_t k = 0; k < l->hosts[i].nroutes; k++)
+            check_route(&l->hosts[i].routes[k]);
+    }
+}
+
+static void ask(struct arena *a, const struct mesh *m, const struct mesh_objects *objects)
+{
+    static const struct label labels[] = { { STR_INIT("istio"), STR_INIT("ingressgateway") } };
+    struct proxy_identity id = { .role = PROXY_GATEWAY, .name = STR("gate"), .ns = STR("default") };
+
+    id.bind = STR("127.0.0.1");
+    id.labels = (struct labels){ labels, 1 };
+    for (int i = 0; i < 3; i++) {
+        struct proxy_snapshot *s = mesh_snapshot(a, m, &id, 1, NULL);
+
+        for (size_t k = 0; s && k < s->nlisteners; k++)
+            check_listener(&s->listeners[k]);
+        id.role = PROXY_SIDECAR;
+        id.outbound_net = i ? STR("127.138.0.0/16") : STR("");
+        id.app_address = STR("127.11.0.1");
+        for (size_t k = 0; k < objects->n; k++) {
+            if (!str_eqz(objects->v[k].kind, "Pod"))
+                continue;
+            id.pod = objects->v[k].name;
+            id.ns = objects->v[k].ns;
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena a = ARENA_INIT(MOST_MEMORY);
+    struct mesh_objects objects = { NULL, 0, 0 };
+    struct mesh_problems p;
+    struct mesh *m;
+
+    if (size > MOST_TEXT)
+        return 0;
+    mesh_problems_init(&p, &a);
+    if (mesh_parse(&a, STR("f"), (struct str){ (const char *)data, size }, STR("default"), &objects, &p) == 0) {
+        for (size_t i = 0; i < objects.n && i < 8; i++) {
+            reads_back(&a, &objects.v[i], mesh_object_json);
+            reads_back(&a, &objects.v[i], mesh_object_yaml);
+        }
+        p.errors = 0;
+        m = mesh_build(&a, &objects, &p, NULL);
+        if (m)
+            ask(&a, m, &objects);
+    }
+    arena_free(&a);
+    return 0;
+}
