@@ -42,6 +42,7 @@ struct pod {
     const struct image *image;     /* of the platform's map */
     uint16_t ports[POD_PORTS];     /* container ports */
     size_t nports;
+    struct str moved_ports;        /* of its sidecar: "80=10080,443=10443" */
     unsigned number;               /* its addresses */
     int reservation;               /* the socket that holds the number */
     bool injected;

@@ -152,6 +152,31 @@ static void env_service(struct env *env, const struct pod *p, const struct mesh_
     }
 }
 
+/* "80=10080,443=10443": the low ports of the Services that are there when the Pod starts; those that come later are not
+ * in its environment either. */
+static struct str moved_ports(struct arena *a, const struct mesh_objects *objects)
+{
+    bool seen[LOW_PORTS] = { false };
+    struct buf map = BUF_INIT(32 * 1024);
+    struct str copy;
+
+    for (size_t i = 0; i < objects->n; i++) {
+        const struct yaml_node *ports = yaml_path(objects->v[i].root, "spec.ports");
+
+        for (size_t k = 0; str_eq(objects->v[i].kind, STR("Service")) && ports && k < ports->n; k++) {
+            const struct yaml_node *port = yaml_get(&ports->items[k], "port");
+
+            if (!port || port->number < 1 || port->number >= LOW_PORTS || seen[(unsigned)port->number])
+                continue;
+            seen[(unsigned)port->number] = true;
+            buf_printf(&map, "%s%u=%u", map.n ? "," : "", (unsigned)port->number, pod_host_port((uint16_t)port->number));
+        }
+    }
+    copy = arena_str(a, buf_view(&map));
+    buf_free(&map);
+    return copy;
+}
+
 static void env_declared(struct env *env, const struct mesh_object *deployment)
 {
     const struct yaml_node *containers = yaml_path(deployment->root, "spec.template.spec.containers");
@@ -175,6 +200,7 @@ int podspec_environment(struct pod *p, const struct mesh_object *deployment, con
 
     if (!env.v || !folder)
         return err_set(e, ERR_IO, "%.*s: no folder for it below %s", STR_ARG(p->name), p->set->state);
+    p->moved_ports = moved_ports(&p->arena, objects);
     env_declared(&env, deployment);
     for (size_t i = 0; i < objects->n; i++)
         if (str_eq(objects->v[i].kind, STR("Service")) && str_eq(objects->v[i].ns, p->ns))
@@ -278,11 +304,8 @@ static void gateway_words(struct words *w, const struct pod *p, struct str workl
 
 static void sidecar_words(struct words *w, const struct pod *p, struct str workload)
 {
-    struct buf map = BUF_INIT(32 * 1024);
     char address[INET_ADDRSTRLEN], net[64];
 
-    for (unsigned port = 1; port < LOW_PORTS; port++)
-        buf_printf(&map, "%s%u=%u", port > 1 ? "," : "", port, pod_host_port((uint16_t)port));
     pair(w, "--workload", workload);
     podspec_address(address, 10, p->number);
     pair(w, "--bind", str_of(address));
@@ -290,8 +313,8 @@ static void sidecar_words(struct words *w, const struct pod *p, struct str workl
     pair(w, "--app-address", str_of(address));
     snprintf(net, sizeof(net), "127.%u.%u.0/24", 128 + (p->number - 1) / 250, (p->number - 1) % 250 + 1);
     pair(w, "--outbound-net", str_of(net));
-    pair(w, "--port-map", buf_view(&map));
-    buf_free(&map);
+    if (p->moved_ports.n)
+        pair(w, "--port-map", p->moved_ports);
 }
 
 char **podspec_sidecar(struct pod *p)

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { edgeBends, onCurve } from "../src/graph/bends";
 import { EMPTY, diffGraph } from "../src/graph/diff";
 import { placeLabels } from "../src/graph/labelplace";
 import { edgeLabel, edgeWidth, homeNamespace, nodeLabel } from "../src/graph/labels";
@@ -159,7 +160,25 @@ test("e goes round a node's edges", () => {
 test("labels of crossing edges keep apart, and stay where they are at other rates", () => {
   const cross = (rps: number) => readGraph(answer(
     [node("a", 0, 0), node("b", 0, 300), node("c", 400, 0), node("d", 400, 300)], [edge("a", "d", rps), edge("b", "c", rps)]));
-  const once = placeLabels(cross(1));
+  const once = placeLabels(cross(1), new Map());
   assert.equal(once.size, 1);
-  assert.deepEqual([...placeLabels(cross(99))], [...once]);
+  assert.deepEqual([...placeLabels(cross(99), new Map())], [...once]);
+});
+
+test("an edge goes round a node in its way, and only then", () => {
+  const line = (y: number) => readGraph(answer([node("a", 0, 0), node("b", 200, y), node("c", 400, 0)], [edge("a", "b", 1), edge("b", "c", 1), edge("a", "c", 1)]));
+  assert.deepEqual([...edgeBends(line(200)).keys()], []);
+  const bends = edgeBends(line(5));
+  assert.deepEqual([...bends.keys()], ["a-c"]);
+  const middle = onCurve({ x: 0, y: 0 }, { x: 400, y: 0 }, bends.get("a-c")!, 0.5);
+  assert.ok(Math.abs(middle.y - 5 - 8) >= 38, `passes at ${middle.y}`);
+  assert.deepEqual([...edgeBends(line(5))], [...bends]);
+});
+
+test("curves end where they should", () => {
+  for (const bend of [0, 70, -160]) {
+    assert.deepEqual(onCurve({ x: 1, y: 2 }, { x: 30, y: 40 }, bend, 0), { x: 1, y: 2 });
+    assert.deepEqual(onCurve({ x: 1, y: 2 }, { x: 30, y: 40 }, bend, 1), { x: 30, y: 40 });
+  }
+  assert.ok(onCurve({ x: 0, y: 0 }, { x: 10, y: 0 }, 8, 0.5).y > 0, "a positive bend is below an edge that goes right");
 });

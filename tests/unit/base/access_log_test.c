@@ -3,15 +3,15 @@
 #include "base/mem.h"
 #include "tests/unit/unit.h"
 
-/* Istio's documented example: istio.io, "Envoy access logs". */
+/* A request in the form that istio.io documents ("Envoy access logs"). */
 static struct access_log teapot(void)
 {
     struct access_log l;
 
     access_log_init(&l);
-    l.start_ns = 1606339578409000000;
+    l.start_ns = 1700000000409000000;
     l.method = STR("GET");
-    l.path = STR("/status/418");
+    l.path = STR("/brew");
     l.protocol = STR("HTTP/1.1");
     l.response_code = 418;
     l.response_code_details = STR("via_upstream");
@@ -19,15 +19,15 @@ static struct access_log teapot(void)
     l.bytes_sent = 135;
     l.duration_us = 4999;
     l.upstream_service_time_us = 4000;
-    l.user_agent = STR("curl/7.73.0-DEV");
-    l.request_id = STR("84961386-6d84-929d-98bd-c5aee93b5c88");
-    l.authority = STR("httpbin:8000");
+    l.user_agent = STR("curl/7.88.1");
+    l.request_id = STR("5d1f9a52-7c1e-4b0a-9f0e-1f2d3c4b5a69");
+    l.authority = STR("pot:8000");
     l.upstream_host = STR("127.0.0.1:80");
     l.upstream_cluster = STR("inbound|8000||");
-    l.upstream_local_address = STR("127.0.0.1:41854");
-    l.downstream_local_address = STR("10.44.1.27:80");
-    l.downstream_remote_address = STR("10.44.1.23:37652");
-    l.requested_server_name = STR("outbound_.8000_._.httpbin.foo.svc.cluster.local");
+    l.upstream_local_address = STR("127.0.0.1:41001");
+    l.downstream_local_address = STR("127.10.0.7:80");
+    l.downstream_remote_address = STR("127.10.0.3:37001");
+    l.requested_server_name = STR("outbound_.8000_._.pot.kitchen.svc.cluster.local");
     l.route_name = STR("default");
     return l;
 }
@@ -40,7 +40,7 @@ static struct access_log redis(void)
     l.bytes_received = 27;
     l.bytes_sent = 31;
     l.duration_us = 29000;
-    l.upstream_host = STR("10.1.0.59:6379");
+    l.upstream_host = STR("127.10.0.9:6379");
     l.upstream_cluster = STR("outbound|6379||redis-slave.guestbook.svc.cluster.local");
     return l;
 }
@@ -69,21 +69,21 @@ static const struct {
     const char *text, *json;
 } lines[] = {
     { teapot,
-      "[2020-11-25T21:26:18.409Z] \"GET /status/418 HTTP/1.1\" 418 - via_upstream - \"-\" 0 135 4 4 \"-\" "
-      "\"curl/7.73.0-DEV\" \"84961386-6d84-929d-98bd-c5aee93b5c88\" \"httpbin:8000\" \"127.0.0.1:80\" inbound|8000|| "
-      "127.0.0.1:41854 10.44.1.27:80 10.44.1.23:37652 outbound_.8000_._.httpbin.foo.svc.cluster.local default\n",
-      "{\"start_time\":\"2020-11-25T21:26:18.409Z\",\"method\":\"GET\",\"path\":\"/status/418\",\"protocol\":\"HTTP/1.1\","
+      "[2023-11-14T22:13:20.409Z] \"GET /brew HTTP/1.1\" 418 - via_upstream - \"-\" 0 135 4 4 \"-\" "
+      "\"curl/7.88.1\" \"5d1f9a52-7c1e-4b0a-9f0e-1f2d3c4b5a69\" \"pot:8000\" \"127.0.0.1:80\" inbound|8000|| "
+      "127.0.0.1:41001 127.10.0.7:80 127.10.0.3:37001 outbound_.8000_._.pot.kitchen.svc.cluster.local default\n",
+      "{\"start_time\":\"2023-11-14T22:13:20.409Z\",\"method\":\"GET\",\"path\":\"/brew\",\"protocol\":\"HTTP/1.1\","
       "\"response_code\":418,\"response_flags\":null,\"response_code_details\":\"via_upstream\","
       "\"connection_termination_details\":null,\"bytes_received\":0,\"bytes_sent\":135,\"duration\":4,"
-      "\"upstream_service_time\":4,\"x_forwarded_for\":null,\"user_agent\":\"curl/7.73.0-DEV\","
-      "\"request_id\":\"84961386-6d84-929d-98bd-c5aee93b5c88\",\"authority\":\"httpbin:8000\","
+      "\"upstream_service_time\":4,\"x_forwarded_for\":null,\"user_agent\":\"curl/7.88.1\","
+      "\"request_id\":\"5d1f9a52-7c1e-4b0a-9f0e-1f2d3c4b5a69\",\"authority\":\"pot:8000\","
       "\"upstream_host\":\"127.0.0.1:80\",\"upstream_cluster\":\"inbound|8000||\","
-      "\"upstream_local_address\":\"127.0.0.1:41854\",\"downstream_local_address\":\"10.44.1.27:80\","
-      "\"downstream_remote_address\":\"10.44.1.23:37652\","
-      "\"requested_server_name\":\"outbound_.8000_._.httpbin.foo.svc.cluster.local\",\"route_name\":\"default\","
+      "\"upstream_local_address\":\"127.0.0.1:41001\",\"downstream_local_address\":\"127.10.0.7:80\","
+      "\"downstream_remote_address\":\"127.10.0.3:37001\","
+      "\"requested_server_name\":\"outbound_.8000_._.pot.kitchen.svc.cluster.local\",\"route_name\":\"default\","
       "\"upstream_transport_failure_reason\":null}\n" },
     { redis,
-      "[1970-01-01T00:00:00.000Z] \"- - -\" 0 - - - \"-\" 27 31 29 - \"-\" \"-\" \"-\" \"-\" \"10.1.0.59:6379\" "
+      "[1970-01-01T00:00:00.000Z] \"- - -\" 0 - - - \"-\" 27 31 29 - \"-\" \"-\" \"-\" \"-\" \"127.10.0.9:6379\" "
       "outbound|6379||redis-slave.guestbook.svc.cluster.local - - - - -\n", NULL },
     { hostile,
       "[1970-01-01T00:00:00.000Z] \"GET /a\\x22b\\x5cc\\x0d\\x0a[2020] d\\x7f\\x01\xff -\" 0 - - - \"-\" 0 0 - - \"-\" "

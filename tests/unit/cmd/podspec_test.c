@@ -109,6 +109,7 @@ START_TEST(starts_a_sidecar_with_its_identity)
     ck_assert_str_eq(argv[0], "/opt/vigla-proxy");
     ck_assert(among(argv, "web.shop"));
     ck_assert(among(argv, "127.129.2.0/24"));
+    ck_assert(among(argv, "443=10443"));
     ck_assert(among(argv, "127.11.1.2"));
 }
 END_TEST

@@ -8,6 +8,7 @@ import cytoscape, { type Core, type ElementDefinition, type EventObject, type Si
 import { reducedMotion } from "../lib/hooks";
 import { isTcp, matches, nodeText, type Graph, type GraphEdge, type GraphNode } from "../lib/model";
 import type { EdgeLabel } from "../lib/state";
+import { edgeBends, type Point } from "./bends";
 import { EMPTY, diffGraph } from "./diff";
 import { edgeLabel, edgeWidth, homeNamespace, nodeLabel } from "./labels";
 import { placeLabels } from "./labelplace";
@@ -29,7 +30,8 @@ function edgeClasses(e: GraphEdge): string {
   return [`h-${e.health}`, isTcp(e) && plain && "tcp", e.mtls && "mtls", e.idle && "idle"].filter(Boolean).join(" ");
 }
 
-const TRANSIENT = ["chosen", "hover", "dim", "found"];
+/** Classes that do not come from the element's own data. */
+const TRANSIENT = ["chosen", "hover", "dim", "found", "bent"];
 
 /** Cytoscape works out the style anew of all that is set, whether it is new or not: only what is new is set. */
 function setData(element: SingularElementArgument, data: Record<string, unknown>): void {
@@ -113,7 +115,8 @@ export class GraphCanvas {
     const first = this.shown.nodes.length === 0;
     const diff = diffGraph(this.shown, next);
     const home = homeNamespace(next);
-    const shifts = placeLabels(next);
+    const bends = edgeBends(next);
+    const shifts = placeLabels(next, bends);
     const edgeData = (e: GraphEdge) => ({
       label: edgeLabel(e, this.labels),
       width: edgeWidth(e),
@@ -130,12 +133,12 @@ export class GraphCanvas {
       })));
       this.cy.add(diff.addedEdges.map((e): ElementDefinition => ({
         group: "edges",
-        data: { id: e.id, source: e.source, target: e.target, ...edgeData(e) },
+        data: { id: e.id, source: e.source, target: e.target, bend: 0, ...edgeData(e) },
         classes: edgeClasses(e),
       })));
       for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: nodeLabel(n, home) });
       for (const e of diff.updatedEdges) this.update(e.id, edgeClasses(e), edgeData(e));
-      if (diff.addedNodes.length || diff.removed.length || diff.moved.length) this.arrange(next, home, shifts);
+      if (diff.addedNodes.length || diff.removed.length || diff.moved.length) this.arrange(next, home, bends, shifts);
     });
     for (const e of [...diff.addedEdges, ...diff.updatedEdges])
       this.cy.getElementById(e.id).scratch("_flow", { amount: isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0, errorShare: e.errorShare ?? 0 });
@@ -148,10 +151,14 @@ export class GraphCanvas {
     if (changed && !this.touched) this.fit(!first);
   }
 
-  /** What depends on the other elements, too: whether a namespace is named, and where labels stand. */
-  private arrange(g: Graph, home: string | null, shifts: Map<string, { x: number; y: number }>): void {
+  /** What depends on the other elements, too: whether a namespace is named, how edges run, where labels stand. */
+  private arrange(g: Graph, home: string | null, bends: Map<string, number>, shifts: Map<string, Point>): void {
     for (const n of g.nodes) setData(this.cy.getElementById(n.id), { label: nodeLabel(n, home) });
-    for (const e of g.edges) setData(this.cy.getElementById(e.id), { dx: shifts.get(e.id)?.x ?? 0, dy: shifts.get(e.id)?.y ?? 0 });
+    for (const e of g.edges) {
+      const element = this.cy.getElementById(e.id);
+      setData(element, { bend: bends.get(e.id) ?? 0, dx: shifts.get(e.id)?.x ?? 0, dy: shifts.get(e.id)?.y ?? 0 });
+      element.toggleClass("bent", bends.has(e.id));
+    }
   }
 
   private update(id: string, classes: string, data: Record<string, unknown>): void {

@@ -4,6 +4,7 @@
 // with the least overlap. All labels count as equally large, so that a label does not wander when its number changes.
 
 import type { Graph } from "../lib/model";
+import { onCurve, type Point } from "./bends";
 
 const PLACES = [0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73];
 const LABEL = { w: 76, h: 32 };
@@ -25,8 +26,8 @@ function overlap(a: Box, b: Box): number {
 }
 
 /** Shift of each label from the middle of its edge, in points; edges not in the map stay there. */
-export function placeLabels(g: Graph): Map<string, { x: number; y: number }> {
-  const shifts = new Map<string, { x: number; y: number }>();
+export function placeLabels(g: Graph, bends: Map<string, number>): Map<string, Point> {
+  const shifts = new Map<string, Point>();
   if (g.edges.length > MOST_EDGES) return shifts;
   const places = new Map(g.nodes.flatMap((n) => (n.position && n.type !== "box" ? [[n.id, n.position] as const] : [])));
   const taken: Box[] = [...places.values()].map((p) => ({ x: p.x, y: p.y + 8, ...NODE }));
@@ -34,10 +35,12 @@ export function placeLabels(g: Graph): Map<string, { x: number; y: number }> {
     const a = places.get(e.source);
     const b = places.get(e.target);
     if (!a || !b || e.idle || e.source === e.target) continue;
+    const bend = bends.get(e.id) ?? 0;
+    const middle = onCurve(a, b, bend, 0.5);
     let best: Box | null = null;
     let least = Infinity;
     for (const t of PLACES) {
-      const box = { x: a.x + (b.x - a.x) * t, y: a.y + (b.y - a.y) * t, ...LABEL };
+      const box = { ...onCurve(a, b, bend, t), ...LABEL };
       const cost = taken.reduce((sum, other) => sum + overlap(box, other), 0);
       if (cost >= least) continue;
       least = cost;
@@ -46,7 +49,7 @@ export function placeLabels(g: Graph): Map<string, { x: number; y: number }> {
     }
     if (!best) continue;
     taken.push(best);
-    const shift = { x: best.x - (a.x + b.x) / 2, y: best.y - (a.y + b.y) / 2 };
+    const shift = { x: best.x - middle.x, y: best.y - middle.y };
     if (Math.abs(shift.x) > 0.5 || Math.abs(shift.y) > 0.5) shifts.set(e.id, shift);
   }
   return shifts;

@@ -8,7 +8,7 @@ export function edgeLabel(e: GraphEdge, modes: readonly EdgeLabel[]): string {
   if (e.idle) return "";
   const parts: string[] = [];
   if (isTcp(e)) {
-    if (modes.includes("rate") || modes.includes("throughput")) parts.push(fmt.throughput(e.bps));
+    if (modes.includes("rate") || modes.includes("throughput")) parts.push(e.bps ? fmt.throughput(e.bps) : fmt.plural(e.connections ?? 0, "connection"));
     return parts.join("\n");
   }
   if (modes.includes("rate") && e.rps !== null) parts.push(fmt.rate(e.rps));

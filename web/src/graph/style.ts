@@ -103,6 +103,13 @@ export function graphStyle(): StylesheetJson {
   sheet.push(
     { selector: "node.box", style: { "background-image": "none", "border-color": c("line") } },
     { selector: "node.h-Failure", style: { "border-width": 3.5 } },
+    {
+      selector: "edge.bent",
+      style: {
+        "curve-style": "unbundled-bezier", "control-point-distances": "data(bend)", "control-point-weights": 0.5,
+        "edge-distances": "node-position",
+      },
+    },
     { selector: "edge.tcp", style: { "line-color": c("tcp"), "target-arrow-color": c("tcp") } },
     { selector: "edge.h-Degraded", style: { "target-arrow-shape": "circle-triangle", color: c("warn"), "font-weight": 600 } },
     { selector: "edge.h-Failure", style: { "target-arrow-shape": "triangle-cross", color: c("bad"), "font-weight": 700 } },

@@ -25,7 +25,6 @@ interface Subject {
   tcp: boolean;
 }
 
-/** A minute in which nothing was counted is a rate of 0 once the series is known; without a request there is no p95. */
 async function load(s: Subject, windowMs: number, at: number | null, signal: AbortSignal): Promise<Data> {
   const { step, range } = stepFor(windowMs);
   const q = chartQueries(s.matchers, s.tcp, range);
@@ -35,9 +34,12 @@ async function load(s: Subject, windowMs: number, at: number | null, signal: Abo
   const ask = async (text: string) => (await queryRange(text, times[0]! * 1000, to, step, signal)).series[0];
   const texts = q.tcp ? [q.sent, q.received] : [q.requests, q.errors, q.clientErrors, q.p95];
   const series = await Promise.all(texts.map(ask));
-  const missing = series[0] ? 0 : null;
   const span = `${at === null ? "last " : ""}${spanText(windowMs)}`;
-  return { times, span, rows: series.map((one, i) => valuesAt(times, one, !q.tcp && i === 3 ? null : missing)) };
+  /* Before the first sample nothing is known; after it a step without one is a step without traffic. */
+  const begin = (series[0]?.points[0]?.[0] ?? Infinity) - step / 2;
+  const filled = (values: Values) => values.map((v, i) => v ?? (times[i]! >= begin ? 0 : null));
+  const rows = series.map((one) => valuesAt(times, one, null));
+  return { times, span, rows: rows.map((values, i) => (!q.tcp && i === 3 ? values : filled(values))) };
 }
 
 export function TrafficCharts(props: Subject) {
