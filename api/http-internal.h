@@ -62,6 +62,7 @@ struct request {
     struct parameters parameters;
     struct buf body;      /* as it came, then unpacked */
     size_t reserved;      /* bytes of the api's budget for bodies */
+    size_t dropped;       /* bytes of a refused body that have been read */
     bool headers_seen, body_refused, suspended, finished;
     int64_t started_ns;   /* monotonic */
 
@@ -110,6 +111,13 @@ struct api {
 };
 
 /* --- http.c --- */
+
+/* What libmicrohttpd calls: with the request line (the result is the request, in each call that follows); with headers,
+ * body and end; after the answer. `cls` is the api. */
+void *http_request_new(void *cls, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                            const char *version, const char *upload_data, size_t *upload_data_size, void **state);
+void http_request_end(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why);
 
 /* The connection rests until request_resume. Called on the I/O thread, by a handler without an answer yet; a handler on
  * a worker (rq->suspended is true) waits for what it needs instead. */

@@ -8,6 +8,7 @@
 #define MESH_CHECK_INTERNAL_H
 
 #include "mesh/object.h"
+#include "mesh/sticky-internal.h"
 
 #include <stddef.h>
 
@@ -87,8 +88,7 @@ void check_info(struct check *c, const struct yaml_node *at, const char *member,
 /* How many of the members are there; more than `most` or less than `least` is an error that names them. */
 size_t check_count_of(struct check *c, const struct yaml_node *at, size_t least, size_t most, const char *const *names);
 
-/* Arena allocations that set c->nomem. */
-void *check_alloc(struct check *c, size_t n, size_t size);
-struct str check_printf(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define check_alloc(c, n, size) sticky_alloc((c)->arena, &(c)->nomem, (n), (size))
+#define check_printf(c, ...)    sticky_printf((c)->arena, &(c)->nomem, __VA_ARGS__)
 
 #endif

@@ -27,32 +27,6 @@ void check_init(struct check *c, struct arena *a, struct mesh_problems *p, const
     *c = (struct check){ .arena = a, .problems = p, .object = o };
 }
 
-void *check_alloc(struct check *c, size_t n, size_t size)
-{
-    void *p = arena_array(c->arena, n, size);
-
-    if (!p)
-        c->nomem = true;
-    return p;
-}
-
-struct str check_printf(struct check *c, const char *fmt, ...)
-{
-    char text[1024];
-    struct str s;
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    n = n < 0 ? 0 : n < (int)sizeof(text) ? n : (int)sizeof(text) - 1;
-    s = arena_str(c->arena, (struct str){ text, (size_t)n });
-    if (!s.p)
-        c->nomem = true;
-    return s;
-}
-
 /* ---- places ---- */
 
 struct path {

@@ -25,7 +25,8 @@ static const struct field http2_keepalive_fields[] = {
     REQUIRED(DURATION, dr_keepalive, timeout, "timeout"),
     END_OF_FIELDS,
 };
-static const struct message http2_keepalive_message = { sizeof(struct dr_keepalive), http2_keepalive_fields, false, NULL };
+static const struct message http2_keepalive_message = { sizeof(struct dr_keepalive), http2_keepalive_fields, false,
+                                                        NULL };
 
 static void check_tcp(struct check *c, void *message)
 {
@@ -213,7 +214,7 @@ enum { TLS_DISABLE, TLS_SIMPLE, TLS_MUTUAL, TLS_ISTIO_MUTUAL };
 
 static void check_mutual(struct check *c, const struct dr_tls *t)
 {
-    static const char *const files[] = { "clientCertificate", "privateKey", "caCertificates" };
+    static const char *const files[] = { "clientCertificate", "privateKey" };
     bool named = t->credential_name.n > 0;
 
     if (named && (t->client_certificate.n || t->private_key.n || t->ca_certificates.n))
@@ -263,13 +264,8 @@ static const struct message tls_message = { sizeof(struct dr_tls), tls_fields, f
         FIELD_OF(MESSAGE, dr_policy, outlier, "outlierDetection", &outlier_message),                                   \
         FIELD_OF(MESSAGE, dr_policy, tls, "tls", &tls_message)
 
-static const struct field number_fields[] = {
-    REQUIRED(PORT, vs_port, number, "number"),
-    END_OF_FIELDS,
-};
-static const struct message number_message = { sizeof(struct vs_port), number_fields, false, NULL };
 static const struct field port_policy_fields[] = {
-    REQUIRED_OF(MESSAGE, dr_policy, port, "port", &number_message),
+    REQUIRED_OF(MESSAGE, dr_policy, port, "port", &vs_port_message),
     POLICY_FIELDS,
     END_OF_FIELDS,
 };

@@ -1,12 +1,12 @@
-/* http_action.c: the parts of an http rule that say what is done with a request: headers, redirect, answer, rewrite, retries,
- * faults. Each is compiled here into what the proxy is told. */
+/* http_action.c: the parts of an http rule that say what is done with a request: headers, redirect, answer, rewrite,
+ * retries, faults. Each is compiled here into what the proxy is told. */
 #include "base/err.h"
 #include "base/num.h"
 #include "mesh/hosts-internal.h"
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
 
-enum { DEFAULT_BACKOFF_MS = 25, DEFAULT_REDIRECT = 301, MOST_BODY = 1 << 20, LARGE_BODY = 100000 };
+enum { DEFAULT_REDIRECT = 301, MOST_BODY = 1 << 20, LARGE_BODY = 100000 };
 
 /* ---- headers ---- */
 
@@ -129,7 +129,8 @@ static void check_redirect(struct check *c, void *message)
 
     check_count_of(c, r->at, 0, 1, paths);
     check_count_of(c, r->at, 0, 1, ports);
-    if (!r->uri.n && !r->prefix_rewrite.n && !r->authority.n && !r->scheme.n && !r->port && !check_get(r->at, "derivePort"))
+    if (!r->uri.n && !r->prefix_rewrite.n && !r->authority.n && !r->scheme.n && !r->port &&
+        !check_get(r->at, "derivePort"))
         check_error(c, r->at, NULL, "one of uri, prefixRewrite, authority, scheme, port must be given");
     if (r->code == 0)
         r->code = DEFAULT_REDIRECT;
@@ -197,7 +198,8 @@ static void check_direct(struct check *c, void *message)
     if (d->text.n > MOST_BODY)
         check_error(c, d->body->at, NULL, "%zu bytes: at most %d are answered", d->text.n, MOST_BODY);
     else if (d->text.n > LARGE_BODY)
-        check_warn(c, d->body->at, NULL, "%zu bytes: more than %d are better served by a service", d->text.n, LARGE_BODY);
+        check_warn(c, d->body->at, NULL, "%zu bytes: more than %d are better served by a service", d->text.n,
+                   LARGE_BODY);
 }
 
 static const struct field body_fields[] = {
@@ -229,25 +231,28 @@ static const struct field delegate_fields[] = {
 };
 const struct message vs_delegate_message = { sizeof(struct vs_delegate), delegate_fields, false, check_delegate };
 
+/* \1 to \9 must be groups of the expression. */
+static void check_groups(struct check *c, const struct vs_regex_rewrite *r)
+{
+    for (size_t i = 0; i + 1 < r->rewrite.n; i++) {
+        unsigned group;
+
+        if (r->rewrite.p[i] != '\\')
+            continue;
+        group = (unsigned)r->rewrite.p[++i] - '0';
+        if (group <= 9 && group > regex_groups(r->re))
+            check_error(c, r->at, "rewrite", "\\%u: the expression has %u groups", group, regex_groups(r->re));
+    }
+}
+
 static void check_regex_rewrite(struct check *c, void *message)
 {
     struct vs_regex_rewrite *r = message;
-    struct err e = ERR_INIT;
 
-    if (!r->match.n)
-        return;
-    r->re = regex_compile(c->arena, r->match, 0, &e);
-    if (!r->re && e.code == ERR_NOMEM)
-        c->nomem = true;
-    else if (!r->re)
-        check_error(c, r->at, "match", "%s", e.msg);
-    for (size_t i = 0; r->re && i + 1 < r->rewrite.n; i++) {
-        if (r->rewrite.p[i] != '\\')
-            continue;
-        i++;
-        if (r->rewrite.p[i] >= '0' && r->rewrite.p[i] <= '9' && (unsigned)(r->rewrite.p[i] - '0') > regex_groups(r->re))
-            check_error(c, r->at, "rewrite", "\\%c: the expression has %u groups", r->rewrite.p[i], regex_groups(r->re));
-    }
+    if (r->match.n)
+        r->re = vs_regex(c, r->at, "match", r->match, 0);
+    if (r->re)
+        check_groups(c, r);
 }
 
 static const struct field regex_rewrite_fields[] = {
@@ -300,7 +305,11 @@ static const struct {
     { "http3-post-connect-failure", 0 },
 };
 
-enum { DEFAULT_RETRY_ON = RETRY_CONNECT_FAILURE | RETRY_REFUSED_STREAM | RETRY_UNAVAILABLE | RETRY_CANCELLED };
+const struct retry_policy vs_default_retries = {
+    .attempts = 2,
+    .on = RETRY_CONNECT_FAILURE | RETRY_REFUSED_STREAM | RETRY_UNAVAILABLE | RETRY_CANCELLED,
+    .backoff_ms = 25,
+};
 
 /* One word of retryOn: a condition, or a status code into codes[*n]. */
 static bool retry_word(struct str word, unsigned *on, uint16_t *codes, size_t *n)
@@ -326,7 +335,7 @@ static void check_retry_on(struct check *c, struct vs_retries *r)
     struct str rest = r->retry_on;
 
     r->policy.codes = codes;
-    r->policy.on = rest.n ? 0 : DEFAULT_RETRY_ON;
+    r->policy.on = rest.n ? 0 : vs_default_retries.on;
     while (codes && rest.n) {
         struct str word = str_trim(str_cut(&rest, ','));
 
@@ -347,7 +356,7 @@ static void check_retries(struct check *c, void *message)
     check_retry_on(c, r);
     r->policy.attempts = r->attempts > 0 ? (unsigned)r->attempts : 0;
     r->policy.per_try_timeout_ms = r->per_try_timeout;
-    r->policy.backoff_ms = r->backoff ? r->backoff : DEFAULT_BACKOFF_MS;
+    r->policy.backoff_ms = r->backoff ? r->backoff : vs_default_retries.backoff_ms;
 }
 
 static const struct field retries_fields[] = {

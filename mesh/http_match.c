@@ -6,16 +6,17 @@
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
 
-static void compile_regex(struct check *c, struct vs_string *s)
+struct regex *vs_regex(struct check *c, const struct yaml_node *at, const char *member, struct str text,
+                       unsigned flags)
 {
     struct err e = ERR_INIT;
+    struct regex *re = regex_compile(c->arena, text, flags, &e);
 
-    s->match = (struct string_match){ .kind = STRING_REGEX, .value = s->regex };
-    s->match.re = regex_compile(c->arena, s->regex, REGEX_FULL, &e);
-    if (!s->match.re && e.code == ERR_NOMEM)
+    if (!re && e.code == ERR_NOMEM)
         c->nomem = true;
-    else if (!s->match.re)
-        check_error(c, s->at, "regex", "%s", e.msg);
+    else if (!re)
+        check_error(c, at, member, "%s", e.msg);
+    return re;
 }
 
 static void check_string(struct check *c, void *message)
@@ -29,7 +30,9 @@ static void check_string(struct check *c, void *message)
     else if (check_get(s->at, "prefix"))
         s->match = (struct string_match){ .kind = STRING_PREFIX, .value = s->prefix };
     else if (check_get(s->at, "regex") && !str_eqz(s->regex, "*"))
-        compile_regex(c, s);
+        s->match = (struct string_match){ .kind = STRING_REGEX,
+                                          .value = s->regex,
+                                          .re = vs_regex(c, s->at, "regex", s->regex, REGEX_FULL) };
     else
         s->match = (struct string_match){ .kind = STRING_PRESENT };
 }

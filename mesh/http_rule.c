@@ -159,7 +159,8 @@ static void check_prefix_rewrite(struct check *c, const struct vs_http *r)
 {
     for (size_t i = 0; i < r->match.n; i++)
         if (!r->match.v[i].uri || r->match.v[i].uri->match.kind != STRING_PREFIX)
-            check_error(c, r->match.v[i].at, "uri", "must be a prefix: redirect.prefixRewrite replaces what it matched");
+            check_error(c, r->match.v[i].at, "uri",
+                        "must be a prefix: redirect.prefixRewrite replaces what it matched");
 }
 
 static void check_http(struct check *c, void *message)

@@ -21,7 +21,7 @@ const struct mesh_kind *kind_find_exact(struct str kind);
 /* The kind of that group that was meant, or NULL. */
 const char *kind_near(struct str group, struct str kind);
 
-/* Whether `word` is `wanted` but for a slip: another case, or a letter or two (by length) too many, missing or wrong. */
+/* Whether `word` is `wanted` but for a slip: another case, or a letter or two (by length) added, missing or wrong. */
 bool word_near(struct str word, struct str wanted);
 
 #endif

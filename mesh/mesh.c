@@ -385,7 +385,8 @@ static size_t search(const void *v, size_t n, size_t size, size_t offset, struct
     return n;
 }
 
-#define SEARCH(list, type, ns, name) search((list).v, (list).n, sizeof(struct type), offsetof(struct type, object), ns, name)
+#define SEARCH(list, type, ns, name)                                                                                   \
+    search((list).v, (list).n, sizeof(struct type), offsetof(struct type, object), ns, name)
 
 const struct service *mesh_service(const struct mesh *m, struct str ns, struct str name)
 {

@@ -193,8 +193,11 @@ struct virtual_service {
     bool in_mesh; /* gateways name "mesh", or there are none */
 };
 
-extern const struct message virtual_service_message, vs_http_message, vs_string_message, vs_http_match_message,
-    vs_headers_message, vs_destination_message, vs_redirect_message, vs_direct_response_message,
+/* Istio's, for where nothing is said. */
+extern const struct retry_policy vs_default_retries;
+
+extern const struct message vs_port_message, virtual_service_message, vs_http_message, vs_string_message,
+    vs_http_match_message, vs_headers_message, vs_destination_message, vs_redirect_message, vs_direct_response_message,
     vs_delegate_message, vs_rewrite_message, vs_retries_message, vs_fault_message, vs_percent_message;
 
 /* "mesh" and "NAMESPACE/NAME" of names as they are written; errors for what is no name. */
@@ -203,6 +206,9 @@ void vs_resolve_gateways(struct check *c, const struct yaml_node *at, struct str
 void vs_compile_match(struct check *c, struct vs_http_match *match);
 /* Sum and signs of weights. */
 void vs_check_weights(struct check *c, const struct yaml_node *at, const struct vs_weighted *v, size_t n);
+/* NULL where it is none, which has been told of `member` of `at`. */
+struct regex *vs_regex(struct check *c, const struct yaml_node *at, const char *member, struct str text,
+                       unsigned flags);
 /* A percentage in parts of a million; 0 when absent. */
 uint32_t vs_ppm(const struct vs_percent *p);
 /* Puts the delegates' rules in the place of the rules that delegate. Once all VirtualServices are read. */

@@ -112,7 +112,8 @@ static int64_t read_created(struct intake *in, const struct yaml_node *meta)
 }
 
 /* The kind's row, or NULL for one that is kept without being known. What is plainly wrong is an error. */
-static const struct mesh_kind *check_kind(struct intake *in, const struct yaml_node *root, struct str api, struct str word)
+static const struct mesh_kind *check_kind(struct intake *in, const struct yaml_node *root, struct str api,
+                                          struct str word)
 {
     struct str group = api_group(api);
     const struct mesh_kind *kind = kind_find_in(group, word), *elsewhere = kind_find_exact(word);
@@ -132,7 +133,8 @@ static const struct mesh_kind *check_kind(struct intake *in, const struct yaml_n
         tell(in, MESH_ERROR, at, "apiVersion", "\"%.*s\" is not known: %s is of %s", STR_ARG(api), elsewhere->kind,
              api_versions_text(str_of(elsewhere->group)));
     } else if (!kind && str_chr(group, '.') < 0) {
-        tell(in, MESH_ERROR, at, "apiVersion", "\"%.*s\" is not known, nor is kind \"%.*s\"", STR_ARG(api), STR_ARG(word));
+        tell(in, MESH_ERROR, at, "apiVersion", "\"%.*s\" is not known, nor is kind \"%.*s\"", STR_ARG(api),
+             STR_ARG(word));
     } else if (!kind) {
         tell(in, MESH_WARNING, root, "kind", "kept, not applied: \"%.*s\" of \"%.*s\" is not a kind of the mesh",
              STR_ARG(word), STR_ARG(api));

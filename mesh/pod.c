@@ -24,8 +24,8 @@ void workload_describe(struct check *c, struct workload *w, struct str ns, struc
     static const char *const app[] = { "app", NULL };
     static const char *const version[] = { "version", NULL };
     static const char *const service[] = { "service.istio.io/canonical-name", "app.kubernetes.io/name", "app", NULL };
-    static const char *const revision[] = { "service.istio.io/canonical-revision", "app.kubernetes.io/version", "version",
-                                            NULL };
+    static const char *const revision[] = { "service.istio.io/canonical-revision", "app.kubernetes.io/version",
+                                            "version", NULL };
 
     w->name = name;
     w->ns = ns;
@@ -49,7 +49,8 @@ static const struct field container_port_fields[] = {
     FIELD(STRING, container_port, protocol, "protocol"),
     END_OF_FIELDS,
 };
-static const struct message container_port_message = { sizeof(struct container_port), container_port_fields, true, NULL };
+static const struct message container_port_message = { sizeof(struct container_port), container_port_fields, true,
+                                                       NULL };
 static const struct field container_fields[] = {
     REQUIRED(STRING, container, name, "name"),
     FIELD(STRING, container, image, "image"),
@@ -232,7 +233,8 @@ static void check_owner(struct check *c, void *message)
     if (t->replicas < 0)
         check_error(c, t->at, "replicas", "must not be negative");
     if (t->selector && t->template && !labels_contain(l, t->selector->labels))
-        check_error(c, t->selector->at, NULL, "does not select the Pods of spec.template: its labels must hold matchLabels");
+        check_error(c, t->selector->at, NULL,
+                    "does not select the Pods of spec.template: its labels must hold matchLabels");
 }
 
 static const struct field owner_fields[] = {

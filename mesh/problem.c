@@ -21,7 +21,7 @@ bool problem_kept(const struct mesh_problems *p, enum mesh_severity severity)
     return false;
 }
 
-/* Room for one more. In a full list an error takes the place of the last that is none: errors are what must be mended. */
+/* Room for one more. In a full list an error takes the place of the last that is none: errors are to be mended. */
 static struct mesh_problem *room(struct mesh_problems *p, enum mesh_severity severity)
 {
     if (p->n < MESH_MOST_PROBLEMS)

@@ -1,5 +1,6 @@
 /* references.c: what can only be said of objects when all others are at hand. None of it stops a mesh: Kubernetes lets
  * objects come in any order, so what is missing may be on its way. */
+#include "base/strmap.h"
 #include "mesh/hosts-internal.h"
 #include "mesh/model-internal.h"
 
@@ -66,29 +67,20 @@ static void check_rules(struct look *l, const struct virtual_service *vs)
         check_weighted(l, vs->tcp.v[i].route.v, vs->tcp.v[i].route.n);
 }
 
-static bool names_host(const struct virtual_service *vs, struct str host)
-{
-    for (size_t i = 0; vs->in_mesh && i < vs->hosts.n; i++)
-        if (str_eq(vs->hosts.v[i], host))
-            return true;
-    return false;
-}
-
-/* In the mesh there is no merging: of two that name the same host the older one counts alone. */
-static void check_conflicts(struct look *l, const struct virtual_service *vs, size_t age)
+/* In the mesh there is no merging: of two that name the same host the older one counts alone. `owners` are those seen
+ * so far, who are older, by their hosts. */
+static void check_conflicts(struct look *l, const struct virtual_service *vs, struct strmap *owners)
 {
     const struct yaml_node *list = check_get(vs->at, "hosts");
 
     for (size_t i = 0; vs->in_mesh && i < vs->hosts.n; i++) {
-        for (size_t k = 0; k < age; k++) {
-            const struct virtual_service *older = l->mesh->by_age[k];
+        const struct mesh_object *older = strmap_get(owners, vs->hosts.v[i]);
 
-            if (!names_host(older, vs->hosts.v[i]))
-                continue;
+        if (older)
             check_warn(&l->c, &list->items[i], NULL, "VirtualService %.*s/%.*s is older and has this host in the mesh: "
-                       "this one is not used for it", STR_ARG(older->object->ns), STR_ARG(older->object->name));
-            break;
-        }
+                       "this one is not used for it", STR_ARG(older->ns), STR_ARG(older->name));
+        else if (strmap_put(owners, vs->hosts.v[i], (void *)(uintptr_t)vs->object, NULL) < 0)
+            l->c.nomem = true;
     }
 }
 
@@ -98,19 +90,29 @@ static void check_rule_host(struct look *l, const struct destination_rule *r)
         check_warn(&l->c, r->at, "host", "there is no Service %.*s", STR_ARG(r->host));
 }
 
+static void check_virtual_services(struct look *l, struct mesh_problems *p)
+{
+    struct strmap owners = STRMAP_INIT;
+    bool nomem = false;
+
+    for (size_t i = 0; i < l->mesh->virtual_services.n && !nomem; i++) {
+        const struct virtual_service *vs = l->mesh->by_age[i];
+
+        check_init(&l->c, l->mesh->arena, p, vs->object);
+        check_gateways(l, vs->at, vs->gateways.v, vs->gateways.n);
+        check_rules(l, vs);
+        check_conflicts(l, vs, &owners);
+        nomem = l->c.nomem;
+    }
+    strmap_free(&owners);
+}
+
 void mesh_check_references(struct mesh *m, struct mesh_problems *p, bool *nomem)
 {
     struct look l = { .mesh = m };
 
-    for (size_t i = 0; i < m->virtual_services.n && !*nomem; i++) {
-        const struct virtual_service *vs = m->by_age[i];
-
-        check_init(&l.c, m->arena, p, vs->object);
-        check_gateways(&l, vs->at, vs->gateways.v, vs->gateways.n);
-        check_rules(&l, vs);
-        check_conflicts(&l, vs, i);
-        *nomem = l.c.nomem;
-    }
+    check_virtual_services(&l, p);
+    *nomem = l.c.nomem;
     for (size_t i = 0; i < m->rules.n && !*nomem; i++) {
         check_init(&l.c, m->arena, p, m->rules.v[i].object);
         check_rule_host(&l, &m->rules.v[i]);

@@ -47,8 +47,8 @@ static void check_port(struct check *c, void *message)
     else if (t && t->kind != YAML_STRING && (t->kind != YAML_NUMBER || !(t->number >= 1 && t->number <= UINT16_MAX)))
         check_error(c, t, NULL, "must be a port number from 1 to 65535, or the name of a container's port");
     if (p->protocol.n && !str_eqz(p->protocol, "TCP") && !str_eqz(p->protocol, "UDP") && !str_eqz(p->protocol, "SCTP"))
-        check_error(c, p->at, "protocol", "\"%.*s\" is not one of TCP, UDP, SCTP (what is spoken over TCP is said by the "
-                    "port's name or appProtocol)", STR_ARG(p->protocol));
+        check_error(c, p->at, "protocol", "\"%.*s\" is not one of TCP, UDP, SCTP (what is spoken over TCP is said by "
+                    "the port's name or appProtocol)", STR_ARG(p->protocol));
     p->udp = p->protocol.n && !str_eqz(p->protocol, "TCP");
     p->speaks = protocol_of(p);
 }

@@ -19,9 +19,8 @@ struct draft {
     bool nomem;            /* sticks */
 };
 
-/* Arena allocations that set d->nomem. */
-void *draft_alloc(struct draft *d, size_t n, size_t size);
-struct str draft_printf(struct draft *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define draft_alloc(d, n, size) sticky_alloc((d)->arena, &(d)->nomem, (n), (size))
+#define draft_printf(d, ...)    sticky_printf((d)->arena, &(d)->nomem, __VA_ARGS__)
 
 /* snapshot_clusters.c */
 void draft_outbound_clusters(struct draft *d);
@@ -52,6 +51,9 @@ void draft_sidecar_listeners(struct draft *d);
 void draft_inbound_listeners(struct draft *d);
 /* Adds `l` unless its address is taken; gives it its name and, by the port map, the port it binds. */
 void draft_listener(struct draft *d, const struct listener *l, bool mapped);
+
+/* lookup.c */
+const struct host_index *draft_host_index(struct draft *d, const struct virtual_host *hosts, size_t n);
 
 /* snapshot_gateway.c */
 void draft_gateway_listeners(struct draft *d);

@@ -5,35 +5,7 @@
 #include "mesh/names-internal.h"
 #include "mesh/snapshot-internal.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-void *draft_alloc(struct draft *d, size_t n, size_t size)
-{
-    void *p = arena_array(d->arena, n, size);
-
-    if (!p)
-        d->nomem = true;
-    return p;
-}
-
-struct str draft_printf(struct draft *d, const char *fmt, ...)
-{
-    char text[1024];
-    struct str s;
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    n = n < 0 ? 0 : n < (int)sizeof(text) ? n : (int)sizeof(text) - 1;
-    s = arena_str(d->arena, (struct str){ text, (size_t)n });
-    if (!s.p)
-        d->nomem = true;
-    return s;
-}
 
 /* ---- identity ---- */
 
@@ -83,8 +55,8 @@ static int name_self(struct draft *d, struct err *e)
         workload_describe(&c, self, id->ns, id->name, id->labels, STR_NULL);
         d->nomem = d->nomem || c.nomem;
     } else {
-        return err_set(e, ERR_NOTFOUND, "workload %.*s.%.*s: there is no Pod nor Deployment of that name", STR_ARG(id->name),
-                       STR_ARG(id->ns));
+        return err_set(e, ERR_NOTFOUND, "workload %.*s.%.*s: there is no Pod nor Deployment of that name",
+                       STR_ARG(id->name), STR_ARG(id->ns));
     }
     if (id->labels.n)
         d->labels = id->labels;
@@ -103,7 +75,8 @@ static int check_addresses(const struct proxy_identity *id, struct err *e)
     if (id->app_address.n && !host_is_ip(id->app_address))
         return err_set(e, ERR_INVALID, "app address: \"%.*s\" is no address", STR_ARG(id->app_address));
     if (id->outbound_net.n && !host_net(id->outbound_net, &net, &mask))
-        return err_set(e, ERR_INVALID, "outbound net: \"%.*s\" is no net, as in 127.64.3.0/24", STR_ARG(id->outbound_net));
+        return err_set(e, ERR_INVALID, "outbound net: \"%.*s\" is no net, as in 127.64.3.0/24",
+                       STR_ARG(id->outbound_net));
     return 0;
 }
 
@@ -177,62 +150,4 @@ struct proxy_snapshot *mesh_snapshot(struct arena *a, const struct mesh *m, cons
         return NULL;
     }
     return out;
-}
-
-/* ---- looking up ---- */
-
-/* "Example.com:80" → "Example.com", "[::1]:80" → "::1" */
-static struct str without_port(struct str authority)
-{
-    ptrdiff_t end;
-
-    if (authority.n && authority.p[0] == '[') {
-        end = str_chr(authority, ']');
-        return end < 0 ? authority : (struct str){ authority.p + 1, (size_t)end - 1 };
-    }
-    end = str_chr(authority, ':');
-    return end < 0 ? authority : (struct str){ authority.p, (size_t)end };
-}
-
-static bool has_suffix(struct str s, struct str suffix)
-{
-    return s.n > suffix.n && str_ieq(str_from(s, s.n - suffix.n), suffix);
-}
-
-const struct virtual_host *listener_host(const struct listener *l, struct str authority)
-{
-    const struct virtual_host *best = NULL;
-    struct str host = without_port(authority);
-    size_t longest = 0;
-
-    for (size_t i = 0; i < l->nhosts; i++) {
-        const struct virtual_host *vh = &l->hosts[i];
-
-        for (size_t k = 0; k < vh->ndomains; k++) {
-            struct str domain = vh->domains[k];
-            bool wild = domain.n && domain.p[0] == '*';
-
-            if (!wild && domain.n == host.n && str_ieq(domain, host))
-                return vh;
-            if (wild && domain.n > longest && (domain.n == 1 || has_suffix(host, str_from(domain, 1)))) {
-                best = vh;
-                longest = domain.n;
-            }
-        }
-    }
-    return best;
-}
-
-static int by_ip(const void *key, const void *item)
-{
-    return str_cmp(*(const struct str *)key, ((const struct workload *)item)->ip);
-}
-
-const struct workload *snapshot_workload(const struct proxy_snapshot *s, struct str ip)
-{
-    const struct workload *w = s->nworkloads ? bsearch(&ip, s->workloads, s->nworkloads, sizeof(*w), by_ip) : NULL;
-
-    while (w && w > s->workloads && str_eq(w[-1].ip, ip))
-        w--;
-    return w;
 }

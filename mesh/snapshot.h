@@ -160,6 +160,8 @@ struct virtual_host {
     bool require_tls;            /* httpsRedirect */
 };
 
+struct host_index; /* lookup.c */
+
 enum listener_direction { LISTENER_OUTBOUND, LISTENER_INBOUND, LISTENER_GATEWAY };
 enum listener_protocol { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_SNIFF }; /* SNIFF: HTTP/1 when it looks so, else TCP */
 
@@ -170,8 +172,9 @@ struct listener {
     uint16_t port;               /* the service's port, what match.port and virtual hosts go by */
     enum listener_direction direction;
     enum listener_protocol protocol;
-    const struct virtual_host *hosts; /* HTTP and SNIFF; inbound: one, for "*" */
+    const struct virtual_host *hosts; /* HTTP and SNIFF; inbound: one, for "*", which is always the last */
     size_t nhosts;
+    const struct host_index *index;   /* of hosts, for listener_host; NULL: none but "*" */
     const struct destination *tcp;    /* TCP and SNIFF: weighted; n 0: refuse */
     size_t ntcp;
     uint64_t tcp_total_weight;
@@ -213,7 +216,8 @@ struct proxy_identity {
 struct proxy_snapshot *mesh_snapshot(struct arena *a, const struct mesh *m, const struct proxy_identity *id,
                                      uint64_t version, struct err *e);
 
-/* The virtual host for a Host header (port and case ignored): exact, then the longest "*.suffix", then "*". NULL: none. */
+/* The virtual host for a Host header (port and case ignored): exact, then the longest "*.suffix", then "*".
+ * NULL: none. */
 const struct virtual_host *listener_host(const struct listener *l, struct str authority);
 /* NULL: a stranger. */
 const struct workload *snapshot_workload(const struct proxy_snapshot *s, struct str ip);

@@ -155,6 +155,7 @@ static void listen_http(struct port *p, struct listener *l)
     l->protocol = PROTOCOL_HTTP;
     l->hosts = v;
     l->nhosts = p->n;
+    l->index = d->nomem ? NULL : draft_host_index(d, v, p->n);
 }
 
 static bool shares_host(const struct gw_server *s, const struct virtual_service *vs)

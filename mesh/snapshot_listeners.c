@@ -5,8 +5,8 @@
  *   with an outbound net   one for each service at its own address there. Host decides among all services of the port,
  *                          as in Istio; a host that nobody knows goes to the service whose listener it is (Istio would
  *                          pass it on to where the connection was going, which is just that).
- *   without                one for each port. A host that nobody knows is answered 404: there is no "where it was going".
- *                          What is not HTTP goes to the oldest service that has the port for it.
+ *   without                one for each port. A host that nobody knows is answered 404: there is no "where it was
+ *                          going". What is not HTTP goes to the oldest service that has the port for it.
  *
  * A port is HTTP, TCP or sniffed by its name and appProtocol; one that several services share is sniffed when they
  * differ. A VirtualService of the mesh is whole or not at all: for a host the oldest that names it, or else the one
@@ -40,6 +40,7 @@ struct group {
     struct strmap domains; /* given already: the first virtual host keeps a domain */
     struct virtual_host *hosts;
     size_t nhosts, cap;
+    const struct host_index *index;
 };
 
 /* ---- listeners ---- */
@@ -197,6 +198,7 @@ static void make_hosts(struct group *g)
         if (vs->in_mesh && exported_to(vs->export_to.v, vs->export_to.n, vs->object->ns, d->ns))
             add_extra_hosts(g, vs);
     }
+    g->index = d->nomem ? NULL : draft_host_index(d, g->hosts, g->nhosts);
 }
 
 /* ---- one listener for a port ---- */
@@ -225,6 +227,7 @@ static void listen_on_bind(struct group *g)
     if (http) {
         l.hosts = g->hosts;
         l.nhosts = g->nhosts;
+        l.index = g->index;
     }
     if (tcp)
         set_tcp(g->draft, tcp, &l);
@@ -240,23 +243,16 @@ static void set_own_hosts(const struct group *g, const struct target *t, struct 
     struct virtual_host *v = draft_alloc(g->draft, g->nhosts + 1, sizeof(*v));
 
     for (size_t i = 0; v && i < g->nhosts; i++) {
-        const struct virtual_host *vh = &g->hosts[i];
-        bool own = vh->ndomains && str_eq(vh->domains[0], t->service->host);
-
-        if (vh->ndomains == 1 && str_eqz(vh->domains[0], "*"))
+        v[i] = g->hosts[i];
+        if (!str_eq(v[i].domains[0], t->service->host))
             continue;
-        v[l->nhosts++] = *vh;
-        if (own) {
-            v[g->nhosts] = *vh;
-            v[g->nhosts].domains = &any;
-            v[g->nhosts].ndomains = 1;
-        }
-    }
-    if (v && v[g->nhosts].ndomains) {
-        v[l->nhosts] = v[g->nhosts];
-        l->nhosts++;
+        v[g->nhosts] = v[i];
+        v[g->nhosts].domains = &any;
+        v[g->nhosts].ndomains = 1;
     }
     l->hosts = v;
+    l->nhosts = v ? g->nhosts + (v[g->nhosts].ndomains > 0) : 0;
+    l->index = g->index;
 }
 
 static void listen_on_own(const struct group *g, const struct target *t, uint32_t net, uint32_t mask)

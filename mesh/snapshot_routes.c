@@ -6,8 +6,6 @@
 #include "mesh/names-internal.h"
 #include "mesh/snapshot-internal.h"
 
-enum { DEFAULT_ATTEMPTS = 2, DEFAULT_BACKOFF_MS = 25 };
-
 /* Where a route is made for. */
 struct place {
     struct draft *draft;
@@ -59,8 +57,8 @@ static struct destination bind_destination(const struct place *at, const struct 
 }
 
 /* Two lists of operations as one: all removals before all the rest, each in their order. */
-static const struct header_op *join_ops(struct draft *d, const struct header_op *a, size_t na, const struct header_op *b,
-                                        size_t nb, size_t *n)
+static const struct header_op *join_ops(struct draft *d, const struct header_op *a, size_t na,
+                                        const struct header_op *b, size_t nb, size_t *n)
 {
     struct header_op *v = draft_alloc(d, na + nb, sizeof(*v));
     size_t k = 0;
@@ -144,13 +142,6 @@ static void set_rewrite(struct route *r, const struct vs_rewrite *w)
     r->rewrite_authority = w->authority;
 }
 
-static struct retry_policy default_retries(void)
-{
-    return (struct retry_policy){ .attempts = DEFAULT_ATTEMPTS,
-                                  .on = RETRY_CONNECT_FAILURE | RETRY_REFUSED_STREAM | RETRY_UNAVAILABLE | RETRY_CANCELLED,
-                                  .backoff_ms = DEFAULT_BACKOFF_MS };
-}
-
 static void set_redirect(const struct place *at, struct route *r, const struct vs_redirect *from)
 {
     r->action = ROUTE_REDIRECT;
@@ -178,7 +169,7 @@ static void add_route(const struct place *at, const struct vs_http *rule, const 
     if (m)
         r.match = m->match;
     r.timeout_ms = rule->timeout;
-    r.retry = rule->retries ? rule->retries->policy : default_retries();
+    r.retry = rule->retries ? rule->retries->policy : vs_default_retries;
     r.cors = rule->cors ? &rule->cors->cors : NULL;
     if (rule->fault)
         r.fault = rule->fault->fault;
@@ -246,7 +237,7 @@ void draft_default_route(struct draft *d, struct str cluster, struct route_list 
     }
     *to = (struct destination){ .cluster = draft_cluster(d, cluster), .cluster_name = cluster, .weight = 1 };
     r.destinations = to;
-    r.retry = default_retries();
+    r.retry = vs_default_retries;
     out->v[out->n++] = r;
 }
 

@@ -4,13 +4,13 @@
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
 
-enum { MOST_HOSTS = 1000 };
+enum { MOST_HOSTS = 500 };
 
 static const struct field port_fields[] = {
     REQUIRED(PORT, vs_port, number, "number"),
     END_OF_FIELDS,
 };
-static const struct message port_message = { sizeof(struct vs_port), port_fields, false, NULL };
+const struct message vs_port_message = { sizeof(struct vs_port), port_fields, false, NULL };
 
 static void check_destination(struct check *c, void *message)
 {
@@ -28,7 +28,7 @@ static void check_destination(struct check *c, void *message)
 static const struct field destination_fields[] = {
     REQUIRED(STRING, vs_destination, host, "host"),
     FIELD(STRING, vs_destination, subset, "subset"),
-    FIELD_OF(MESSAGE, vs_destination, port, "port", &port_message),
+    FIELD_OF(MESSAGE, vs_destination, port, "port", &vs_port_message),
     END_OF_FIELDS,
 };
 const struct message vs_destination_message = { sizeof(struct vs_destination), destination_fields, false,
@@ -79,7 +79,8 @@ void vs_resolve_gateways(struct check *c, const struct yaml_node *at, struct str
         if (str_eqz(v[i], "mesh"))
             continue;
         if (!name_is_subdomain(name) || !ns.n || !name_is_label_value(ns)) {
-            check_error(c, &list->items[i], NULL, "\"%.*s\" is no gateway: NAME, NAMESPACE/NAME or mesh", STR_ARG(v[i]));
+            check_error(c, &list->items[i], NULL, "\"%.*s\" is no gateway: NAME, NAMESPACE/NAME or mesh",
+                        STR_ARG(v[i]));
             continue;
         }
         v[i] = check_printf(c, "%.*s/%.*s", STR_ARG(ns), STR_ARG(name));
@@ -103,8 +104,8 @@ static void check_l4_match(struct check *c, void *message)
 
 #define L4_MATCH_FIELDS                                                                                                \
     FIELD(STRINGS, vs_l4_match, destination_subnets, "destinationSubnets"),                                            \
-        FIELD(PORT, vs_l4_match, port, "port"), FIELD(STRING, vs_l4_match, source_subnet, "sourceSubnet"),              \
-        FIELD(LABELS, vs_l4_match, source_labels, "sourceLabels"), FIELD(STRINGS, vs_l4_match, gateways, "gateways"),   \
+        FIELD(PORT, vs_l4_match, port, "port"), FIELD(STRING, vs_l4_match, source_subnet, "sourceSubnet"),             \
+        FIELD(LABELS, vs_l4_match, source_labels, "sourceLabels"), FIELD(STRINGS, vs_l4_match, gateways, "gateways"),  \
         FIELD(STRING, vs_l4_match, source_namespace, "sourceNamespace")
 
 static const struct field tcp_match_fields[] = { L4_MATCH_FIELDS, END_OF_FIELDS };
@@ -128,7 +129,8 @@ static void check_tls_match(struct check *c, void *message)
     check_l4_match(c, message);
 }
 
-static const struct message tls_match_message = { sizeof(struct vs_l4_match), tls_match_fields, false, check_tls_match };
+static const struct message tls_match_message = { sizeof(struct vs_l4_match), tls_match_fields, false,
+                                                  check_tls_match };
 
 static const struct field l4_route_fields[] = {
     REQUIRED_OF(MESSAGE, vs_weighted, destination, "destination", &vs_destination_message),

@@ -37,7 +37,8 @@ static inline void server_start(struct server *s, const struct api_options *more
     s->store = store_open(s->dir, NULL, &e);
     ck_assert_msg(s->store != NULL, "%s", e.msg);
     o.host = "127.0.0.1";
-    o.max_body = MAX_BODY;
+    if (!o.max_body)
+        o.max_body = MAX_BODY;
     s->api = api_start(s->store, &o, &e);
     ck_assert_msg(s->api != NULL, "%s", e.msg);
     s->port = api_port(s->api);

@@ -148,9 +148,11 @@ START_TEST(bounds_bodies)
 {
     struct buf large = BUF_INIT(1 << 24), packed = BUF_INIT(1 << 20);
 
-    for (int i = 0; i < 100000; i++)
+    for (int i = 0; i < 20000; i++)
         buf_puts(&large, "          ");
     expect_status(post("/v1/logs", JSON_BODY, buf_view(&large)), 413);
+    expect_status(post("/nowhere", "", buf_view(&large)), 404);
+    expect_status(post("/v1/logs", JSON_BODY "Expect: 100-continue\r\nContent-Length: 70000\r\n", STR_NULL), 413);
     ck_assert_int_eq(gzip_pack(buf_view(&large), &packed, NULL), 0);
     expect_status(post("/v1/logs", JSON_BODY "Content-Encoding: gzip\r\n", buf_view(&packed)), 413);
     buf_reset(&packed);
@@ -158,6 +160,30 @@ START_TEST(bounds_bodies)
     expect_status(post("/v1/logs", JSON_BODY "Content-Encoding: zstd\r\n", buf_view(&packed)), 413);
     buf_free(&large);
     buf_free(&packed);
+}
+END_TEST
+
+/* Large bodies are decoded and committed by a worker. */
+START_TEST(takes_large_bodies)
+{
+    const struct api_options o = { .max_body = 4 << 20 };
+    struct buf json = BUF_INIT(4 << 20);
+    struct store_stats stats;
+    struct server other;
+    struct answer a;
+
+    buf_puts(&json, "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{}");
+    for (int i = 1; i < 20000; i++)
+        buf_printf(&json, ",{\"timeUnixNano\":\"%d\",\"severityText\":\"INFO\"}", i);
+    buf_puts(&json, "]}]}]}");
+    server_start(&other, &o);
+    a = client_ask(other.port, "POST", "/v1/logs", JSON_BODY, buf_view(&json));
+    ck_assert_int_eq(a.status, 200);
+    store_stats(other.store, &stats);
+    ck_assert_int_eq(stats.events[EVENT_LOG], 20000);
+    answer_free(&a);
+    server_stop(&other);
+    buf_free(&json);
 }
 END_TEST
 
@@ -581,6 +607,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, answers, 0, COUNT(calls));
     tcase_add_test(t, bounds_bodies);
+    tcase_add_test(t, takes_large_bodies);
     tcase_add_test(t, bounds_chunked_bodies);
     tcase_add_test(t, takes_packed_bodies);
     tcase_add_test(t, packs_answers);
