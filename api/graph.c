@@ -59,7 +59,8 @@ static int read_type(struct request *rq, struct graph_options *o, struct err *e)
     unsigned v = GRAPH_WORKLOAD;
 
     if (s.n && !find_word(types, 4, s, &v))
-        return err_set(e, ERR_INVALID, "graphType: \"%.*s\" should be workload, app, versionedApp or service", STR_ARG(s));
+        return err_set(e, ERR_INVALID, "graphType: \"%.*s\" should be workload, app, versionedApp or service",
+                       STR_ARG(s));
     o->type = (enum graph_type)v;
     return 0;
 }

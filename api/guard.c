@@ -3,7 +3,8 @@
  * Rebinding    A page's own name may be made to resolve to 127.0.0.1; its requests then come with that name in Host. On
  *              loopback only loopback's names are answered, and names without a dot, which no stranger can register:
  *              they come from the machine's own files.
- * Cross-site   A page may post to us without reading the answer. What changes state is refused when Origin is another. */
+ * Cross-site   A page may post to us without reading the answer. What changes state is refused when Origin is not
+ *              ours. */
 
 #include "api/http-internal.h"
 

@@ -8,8 +8,8 @@
  *                                                 ├─ suspend, worker's queue ── handler ─ resume ─ answer
  *                                                 └─ inline handler suspends ── committer or mesh wakes it ─ resume ─ answer
  *
- * Ownership. A request belongs to one thread at a time: the I/O thread, until request_suspend; then whoever it was handed
- * to, until request_resume, which must be the last thing done with it. libmicrohttpd frees it after the answer. */
+ * Ownership. A request belongs to one thread at a time: the I/O thread, until request_suspend; then whoever it was
+ * handed to, until request_resume, which must be the last thing done with it. It is freed after the answer. */
 #ifndef API_HTTP_INTERNAL_H
 #define API_HTTP_INTERNAL_H
 

@@ -4,8 +4,8 @@
  * its end, and once more after a resume. What it has come to stands in the request:
  *
  *   headers      begin(): who asks, what for, how long is the body. What is wrong already is known now, and is answered
- *                after the body has been read and dropped: many clients look for an answer only when they have sent all,
- *                and a connection that is closed before loses it on the way
+ *                after the body has been read and dropped: many clients look for an answer only when they have sent
+ *                all, and a connection that is closed before loses it on the way
  *   pieces       collect(): into rq->body, bounded
  *   end          dispatch(): unpack the body, call the handler or hand it to a worker
  *   resumed      an answer is there: send()
@@ -237,8 +237,8 @@ static bool check_host(struct request *rq)
 
     if (!rq->api->loopback || !host.p || host_is_loopback(host, str_of(rq->api->host)))
         return true;
-    reply_text(rq, 403, "Host \"%.*s\" is not this server's: it listens on %s and answers to localhost, 127.x.y.z and [::1]",
-               STR_ARG(host), rq->api->host);
+    reply_text(rq, 403, "Host \"%.*s\" is not this server's: it listens on %s and answers to localhost, 127.x.y.z and "
+                        "[::1]", STR_ARG(host), rq->api->host);
     return false;
 }
 
@@ -344,7 +344,7 @@ static size_t most_dropped(const struct api *api)
     return 4 * api->options.max_body;
 }
 
-/* Whether a body is under way that is worth waiting for before it is refused. A client that asked with Expect sends none. */
+/* Whether a body is under way that is worth waiting for before it is refused. Who asked with Expect sends none. */
 static bool expects_to_send(const struct request *rq)
 {
     struct str text = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH));

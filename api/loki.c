@@ -1,8 +1,8 @@
 /* loki.c: Loki's HTTP API, for reading. Source: grafana.com/docs/loki/latest/reference/loki-http-api.
  *
- * Structured metadata has two shapes there. A client that sends `X-Loki-Response-Encoding-Flags: categorize-labels` gets
- * it as third element of each entry; for any other it is merged into the stream's labels, so that a stream of the answer
- * is a stream of the store and one set of metadata. */
+ * Structured metadata has two shapes there. A client that sends `X-Loki-Response-Encoding-Flags: categorize-labels`
+ * gets it as third element of each entry; for any other it is merged into the stream's labels, so that a stream of the
+ * answer is a stream of the store and one set of metadata. */
 
 #include "api/http-internal.h"
 
@@ -69,7 +69,9 @@ static int read_range(struct request *rq, struct logql_window *w, struct err *e)
     if ((rc = time_ns(rq, "end", now, &w->to_ns, e)) < 0 ||
         (rc = time_ns(rq, "start", w->to_ns - since_ms * 1000000, &w->from_ns, e)) < 0)
         return rc;
-    return w->from_ns > w->to_ns ? err_set(e, ERR_INVALID, "end timestamp must not be before or equal to start time") : 0;
+    if (w->from_ns > w->to_ns)
+        return err_set(e, ERR_INVALID, "end timestamp must not be before start time");
+    return 0;
 }
 
 static int read_lines(struct request *rq, struct logql_window *w, struct err *e)
@@ -77,7 +79,8 @@ static int read_lines(struct request *rq, struct logql_window *w, struct err *e)
     uint64_t limit;
     int rc;
 
-    if ((rc = request_limit(rq, "limit", DEFAULT_LIMIT, &limit, e)) < 0 || (rc = direction(rq, &w->newest_first, e)) < 0)
+    if ((rc = request_limit(rq, "limit", DEFAULT_LIMIT, &limit, e)) < 0 ||
+        (rc = direction(rq, &w->newest_first, e)) < 0)
         return rc;
     if (limit == 0 || limit > MOST_LINES)
         return err_set(e, ERR_INVALID, "limit: should be from 1 to %d", MOST_LINES);

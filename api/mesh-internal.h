@@ -43,8 +43,8 @@ void mesh_state_print_proxies(struct mesh_state *s, struct buf *out);
 
 /* --- mesh_merge.c --- */
 
-/* What an object gets from the server when it does not say so itself: its namespace, the time of its creation, and for a
- * Service the address of clusterIP. What the stored version has stays. */
+/* What an object gets from the server when it does not say so itself: its namespace, the time of its creation, and for
+ * a Service the address of clusterIP. What the stored version has stays. */
 struct mesh_merge {
     struct arena *arena;
     const struct catalog_document *documents; /* what is stored */

@@ -1,6 +1,7 @@
 /* mesh.c: the paths below /api/mesh: objects in and out, the snapshot for proxies.
  *
- * A change is checked against all that is stored before any of it is: one mesh_build decides, here and in every proxy. */
+ * A change is checked together with all that is stored, before any of it is: one mesh_build decides, here and in every
+ * proxy. */
 
 #include "api/mesh-internal.h"
 #include "base/clock.h"

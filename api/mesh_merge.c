@@ -1,7 +1,7 @@
 /* mesh_merge.c: what is applied, together with what is stored already.
  *
- * A tree is never changed in place: `set_text` copies the nodes on the way to the new member, so that the parsed document
- * stays as it was written. */
+ * A tree is never changed in place: `set_text` copies the nodes on the way to the new member, so that the parsed
+ * document stays as it was written. */
 
 #include "api/mesh-internal.h"
 
@@ -76,8 +76,8 @@ static void use_address(struct mesh_merge *m, struct str ip)
         m->used[n / 8] |= (uint8_t)(1 << n % 8);
 }
 
-/* The free address that comes next after a place made from the name: a Service that is deleted and made again is likely to
- * get the same one. Last bytes 0 and 255 are left out, as the host part is used in nets of 256 (docs/protocols.md). */
+/* The free address that comes next after a place made from the name: a Service that is deleted and made again is likely
+ * to get the same one. Last bytes 0 and 255 are left out, as the host part is used in nets of 256 (docs/protocols.md). */
 static struct str free_address(struct mesh_merge *m, const struct mesh_object *o)
 {
     uint64_t start = str_hash_stable(o->name) ^ str_hash_stable(o->ns) * 31;
@@ -156,8 +156,8 @@ static int complete_service(struct mesh_merge *m, struct mesh_object *o, const s
     if (!ip.n)
         ip = free_address(m, o);
     if (!ip.n)
-        return err_set(e, ERR_LIMIT, "no address of %s0.0/16 is left for Service %.*s/%.*s", cluster_net, STR_ARG(o->ns),
-                       STR_ARG(o->name));
+        return err_set(e, ERR_LIMIT, "no address of %s0.0/16 is left for Service %.*s/%.*s", cluster_net,
+                       STR_ARG(o->ns), STR_ARG(o->name));
     return set_text(m->arena, o, "spec", "clusterIP", ip) < 0 ? err_set(e, ERR_NOMEM, "no memory for a Service") : 0;
 }
 

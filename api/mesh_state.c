@@ -1,8 +1,8 @@
 /* mesh_state.c: who is told what, and when.
  *
  * The catalog is the truth; the view is its text at one version, made once and sent to every proxy. A question that
- * cannot be answered yet rests as a suspended connection in a list; one thread wakes the list when the version changes and
- * each entry when its time is up:
+ * cannot be answered yet rests as a suspended connection in a list; one thread wakes the list when the version changes,
+ * and each entry when its time is up:
  *
  *   mesh_state_ask ── another version ──────────────────────────────────────→ 200
  *        └── the same ── waiters ── mesh_state_refresh: another version ────→ 200

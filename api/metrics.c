@@ -122,7 +122,8 @@ static uint64_t all_codes(const struct route_count *c)
 
 static void put_http(struct buf *b, const struct api *api)
 {
-    head(b, "vigla_http_requests_total", "counter", "Requests that have ended, by path, first method of the path and code.");
+    head(b, "vigla_http_requests_total", "counter",
+         "Requests that have ended, by path, first method of the path and code.");
     for (size_t i = 0; i <= routes_n; i++)
         put_counts(b, api, i);
     head(b, "vigla_http_request_seconds", "summary", "Time from a request's first line to its end.");
@@ -149,7 +150,8 @@ static void put_receivers(struct buf *b, const struct api *api)
 {
     static const char *const signals[3] = { "logs", "metrics", "traces" };
 
-    head(b, "vigla_otlp_items_total", "counter", "Log records, data points and spans received by OTLP, by what became of them.");
+    head(b, "vigla_otlp_items_total", "counter",
+         "Log records, data points and spans received by OTLP, by what became of them.");
     for (int i = 0; i < 3; i++)
         buf_printf(b,
                    "vigla_otlp_items_total{signal=\"%s\",result=\"accepted\"} %" PRIu64

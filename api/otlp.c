@@ -24,7 +24,10 @@ static const char *type_of(enum otlp_encoding encoding)
 static void fail(struct request *rq, enum otlp_encoding encoding, unsigned status, const char *text)
 {
     enum { INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8, INTERNAL = 13, UNAVAILABLE = 14 };
-    int code = status == 503 ? UNAVAILABLE : status == 413 ? RESOURCE_EXHAUSTED : status < 500 ? INVALID_ARGUMENT : INTERNAL;
+    int code = status == 503   ? UNAVAILABLE
+               : status == 413 ? RESOURCE_EXHAUSTED
+               : status < 500  ? INVALID_ARGUMENT
+                               : INTERNAL;
 
     reply_begin(rq, status, type_of(encoding));
     if (encoding == OTLP_JSON) {
@@ -84,7 +87,7 @@ static int read_number(struct otlp_post *p, struct err *e)
     if (!sender.p && !number.p)
         return 0;
     if (sender.n == 0 || sender.n > 512 || !str_is_utf8(sender))
-        return err_set(e, ERR_INVALID, "Vigla-Sender should be POD.NAMESPACE/INCARNATION/SIGNAL, as Vigla-Batch is there");
+        return err_set(e, ERR_INVALID, "Vigla-Sender should be POD.NAMESPACE/INCARNATION/SIGNAL beside Vigla-Batch");
     if (!num_u64(number, &p->batch.number) || p->batch.number == 0 || p->batch.number > INT64_MAX)
         return err_set(e, ERR_INVALID, "Vigla-Batch is \"%.*s\", should be a number from 1", STR_ARG(number));
     p->batch.sender = arena_str(&p->rq->arena, sender);
@@ -125,7 +128,8 @@ static bool read_encoding(struct request *rq, enum otlp_encoding *encoding)
     else if (str_ieq(name, STR("application/json")))
         *encoding = OTLP_JSON;
     else
-        reply_text(rq, 415, "Content-Type \"%.*s\" should be application/x-protobuf or application/json", STR_ARG(name));
+        reply_text(rq, 415, "Content-Type \"%.*s\" should be application/x-protobuf or application/json",
+                   STR_ARG(name));
     return rq->status == 0;
 }
 

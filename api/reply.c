@@ -76,8 +76,8 @@ void reply_header(struct request *rq, const char *name, const char *value)
 }
 
 /* The shortest digits that read back as the same number, and the power of ten of the first one. Any number of up to 15
- * digits survives a double, so that shorter ones are the 15 without the zeros at their end; but not below DBL_MIN, where
- * a double has fewer digits itself. */
+ * digits survives a double, so that shorter ones are the 15 without the zeros at their end; but not below DBL_MIN,
+ * where a double has fewer digits itself. */
 static size_t shortest_digits(double v, char digits[24], int *exponent)
 {
     char text[40];

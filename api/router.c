@@ -86,7 +86,7 @@ const struct route *route_find(const struct route *table, size_t n, struct str p
     for (size_t i = 0; i < n; i++) {
         bool last_resort = strstr(table[i].pattern, "{*}") != NULL;
 
-        /* Where a path is there for other methods the last resort is no answer; and it says of no path that it is there. */
+        /* Where a path is there for other methods the last resort is no answer; and it proves no path to be there. */
         if ((last_resort && *allowed) || !match(table[i].pattern, path, arguments, narguments))
             continue;
         if (table[i].methods & (unsigned)method)

@@ -1,7 +1,7 @@
 /* server.c: starting and stopping: the socket, libmicrohttpd's threads, the workers, the mesh.
  *
- * Order of the end: no new connections; who waits for the mesh is sent away; requests under way get their answers; and only
- * then libmicrohttpd, which cannot stop while a connection rests, and the workers. */
+ * Order of the end: no new connections; who waits for the mesh is sent away; requests under way get their answers; and
+ * only then libmicrohttpd, which cannot stop while a connection rests, and the workers. */
 
 #include "api/mesh-internal.h"
 #include "base/clock.h"
@@ -74,10 +74,15 @@ static int start_daemon(struct api *api, struct err *e)
         return fd;
     api->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, http_handle, api,
-        MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, io_threads,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, http_request_new, api,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, http_request_end, api, MHD_OPTION_END);
+        MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_THREAD_POOL_SIZE, io_threads,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_URI_LOG_CALLBACK, http_request_new, api,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escapes, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, http_request_end, api, MHD_OPTION_END);
     if (api->daemon)
         return 0;
     close(fd);

@@ -60,5 +60,6 @@ void static_get(struct request *rq)
         return;
     if (zipped)
         reply_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    rq->fixed = zipped ? (struct str){ (const char *)a->gzip, a->gzip_n } : (struct str){ (const char *)a->bytes, a->n };
+    rq->fixed = zipped ? (struct str){ (const char *)a->gzip, a->gzip_n }
+                       : (struct str){ (const char *)a->bytes, a->n };
 }

@@ -1,7 +1,7 @@
 /* json-internal.h: JSON read token by token (RFC 8259), without a tree.
  *
- * A tree costs up to fifty times the text, which a sender chooses; this reader's memory is one string at a time. Whoever
- * descends bounds the depth. All functions that return int give 0 or ERR_PARSE with the place, or ERR_NOMEM. */
+ * A tree costs up to fifty times the text, which a sender chooses; this reader's memory is one string at a time.
+ * Whoever descends bounds the depth. Functions that return int give 0 or ERR_PARSE with the place, or ERR_NOMEM. */
 #ifndef COLLECTOR_JSON_INTERNAL_H
 #define COLLECTOR_JSON_INTERNAL_H
 

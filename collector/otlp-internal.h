@@ -1,7 +1,7 @@
 /* otlp-internal.h: what the files of the OTLP receiver share.
  *
  * A body goes through three steps: JSON is first rewritten as protobuf by the table of messages (otlp_json.c); the
- * envelope Export…Request > Resource… > Scope… > item, the same for all three signals, is walked in otlp.c; and each
+ * envelope Export…Request > Resource… > Scope… > item, the same for all three signals, is walked in otlp.c; each
  * signal turns one item into rows or series (otlp_logs.c, otlp_metrics.c, otlp_traces.c). So there is one decoder. */
 #ifndef COLLECTOR_OTLP_INTERNAL_H
 #define COLLECTOR_OTLP_INTERNAL_H
@@ -63,7 +63,7 @@ struct otlp_attributes {
 int otlp_attribute_add(struct arena *a, struct otlp_attributes *list, struct str key_value, struct err *e);
 /* The last value of that key, or STR_NULL. */
 struct str otlp_attribute_get(const struct otlp_attributes *list, const char *key);
-/* Lower-case hexadecimal of an id of `want` bytes; STR_NULL when it has another length or is all zero. 0 or ERR_NOMEM. */
+/* Lower-case hexadecimal of an id of `want` bytes; STR_NULL when its length is another or it is all zero. ERR_NOMEM. */
 int otlp_id(struct arena *a, struct str bytes, size_t want, struct str *out, struct err *e);
 
 void otlp_base64(struct buf *out, struct str bytes);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 enum { REQUEST_RESOURCES = 1, RESOURCE_RESOURCE = 1, RESOURCE_SCOPES = 2, SCOPE_SCOPE = 1, SCOPE_ITEMS = 2 };
-enum { RESOURCE_ATTRIBUTES = 1, SCOPE_NAME = 1, SCOPE_VERSION = 2 }; /* of the messages Resource, InstrumentationScope */
+enum { RESOURCE_ATTRIBUTES = 1, SCOPE_NAME = 1, SCOPE_VERSION = 2 }; /* Resource, InstrumentationScope */
 
 typedef int item_fn(struct otlp_context *c, struct str message, struct err *e);
 
@@ -120,7 +120,9 @@ int otlp_get_attribute(struct otlp_context *c, const struct pb_field *f, struct 
 int otlp_time(uint64_t ns, int64_t *out, struct err *e)
 {
     *out = (int64_t)ns;
-    return ns <= INT64_MAX ? 0 : err_set(e, ERR_RANGE, "time %llu ns lies beyond the year 2262", (unsigned long long)ns);
+    if (ns > INT64_MAX)
+        return err_set(e, ERR_RANGE, "time %llu ns lies beyond the year 2262", (unsigned long long)ns);
+    return 0;
 }
 
 /* Whether a column of the table holds the resource's attribute. */

@@ -1,6 +1,6 @@
 /* otlp_json.c: OTLP's JSON and its protobuf, one rewritten as the other by the table of messages.
  *
- * Problem    Two encodings and three signals would make six decoders, of which one of each pair is always a little behind.
+ * Problem    Two encodings and three signals would make six decoders, one of each pair always a little behind.
  * Idea       A JSON body is rewritten as protobuf, in one pass and without a tree, and then takes the protobuf way. The
  *            other direction prints a span's events and links, which are kept as JSON.
  * Mapping    protobuf.dev/programming-guides/json with OTLP's own rules (opentelemetry.io/docs/specs/otlp): ids are
@@ -14,7 +14,7 @@
 
 #include <math.h>
 
-/* Envelope, item, point: nine levels. An AnyValue's map adds four: itself, the list, the pair, and the array's bracket. */
+/* Envelope, item, point: nine levels. An AnyValue's map adds four: itself, the list, the pair and a bracket. */
 enum { MOST_NESTING = 9 + 4 * (OTLP_MOST_DEPTH + 1) };
 
 struct rewriting {
@@ -408,7 +408,7 @@ static int print_list(const struct otlp_field *f, struct str message, struct buf
     return rc;
 }
 
-/* Finds what to print of a field: whether it is there at all, and its last occurrence; of a oneof only the last member. */
+/* What to print of a field: whether it is there at all, and its last occurrence; of a oneof only the last member. */
 static int find_last(const struct otlp_message *m, const struct otlp_field *f, struct str message,
                      struct pb_field *last, struct err *e)
 {

@@ -95,7 +95,8 @@ static int put_number(uint64_t bits, double *doubles, uint64_t *whole, size_t *n
 }
 
 /* Numbers of 64 bits, packed (as proto3 writes them) or one by one. */
-static int get_numbers(const struct pb_field *f, double *doubles, uint64_t *whole, size_t *n, size_t most, struct err *e)
+static int get_numbers(const struct pb_field *f, double *doubles, uint64_t *whole, size_t *n, size_t most,
+                       struct err *e)
 {
     int rc = 0;
 
@@ -173,6 +174,7 @@ static int histogram_field(struct otlp_context *c, const struct pb_field *f, voi
 
 static int get_quantile(const struct pb_field *f, struct otlp_point *p, struct err *e)
 {
+    double *quantile, *value;
     struct pb_reader r;
     struct pb_field v;
     bool there;
@@ -182,11 +184,13 @@ static int get_quantile(const struct pb_field *f, struct otlp_point *p, struct e
         return rc;
     if (p->nbounds == OTLP_MOST_BOUNDS)
         return err_set(e, ERR_LIMIT, "more than %d quantiles", OTLP_MOST_BOUNDS);
-    p->bounds[p->nbounds] = p->values[p->nbounds] = 0;
+    quantile = &p->bounds[p->nbounds];
+    value = &p->values[p->nbounds];
+    *quantile = *value = 0;
     r = pb_reader(f->bytes);
     while ((rc = pb_next(&r, &v, e)) == 1) {
         if (v.number == QUANTILE_QUANTILE || v.number == QUANTILE_VALUE)
-            rc = get_double(&v, v.number == QUANTILE_VALUE ? &p->values[p->nbounds] : &p->bounds[p->nbounds], &there, e);
+            rc = get_double(&v, v.number == QUANTILE_VALUE ? value : quantile, &there, e);
         if (rc < 0)
             return rc;
     }
@@ -326,7 +330,8 @@ static int add_plain(struct otlp_point *p, struct str name, double v, struct err
     return add_series(p, name, (struct label){ STR_NULL, STR_NULL }, v, e);
 }
 
-static int add_with_number(struct otlp_point *p, struct str name, struct str label, double number, double v, struct err *e)
+static int add_with_number(struct otlp_point *p, struct str name, struct str label, double number, double v,
+                           struct err *e)
 {
     struct buf text = BUF_INIT(64);
     struct str value;

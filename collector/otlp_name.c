@@ -1,7 +1,7 @@
 /* otlp_name.c: OpenTelemetry's names as Prometheus writes them.
  *
- * Source: opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics. A metric's name is cut into words at
- * every character that is none of [a-zA-Z0-9:]; unit and suffix are words too, added where they are not there yet. */
+ * Source: opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics. A metric's name is cut into words
+ * at every character that is none of [a-zA-Z0-9:]; unit and suffix are words too, added where they are not there yet. */
 
 #include "collector/otlp-internal.h"
 
@@ -27,8 +27,9 @@ static const struct unit_word units[] = {
 };
 
 static const struct unit_word per_units[] = {
-    { STR_INIT("s"), STR_INIT("second") }, { STR_INIT("min"), STR_INIT("minute") }, { STR_INIT("m"), STR_INIT("minute") },
-    { STR_INIT("h"), STR_INIT("hour") },   { STR_INIT("d"), STR_INIT("day") },      { STR_INIT("w"), STR_INIT("week") },
+    { STR_INIT("s"), STR_INIT("second") }, { STR_INIT("min"), STR_INIT("minute") },
+    { STR_INIT("m"), STR_INIT("minute") }, { STR_INIT("h"), STR_INIT("hour") },
+    { STR_INIT("d"), STR_INIT("day") },    { STR_INIT("w"), STR_INIT("week") },
     { STR_INIT("mo"), STR_INIT("month") }, { STR_INIT("y"), STR_INIT("year") },
 };
 
@@ -117,7 +118,8 @@ int otlp_metric_name(struct arena *a, struct str name, struct str unit, struct o
 {
     struct buf b = BUF_INIT(4 * OTLP_LONGEST_LABEL);
     bool ratio = how.gauge && str_eqz(str_trim(unit), "1");
-    struct str rest = name, first = next_word(&rest), suffix = how.monotonic ? STR("total") : ratio ? STR("ratio") : STR_NULL;
+    struct str suffix = how.monotonic ? STR("total") : ratio ? STR("ratio") : STR_NULL;
+    struct str rest = name, first = next_word(&rest);
 
     if (name.n > OTLP_LONGEST_LABEL || unit.n > OTLP_LONGEST_LABEL)
         return err_set(e, ERR_LIMIT, "a metric's name or unit is longer than %d bytes", OTLP_LONGEST_LABEL);

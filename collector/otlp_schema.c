@@ -60,7 +60,9 @@ static const struct otlp_field histogram_point_fields[] = {
     FIELD("flags", 10, OTLP_UINT32),
 };
 static const struct otlp_message histogram_point = MESSAGE(histogram_point_fields);
-static const struct otlp_field quantile_fields[] = { FIELD("quantile", 1, OTLP_DOUBLE), FIELD("value", 2, OTLP_DOUBLE) };
+static const struct otlp_field quantile_fields[] = {
+    FIELD("quantile", 1, OTLP_DOUBLE), FIELD("value", 2, OTLP_DOUBLE),
+};
 static const struct otlp_message quantile = MESSAGE(quantile_fields);
 static const struct otlp_field summary_point_fields[] = {
     LIST("attributes", 7, key_value), FIELD("start_time_unix_nano", 2, OTLP_FIXED64),

@@ -148,7 +148,7 @@ static void check_server(struct check *c, void *message)
     if (list && s->hosts.n == 0)
         check_error(c, s->at, "hosts", "must name at least one host");
     s->parsed = check_alloc(c, s->hosts.n, sizeof(*s->parsed));
-    for (size_t i = 0; s->parsed && i < s->hosts.n; i++)
+    for (size_t i = 0; list && s->parsed && i < s->hosts.n; i++)
         if (!parse_host(c, &list->items[i], s->hosts.v[i], &s->parsed[i]))
             return;
     if (s->protocol == GW_TLS && !s->tls)

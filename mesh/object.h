@@ -9,8 +9,8 @@
 
 enum yaml_kind { YAML_NULL, YAML_BOOL, YAML_NUMBER, YAML_STRING, YAML_LIST, YAML_MAP };
 
-/* A node of a document; a scalar's kind follows YAML 1.2's core schema: on, off, yes, no are strings. But 0644 is octal, as
- * kubectl reads it. */
+/* A node of a document; a scalar's kind follows YAML 1.2's core schema: on, off, yes, no are strings. But 0644 is
+ * octal, as kubectl reads it. */
 struct yaml_node {
     enum yaml_kind kind;
     int line, column;

@@ -69,17 +69,18 @@ static void check_rules(struct look *l, const struct virtual_service *vs)
 
 /* In the mesh there is no merging: of two that name the same host the older one counts alone. `owners` are those seen
  * so far, who are older, by their hosts. */
-static void check_conflicts(struct look *l, const struct virtual_service *vs, struct strmap *owners)
+static void check_conflicts(struct look *l, size_t age, struct strmap *owners)
 {
+    const struct virtual_service **place = &l->mesh->by_age[age], *vs = *place;
     const struct yaml_node *list = check_get(vs->at, "hosts");
 
     for (size_t i = 0; vs->in_mesh && i < vs->hosts.n; i++) {
-        const struct mesh_object *older = strmap_get(owners, vs->hosts.v[i]);
+        const struct virtual_service **older = strmap_get(owners, vs->hosts.v[i]);
 
         if (older)
             check_warn(&l->c, &list->items[i], NULL, "VirtualService %.*s/%.*s is older and has this host in the mesh: "
-                       "this one is not used for it", STR_ARG(older->ns), STR_ARG(older->name));
-        else if (strmap_put(owners, vs->hosts.v[i], (void *)(uintptr_t)vs->object, NULL) < 0)
+                       "this one is not used for it", STR_ARG((*older)->object->ns), STR_ARG((*older)->object->name));
+        else if (strmap_put(owners, vs->hosts.v[i], place, NULL) < 0)
             l->c.nomem = true;
     }
 }
@@ -101,7 +102,7 @@ static void check_virtual_services(struct look *l, struct mesh_problems *p)
         check_init(&l->c, l->mesh->arena, p, vs->object);
         check_gateways(l, vs->at, vs->gateways.v, vs->gateways.n);
         check_rules(l, vs);
-        check_conflicts(l, vs, &owners);
+        check_conflicts(l, i, &owners);
         nomem = l->c.nomem;
     }
     strmap_free(&owners);
