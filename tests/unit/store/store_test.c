@@ -518,6 +518,7 @@ START_TEST(failed_commit_leaves_no_trace)
     ck_assert_int_eq(committer_run(st, forbid, &off, NULL), 0);
     ck_assert_int_eq(fixture_write(st, "m", "2", 0, more, 2), 0);
     ck_assert_int_eq(fixture_write(st, "m", "1", 0, more, 2), 0);
+    arena_free(&a); /* what was read holds on to the store */
     store_close(st);
     st = fixture_open(dir);
     ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), 3);
