@@ -69,15 +69,15 @@ static int metric_field(struct otlp_context *c, const struct pb_field *f, void *
     }
 }
 
-/* Beside the points. */
+/* Beside the points; a gauge and a summary have nothing there. */
 static int data_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
 {
     struct metric *m = out;
 
     (void)c;
-    if (f->number == DATA_TEMPORALITY)
+    if (f->number == DATA_TEMPORALITY && (m->kind == METRIC_SUM || m->kind == METRIC_HISTOGRAM))
         return otlp_get_number(f, PB_VARINT, &m->temporality, e);
-    if (f->number == DATA_MONOTONIC)
+    if (f->number == DATA_MONOTONIC && m->kind == METRIC_SUM)
         return otlp_get_number(f, PB_VARINT, &m->monotonic, e);
     return 0;
 }
@@ -295,12 +295,15 @@ static int series_labels(struct arena *a, struct labels base, struct str name, s
 
 /* --- series --- */
 
-static double stale_marker(void)
+/* Only the flag makes a stale marker: a sender's own NaN may have any bits, and JSON carries none of them. */
+static double stored_value(const struct otlp_point *p, double v)
 {
-    uint64_t bits = SAMPLE_STALE_BITS;
-    double v;
+    const uint64_t stale = SAMPLE_STALE_BITS;
 
-    memcpy(&v, &bits, sizeof(v));
+    if (p->flags & NO_RECORDED_VALUE)
+        memcpy(&v, &stale, sizeof(v));
+    else if (isnan(v))
+        v = NAN;
     return v;
 }
 
@@ -320,7 +323,7 @@ static int add_series(struct otlp_point *p, struct str name, struct label extra,
         rc = series_labels(a, p->labels, name, extra, &s.labels, e);
     if (rc < 0)
         return rc;
-    *sample = (struct sample){ p->t_ms, p->flags & NO_RECORDED_VALUE ? stale_marker() : v };
+    *sample = (struct sample){ p->t_ms, stored_value(p, v) };
     s.samples = sample;
     return batch_add_series(p->c->batch, &s) < 0 ? err_set(e, ERR_NOMEM, "no memory for a series") : 0;
 }

@@ -280,7 +280,7 @@ static void put_name(struct buf *b, const struct graph *g, const struct graph_no
         buf_str(b, n->ns);
         buf_putc(b, '/');
         buf_str(b, n->type == NODE_APP ? n->app : n->type == NODE_SERVICE ? n->service : n->workload);
-        if (n->type == NODE_APP && g->o.type == GRAPH_VERSIONED_APP && label_known(n->version)) {
+        if (n->type == NODE_APP && g->o.type == GRAPH_VERSIONED_APP && version_known(n->version)) {
             buf_putc(b, ' ');
             buf_str(b, n->version);
         }

@@ -45,6 +45,8 @@ struct report {
 
 /* Whether a label's value says anything. */
 bool label_known(struct str label);
+/* The same for a version; "latest" is what a workload without a version label has. */
+bool version_known(struct str version);
 /* Cleans up one row; its strings are views into `l`. False: the row names no hop and is left out. */
 bool report_read(struct report *r, enum metric m, struct labels l, double value);
 /* Whether one end lies in the namespaces asked for. */

@@ -62,7 +62,7 @@ void look_node_text(struct buf *b, const struct graph_node *n)
     }
     if (n->type != NODE_WORKLOAD)
         buf_printf(b, "%s ", node_type_names[n->type]);
-    if (label_known(n->version) && !str_eqz(n->version, "latest") && n->type == NODE_APP) {
+    if (n->type == NODE_APP && version_known(n->version)) {
         put_short(b, n->version);
         buf_putc(b, ' ');
     }

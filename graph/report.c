@@ -17,6 +17,11 @@ bool label_known(struct str label)
     return label.n > 0 && !str_eq(label, unknown);
 }
 
+bool version_known(struct str version)
+{
+    return label_known(version) && !str_eqz(version, "latest");
+}
+
 static struct str get(struct labels l, const char *name)
 {
     return labels_get(l, str_of(name));

@@ -51,17 +51,11 @@ static void put_key(struct buf *b, const char *kind, const struct party *p, stru
     buf_str(b, name);
 }
 
-/* A version worth naming: "latest" is what a workload without a version label has. */
-static bool known_version(struct str v)
-{
-    return label_known(v) && !str_eqz(v, "latest");
-}
-
 static enum node_type put_app_key(struct buf *b, enum graph_type type, const struct party *p, struct str ns)
 {
     if (type == GRAPH_VERSIONED_APP && label_known(p->workload)) {
         put_key(b, "vapp", p, ns, p->workload);
-    } else if (type == GRAPH_VERSIONED_APP && known_version(p->version)) {
+    } else if (type == GRAPH_VERSIONED_APP && version_known(p->version)) {
         put_key(b, "vapp", p, ns, p->app);
         buf_putc(b, '_');
         buf_str(b, p->version);
