@@ -5,8 +5,6 @@
  * with its nodes where graph_layout has put them (engine nop), and straight edges. */
 #include "graph/graph-internal.h"
 
-#include "base/mem.h"
-
 enum { MAX_DOT_PICTURE = 600 }; /* edges; with labels and curves dot needs seconds for more */
 
 static void put_string(struct buf *b, struct str s)
@@ -104,13 +102,13 @@ void export_dot(struct buf *b, const struct graph *g, bool placed)
     buf_puts(b, "}\n");
 }
 
-static int draw(const char *dot, const char *engine, const char *format, struct buf *out, struct err *e)
+static int draw(struct str dot, const char *engine, const char *format, struct buf *out, struct err *e)
 {
     Agraph_t *g;
     int rc;
 
     gv_lock();
-    g = agmemread(dot);
+    g = gv_read(dot);
     rc = g ? gv_layout(g, engine, e) : err_set(e, ERR_UNSUPPORTED, "graph: Graphviz cannot read it: %s", gv_complaint());
     if (rc == 0) {
         rc = gv_render(g, format, out, e);
@@ -135,16 +133,13 @@ int export_picture(struct graph *g, const char *format, struct buf *out, struct 
 {
     struct buf dot = BUF_INIT(256 << 20);
     bool large = g->nedges > MAX_DOT_PICTURE;
-    char *text;
     int rc;
 
     if (large && !g->placed && place(g, e) < 0)
         return e->code;
     export_dot(&dot, g, large);
-    text = buf_take(&dot, NULL);
-    rc = text ? draw(text, large ? "nop" : "dot", format, out, e)
-              : err_set(e, ERR_NOMEM, "graph: no memory for a picture");
-    mem_free(text);
+    rc = buf_failed(&dot) ? err_set(e, ERR_NOMEM, "graph: no memory for a picture")
+                          : draw(buf_view(&dot), large ? "nop" : "dot", format, out, e);
     buf_free(&dot);
     return rc;
 }

@@ -242,7 +242,10 @@ const char *health_name(enum health h);
 /* gv.c: everything of Graphviz, cgraph too, happens between these two. */
 void gv_lock(void);
 void gv_unlock(void);
-/* ERR_LIMIT with Graphviz' own words when it refuses. The graph's layout is freed by gv_close. */
+/* An empty directed graph, and one from DOT; NULL without memory, or when the text is no graph. (gv_names.c) */
+Agraph_t *gv_open(void);
+Agraph_t *gv_read(struct str text);
+/* ERR_UNSUPPORTED with Graphviz' own words when it refuses; else the layout is to be freed. */
 int gv_layout(Agraph_t *g, const char *engine, struct err *e);
 int gv_render(Agraph_t *g, const char *format, struct buf *out, struct err *e);
 /* What Graphviz has complained about since gv_lock; "" when nothing. */

@@ -99,43 +99,58 @@ static Agraph_t *cluster_for(Agraph_t *root, const struct box *x)
     Agraph_t *in = x->parent ? cluster_for(root, x->parent) : root;
 
     snprintf(name, sizeof(name), "cluster_%s", x->id);
-    return agsubg(in, name, TRUE);
+    return in ? agsubg(in, name, TRUE) : NULL;
 }
 
-static void copy_node(Agraph_t *to, struct graph_node *n)
+static bool copy_node(Agraph_t *to, struct graph_node *n)
 {
     struct node_look l = look_node(n);
     char number[32];
     Agnode_t *v = agnode(to, n->id, TRUE);
+    Agraph_t *in = n->box ? cluster_for(to, n->box) : to;
 
+    if (!v || !in)
+        return false;
     snprintf(number, sizeof(number), "%.4f", l.width / 72);
     set(v, "width", number);
     snprintf(number, sizeof(number), "%.4f", l.height / 72);
     set(v, "height", number);
     set(v, "shape", "box");
     set(v, "fixedsize", "true");
-    if (n->box)
-        agsubnode(cluster_for(to, n->box), v, TRUE);
+    return agsubnode(in, v, TRUE) != NULL;
+}
+
+static bool copy_edge(Agraph_t *to, const struct graph_edge *e)
+{
+    return agedge(to, agnode(to, e->source->id, FALSE), agnode(to, e->target->id, FALSE), NULL, TRUE) != NULL;
 }
 
 /* Structure only, in an order of its own: what dot is told does not change with the traffic. */
-static Agraph_t *copy_structure(const struct graph *g)
+static bool copy_structure(Agraph_t *to, const struct graph *g)
 {
     static const char *const settings[][2] = { { "rankdir", "LR" }, { "splines", "false" }, { "nodesep", "0.35" },
                                                { "ranksep", "1.3" }, { "nslimit", "2" }, { "nslimit1", "2" },
                                                { "mclimit", "0.5" } };
-    char name[] = "layout";
-    Agraph_t *to = agopen(name, Agdirected, NULL);
+    bool ok = to != NULL;
 
-    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]) && ok; i++)
         set(to, settings[i][0], settings[i][1]);
-    for (size_t i = 0; i < g->nnodes; i++)
-        copy_node(to, g->nodes[i]);
-    for (size_t i = 0; i < g->nedges; i++)
-        if (shapes_layout(g, i))
-            agedge(to, agnode(to, g->edges_by_name[i]->source->id, FALSE), agnode(to, g->edges_by_name[i]->target->id, FALSE), NULL,
-                   TRUE);
-    return to;
+    for (size_t i = 0; i < g->nnodes && ok; i++)
+        ok = copy_node(to, g->nodes[i]);
+    for (size_t i = 0; i < g->nedges && ok; i++)
+        ok = !shapes_layout(g, i) || copy_edge(to, g->edges_by_name[i]);
+    return ok;
+}
+
+static void read_places(const struct graph *g, Agraph_t *copy, struct point *at)
+{
+    double top = GD_bb(copy).UR.y;
+
+    for (size_t i = 0; i < g->nnodes; i++) {
+        Agnode_t *v = agnode(copy, g->nodes[i]->id, FALSE);
+
+        at[i] = (struct point){ ND_coord(v).x, top - ND_coord(v).y };
+    }
 }
 
 static int place_by_dot(const struct graph *g, struct point *at, struct err *e)
@@ -144,19 +159,17 @@ static int place_by_dot(const struct graph *g, struct point *at, struct err *e)
     int rc;
 
     gv_lock();
-    copy = copy_structure(g);
-    rc = gv_layout(copy, "dot", e);
+    copy = gv_open();
+    if (copy_structure(copy, g))
+        rc = gv_layout(copy, "dot", e);
+    else
+        rc = err_set(e, ERR_NOMEM, "graph: no memory for a layout");
     if (rc == 0) {
-        double top = GD_bb(copy).UR.y;
-
-        for (size_t i = 0; i < g->nnodes; i++) {
-            Agnode_t *v = agnode(copy, g->nodes[i]->id, FALSE);
-
-            at[i] = (struct point){ ND_coord(v).x, top - ND_coord(v).y };
-        }
+        read_places(g, copy, at);
         gv_free_layout(copy);
     }
-    agclose(copy);
+    if (copy)
+        agclose(copy);
     gv_unlock();
     return rc;
 }
@@ -186,11 +199,11 @@ static int place_in_layers(const struct graph *g, struct point *at, struct arena
 
 static int place_afresh(const struct graph *g, struct point *at, struct arena *a, struct err *e)
 {
-    int rc = -1;
+    int rc = ERR_UNSUPPORTED;
 
     if (g->nedges <= DOT_MAX_EDGES && g->nnodes <= DOT_MAX_NODES)
         rc = place_by_dot(g, at, e);
-    if (rc < 0)
+    if (rc < 0 && rc != ERR_NOMEM)
         rc = place_in_layers(g, at, a, e);
     for (size_t i = 0; i < g->nnodes && rc == 0; i++) /* a tenth of a point is enough, and prints short */
         at[i] = (struct point){ round(at[i].x * 10) / 10, round(at[i].y * 10) / 10 };

@@ -17,12 +17,12 @@ SUITES = [
     ("unit", MAKE + ["check"]),
     ("console-code", ["node", "web/test/run.mjs"]),
     ("command-line", ["python3", "tests/e2e/cli_test.py"]),
-    ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("conformance", ["python3", "tests/conformance/run.py"]),
 ]
 # Run by name (`all.py unit-asan`), or all with `all.py -`.
 SANITIZED = [
+    ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("unit-asan-ubsan", MAKE + ["check", "SAN=address,undefined"]),
     ("unit-tsan", MAKE + ["check", "SAN=thread", "UNIT=store api proxy"]),  # those that have threads
     ("fuzz-corpora", MAKE + ["fuzz-corpus"]),
