@@ -197,5 +197,7 @@ int graph_box_nodes(struct graph *g, struct err *e)
     qsort(b.made, b.nmade, sizeof(struct box *), compare_boxes);
     g->boxes = b.made;
     g->nboxes = b.nmade;
+    for (size_t i = 0; i < b.nmade; i++)
+        b.made[i]->index = i;
     return 0;
 }

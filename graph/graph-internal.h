@@ -4,9 +4,10 @@
  *                                              → ledger.c     two proxies' reports of one request are one request
  *                                              → traffic.c    nodes and edges of a cgraph graph, with records
  *                                              → finish.c     sums, marks, health, names, order
- *   layout.c     where each node stands        ← layered.c    when there are too many for Graphviz' dot
+ *   layout.c     where each node stands        ← fresh.c      by Graphviz' dot, box by box
+ *                                              ← layered.c    when there are too many for it
  *   export.c     formats                       ← export_*.c, look.c (colours and shapes), escape.c (hostile names)
- *   gv.c         the one lock and context of Graphviz
+ *   gv.c, gv_names.c   the one lock and context of Graphviz; graphs that come out the same every time
  */
 #ifndef GRAPH_GRAPH_INTERNAL_H
 #define GRAPH_GRAPH_INTERNAL_H
@@ -111,6 +112,7 @@ struct tcp {
 
 struct box {
     char id[ID_TEXT];
+    size_t index; /* in graph.boxes */
     enum graph_box kind;
     struct str cluster, ns, app;
     struct box *parent;
@@ -242,8 +244,7 @@ const char *health_name(enum health h);
 /* gv.c: everything of Graphviz, cgraph too, happens between these two. */
 void gv_lock(void);
 void gv_unlock(void);
-/* An empty directed graph, and one from DOT; NULL without memory, or when the text is no graph. (gv_names.c) */
-Agraph_t *gv_open(void);
+/* A graph from DOT; NULL when the text is none. (gv_names.c) */
 Agraph_t *gv_read(struct str text);
 /* ERR_UNSUPPORTED with Graphviz' own words when it refuses; else the layout is to be freed. */
 int gv_layout(Agraph_t *g, const char *engine, struct err *e);
@@ -251,6 +252,13 @@ int gv_render(Agraph_t *g, const char *format, struct buf *out, struct err *e);
 /* What Graphviz has complained about since gv_lock; "" when nothing. */
 const char *gv_complaint(void);
 void gv_free_layout(Agraph_t *g);
+
+/* fresh.c: the centre of each node, by index, in points, y downwards. Scratch memory is `a`'s. */
+enum { BOX_MARGIN = 14, BOX_TITLE = 18 };
+struct point {
+    double x, y;
+};
+int fresh_layout(const struct graph *g, struct arena *a, struct point *out, struct err *e);
 
 /* layered.c: places nodes in layers from left to right without Graphviz, in time near linear. No edge may be a loop. */
 struct layered_edge {

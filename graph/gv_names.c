@@ -1,4 +1,4 @@
-/* gv_names.c: how a cgraph graph of ours is opened, so that it comes out the same every time.
+/* gv_names.c: how DOT is read, so that its drawing comes out the same every time.
  *
  * cgraph takes the address of a name as the object's number and keeps subgraphs in the order of these numbers: the boxes
  * of a drawing would change places with the weather in the heap. Here the first name is number 1, the next 2, and so
@@ -112,14 +112,6 @@ static int read_line(void *channel, char *to, int room)
 }
 
 static Agiddisc_t numbering = { open_names, number_of, take_number, free_number, name_of, close_names, registered };
-
-Agraph_t *gv_open(void)
-{
-    Agdisc_t disc = { &AgMemDisc, &numbering, &AgIoDisc };
-    char name[] = "layout";
-
-    return agopen(name, Agdirected, &disc);
-}
 
 Agraph_t *gv_read(struct str text)
 {

@@ -2,26 +2,25 @@
  *
  * Problem    A layout program answers each graph afresh: one more node, and everything is somewhere else.
  * Idea       Positions are remembered. A node that is known keeps its place. A new one is put where a fresh layout has it
- *            relative to its neighbours: the fresh place, moved by the median of how far its neighbours' remembered
- *            places are from their fresh ones (of all known nodes', when it has no known neighbour). If something stands
- *            there, the new node moves, up or down and then aside, to the nearest free place.
+ *            relative to its neighbours: the fresh place, moved by the median of how far the remembered places of those
+ *            in its box, or else of its neighbours, are from their fresh ones (of all known nodes, when there is
+ *            neither). If something stands there, the new node moves, up or down and then aside, to the nearest free
+ *            place.
  * Bound      A node never moves between two layouts, however many others come or go, unless more than half of the nodes
  *            are new: then the picture is another one, and the fresh layout is taken as it is.
  * Invariant  The result depends on the structure and the remembered positions alone: not on rates, not on the order
  *            in which series came. The same input gives the same numbers.
  *
- * The fresh layout is Graphviz' dot, from left to right, boxes as clusters; from 2,000 edges or nodes on it is
- * layered.c's. dot's search is bounded too (nslimit, mclimit). A place of a node that is gone is kept free for
- * KEEP_ABSENT layouts, so that it comes back to where it was. */
+ * The fresh layout is fresh.c's. A place of a node that is gone is kept free for KEEP_ABSENT layouts, so that it comes
+ * back to where it was. */
 #include "graph/graph-internal.h"
 
 #include "base/mem.h"
 
-#include <graphviz/gvc.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { DOT_MAX_EDGES = 2000, DOT_MAX_NODES = 2000, KEEP_ABSENT = 1000, GAP = 16, TRIES = 400 };
+enum { KEEP_ABSENT = 1000, GAP = 16, TRIES = 400 };
 
 struct place {
     char id[ID_TEXT];
@@ -68,149 +67,11 @@ static struct place *place_of(const struct graph_positions *p, const struct grap
     return strmap_get(&p->places, str_of(n->id));
 }
 
-/* ---- a fresh layout -------------------------------------------------------------------------------------------- */
-
-struct point {
-    double x, y;
-};
+/* ---- keeping what is known ------------------------------------------------------------------------------------- */
 
 struct size {
     double width, height;
 };
-
-/* The first of several edges between two nodes; loops need no place. Edges are sorted by both ends. */
-static bool shapes_layout(const struct graph *g, size_t i)
-{
-    const struct graph_edge *e = g->edges_by_name[i];
-
-    if (e->source == e->target)
-        return false;
-    return i == 0 || g->edges_by_name[i - 1]->source != e->source || g->edges_by_name[i - 1]->target != e->target;
-}
-
-static void set(void *object, const char *name, const char *value)
-{
-    agsafeset(object, (char *)(uintptr_t)name, (char *)(uintptr_t)value, (char *)(uintptr_t) "");
-}
-
-static Agraph_t *cluster_for(Agraph_t *root, const struct box *x)
-{
-    char name[ID_TEXT + 16];
-    Agraph_t *in = x->parent ? cluster_for(root, x->parent) : root;
-
-    snprintf(name, sizeof(name), "cluster_%s", x->id);
-    return in ? agsubg(in, name, TRUE) : NULL;
-}
-
-static bool copy_node(Agraph_t *to, struct graph_node *n)
-{
-    struct node_look l = look_node(n);
-    char number[32];
-    Agnode_t *v = agnode(to, n->id, TRUE);
-    Agraph_t *in = n->box ? cluster_for(to, n->box) : to;
-
-    if (!v || !in)
-        return false;
-    snprintf(number, sizeof(number), "%.4f", l.width / 72);
-    set(v, "width", number);
-    snprintf(number, sizeof(number), "%.4f", l.height / 72);
-    set(v, "height", number);
-    set(v, "shape", "box");
-    set(v, "fixedsize", "true");
-    return agsubnode(in, v, TRUE) != NULL;
-}
-
-static bool copy_edge(Agraph_t *to, const struct graph_edge *e)
-{
-    return agedge(to, agnode(to, e->source->id, FALSE), agnode(to, e->target->id, FALSE), NULL, TRUE) != NULL;
-}
-
-/* Structure only, in an order of its own: what dot is told does not change with the traffic. */
-static bool copy_structure(Agraph_t *to, const struct graph *g)
-{
-    static const char *const settings[][2] = { { "rankdir", "LR" }, { "splines", "false" }, { "nodesep", "0.35" },
-                                               { "ranksep", "1.3" }, { "nslimit", "2" }, { "nslimit1", "2" },
-                                               { "mclimit", "0.5" } };
-    bool ok = to != NULL;
-
-    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]) && ok; i++)
-        set(to, settings[i][0], settings[i][1]);
-    for (size_t i = 0; i < g->nnodes && ok; i++)
-        ok = copy_node(to, g->nodes[i]);
-    for (size_t i = 0; i < g->nedges && ok; i++)
-        ok = !shapes_layout(g, i) || copy_edge(to, g->edges_by_name[i]);
-    return ok;
-}
-
-static void read_places(const struct graph *g, Agraph_t *copy, struct point *at)
-{
-    double top = GD_bb(copy).UR.y;
-
-    for (size_t i = 0; i < g->nnodes; i++) {
-        Agnode_t *v = agnode(copy, g->nodes[i]->id, FALSE);
-
-        at[i] = (struct point){ ND_coord(v).x, top - ND_coord(v).y };
-    }
-}
-
-static int place_by_dot(const struct graph *g, struct point *at, struct err *e)
-{
-    Agraph_t *copy;
-    int rc;
-
-    gv_lock();
-    copy = gv_open();
-    if (copy_structure(copy, g))
-        rc = gv_layout(copy, "dot", e);
-    else
-        rc = err_set(e, ERR_NOMEM, "graph: no memory for a layout");
-    if (rc == 0) {
-        read_places(g, copy, at);
-        gv_free_layout(copy);
-    }
-    if (copy)
-        agclose(copy);
-    gv_unlock();
-    return rc;
-}
-
-static int place_in_layers(const struct graph *g, struct point *at, struct arena *a, struct err *e)
-{
-    struct layered_node *v = arena_array(a, g->nnodes, sizeof(*v));
-    struct layered_edge *edges = arena_array(a, g->nedges + 1, sizeof(*edges));
-    size_t n = 0;
-
-    if (!v || !edges)
-        return err_set(e, ERR_NOMEM, "graph: no memory for a layout");
-    for (size_t i = 0; i < g->nnodes; i++) {
-        struct node_look l = look_node(g->nodes[i]);
-
-        v[i] = (struct layered_node){ l.width, l.height, 0, 0 };
-    }
-    for (size_t i = 0; i < g->nedges; i++)
-        if (shapes_layout(g, i))
-            edges[n++] = (struct layered_edge){ g->edges_by_name[i]->source->index, g->edges_by_name[i]->target->index };
-    if (layered_place(v, g->nnodes, edges, n) < 0)
-        return err_set(e, ERR_NOMEM, "graph: no memory for a layout");
-    for (size_t i = 0; i < g->nnodes; i++)
-        at[i] = (struct point){ v[i].x, v[i].y };
-    return 0;
-}
-
-static int place_afresh(const struct graph *g, struct point *at, struct arena *a, struct err *e)
-{
-    int rc = ERR_UNSUPPORTED;
-
-    if (g->nedges <= DOT_MAX_EDGES && g->nnodes <= DOT_MAX_NODES)
-        rc = place_by_dot(g, at, e);
-    if (rc < 0 && rc != ERR_NOMEM)
-        rc = place_in_layers(g, at, a, e);
-    for (size_t i = 0; i < g->nnodes && rc == 0; i++) /* a tenth of a point is enough, and prints short */
-        at[i] = (struct point){ round(at[i].x * 10) / 10, round(at[i].y * 10) / 10 };
-    return rc;
-}
-
-/* ---- keeping what is known ------------------------------------------------------------------------------------- */
 
 struct placing {
     struct graph *g;
@@ -300,10 +161,23 @@ static void put_node(struct placing *w, struct graph_node *n, double x, double y
     w->done[n->index] = true;
 }
 
-static size_t neighbour_offsets(struct placing *w, const struct graph_node *n, struct graph_edge *const *of, size_t nof)
+/* Offsets of the placed nodes in the same box: a new one joins them rather than its callers. */
+static size_t box_offsets(struct placing *w, const struct graph_node *n)
 {
     size_t found = 0;
 
+    for (size_t i = 0; i < w->g->nnodes && n->box; i++)
+        if (w->done[i] && w->g->nodes[i]->box == n->box)
+            w->off[found++] = offset_of(w, w->g->nodes[i]);
+    return found;
+}
+
+static size_t neighbour_offsets(struct placing *w, const struct graph_node *n, struct graph_edge *const *of, size_t nof)
+{
+    size_t found = box_offsets(w, n);
+
+    if (found)
+        return found;
     for (size_t i = 0; i < nof; i++) {
         const struct graph_node *o = of[i]->source == n ? of[i]->target : of[i]->source;
 
@@ -476,7 +350,7 @@ static int place_all(struct placing *w, struct err *e)
     known_nodes = take_known(w);
     if (known_nodes == n)
         return 0;
-    if (place_afresh(w->g, w->fresh, &w->a, e) < 0)
+    if (fresh_layout(w->g, &w->a, w->fresh, e) < 0)
         return e->code;
     if (2 * known_nodes < n) {
         take_fresh(w);

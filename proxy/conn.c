@@ -298,7 +298,7 @@ static ssize_t send_pieces(struct conn *c, const struct str *pieces, size_t n)
     if (sent < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     if ((size_t)sent < unsent) {
-        c->out_at += (size_t)sent;
+        c->out_at += (size_t)sent; /* conn_flush follows at the event's end and makes room */
         return 0;
     }
     c->out.n = c->out_at = 0;
@@ -368,6 +368,10 @@ void conn_flush(struct conn *c)
             return;
         }
         c->out_at += n > 0 ? (size_t)n : 0;
+        if (c->out_at >= CONN_LOW) { /* else what is sent would fill the buffer in the end */
+            buf_drain(&c->out, c->out_at);
+            c->out_at = 0;
+        }
     }
     if (conn_unsent(c) == 0)
         sent_all(c);

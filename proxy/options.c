@@ -113,12 +113,17 @@ static bool parse_port(struct str s, uint16_t *port)
     return true;
 }
 
+/* Adds to those of earlier --port-map. */
 static int parse_port_map(struct proxy_identity *id, struct arena *a, const char *value, struct err *e)
 {
     struct str rest = str_of(value);
     struct port_map *v = NULL;
-    size_t n = 0, cap = 0;
+    size_t n = id->nports, cap = 0;
 
+    if (arena_grow(a, &v, &cap, n + 1, sizeof(*v)) < 0)
+        return err_set(e, ERR_NOMEM, "--port-map: no memory");
+    if (n)
+        memcpy(v, id->ports, n * sizeof(*v));
     while (rest.p) {
         struct str pair = str_cut(&rest, ','), from = str_cut(&pair, '=');
 

