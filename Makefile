@@ -38,6 +38,8 @@ LIBS_api := -lmicrohttpd -ljansson
 LIBS_cmd := -ljansson -lcurl -levent_core -levent_pthreads
 LIBS_proxy := -levent_core -levent_pthreads -lssl -lcrypto
 CFLAGS_graph := $(shell pkg-config --cflags libgvc libcgraph 2>/dev/null)
+# libFuzzer declares LLVMFuzzerTestOneInput nowhere.
+CFLAGS_tests := -Wno-missing-prototypes
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla -Walloca \
 	-Wformat=2 -Wwrite-strings -Wcast-qual -Wpointer-arith -Wundef -Wimplicit-fallthrough=3 -Wdate-time

@@ -173,24 +173,6 @@ void export_dot(struct buf *b, const struct graph *g, bool placed)
     arena_free(&a);
 }
 
-static int draw(struct str dot, const char *engine, const char *format, struct buf *out, struct err *e)
-{
-    Agraph_t *g;
-    int rc;
-
-    gv_lock();
-    g = gv_read(dot);
-    rc = g ? gv_layout(g, engine, e) : err_set(e, ERR_UNSUPPORTED, "graph: Graphviz cannot read it: %s", gv_complaint());
-    if (rc == 0) {
-        rc = gv_render(g, format, out, e);
-        gv_free_layout(g);
-    }
-    if (g)
-        agclose(g);
-    gv_unlock();
-    return rc;
-}
-
 static int place(struct graph *g, struct err *e)
 {
     struct graph_positions *own = graph_positions_new();
@@ -210,7 +192,7 @@ int export_picture(struct graph *g, const char *format, struct buf *out, struct 
         return e->code;
     export_dot(&dot, g, placed);
     rc = buf_failed(&dot) ? err_set(e, ERR_NOMEM, "graph: no memory for a picture")
-                          : draw(buf_view(&dot), placed ? "nop" : "dot", format, out, e);
+                          : picture_draw(buf_view(&dot), placed ? "nop" : "dot", format, out, e);
     buf_free(&dot);
     return rc;
 }

@@ -1,11 +1,11 @@
 /* fresh.c: a layout from nothing: Graphviz' dot, box by box.
  *
- * Problem    dot knows boxes (clusters), and its cluster code, in the release that Debian 12 has, leaks some hundred KiB
- *            with each layout and frees memory twice for an edge with a label between two boxes on one rank. A server
- *            can afford neither.
+ * Problem    dot knows boxes (clusters), but in the release that Debian 12 has its cluster code leaks some hundred KiB
+ *            with each layout and frees memory twice for an edge with a label between two boxes on one rank; turning an
+ *            edge that closes a cycle leaks, too. A server can afford neither.
  * Idea       A box is laid out by itself, inner boxes first, and then is one large node for what is around it. An edge
- *            counts at the level at which its two ends lie in different things. dot sees plain graphs only, boxes cannot
- *            overlap, and each graph is smaller.
+ *            counts at the level at which its two ends lie in different things. dot sees plain graphs without cycles
+ *            only, boxes cannot overlap, and each graph is smaller.
  * Bound      A level with more than DOT_MAX edges or things is layered.c's; so is one without edges, a mere column. dot's
  *            search is bounded too (nslimit, mclimit).
  *
@@ -195,6 +195,7 @@ static Agraph_t *dot_graph(const struct level *l)
         set_inches(v, "height", l->v[i].height);
         set(v, "shape", "box");
         set(v, "fixedsize", "true");
+        set(v, "label", ""); /* or it would be measured, and Pango loaded for that */
     }
     for (size_t i = 0; i < l->m; i++)
         agedge(to, dot_node(to, l->e[i].from, FALSE), dot_node(to, l->e[i].to, FALSE), NULL, TRUE);
@@ -226,6 +227,8 @@ static int place_level(struct level *l, struct err *e)
 {
     int rc = ERR_UNSUPPORTED;
 
+    if (layered_turn(l->e, l->m, l->n) < 0)
+        return err_set(e, ERR_NOMEM, "graph: no memory for a layout");
     if (l->m > 0 && l->m <= DOT_MAX && l->n <= DOT_MAX)
         rc = place_by_dot(l, e);
     if (rc < 0 && layered_place(l->v, l->n, l->e, l->m) < 0)

@@ -7,6 +7,7 @@
  *   layout.c     where each node stands        ← fresh.c      by Graphviz' dot, box by box
  *                                              ← layered.c    when there are too many for it
  *   export.c     formats                       ← export_*.c, look.c (colours and shapes), escape.c (hostile names)
+ *   picture.c    SVG and PNG, drawn in a child process
  *   gv.c, gv_names.c   the one lock and context of Graphviz; graphs that come out the same every time
  */
 #ifndef GRAPH_GRAPH_INTERNAL_H
@@ -260,6 +261,9 @@ struct point {
 };
 int fresh_layout(const struct graph *g, struct arena *a, struct point *out, struct err *e);
 
+/* picture.c: "svg" or "png" of DOT. ERR_UNSUPPORTED, ERR_TIMEOUT, ERR_LIMIT, ERR_IO. */
+int picture_draw(struct str dot, const char *engine, const char *format, struct buf *out, struct err *e);
+
 /* layered.c: places nodes in layers from left to right without Graphviz, in time near linear. No edge may be a loop. */
 struct layered_edge {
     size_t from, to;
@@ -269,6 +273,8 @@ struct layered_node {
     double x, y; /* out */
 };
 int layered_place(struct layered_node *v, size_t nv, const struct layered_edge *e, size_t ne);
+/* Turns the edges that close a cycle. Both 0 or ERR_NOMEM. */
+int layered_turn(struct layered_edge *e, size_t ne, size_t nv);
 
 /* look.c */
 struct node_look {

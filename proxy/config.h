@@ -1,4 +1,4 @@
-/* config.h: from files, or the server's words, to a snapshot. For the main thread: it reads, parses and checks at length. */
+/* config.h: from files, or the server's words, to a snapshot. For the main thread: it reads and checks at length. */
 #ifndef PROXY_CONFIG_H
 #define PROXY_CONFIG_H
 

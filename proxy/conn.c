@@ -123,13 +123,13 @@ static void finish_connecting(struct conn *c, short what)
         err = ETIMEDOUT;
     else if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
         err = errno;
-    event_del(&c->wr);
     if (err) {
         fail(c, err);
         return;
     }
     c->connecting = false;
     update_reading(c);
+    event_del(&c->wr);
     if (c->ops->connected)
         c->ops->connected(c);
     if (c->fd >= 0)

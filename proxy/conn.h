@@ -39,7 +39,7 @@ struct conn_ops {
     void (*connected)(struct conn *c);      /* may be NULL */
     void (*drained)(struct conn *c);        /* unsent bytes fell below CONN_LOW after having been above CONN_HIGH */
     void (*deadline)(struct conn *c);       /* deadline_ns has passed; looked at once a second */
-    void (*drain)(struct conn *c);          /* its listener or the proxy goes away: end when it does not hurt; may be NULL */
+    void (*drain)(struct conn *c);          /* its listener or the proxy goes away: end soon; may be NULL */
     void (*destroy)(struct conn *c);        /* frees the object around it */
 };
 

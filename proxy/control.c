@@ -155,7 +155,8 @@ static void finish(struct control *c)
     } else if (c->head.status == 304) {
         ask(c);
     } else {
-        snprintf(why, sizeof(why), c->head.status == 200 ? "an answer without Vigla-Version" : "status %u", c->head.status);
+        snprintf(why, sizeof(why), c->head.status == 200 ? "status %u without Vigla-Version" : "status %u",
+                 c->head.status);
         fail(c, why);
     }
 }

@@ -4,7 +4,7 @@
  *    | keep-alive time    | 60 s: 408        | client gone: the stream logs DC
  *    v closed             v refused: 4xx, LINGER
  *
- * A pipelined request waits in the connection's buffer until the one before it is answered: answers keep their order. */
+ * A pipelined request waits in the connection's buffer until the one before it is answered: answers keep order. */
 #include "proxy/downstream.h"
 
 #include "base/log.h"

@@ -29,7 +29,7 @@ void fields_set(struct fields *f, struct str name, struct str value);
 void fields_remove(struct fields *f, struct str name);
 /* The first one's value; STR_NULL when there is none. */
 struct str fields_get(const struct fields *f, enum http1_id id);
-/* Removals first, then the rest in order, as Envoy does. Set of `host` and `:authority` goes to *authority (may be NULL);
+/* Removals first, then the rest in order, as Envoy does. Setting `host` or `:authority` sets *authority (may be NULL);
  * other names with a colon are passed over. */
 void fields_apply(struct fields *f, const struct header_op *ops, size_t n, struct str *authority);
 /* "name: value\r\n" each */

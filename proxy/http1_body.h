@@ -22,7 +22,7 @@ enum http1_body_result {
 };
 
 void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t length);
-/* Takes from the front of *in. HTTP1_UNTIL_CLOSE never ends here. Chunk extensions and trailers are checked and left out. */
+/* Takes from the front of *in. HTTP1_UNTIL_CLOSE never ends here. Extensions and trailers are checked and left out. */
 enum http1_body_result http1_body_next(struct http1_body *b, struct str *in, struct str *data);
 /* Whether nothing is missing (the body has ended, or it ends with the connection). */
 bool http1_body_may_close(const struct http1_body *b);

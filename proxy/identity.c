@@ -40,8 +40,9 @@ static void fill_service(struct access_log *l, const struct proxy_snapshot *s, b
     l->destination_service_namespace = c && c->service_ns.n ? c->service_ns : inbound ? s->self.ns : unknown;
 }
 
-void identity_fill(struct access_log *l, const struct proxy_snapshot *s, const struct listener *on, struct str remote_ip,
-                   const struct cluster *cluster, const struct endpoint *endpoint, struct str authority)
+void identity_fill(struct access_log *l, const struct proxy_snapshot *s, const struct listener *on,
+                   struct str remote_ip, const struct cluster *cluster, const struct endpoint *endpoint,
+                   struct str authority)
 {
     bool inbound = on->direction == LISTENER_INBOUND;
     const struct workload *caller = inbound ? snapshot_workload(s, remote_ip) : &s->self;

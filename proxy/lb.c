@@ -2,7 +2,7 @@
  *
  * Least request looks at two hosts drawn at random and takes the one with fewer requests under way per weight: nearly
  * as even as looking at all of them, and workers that do not know of one another do not run to the same host
- * (Mitzenmacher 2001; Envoy's default). Round robin is smooth: of weights 5, 1, 1 the first is not five times in a row. */
+ * (Mitzenmacher 2001; Envoy's default). Round robin is smooth: of weights 5, 1, 1 the first is spread out. */
 #include "proxy/lb.h"
 
 enum { PICKS = 5 }; /* Envoy's hostSelectionRetryMaxAttempts, as Istio sets it */

@@ -32,8 +32,8 @@ const char options_usage[] =
     "  --help, --version\n";
 
 enum option_id {
-    OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND, OPT_OUTBOUND_NET,
-    OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_ADMIN, OPT_TELEMETRY, OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING,
+    OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
+    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_ADMIN, OPT_TELEMETRY, OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING,
     OPT_THREADS, OPT_DRAIN_TIME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
@@ -180,7 +180,9 @@ static int parse_log(struct options *o, int id, const char *value, struct err *e
     }
     if (id == OPT_ACCESS_LOG_FORMAT) {
         o->access_log_json = strcmp(value, "json") == 0;
-        return o->access_log_json || strcmp(value, "text") == 0 ? 0 : bad(e, "access-log-format", value, "text or json");
+        if (!o->access_log_json && strcmp(value, "text") != 0)
+            return bad(e, "access-log-format", value, "text or json");
+        return 0;
     }
     o->log_level = log_level_parse(value);
     return o->log_level >= 0 ? 0 : bad(e, "log-level", value, "debug, info, warn or error");

@@ -221,7 +221,8 @@ struct str router_location(struct arena *a, const struct route *rt, const struct
     if (!path.p)
         return STR_NULL;
     if (d->port)
-        return arena_printf(a, "%.*s://%.*s:%u%.*s", STR_ARG(scheme), STR_ARG(without_port(host)), d->port, STR_ARG(path));
+        return arena_printf(a, "%.*s://%.*s:%u%.*s", STR_ARG(scheme), STR_ARG(without_port(host)), d->port,
+                            STR_ARG(path));
     if (!d->authority.n && !str_eq(scheme, r->scheme) &&
         (str_ends(host, STR(":80")) || str_ends(host, STR(":443")))) /* the other scheme's default port */
         host = without_port(host);
@@ -237,9 +238,12 @@ struct str router_https_location(struct arena *a, const struct router_request *r
 
 bool router_cors_allows(const struct cors *c, struct str origin)
 {
-    for (size_t i = 0; origin.p && i < c->norigins; i++)
-        if (match_string(&c->origins[i], origin) || (c->origins[i].kind == STRING_EXACT && str_eqz(c->origins[i].value, "*")))
+    for (size_t i = 0; origin.p && i < c->norigins; i++) {
+        const struct string_match *m = &c->origins[i];
+
+        if (match_string(m, origin) || (m->kind == STRING_EXACT && str_eqz(m->value, "*")))
             return true;
+    }
     return false;
 }
 

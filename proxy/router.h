@@ -1,4 +1,4 @@
-/* router.h: what is to be done with a request, by Istio's rules. Pure: reads the snapshot and the request, sends nothing. */
+/* router.h: what is to be done with a request, by Istio's rules. Pure: reads the snapshot and the request. */
 #ifndef PROXY_ROUTER_H
 #define PROXY_ROUTER_H
 

@@ -179,8 +179,8 @@ static void add_cors(struct stream *s, struct fields *f)
         fields_set(f, STR("access-control-expose-headers"), c->expose);
 }
 
-void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f, enum http1_framing framing,
-                       uint64_t length)
+void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f,
+                       enum http1_framing framing, uint64_t length)
 {
     struct buf *b = conn_out(&s->d->c);
     size_t before = b->n;

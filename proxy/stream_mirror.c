@@ -55,12 +55,13 @@ static void start_one(struct stream *s, const struct destination *to)
                                                      .drained = on_drained };
     struct upstream_cluster *cluster = view_cluster(s->view, to->cluster);
     long slot = cluster ? lb_pick(&cluster->lb, &s->w->rng, NULL, 0) : -1;
+    struct upstream_host *host;
     struct stream_mirror *m = slot >= 0 ? mem_zalloc(sizeof(*m)) : NULL;
 
     if (!m)
         return;
-    m->u = upstream_open(cluster->hosts[cluster->slot_endpoint[slot]], cluster->cluster, s->view->snapshot->self.ip, false,
-                         &handler, m);
+    host = cluster->hosts[cluster->slot_endpoint[slot]];
+    m->u = upstream_open(host, cluster->cluster, s->view->snapshot->self.ip, false, &handler, m);
     if (!m->u) {
         mem_free(m);
         return;

@@ -109,24 +109,26 @@ void stream_continue(struct stream *s)
         conn_resume(&s->d->c);
 }
 
+#define RESET "upstream connect error or disconnect/reset before headers. reset reason: "
+
 static void reply_failed(struct stream *s, enum upstream_failure why)
 {
     switch (why) {
     case UPSTREAM_CONNECT:
         stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{remote_connection_failure}",
-                     STR("upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"));
+                     STR(RESET "remote connection failure"));
         break;
     case UPSTREAM_TIMEOUT:
         stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{connection_timeout}",
-                     STR("upstream connect error or disconnect/reset before headers. reset reason: connection timeout"));
+                     STR(RESET "connection timeout"));
         break;
     case UPSTREAM_CLOSED:
         stream_reply(s, 503, FLAG_UC, "upstream_reset_before_response_started{connection_termination}",
-                     STR("upstream connect error or disconnect/reset before headers. reset reason: connection termination"));
+                     STR(RESET "connection termination"));
         break;
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
-                     STR("upstream connect error or disconnect/reset before headers. reset reason: protocol error"));
+                     STR(RESET "protocol error"));
         break;
     }
 }
@@ -139,8 +141,7 @@ static void try_failed(struct stream *s, enum upstream_failure why, int err)
 
     event_del(&s->pause);
     if (why == UPSTREAM_CONNECT)
-        s->transport_failure = err == ECONNREFUSED ? "delayed connect error: Connection refused" :
-                               err == EHOSTUNREACH ? "delayed connect error: No route to host" : "immediate connect error";
+        s->transport_failure = upstream_why(err);
     if (may_retry(s, policy))
         back_off(s);
     else
@@ -160,14 +161,14 @@ static void cut_response(struct stream *s, unsigned flags, const char *details)
 static void on_fail(void *arg, enum upstream_failure why, int err)
 {
     struct stream *s = arg;
-    bool reused = s->up && upstream_is_reused(s->up), nothing = s->up && !s->up->any_byte;
+    bool stale = why == UPSTREAM_CLOSED && s->up && upstream_is_reused(s->up) && !s->up->any_byte;
 
     if (s->up)
         memcpy(s->up_local, s->up->local, sizeof(s->up_local));
     s->up = NULL;
     if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
-    } else if (why == UPSTREAM_CLOSED && reused && nothing && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
+    } else if (stale && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
         s->repeated = true;
         open_try(s, true);
     } else {

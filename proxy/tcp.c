@@ -1,7 +1,7 @@
 /* tcp.c: two sockets, what comes in here goes out there.
  *
  * Each side stops being read while the other has CONN_HIGH bytes unsent. A half that its sender closed is closed
- * towards the receiver when everything before it is sent; the connection is over when both are, or when one side fails. */
+ * towards the receiver when everything before it is sent; it is over when both are, or when one side fails. */
 #include "proxy/tcp.h"
 
 #include "base/mem.h"
@@ -52,7 +52,8 @@ static struct tcp_side *of(struct conn *c)
 static void record(struct tcp *t, enum record_kind kind)
 {
     char flags[RESPONSE_FLAGS_TEXT];
-    struct record r = { .kind = kind, .received_delta = t->received - t->received_told, .sent_delta = t->sent - t->sent_told };
+    struct record r = { .kind = kind, .received_delta = t->received - t->received_told,
+                        .sent_delta = t->sent - t->sent_told };
     struct access_log *l = &r.log;
 
     t->received_told = t->received;
@@ -134,7 +135,7 @@ static void on_error(struct conn *c, int err)
 
     if (c->connecting) {
         t->flags |= FLAG_UF;
-        t->transport_failure = err == ETIMEDOUT ? "connection timeout" : "delayed connect error: Connection refused";
+        t->transport_failure = upstream_why(err);
     }
     finish(t);
     conn_close(c);
@@ -208,7 +209,7 @@ static int dial(struct tcp *t)
     fd = upstream_dial(t->host, t->view->snapshot->self.ip);
     if (fd < 0) {
         t->flags = FLAG_UF;
-        t->transport_failure = errno == ECONNREFUSED ? "delayed connect error: Connection refused" : "immediate connect error";
+        t->transport_failure = upstream_why(errno);
     }
     return fd;
 }

@@ -6,7 +6,7 @@
 
 /* Take over the socket. `first` are bytes already read from it. */
 void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first);
-/* HTTP when the first bytes look like it, TCP otherwise, or when none come for a while: then the server speaks first. */
+/* HTTP when the first bytes look like it; TCP otherwise, or when none come for a while: the server speaks first. */
 void tcp_sniff(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote);
 
 enum tcp_guess { TCP_GUESS_HTTP, TCP_GUESS_TCP, TCP_GUESS_MORE };

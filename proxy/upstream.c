@@ -50,6 +50,22 @@ fail:
     return -1;
 }
 
+const char *upstream_why(int err)
+{
+    switch (err) {
+    case ECONNREFUSED:
+        return "delayed connect error: Connection refused";
+    case EHOSTUNREACH:
+        return "delayed connect error: No route to host";
+    case ENETUNREACH:
+        return "delayed connect error: Network is unreachable";
+    case ETIMEDOUT:
+        return "connection timeout";
+    default:
+        return "immediate connect error";
+    }
+}
+
 static struct upstream_conn *of(struct conn *c)
 {
     return (struct upstream_conn *)c;

@@ -65,6 +65,8 @@ void upstream_tunnel(struct upstream_conn *u);
 void upstream_abort(struct upstream_conn *u);
 void upstream_close_idle(struct upstream_host *h);
 
+/* Envoy's words for connect()'s errno. */
+const char *upstream_why(int err);
 /* A socket connecting to a host, bound to `source`. -1: errno says why. */
 int upstream_dial(const struct upstream_host *h, struct str source);
 

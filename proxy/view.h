@@ -1,6 +1,6 @@
 /* view.h: a snapshot as one worker sees it, with the worker's own state of each cluster: hosts, pools, turns.
  *
- * A request holds the view it began with, so a switch never pulls a route from under it. Hosts outlive views: a host that
+ * A request holds the view it began with, so a switch never pulls a route from under it. Hosts outlive views: one that
  * is in the next snapshot too keeps its connections. All of it belongs to one worker; nothing here is shared. */
 #ifndef PROXY_VIEW_H
 #define PROXY_VIEW_H

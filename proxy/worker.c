@@ -159,7 +159,8 @@ static void open_listener(struct worker *w, struct view *v, const struct listene
         return;
     }
     *wl = (struct worker_listener){ .w = w, .refs = 1, .fd = fd, .view = view_get(v), .l = l, .next = w->listeners };
-    snprintf(wl->local, sizeof(wl->local), str_chr(l->ip, ':') < 0 ? "%.*s:%u" : "[%.*s]:%u", STR_ARG(l->ip), l->bind_port);
+    snprintf(wl->local, sizeof(wl->local), str_chr(l->ip, ':') < 0 ? "%.*s:%u" : "[%.*s]:%u", STR_ARG(l->ip),
+             l->bind_port);
     wl->wildcard = str_eqz(l->ip, "0.0.0.0") || str_eqz(l->ip, "::");
     w->listeners = wl;
     event_assign(&wl->ev, w->base, fd, EV_READ | EV_PERSIST, on_accept, wl);
@@ -339,7 +340,7 @@ static int init_events(struct worker *w, struct err *e)
 
     if (!config)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    /* No changelist: it would touch descriptors after they are closed, when another thread may have them again. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     w->base = event_base_new_with_config(config);
     event_config_free(config);

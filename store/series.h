@@ -18,7 +18,7 @@ struct series_query {
 struct series_set;
 
 /* Finds the series that have samples in the range, in the order of labels_cmp. Everything lives in `a`; the set ends
- * with it. NULL on ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_LIMIT (the arena's ceiling). */
+ * with it (before store_close). NULL on ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_LIMIT (the arena's ceiling). */
 struct series_set *series_open(struct store *st, const struct series_query *q, struct arena *a, struct err *e);
 /* 1: the set stands on the next series and *labels are its (valid as long as the set); 0: no more; ERR_*. */
 int series_next(struct series_set *set, struct labels *labels, struct err *e);

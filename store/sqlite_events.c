@@ -287,10 +287,13 @@ static int start(struct event_cursor *c, const struct event_query *q, struct are
     for (size_t i = 0; i < q->n; i++) {
         struct event_condition kept = q->conditions[i];
 
-        if (kept.column < 0 || event_tables[q->kind].columns[kept.column].is_text)
-            kept.value.s = by_regex(kept.op) || numeric(kept.op) ? STR_NULL : arena_str(a, kept.value.s);
+        bool is_text = !by_regex(kept.op) && !numeric(kept.op) &&
+                       (kept.column < 0 || event_tables[q->kind].columns[kept.column].is_text);
+
+        if (is_text)
+            kept.value.s = arena_str(a, kept.value.s);
         kept.attribute = arena_str(a, kept.attribute);
-        if (!kept.attribute.p)
+        if (!kept.attribute.p || (is_text && !kept.value.s.p))
             return err_set(e, ERR_NOMEM, "no memory for the conditions");
         if (pushed_down(&kept))
             bind_condition(c->s, at++, q->kind, &kept);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every suite that a developer should run, one after the other, and adds up: `make test`.
 
-    all.py [NAME...]    only the suites whose name contains one of the words; "-" for every one, the sanitizers' too
+    all.py [NAME...]    only the suites whose name contains one of the words
 
 Each suite's output goes to build/test/NAME.log; the end of it is shown when something failed.
 """
@@ -15,17 +15,13 @@ MAKE = ["make", "-s", "-j2"]
 SUITES = [
     ("layers", MAKE + ["layers"]),
     ("unit", MAKE + ["check"]),
+    ("unit-asan-ubsan", MAKE + ["check", "SAN=address,undefined"]),
+    ("unit-tsan", MAKE + ["check", "SAN=thread", "UNIT=store api proxy"]),  # those that have threads
+    ("fuzz-corpora", MAKE + ["fuzz-corpus"]),
     ("console-code", ["node", "web/test/run.mjs"]),
     ("command-line", ["python3", "tests/e2e/cli_test.py"]),
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("conformance", ["python3", "tests/conformance/run.py"]),
-]
-# Run by name (`all.py unit-asan`), or all with `all.py -`.
-SANITIZED = [
-    ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
-    ("unit-asan-ubsan", MAKE + ["check", "SAN=address,undefined"]),
-    ("unit-tsan", MAKE + ["check", "SAN=thread", "UNIT=store api proxy"]),  # those that have threads
-    ("fuzz-corpora", MAKE + ["fuzz-corpus"]),
 ]
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
 
@@ -56,8 +52,8 @@ def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     words = sys.argv[1:]
     totals = [0, 0, 0]
-    for name, command in SUITES + (SANITIZED if words else []):
-        if not words or any(word in name + "-" for word in words):
+    for name, command in SUITES:
+        if not words or any(word in name for word in words):
             totals = [a + b for a, b in zip(totals, run(name, command))]
     print("{} passed, {} failed, {} skipped".format(*totals))
     return 1 if totals[1] else 0

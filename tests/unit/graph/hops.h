@@ -8,13 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 
-/* What the plugins of Graphviz keep for ever is not ours to free. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfontconfig\nleak:libpango\nleak:libgvc\nleak:libgvplugin\nleak:libglib\nleak:libcairo\n";
-}
-
 /* One row. Names are "WORKLOAD.NAMESPACE"; a workload "app-v1" has app and version; "" is an unknown end. */
 struct hop {
     const char *reporter, *from, *to, *service; /* service "NAME.NAMESPACE", or "" */

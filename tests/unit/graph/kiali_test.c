@@ -12,12 +12,6 @@
 #include <math.h>
 #include <stdio.h>
 
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfontconfig\nleak:libpango\nleak:libgvc\nleak:libgvplugin\nleak:libglib\n";
-}
-
 static json_t *load(const char *file)
 {
     const char *dir = getenv("CONFORMANCE_DIR");
