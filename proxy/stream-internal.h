@@ -22,7 +22,9 @@ enum {
  *                                            v
  *                                        RESPONDING --101--> TUNNEL
  * Each may end in a local reply, and each in stream_end(). */
-enum stream_state { STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL };
+enum stream_state {
+    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL
+};
 
 struct stream {
     struct worker *w;
@@ -85,8 +87,8 @@ void stream_client_cut(struct stream *s);
 void stream_end(struct stream *s, bool keep);
 bool stream_may_keep(const struct stream *s);
 /* Writes the head of an answer. framing is what follows; `f` gets the fields that we add. */
-void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f, enum http1_framing framing,
-                       uint64_t length);
+void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f,
+                       enum http1_framing framing, uint64_t length);
 
 /* stream_try.c */
 void stream_forward(struct stream *s);

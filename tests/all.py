@@ -20,6 +20,7 @@ SUITES = [
     ("fuzz-corpora", MAKE + ["fuzz-corpus"]),
     ("console-code", ["node", "web/test/run.mjs"]),
     ("command-line", ["python3", "tests/e2e/cli_test.py"]),
+    ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("conformance", ["python3", "tests/conformance/run.py"]),
 ]

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import socketserver
@@ -128,15 +129,26 @@ class Backend(socketserver.ThreadingTCPServer):
 
     def __init__(self, ip, port, name, handler=Handler):
         self.name, self.calls, self.connections, self.fail_first, self.lock = name, 0, set(), 0, threading.Lock()
+        self.open = []
         super().__init__((ip, port), handler)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def handle_error(self, request, client_address):
         pass                    # a client that goes away is part of the tests
 
+    def process_request(self, request, client_address):
+        with self.lock:
+            self.open.append(request)
+        super().process_request(request, client_address)
+
     def stop(self):
+        """As if its process had ended: its connections end, too (each worker of the proxy may keep one)."""
         self.shutdown()
         self.server_close()
+        with self.lock:
+            for s in self.open:
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_RDWR)
 
 
 class Echo(socketserver.BaseRequestHandler):
@@ -265,7 +277,9 @@ class Proxy:
             if kind is None:
                 raise
         if kind is not None:
-            print("    stderr:", self.errors()[-2000:])
+            print(f"    {self.dir}: stderr:", self.errors()[-2000:])
+        else:
+            shutil.rmtree(self.dir)
 
     def connect(self, timeout=WAIT):
         s = socket.create_connection(("127.0.0.1", self.port), timeout)
