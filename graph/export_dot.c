@@ -1,13 +1,15 @@
 /* export_dot.c: the graph in Graphviz' language, for people and for Graphviz.
  *
  * What is downloaded as DOT is what the pictures are drawn from, so both look alike. dot lays a picture out itself, with
- * room for the labels of its edges. A graph with boxes (fresh.c says why not by dot) or with too many edges is drawn with
+ * room for the labels of its edges. A graph with boxes (fresh.c says why not by dot), or too large for it, is drawn with
  * its nodes where graph_layout has put them (engine nop), the labels on white. */
 #include "graph/graph-internal.h"
 
 #include <math.h>
 
-enum { MAX_DOT_PICTURE = 600, MAX_CURVES = 300 }; /* edges; for more, dot and the routing of curves need seconds */
+/* Beyond these a picture takes more than about 0.5 s: dot's effort (fresh_effort), and nodes² · edges for curves around
+ * nodes that stand where they stand. */
+enum { MAX_DOT_PICTURE = 1500, MAX_CURVES = 500000 };
 
 static void put_string(struct buf *b, struct str s)
 {
@@ -18,6 +20,7 @@ static void put_string(struct buf *b, struct str s)
 
 static void put_head(struct buf *b, const struct graph *g, bool placed)
 {
+    bool lines = placed && (double)g->nnodes * (double)g->nnodes * (double)g->nedges > MAX_CURVES;
     struct buf title = BUF_INIT(1024);
 
     look_title(&title, g);
@@ -29,7 +32,7 @@ static void put_head(struct buf *b, const struct graph *g, bool placed)
                "           rankdir=LR, nodesep=0.3, ranksep=0.7, splines=%s, bgcolor=white, pad=0.3, charset=\"UTF-8\"%s];\n"
                "    node [fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontsize=10.5, fontcolor=\"#1b2024\", fixedsize=true];\n"
                "    edge [fontname=\"DejaVu Sans,Verdana,Helvetica,sans-serif\", fontsize=9, arrowsize=0.8];\n\n",
-               g->nedges > MAX_CURVES && placed ? "line" : "true", placed ? ", overlap=true" : ", newrank=true");
+               lines ? "line, outputorder=edgesfirst, size=\"80,80\"" : "true", placed ? ", overlap=true" : ", newrank=true");
     buf_free(&title);
 }
 
@@ -185,7 +188,7 @@ static int place(struct graph *g, struct err *e)
 int export_picture(struct graph *g, const char *format, struct buf *out, struct err *e)
 {
     struct buf dot = BUF_INIT(256 << 20);
-    bool placed = g->nboxes > 0 || g->nedges > MAX_DOT_PICTURE;
+    bool placed = g->nboxes > 0 || fresh_effort(g) > MAX_DOT_PICTURE;
     int rc;
 
     if (placed && !g->placed && place(g, e) < 0)

@@ -7,8 +7,8 @@
  *   layout.c     where each node stands        ← fresh.c      by Graphviz' dot, box by box
  *                                              ← layered.c    when there are too many for it
  *   export.c     formats                       ← export_*.c, look.c (colours and shapes), escape.c (hostile names)
- *   picture.c    SVG and PNG, drawn in a child process
- *   gv.c, gv_names.c   the one lock and context of Graphviz; graphs that come out the same every time
+ *   picture.c    SVG and PNG, by Graphviz' program
+ *   gv.c         the one lock and context of libgvc and cgraph
  */
 #ifndef GRAPH_GRAPH_INTERNAL_H
 #define GRAPH_GRAPH_INTERNAL_H
@@ -245,11 +245,8 @@ const char *health_name(enum health h);
 /* gv.c: everything of Graphviz, cgraph too, happens between these two. */
 void gv_lock(void);
 void gv_unlock(void);
-/* A graph from DOT; NULL when the text is none. (gv_names.c) */
-Agraph_t *gv_read(struct str text);
 /* ERR_UNSUPPORTED with Graphviz' own words when it refuses; else the layout is to be freed. */
 int gv_layout(Agraph_t *g, const char *engine, struct err *e);
-int gv_render(Agraph_t *g, const char *format, struct buf *out, struct err *e);
 /* What Graphviz has complained about since gv_lock; "" when nothing. */
 const char *gv_complaint(void);
 void gv_free_layout(Agraph_t *g);
@@ -260,6 +257,8 @@ struct point {
     double x, y;
 };
 int fresh_layout(const struct graph *g, struct arena *a, struct point *out, struct err *e);
+/* What dot's time for all of the graph follows: nodes, and layers that its edges go through. */
+size_t fresh_effort(const struct graph *g);
 
 /* picture.c: "svg" or "png" of DOT. ERR_UNSUPPORTED, ERR_TIMEOUT, ERR_LIMIT, ERR_IO. */
 int picture_draw(struct str dot, const char *engine, const char *format, struct buf *out, struct err *e);
@@ -273,8 +272,8 @@ struct layered_node {
     double x, y; /* out */
 };
 int layered_place(struct layered_node *v, size_t nv, const struct layered_edge *e, size_t ne);
-/* Turns the edges that close a cycle. Both 0 or ERR_NOMEM. */
-int layered_turn(struct layered_edge *e, size_t ne, size_t nv);
+/* Turns the edges that close a cycle; *span is how many layers all edges together go through. Both 0 or ERR_NOMEM. */
+int layered_turn(struct layered_edge *e, size_t ne, size_t nv, size_t *span);
 
 /* look.c */
 struct node_look {

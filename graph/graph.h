@@ -31,7 +31,7 @@ struct graph_options {
 
 struct graph;
 
-/* NULL: ERR_NOMEM, ERR_LIMIT, ERR_IO, ERR_CORRUPT, ERR_TIMEOUT. The caller owns the result. */
+/* NULL: ERR_RANGE (an empty window), ERR_NOMEM, ERR_LIMIT, ERR_IO, ERR_CORRUPT, ERR_TIMEOUT. The caller owns the result. */
 struct graph *graph_build(struct store *st, const struct graph_options *o, struct err *e);
 void graph_free(struct graph *g);
 
@@ -52,6 +52,8 @@ enum graph_format {
 /* The format by its name in CONTRACT.md ("cytoscape" is KIALI), or -1. */
 int graph_format_parse(struct str name);
 const char *graph_format_content_type(enum graph_format f);
+/* ERR_LIMIT: more than out's ceiling. SVG and PNG are drawn by a child process, the program `dot`: ERR_UNSUPPORTED when it
+ * is not there or fails, ERR_TIMEOUT, ERR_IO. */
 int graph_export(struct graph *g, enum graph_format f, struct buf *out, struct err *e);
 
 #endif

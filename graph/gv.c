@@ -64,16 +64,3 @@ void gv_free_layout(Agraph_t *g)
 {
     gvFreeLayout(gv.context, g);
 }
-
-int gv_render(Agraph_t *g, const char *format, struct buf *out, struct err *e)
-{
-    char *data = NULL;
-    unsigned n = 0;
-
-    if (gvRenderData(gv.context, g, format, &data, &n) != 0 || !data)
-        return err_set(e, ERR_UNSUPPORTED, "graph: Graphviz draws no %s here: %s (is its plugin installed?)", format,
-                       gv.complaint);
-    buf_put(out, data, n);
-    gvFreeRenderData(data);
-    return buf_failed(out) ? err_set(e, ERR_LIMIT, "graph: the %s has %u bytes, more than allowed", format, n) : 0;
-}

@@ -105,10 +105,8 @@ static int break_cycles(struct drawing *d)
     return 0;
 }
 
-static int assign_layers(struct drawing *d)
+static void number_layers(struct drawing *d)
 {
-    size_t *fill;
-
     for (size_t i = 0; i < d->n; i++) {
         size_t v = d->order[i];
 
@@ -118,9 +116,16 @@ static int assign_layers(struct drawing *d)
         if (d->layer[v] + 1 > d->nlayers)
             d->nlayers = d->layer[v] + 1;
     }
+}
+
+static int fill_layers(struct drawing *d)
+{
+    size_t *fill = arena_array(&d->a, d->nlayers, sizeof(*fill));
+
     d->layer_at = arena_array(&d->a, d->nlayers + 1, sizeof(*d->layer_at));
-    fill = arena_array(&d->a, d->nlayers, sizeof(*fill));
-    if (!d->layer_at || !fill)
+    d->row = arena_array(&d->a, d->n, sizeof(*d->row));
+    d->slots = arena_array(&d->a, d->n, sizeof(*d->slots));
+    if (!fill || !d->layer_at || !d->row || !d->slots)
         return ERR_NOMEM;
     for (size_t v = 0; v < d->n; v++)
         d->layer_at[d->layer[v] + 1]++;
@@ -218,7 +223,7 @@ static void put_layers(struct drawing *d)
     }
 }
 
-/* Everything that a drawing needs, but the nodes. */
+/* The edges turned, and every node in its layer. */
 static int begin(struct drawing *d, const struct layered_edge *e)
 {
     d->head = arena_array(&d->a, d->m + 1, sizeof(*d->head));
@@ -228,7 +233,8 @@ static int begin(struct drawing *d, const struct layered_edge *e)
     d->out = arena_array(&d->a, d->m + 1, sizeof(*d->out));
     d->in = arena_array(&d->a, d->m + 1, sizeof(*d->in));
     d->order = arena_array(&d->a, d->n + 1, sizeof(*d->order));
-    if (!d->head || !d->tail || !d->out_at || !d->in_at || !d->out || !d->in || !d->order)
+    d->layer = arena_array(&d->a, d->n + 1, sizeof(*d->layer));
+    if (!d->head || !d->tail || !d->out_at || !d->in_at || !d->out || !d->in || !d->order || !d->layer)
         return ERR_NOMEM;
     for (size_t i = 0; i < d->m; i++) {
         d->tail[i] = e[i].from;
@@ -236,15 +242,15 @@ static int begin(struct drawing *d, const struct layered_edge *e)
     }
     index_edges(d->tail, d->head, d->n, d->m, d->out_at, d->out);
     index_edges(d->head, d->tail, d->n, d->m, d->in_at, d->in);
-    return break_cycles(d);
+    if (break_cycles(d) < 0)
+        return ERR_NOMEM;
+    number_layers(d);
+    return 0;
 }
 
 static int draw(struct drawing *d, const struct layered_edge *e)
 {
-    d->layer = arena_array(&d->a, d->n, sizeof(*d->layer));
-    d->row = arena_array(&d->a, d->n, sizeof(*d->row));
-    d->slots = arena_array(&d->a, d->n, sizeof(*d->slots));
-    if (!d->layer || !d->row || !d->slots || begin(d, e) < 0 || assign_layers(d) < 0)
+    if (begin(d, e) < 0 || fill_layers(d) < 0)
         return ERR_NOMEM;
     sort_layers(d);
     put_layers(d);
@@ -260,13 +266,16 @@ int layered_place(struct layered_node *v, size_t nv, const struct layered_edge *
     return rc;
 }
 
-int layered_turn(struct layered_edge *e, size_t ne, size_t nv)
+int layered_turn(struct layered_edge *e, size_t ne, size_t nv, size_t *span)
 {
     struct drawing d = { .a = ARENA_INIT(GRAPH_ARENA), .n = nv, .m = ne };
     int rc = begin(&d, e);
 
-    for (size_t i = 0; i < ne && rc == 0; i++)
+    *span = 0;
+    for (size_t i = 0; i < ne && rc == 0; i++) {
         e[i] = (struct layered_edge){ d.tail[i], d.head[i] };
+        *span += d.layer[e[i].to] - d.layer[e[i].from];
+    }
     arena_free(&d.a);
     return rc;
 }

@@ -1,14 +1,13 @@
-/* picture.c: SVG and PNG, drawn by libgvc in a child process.
+/* picture.c: SVG and PNG, drawn by Graphviz' own program, `dot`.
  *
- * Problem    Drawing loads Pango, Cairo and Fontconfig (10 MiB that stay), and Graphviz 2.42's drawing leaks some KiB each
- *            time; its time cannot be bounded from within; and a server should not fall with a drawing.
- * Idea       fork, draw, write down a pipe, _exit. The child has the parent's memory as it was, so nothing needs to be
- *            told to it but what is there already. It dies with its parent, and after LIMIT_S seconds of work or waiting.
- * Why it may After fork in a process with threads only the forking one goes on, and a lock that another one held would
- *            never be released. glibc keeps its own (malloc, stdio) usable; Graphviz and what it loads are only ever used
- *            between gv_lock and gv_unlock, and fork happens there. The child touches nothing else.
+ * Problem    Drawing in the server would load Pango, Cairo and Fontconfig (10 MiB that stay); Graphviz 2.42's drawing leaks
+ *            some KiB each time; its time cannot be bounded from within; and a server should not fall with a drawing.
+ * Idea       A child process draws. fork alone would not do: in a process with threads the child may find a lock held
+ *            for ever. posix_spawn starts `dot` instead, the same libgvc behind it.
+ * Bound      LIMIT_S seconds, then it is killed; the picture may be as large as the caller's buffer.
  *
- * Down the pipe: '+' and the picture, or '-' and a sentence. */
+ * The child's input and its complaints are files in memory, its output is a pipe: nobody waits for the other. It gets
+ * no other descriptor of ours. */
 #include "graph/graph-internal.h"
 
 #include "base/clock.h"
@@ -17,62 +16,77 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { LIMIT_S = 30 };
 
-/* ---- the child ------------------------------------------------------------------------------------------------- */
+struct drawing {
+    int in, out[2], complaints; /* -1: not open */
+    pid_t child;
+};
 
-static int draw(struct str dot, const char *engine, const char *format, struct buf *out, struct err *e)
+static int write_all(int fd, struct str s)
 {
-    Agraph_t *g = gv_read(dot);
+    while (s.n > 0) {
+        ssize_t n = write(fd, s.p, s.n);
 
-    if (!g)
-        return err_set(e, ERR_UNSUPPORTED, "graph: Graphviz cannot read it: %s", gv_complaint());
-    if (gv_layout(g, engine, e) < 0)
-        return e->code;
-    return gv_render(g, format, out, e);
-}
-
-static void write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t k = write(fd, p, n);
-
-        if (k < 0 && errno != EINTR)
-            _exit(1);
-        p += k > 0 ? k : 0;
-        n -= k > 0 ? (size_t)k : 0;
+        if (n < 0 && errno != EINTR)
+            return ERR_IO;
+        s = str_from(s, n > 0 ? (size_t)n : 0);
     }
+    return lseek(fd, 0, SEEK_SET) < 0 ? ERR_IO : 0;
 }
 
-static _Noreturn void be_child(int fd, pid_t parent, struct str dot, const char *engine, const char *format)
+static int open_files(struct drawing *d, struct str dot)
 {
-    static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD, SIGUSR1, SIGUSR2 };
-    struct rlimit cpu = { LIMIT_S, LIMIT_S + 1 };
-    struct buf out = BUF_INIT(1 << 30); /* the parent stops reading when it has enough */
-    struct err e = ERR_INIT;
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        signal(signals[i], SIG_DFL); /* the handlers are the server's */
-    setrlimit(RLIMIT_CPU, &cpu);
-    if (draw(dot, engine, format, &out, &e) < 0) {
-        write_all(fd, "-", 1);
-        write_all(fd, e.msg, strlen(e.msg));
-    } else {
-        write_all(fd, "+", 1);
-        write_all(fd, out.p, out.n);
-    }
-    _exit(0);
+    d->in = memfd_create("dot", MFD_CLOEXEC);
+    d->complaints = memfd_create("complaints", MFD_CLOEXEC);
+    if (d->in < 0 || d->complaints < 0 || pipe2(d->out, O_CLOEXEC) < 0)
+        return ERR_IO;
+    return write_all(d->in, dot);
 }
 
-/* ---- the parent ------------------------------------------------------------------------------------------------ */
+static void close_files(struct drawing *d)
+{
+    const int fds[] = { d->in, d->complaints, d->out[0], d->out[1] };
+
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+/* 0 or an errno. */
+static int spawn(struct drawing *d, const char *engine, const char *format)
+{
+    char program[] = "dot", by[16], as[16];
+    char *const argv[] = { program, by, as, NULL };
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    int rc;
+
+    snprintf(by, sizeof(by), "-K%s", engine);
+    snprintf(as, sizeof(as), "-T%s", format);
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawn_file_actions_init(&files);
+    rc = posix_spawn_file_actions_adddup2(&files, d->in, STDIN_FILENO);
+    rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, d->out[1], STDOUT_FILENO);
+    rc = rc ? rc : posix_spawn_file_actions_adddup2(&files, d->complaints, STDERR_FILENO);
+    rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+    rc = rc ? rc : posix_spawnp(&d->child, program, &files, &attributes, argv, environ);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attributes);
+    return rc;
+}
 
 /* Reads to the end. 0, ERR_TIMEOUT, ERR_LIMIT (the buffer's ceiling) or ERR_IO. */
 static int read_all(int fd, struct buf *out, struct err *e)
@@ -95,56 +109,59 @@ static int read_all(int fd, struct buf *out, struct err *e)
         if (n > 0)
             buf_put(out, piece, (size_t)n);
         if (buf_failed(out))
-            return err_set(e, ERR_LIMIT, "graph: the picture has more than %zu bytes", out->max - 1);
+            return err_set(e, ERR_LIMIT, "graph: the picture has more than %zu bytes", out->max);
     }
 }
 
-/* What the child sent, and how it ended. */
-static int judge(const struct buf *answer, int status, struct buf *out, struct err *e)
+/* The first line of what `dot` had to say. */
+static struct str complaint(const struct drawing *d, char *text, size_t room)
 {
-    struct str rest = str_from(buf_view(answer), 1);
+    ssize_t n = pread(d->complaints, text, room, 0);
+    struct str s = { text, n > 0 ? (size_t)n : 0 };
 
-    if (answer->n > 1 && answer->p[0] == '-')
-        return err_set(e, ERR_UNSUPPORTED, "%.*s", STR_ARG(rest));
-    if (answer->n < 2 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return err_set(e, ERR_UNSUPPORTED, "graph: Graphviz failed to draw it (%s %d)",
-                       WIFSIGNALED(status) ? "signal" : "status",
-                       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    buf_str(out, rest);
-    return buf_failed(out) ? err_set(e, ERR_LIMIT, "graph: the picture has more than %zu bytes", out->max) : 0;
+    return s.n ? str_cut(&s, '\n') : STR("it says nothing");
 }
 
-static int collect(int fd, pid_t child, struct buf *out, struct err *e)
+static int collect(struct drawing *d, struct buf *out, struct err *e)
 {
-    struct buf answer = BUF_INIT(out->max + 1);
-    int status = 0, rc = read_all(fd, &answer, e);
+    char text[200];
+    int status = 0, rc = read_all(d->out[0], out, e);
 
     if (rc < 0)
-        kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        kill(d->child, SIGKILL);
+    while (waitpid(d->child, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (rc == 0)
-        rc = judge(&answer, status, out, e);
-    buf_free(&answer);
+    if (rc == 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+        struct str why = complaint(d, text, sizeof(text));
+
+        rc = err_set(e, ERR_UNSUPPORTED, "graph: dot failed to draw it: %.*s", STR_ARG(why));
+    }
     return rc;
+}
+
+static int draw(struct drawing *d, struct str dot, const char *engine, const char *format, struct buf *out,
+                struct err *e)
+{
+    int rc;
+
+    if (open_files(d, dot) < 0)
+        return err_set(e, ERR_IO, "graph: files for the picture: %m");
+    rc = spawn(d, engine, format);
+    if (rc == ENOENT)
+        return err_set(e, ERR_UNSUPPORTED, "graph: pictures are drawn by the program dot, which is not here (Debian's "
+                                           "package graphviz has it)");
+    if (rc)
+        return err_set(e, ERR_IO, "graph: starting dot: %s", strerror(rc));
+    close(d->out[1]); /* or its end would never be seen */
+    d->out[1] = -1;
+    return collect(d, out, e);
 }
 
 int picture_draw(struct str dot, const char *engine, const char *format, struct buf *out, struct err *e)
 {
-    pid_t parent = getpid(), child;
-    int fd[2], rc;
+    struct drawing d = { -1, { -1, -1 }, -1, 0 };
+    int rc = draw(&d, dot, engine, format, out, e);
 
-    if (pipe2(fd, O_CLOEXEC) < 0)
-        return err_set(e, ERR_IO, "graph: a pipe for the picture: %m");
-    gv_lock();
-    child = fork();
-    if (child == 0) {
-        close(fd[0]);
-        be_child(fd[1], parent, dot, engine, format);
-    }
-    gv_unlock();
-    close(fd[1]);
-    rc = child < 0 ? err_set(e, ERR_IO, "graph: a process for the picture: %m") : collect(fd[0], child, out, e);
-    close(fd[0]);
+    close_files(&d);
     return rc;
 }

@@ -11,8 +11,8 @@
  *
  * Integers are little-endian. Times: the first, then the first difference, then differences of differences, each
  * zigzag and varint; all modulo 2^64, so that any int64 goes. Values that are all whole (counters, mostly) are stored
- * as differences, zigzag and varint. Otherwise each value's bits are XORed with those before, and the eight bytes of the
- * results are laid out as eight planes, so that zstd meets the like bytes of neighbours side by side. NaN, with any
+ * as differences, zigzag and varint. Otherwise each value's bits are XORed with those before, and the eight bytes of
+ * the results are laid out as eight planes, so that zstd meets the like bytes of neighbours side by side. NaN, with any
  * payload, and -0 are not whole: every value comes back bit for bit.
  *
  * Whatever the decoder reads is checked before it is believed: the checksum against rot, the rest against malice. */
@@ -219,7 +219,8 @@ int chunk_decode(struct str bytes, int64_t *t, double *v, size_t *n, struct err 
     if (sum != checksum(bytes.p, bytes.n))
         return err_set(e, ERR_CORRUPT, "chunk: checksum wrong");
     if (kinds[0] != VERSION || kinds[1] > BITS || kinds[2] > ZSTD || kinds[3])
-        return err_set(e, ERR_CORRUPT, "chunk: version %u, kinds %u %u %u unknown", kinds[0], kinds[1], kinds[2], kinds[3]);
+        return err_set(e, ERR_CORRUPT, "chunk: version %u, kinds %u %u %u unknown", kinds[0], kinds[1], kinds[2],
+                       kinds[3]);
     if (count == 0 || count > CHUNK_SAMPLES || raw > COLUMNS_MAX)
         return err_set(e, ERR_CORRUPT, "chunk: %u samples in %u bytes, should be 1 to %d", count, raw, CHUNK_SAMPLES);
     bytes = str_from(bytes, HEADER);

@@ -12,6 +12,7 @@ struct store;
 struct pending {
     struct pending *next;
     struct batch *batch;
+    size_t bytes; /* that it takes in the queue */
     void (*done)(void *arg, int rc, const struct err *e);
     void *arg;
     bool settled; /* rc is final, whatever becomes of the group */
@@ -35,7 +36,7 @@ struct committer {
     pthread_cond_t ended; /* for those who wait for a job */
     struct pending *first, **end;
     struct job *first_job, **end_job;
-    size_t bytes, max_bytes; /* of batches not settled yet */
+    size_t bytes, max_bytes; /* of batches not answered yet */
     bool closing, running, made;
     pthread_t thread;
 };

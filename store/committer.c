@@ -14,24 +14,25 @@
 
 enum { TICK_MS = 1000 };
 
+/* Makes room in the queue before the sender hears of it, so that its next batch is not refused for the sake of this. */
+static void answer(struct committer *c, struct pending *p)
+{
+    pthread_mutex_lock(&c->lock);
+    c->bytes -= p->bytes;
+    pthread_mutex_unlock(&c->lock);
+    p->done(p->arg, p->rc, p->rc < 0 ? &p->err : NULL);
+    mem_free(p);
+}
+
 static void run_group(struct store *st, struct pending *first)
 {
-    struct committer *c = &st->committer;
-    size_t bytes = 0;
-
-    for (const struct pending *p = first; p; p = p->next)
-        bytes += p->batch->bytes;
     group_commit(st, first);
     while (first) {
         struct pending *next = first->next;
 
-        first->done(first->arg, first->rc, first->rc < 0 ? &first->err : NULL);
-        mem_free(first);
+        answer(&st->committer, first);
         first = next;
     }
-    pthread_mutex_lock(&c->lock);
-    c->bytes -= bytes;
-    pthread_mutex_unlock(&c->lock);
 }
 
 static void run_jobs(struct store *st, struct job *first)
@@ -145,7 +146,7 @@ void committer_stop(struct store *st)
 static int enqueue(struct store *st, struct pending *p, struct err *e)
 {
     struct committer *c = &st->committer;
-    size_t bytes = p->batch->bytes;
+    size_t bytes = p->bytes;
 
     if (c->closing)
         return err_set(e, ERR_CLOSED, "the store is being closed");
@@ -170,6 +171,7 @@ int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int 
     if (!p)
         return err_set(e, ERR_NOMEM, "no memory to queue a batch");
     p->batch = b;
+    p->bytes = b->bytes;
     p->done = done;
     p->arg = arg;
     pthread_mutex_lock(&st->committer.lock);

@@ -1,15 +1,15 @@
 /* group.c: what one transaction does.
  *
  * For each batch: is its number new? then its series (rows for unknown ones), one journal record with all its samples,
- * its events, its metadata. The samples are staged in the heads on the way; nothing of them shows before the commit, and
- * after it nothing can fail. So memory and disk always agree:
+ * its events, its metadata. The samples are staged in the heads on the way; nothing of them shows before the commit,
+ * and after it nothing can fail. So memory and disk always agree:
  *
  *     begin ─► stage and write each batch ─► COMMIT ─┬─ ok ─────► group_publish
  *                                                    └─ failed ─► group_discard
  *
- * A batch that makes no sense is sorted out before anything is written, so it cannot sink the others. When a group fails
- * for another reason than the disk (memory, mostly), its batches are tried again one by one: only the one at fault gets
- * the error. */
+ * A batch that makes no sense is sorted out before anything is written, so it cannot sink the others. When a group
+ * fails for another reason than the disk (memory, mostly), its batches are tried again one by one: only the one at
+ * fault gets the error. */
 #include "store/store-internal.h"
 
 #include "base/clock.h"
@@ -80,7 +80,7 @@ void group_publish(struct store *st)
             g->large[g->nlarge++] = g->touched[i];
     }
     for (size_t i = 0; i < g->nmetadata; i++)
-        (void)metadata_keep(st, g->metadata[i]); /* without memory: known again when it comes again, or at the next start */
+        (void)metadata_keep(st, g->metadata[i]); /* without memory: when it comes again, or at the next start */
     pthread_rwlock_unlock(&st->lock);
     st->sealing.journal_bytes += g->journal_bytes;
     if (g->journal_bytes && st->sealing.oldest_ms == 0)

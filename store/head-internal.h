@@ -1,8 +1,8 @@
 /* head-internal.h: the newest samples of one series, in memory.
  *
- * Only the committer writes. What it writes is staged first: readers, who look at `block` and `n` under the store's lock,
- * see nothing of it before head_publish, and head_discard takes it back. All memory is taken while staging, so that
- * nothing can fail once SQLite has committed. */
+ * Only the committer writes. What it writes is staged first: readers, who look at `block` and `n` under the store's
+ * lock, see nothing of it before head_publish, and head_discard takes it back. All memory is taken while staging, so
+ * that nothing can fail once SQLite has committed. */
 #ifndef STORE_HEAD_INTERNAL_H
 #define STORE_HEAD_INTERNAL_H
 

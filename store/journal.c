@@ -7,8 +7,8 @@
  *     u64   checksum (XXH3) of all before
  *
  * Numbers are varints. A value is one too: a whole number of up to 2^53 is (zigzag << 1), anything else is 1 and eight
- * bytes of bits. Batches name series in much the same order and with one time, so that a counter's sample takes three to
- * five bytes. There is no zstd here: a record lives for minutes, and its sealed form is packed. */
+ * bytes of bits. Batches name series in much the same order and with one time, so that a counter's sample takes three
+ * to five bytes. There is no zstd here: a record lives for minutes, and its sealed form is packed. */
 #include "store/journal-internal.h"
 
 #include "base/mem.h"

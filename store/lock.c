@@ -18,7 +18,7 @@ static int refused(int fd, const char *dir, struct err *e)
 
     pid[n > 0 ? n : 0] = '\0';
     pid[strcspn(pid, "\n")] = '\0';
-    return err_set(e, ERR_CONFLICT, "%s: in use by the server with process id %s (stop it, or choose another directory)",
+    return err_set(e, ERR_CONFLICT, "%s: in use by the server with process id %s (stop it or choose another directory)",
                    dir, pid[0] ? pid : "unknown");
 }
 

@@ -1,12 +1,12 @@
 /* seal.c: from the head and the journal into chunks.
  *
  * A sample is written twice: at once in a journal record, later in a chunk of its series. A pass starts when the head,
- * the journal or its oldest record has grown past a bound. It notes the last record, then seals all series, some in each
- * transaction, between groups; then it drops the records up to the one noted, which chunks now cover.
+ * the journal or its oldest record has grown past a bound. It notes the last record, then seals all series, some in
+ * each transaction, between groups; then it drops the records up to the one noted, which chunks now cover.
  *
  * After a kill in the middle the remaining records are replayed into the head, and some of their samples are in chunks
- * too. That is no harm: the head always wins over chunks, a later chunk over an earlier one, and what the replay brings is
- * the newest value of each time. */
+ * too. That is no harm: the head always wins over chunks, a later chunk over an earlier one, and what the replay brings
+ * is the newest value of each time. */
 #include "store/store-internal.h"
 
 #include "base/clock.h"

@@ -1,7 +1,7 @@
 /* series.c: a snapshot of the series that match, read piece by piece.
  *
- * Opening takes the store's lock for a moment: it fixes what SQLite shows, finds the series and notes for each the head's
- * block and how much of it counts. After that it needs no lock (epoch-internal.h keeps the memory).
+ * Opening takes the store's lock for a moment: it fixes what SQLite shows, finds the series and notes for each the
+ * head's block and how much of it counts. After that it needs no lock (epoch-internal.h keeps the memory).
  *
  * A series is made of pieces: its chunks and the head's slice. Where pieces overlap in time they form a cluster, which
  * is merged: the head wins over chunks, a later chunk over an earlier one. Samples in order make clusters of one, which

@@ -1,7 +1,7 @@
 /* series_index-internal.h: from labels to series, and from matchers to series.
  *
- * Only the committer changes it, holding the store's lock for writing; it may look without the lock, readers hold it for
- * reading. A series that readers have found stays in memory until they leave (epoch-internal.h). */
+ * Only the committer changes it, holding the store's lock for writing; it may look without the lock, readers hold it
+ * for reading. A series that readers have found stays in memory until they leave (epoch-internal.h). */
 #ifndef STORE_SERIES_INDEX_INTERNAL_H
 #define STORE_SERIES_INDEX_INTERNAL_H
 

@@ -1,8 +1,8 @@
 /* series_match.c: which series a set of matchers selects.
  *
  * Each matcher is answered once for each value of its name, not once for each series: the answers are bits by the
- * value's place in its name. A matcher that the empty value satisfies also holds for series without the label, so it can
- * only filter; of the others the one with the fewest series is where the search starts. */
+ * value's place in its name. A matcher that the empty value satisfies also holds for series without the label, so it
+ * can only filter; of the others the one with the fewest series is where the search starts. */
 #include "store/series_index-internal.h"
 
 struct condition {

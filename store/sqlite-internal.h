@@ -32,7 +32,7 @@ int db_number(struct db *db, const char *sql, int64_t *out, struct err *e);
 
 /* ERR_* of the connection's last failure: what a NULL below means. */
 int db_why(const struct db *db);
-/* Prepared once and kept by the connection. `sql` is a literal: its address is the key. Comes reset, to be left reset. */
+/* Prepared once and kept by the connection. `sql` is a literal: its address is the key. Comes and is left reset. */
 struct stmt *db_cached(struct db *db, const char *sql, struct err *e);
 /* The caller's own. */
 struct stmt *db_prepare(struct db *db, struct str sql, struct err *e);

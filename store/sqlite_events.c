@@ -139,7 +139,8 @@ static int check_condition(enum event_kind kind, const struct event_condition *c
 
     if (c->column >= 0) {
         if ((size_t)c->column >= t->n)
-            return err_set(e, ERR_INVALID, "%.*s: column %d, should be less than %zu", STR_ARG(t->name), c->column, t->n);
+            return err_set(e, ERR_INVALID, "%.*s: column %d, should be less than %zu", STR_ARG(t->name), c->column,
+                           t->n);
         name = t->columns[c->column].name;
         text = t->columns[c->column].is_text;
     }

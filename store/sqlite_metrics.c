@@ -238,7 +238,8 @@ int db_chunk_body(struct db *db, uint64_t id, struct buf *out, struct err *e)
 
 int db_chunk_range(struct db *db, uint64_t series, int64_t *first, int64_t *last, struct err *e)
 {
-    struct stmt *s = db_cached(db, "SELECT min(first_ms), max(last_ms) FROM chunk WHERE series=? HAVING count(*) > 0", e);
+    struct stmt *s = db_cached(db, "SELECT min(first_ms), max(last_ms) FROM chunk WHERE series=?"
+                                   " HAVING count(*) > 0", e);
     int rc;
 
     if (!s)

@@ -8,7 +8,8 @@
  * document  every version of every document of the catalog
  * access_log, log, span   one row for each event, columns from store/event.h, attributes packed
  *
- * user_version is the format. A column that events gain later is no new format: it is added when the database is opened. */
+ * user_version is the format. A column that events gain later is no new format: it is added when the database is
+ * opened. */
 #include "store/sqlite-internal.h"
 
 #include "base/mem.h"
@@ -121,7 +122,7 @@ int db_schema(struct db *db, struct err *e)
     if (rc < 0)
         return rc;
     if (format > FORMAT)
-        return err_set(e, ERR_UNSUPPORTED, "the data has format %lld, written by a newer vigla; this one reads up to %d",
+        return err_set(e, ERR_UNSUPPORTED, "the data has format %lld, of a newer vigla; this one reads up to %d",
                        (long long)format, FORMAT);
     rc = db_begin(db, e);
     if (rc == 0 && format == 0)

@@ -1,11 +1,12 @@
 /* store-internal.h: what the files behind store.h share.
  *
  * Threads  One committer thread makes every change, in SQLite and in memory. Readers are many.
- * Lock     `lock` guards the index, the published part of the heads, and the metadata. The committer takes it for writing
- *          only to publish what is already committed (microseconds); it may read without it, being the only writer.
- * Order    A change is staged in memory, committed in SQLite, then published. Readers take their snapshot of SQLite and of
- *          the heads while they hold `lock`: sealing publishes after its commit, so a sample is seen in the head, in a
- *          chunk or (harmlessly, one wins) in both, but never in neither. */
+ * Lock     `lock` guards the index, the published part of the heads, and the metadata. The committer takes it for
+ *          writing only to publish what is already committed (microseconds); it may read without it, being the only
+ *          writer.
+ * Order    A change is staged in memory, committed in SQLite, then published. Readers take their snapshot of SQLite
+ *          and of the heads while they hold `lock`: sealing publishes after its commit, so a sample is seen in the
+ *          head, in a chunk or (harmlessly, one wins) in both, but never in neither. */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
 

@@ -1,8 +1,8 @@
 /* store.c: opening and closing.
  *
  * Opening  LOCK, then the database, then memory from it: series, what is sealed of them, metadata; last the journal is
- *          replayed into the heads. Everything acknowledged is in the database, so after kill -9 nothing else is needed:
- *          SQLite recovers its WAL by itself. */
+ *          replayed into the heads. Everything acknowledged is in the database, so after kill -9 nothing else is
+ *          needed: SQLite recovers its WAL by itself. */
 #include "store/store-internal.h"
 
 #include "base/clock.h"

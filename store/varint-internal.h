@@ -1,4 +1,4 @@
-/* varint-internal.h: numbers in seven-bit groups, lowest first, as the journal, the chunks and the label sets keep them. */
+/* varint-internal.h: numbers in seven-bit groups, lowest first, as journal, chunks and label sets keep them. */
 #ifndef STORE_VARINT_INTERNAL_H
 #define STORE_VARINT_INTERNAL_H
 
@@ -54,7 +54,7 @@ static inline bool varint_get(struct bytes *r, uint64_t *v)
     return false;
 }
 
-/* Small numbers of either sign become small ones without. Differences are taken modulo 2^64, so any two times have one. */
+/* Small numbers of either sign become small ones without. Differences are modulo 2^64, so any two times have one. */
 static inline uint64_t zigzag(uint64_t v)
 {
     return (v << 1) ^ (0 - (v >> 63));

@@ -71,7 +71,7 @@ START_TEST(dot_stays_dot)
 
     ck_assert(str_is_utf8(buf_view(&b)));
     gv_lock();
-    read = gv_read(buf_view(&b));
+    read = agmemread(b.p);
     ck_assert_ptr_nonnull(read);
     ck_assert_str_eq(gv_complaint(), "");
     ck_assert_int_eq(agnnodes(read), (int)g->nnodes);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 /* A mesh of `n` workloads in `levels` levels, each calling `fan` of the next level. Rows are the caller's to free. */
@@ -254,6 +255,72 @@ START_TEST(cycles_are_placed)
 }
 END_TEST
 
+/* Graphs of any shape: loops, calls back and forth, boxes in boxes, islands; each is placed without overlap, and drawn. */
+START_TEST(any_shape_is_placed_and_drawn)
+{
+    uint64_t seed = (uint64_t)_i * 7919 + 1;
+    char names[40][32];
+    struct hop h[80];
+    size_t n = 2 + (size_t)_i % 39, m = 1 + (size_t)(_i * 37) % COUNT(h);
+    struct graph_options o = { .type = (enum graph_type)(_i % 4), .inject_service_nodes = _i % 3 == 0,
+                               .boxes = (unsigned)_i % 8 };
+    struct graph_positions *p = graph_positions_new();
+    struct buf svg = BUF_INIT(1 << 24);
+    struct err e = ERR_INIT;
+    struct graph *g;
+
+    for (size_t i = 0; i < n; i++)
+        snprintf(names[i], sizeof(names[i]), "app%zu-v%zu.ns%zu", i / 3, i % 3, i % 4);
+    for (size_t i = 0; i < m; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        h[i] = (struct hop){ "source", names[(seed >> 33) % n], names[(seed >> 45) % n], i % 5 ? "svc.ns1" : "",
+                             i % 7 ? "http" : "tcp", "200", "-", 10 };
+    }
+    g = must_graph(h, m, &o);
+    lay_out(g, p);
+    ck_assert_uint_eq(overlapping(g), 0);
+    if (_i % 8 == 0)
+        ck_assert_msg(graph_export(g, GRAPH_SVG, &svg, &e) == 0, "%d: %s", _i, e.msg);
+    buf_free(&svg);
+    graph_positions_free(p);
+    graph_free(g);
+}
+END_TEST
+
+/* Threads share Graphviz and nothing else. */
+static void *use_graphs(void *arg)
+{
+    for (int i = 0; i < 5; i++) {
+        struct made m = make_mesh(30, 4, 2, 10);
+        struct graph *g = graph_of(m.h, m.n, NULL, NULL);
+        struct graph_positions *p = graph_positions_new();
+        struct buf out = BUF_INIT(1 << 24);
+
+        if (graph_layout(g, p, NULL) < 0 || graph_export(g, GRAPH_KIALI, &out, NULL) < 0 ||
+            graph_export(g, GRAPH_SVG, &out, NULL) < 0)
+            *(bool *)arg = false;
+        buf_free(&out);
+        graph_positions_free(p);
+        graph_free(g);
+        free_mesh(&m);
+    }
+    return NULL;
+}
+
+START_TEST(threads_do_not_meet)
+{
+    bool ok[4] = { true, true, true, true };
+    pthread_t t[4];
+
+    for (size_t i = 0; i < COUNT(t); i++)
+        ck_assert_int_eq(pthread_create(&t[i], NULL, use_graphs, &ok[i]), 0);
+    for (size_t i = 0; i < COUNT(t); i++)
+        pthread_join(t[i], NULL);
+    for (size_t i = 0; i < COUNT(t); i++)
+        ck_assert(ok[i]);
+}
+END_TEST
+
 START_TEST(survives_failing_allocations)
 {
     struct hop all[COUNT(small) + 1];
@@ -295,6 +362,8 @@ static Suite *suite(void)
     tcase_add_test(t, depends_on_structure_alone);
     tcase_add_loop_test(t, large_graphs_are_placed_in_time, 0, COUNT(sizes));
     tcase_add_loop_test(t, cycles_are_placed, 0, 2);
+    tcase_add_loop_test(t, any_shape_is_placed_and_drawn, 0, 160);
+    tcase_add_test(t, threads_do_not_meet);
     tcase_add_test(t, survives_failing_allocations);
     suite_add_tcase(s, t);
     return s;

@@ -268,7 +268,8 @@ static const struct {
     { { .column = 60, .op = EVENT_EQ }, "access_log: column 60, should be less than " },
     { { .column = ACCESS_LOG_path, .op = EVENT_RE }, "path: a regular expression is missing" },
     { { .column = ACCESS_LOG_path, .op = EVENT_LT }, "path: a text cannot be compared as a number" },
-    { { .column = ACCESS_LOG_response_code, .op = EVENT_CONTAINS }, "response_code: a number cannot be searched for text" },
+    { { .column = ACCESS_LOG_response_code, .op = EVENT_CONTAINS },
+      "response_code: a number cannot be searched for text" },
 };
 
 START_TEST(senseless_conditions_are_refused)
@@ -282,20 +283,25 @@ START_TEST(senseless_conditions_are_refused)
 }
 END_TEST
 
+static int distinct(int column, int64_t from_ns, int64_t to_ns, size_t limit, struct str **v, size_t *n)
+{
+    return events_distinct(st, EVENT_ACCESS_LOG, column, from_ns, to_ns, limit, &a, v, n, NULL);
+}
+
 START_TEST(distinct_values)
 {
     struct str *v;
     size_t n;
 
     write_rows();
-    ck_assert_int_eq(events_distinct(st, EVENT_ACCESS_LOG, ACCESS_LOG_method, INT64_MIN, INT64_MAX, 10, &a, &v, &n, NULL), 0);
+    ck_assert_int_eq(distinct(ACCESS_LOG_method, INT64_MIN, INT64_MAX, 10, &v, &n), 0);
     ck_assert_uint_eq(n, 3);
     ck_assert(str_eqz(v[0], "GET") && str_eqz(v[1], "POST") && str_eqz(v[2], "get"));
-    ck_assert_int_eq(events_distinct(st, EVENT_ACCESS_LOG, ACCESS_LOG_method, 15, 50, 10, &a, &v, &n, NULL), 0);
+    ck_assert_int_eq(distinct(ACCESS_LOG_method, 15, 50, 10, &v, &n), 0);
     ck_assert_uint_eq(n, 1);
-    ck_assert_int_eq(events_distinct(st, EVENT_ACCESS_LOG, ACCESS_LOG_method, INT64_MIN, INT64_MAX, 2, &a, &v, &n, NULL), 0);
+    ck_assert_int_eq(distinct(ACCESS_LOG_method, INT64_MIN, INT64_MAX, 2, &v, &n), 0);
     ck_assert_uint_eq(n, 2);
-    ck_assert_int_eq(events_distinct(st, EVENT_ACCESS_LOG, ACCESS_LOG_response_code, 0, 1, 2, &a, &v, &n, NULL), ERR_INVALID);
+    ck_assert_int_eq(distinct(ACCESS_LOG_response_code, 0, 1, 2, &v, &n), ERR_INVALID);
 }
 END_TEST
 

@@ -35,7 +35,8 @@ static void expect(const struct head *h, const struct sample *want, size_t n)
 
 START_TEST(sorts_and_lets_the_last_win)
 {
-    const struct sample in[] = { { 10, 1 }, { 30, 3 }, { 20, 2 }, { 10, 9 }, { -5, 0 }, { 30, 4 }, { 40, 5 }, { 10, 8 } };
+    const struct sample in[] = { { 10, 1 }, { 30, 3 }, { 20, 2 }, { 10, 9 }, { -5, 0 },
+                                { 30, 4 }, { 40, 5 }, { 10, 8 } };
     const struct sample want[] = { { -5, 0 }, { 10, 8 }, { 20, 2 }, { 30, 4 }, { 40, 5 } };
     struct fixture f;
 

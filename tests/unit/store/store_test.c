@@ -375,7 +375,8 @@ START_TEST(one_group_many_fates)
         int rc;
         size_t samples; /* 0 or 1 of its own time */
     } fates[] = {
-        { "x", 1, 0, 1 }, { "x", 1, 0, 0 }, { "x", 2, 0, 1 }, { "x", 0, ERR_INVALID, 0 }, { "y", 1, 0, 1 }, { "", 0, 0, 1 },
+        { "x", 1, 0, 1 }, { "x", 1, 0, 0 }, { "x", 2, 0, 1 }, { "x", 0, ERR_INVALID, 0 }, { "y", 1, 0, 1 },
+        { "", 0, 0, 1 },
     };
     struct gate gate = GATE;
     struct outcome o = OUTCOME(COUNT(fates));
@@ -491,38 +492,50 @@ START_TEST(senseless_batches_are_refused)
 }
 END_TEST
 
-/* SQLite refuses to write: everybody is told, memory is as the disk, and it goes on afterwards. */
-static int forbid(struct store *st, void *arg, struct err *e)
+/* The disk is full, or cannot be written to: everybody is told, memory is as the disk, and it goes on afterwards. */
+static const struct {
+    const char *stop, *go;
+} troubles[] = {
+    { "PRAGMA query_only=ON", "PRAGMA query_only=OFF" },
+    { "PRAGMA max_page_count=1", "PRAGMA max_page_count=1073741823" }, /* the present size at least: no page more */
+};
+
+static int run_pragma(struct store *st, void *arg, struct err *e)
 {
-    return db_exec(st->db, *(const bool *)arg ? "PRAGMA query_only=ON" : "PRAGMA query_only=OFF", e);
+    return db_exec(st->db, *(const char **)arg, e);
 }
+
+enum { MANY = 20000 };
 
 START_TEST(failed_commit_leaves_no_trace)
 {
-    const struct sample first = { 1000, 1 }, more[] = { { 2000, 2 }, { 500, 5 } };
+    static struct sample more[MANY];
+    const struct sample first = { 1000, 1 };
+    const char *stop = troubles[_i].stop, *go = troubles[_i].go;
     struct store *st = fixture_open(dir);
     struct arena a = ARENA_INIT(0);
     struct store_stats stats;
     struct sample *got;
-    bool on = true, off = false;
 
+    for (int i = 0; i < MANY; i++)
+        more[i] = (struct sample){ 2000 - i, 0.1 * i };
     ck_assert_int_eq(fixture_write(st, "m", "1", 0, &first, 1), 0);
-    ck_assert_int_eq(committer_run(st, forbid, &on, NULL), 0);
-    ck_assert_int_eq(fixture_write(st, "m", "1", 0, more, 2), ERR_IO);
-    ck_assert_int_eq(fixture_write(st, "m", "2", 0, more, 2), ERR_IO);
+    ck_assert_int_eq(committer_run(st, run_pragma, &stop, NULL), 0);
+    ck_assert_int_eq(fixture_write(st, "m", "1", 0, more, MANY), ERR_IO);
+    ck_assert_int_eq(fixture_write(st, "m", "2", 0, more, MANY), ERR_IO);
     ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), 1);
     ck_assert_uint_eq(fixture_read(st, "m", "2", INT64_MIN, INT64_MAX, &a, &got), 0);
     store_stats(st, &stats);
     ck_assert_uint_eq(stats.series, 1);
     ck_assert_uint_eq(stats.samples, 1);
-    ck_assert_int_eq(committer_run(st, forbid, &off, NULL), 0);
-    ck_assert_int_eq(fixture_write(st, "m", "2", 0, more, 2), 0);
-    ck_assert_int_eq(fixture_write(st, "m", "1", 0, more, 2), 0);
-    arena_free(&a); /* what was read holds on to the store */
+    ck_assert_int_eq(committer_run(st, run_pragma, &go, NULL), 0);
+    ck_assert_int_eq(fixture_write(st, "m", "2", 0, more, MANY), 0);
+    ck_assert_int_eq(fixture_write(st, "m", "1", 0, more, MANY), 0);
+    arena_free(&a);
     store_close(st);
     st = fixture_open(dir);
-    ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), 3);
-    ck_assert_uint_eq(fixture_read(st, "m", "2", INT64_MIN, INT64_MAX, &a, &got), 2);
+    ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), MANY);
+    ck_assert_uint_eq(fixture_read(st, "m", "2", INT64_MIN, INT64_MAX, &a, &got), MANY);
     arena_free(&a);
     store_close(st);
 }
@@ -549,7 +562,7 @@ static Suite *suite(void)
     tcase_add_test(tc, one_group_many_fates);
     tcase_add_test(tc, full_queue_refuses);
     tcase_add_loop_test(tc, senseless_batches_are_refused, 0, COUNT(invalid));
-    tcase_add_test(tc, failed_commit_leaves_no_trace);
+    tcase_add_loop_test(tc, failed_commit_leaves_no_trace, 0, COUNT(troubles));
     suite_add_tcase(s, tc);
     return s;
 }
