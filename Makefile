@@ -93,7 +93,7 @@ WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 
 build/web/dist/.done: $(WEB_SOURCES)
 	@echo "  WEB   build/web/dist"
 	@cd web && { [ node_modules/.package-lock.json -nt package-lock.json ] || \
-		npm ci --silent --no-audit --no-fund; } && node build.mjs ../build/web/dist
+		npm ci --loglevel=error --no-audit --no-fund >/dev/null; } && node build.mjs ../build/web/dist
 	@touch $@
 
 $(O)/web/assets.c: build/web/dist/.done web/embed.py

@@ -7,6 +7,7 @@
 #include "api/http-internal.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/catalog.h"
 
 enum { BOXES = 8, KINDS = 4 * BOXES * 2, DEFAULT_WINDOW_MS = 600000, MOST_NAMESPACES = 1000 };
 
@@ -104,6 +105,25 @@ static int read_namespaces(struct request *rq, struct graph_options *o, struct e
     return 0;
 }
 
+/* The Namespace objects: once there are some, others' nodes are marked. */
+static int read_declared(struct request *rq, struct graph_options *o, struct err *e)
+{
+    struct catalog_document *documents;
+    size_t n;
+    struct str *names;
+
+    if (catalog_list(rq->api->store, STR("Namespace"), 0, &rq->arena, &documents, &n, e) < 0)
+        return e->code;
+    names = arena_array(&rq->arena, n ? n : 1, sizeof(*names));
+    if (!names)
+        return err_set(e, ERR_NOMEM, "no memory for the namespaces");
+    for (size_t i = 0; i < n; i++)
+        names[i] = documents[i].key.name;
+    o->declared = names;
+    o->ndeclared = n;
+    return 0;
+}
+
 static int read_moment(struct request *rq, const char *name, int64_t *ms, struct err *e)
 {
     struct str s = request_parameter(rq, name);
@@ -143,7 +163,7 @@ static int read_options(struct request *rq, struct graph_options *o, struct err 
     if ((rc = read_type(rq, o, e)) < 0 || (rc = read_boxes(rq, o, e)) < 0 || (rc = read_namespaces(rq, o, e)) < 0 ||
         (rc = read_window(rq, o, e)) < 0)
         return rc;
-    if ((rc = request_bool(rq, "injectServiceNodes", false, &o->inject_service_nodes, e)) < 0)
+    if ((rc = read_declared(rq, o, e)) < 0 || (rc = request_bool(rq, "injectServiceNodes", false, &o->inject_service_nodes, e)) < 0)
         return rc;
     return request_bool(rq, "includeIdleEdges", false, &o->include_idle_edges, e);
 }
@@ -163,12 +183,20 @@ static int lay_out(struct graph_state *s, const struct graph_options *o, struct 
     return rc;
 }
 
+/* The others are drawn by Graphviz itself, or have no places. */
+static bool has_positions(enum graph_format format)
+{
+    return format == GRAPH_KIALI || format == GRAPH_JSON;
+}
+
 static void draw(struct request *rq, const struct graph_options *o, enum graph_format format)
 {
     struct err e = ERR_INIT;
     struct graph *g = graph_build(rq->api->store, o, &e);
-    int rc = g ? lay_out(rq->api->graph, o, g, &e) : e.code;
+    int rc = g ? 0 : e.code;
 
+    if (rc == 0 && has_positions(format))
+        rc = lay_out(rq->api->graph, o, g, &e);
     if (rc == 0) {
         reply_begin(rq, 200, graph_format_content_type(format));
         rc = graph_export(g, format, &rq->out, &e);
@@ -199,7 +227,9 @@ void graph_kiali(struct request *rq)
     struct err e = ERR_INIT;
 
     if (request_parameter(rq, "namespaces").n) {
-        answer(rq, GRAPH_KIALI);
+        struct str appenders = request_parameter(rq, "appenders"); /* present and empty: Kiali's bare keys alone */
+
+        answer(rq, appenders.p && appenders.n == 0 ? GRAPH_KIALI_PLAIN : GRAPH_KIALI);
         return;
     }
     err_set(&e, ERR_INVALID, "namespaces: at least one must be named");

@@ -67,6 +67,37 @@ def test_server_starts_once_and_ends_in_time():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def test_configuration_file_and_reload():
+    folder = tempfile.mkdtemp(prefix="vigla-cli-")
+    path = os.path.join(folder, "vigla.yaml")
+
+    def write(text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    try:
+        for text, message in (("retention: 5\n", f"{path}:1: --retention"), ("a: 1\nteapot: 2\n", f"{path}:1: a: no such option"),
+                              ("threads: [1]\n", "should have one value"), ("- 1\n", "one map of options"), ("a: [\n", path)):
+            write(text)
+            done = run("serve", "--data", folder, "--config", path)
+            assert done.returncode == 2 and message in done.stderr, (text, done)
+        assert run("serve", "--config", "/no/such.yaml").returncode == 2
+        write("listen: 127.0.0.1:1\nretention: 30d\nlog-level: warn\n")  # port 1: the command line must win
+        server = Server(folder, 0, "--config", path)
+        assert server.get("/api/v1/status/config")["data"]["yaml"].startswith("listen:")
+        write("listen: 127.0.0.1:1\nretention: 30d\nlog-level: info\n")
+        assert server.call("POST", "/-/reload")[0] == 200
+        assert "read again" in server.process.text()
+        write("retention: nonsense\n")
+        status, _, body = server.call("POST", "/-/reload")
+        assert status >= 400 and path.encode() in body, (status, body)
+        server.process.child.send_signal(signal.SIGHUP)
+        server.process.wait_line("reload refused, the old settings stay", 5)
+        assert server.call("GET", "/-/ready")[0] == 200
+        assert server.process.stop() == 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main():
     passed = failed = 0
     for name, function in list(globals().items()):

@@ -1,0 +1,44 @@
+/* settings-internal.h: the server's settings: one table for the command line and the configuration file. */
+#ifndef CMD_SETTINGS_INTERNAL_H
+#define CMD_SETTINGS_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "cmd/options-internal.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct settings {
+    const char *config, *data, *listen, *durability, *log_level;
+    int64_t retention_ms, query_timeout_ms, query_lookback_ms, query_max_samples, threads;
+    size_t max_body, queue;
+    bool admin;
+};
+
+enum { SETTINGS_OPTIONS = 13 };
+
+struct settings_file {
+    const char *path;      /* NULL: there is none */
+    struct arena arena;    /* holds the texts of `now` that came from the file */
+    struct settings now;   /* in force */
+    struct settings first; /* what the file said at the start, to tell what changed since */
+    struct buf text;       /* the file, as it was at the start */
+    pthread_mutex_t lock;  /* one reload at a time */
+};
+
+/* Defaults. */
+void settings_init(struct settings_file *f);
+void settings_fini(struct settings_file *f);
+void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS]);
+/* Looks for --config among the words, before options are taken. ERR_INVALID: its value is missing. */
+int settings_find_file(struct settings_file *f, int argc, char **argv, struct err *e);
+/* Reads the file, when there is one, into `to`; its text is appended to `text`. ERR_NOTFOUND, ERR_PARSE, ERR_INVALID
+ * name file and line. */
+int settings_read(struct settings_file *f, struct settings *to, struct buf *text, struct err *e);
+/* ERR_INVALID, ERR_RANGE: a setting that cannot be. */
+int settings_check(const struct settings *s, struct err *e);
+/* Reads the file again. On failure nothing changes. Thread-safe. */
+int settings_reload(struct settings_file *f, struct err *e);
+
+#endif

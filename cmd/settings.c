@@ -1,0 +1,165 @@
+#include "cmd/settings-internal.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "mesh/yaml.h"
+
+#include <inttypes.h>
+
+enum { MOST_BYTES = 1 << 20 };
+
+static const struct settings defaults = {
+    .listen = "127.0.0.1:20001", .durability = "process", .log_level = "info", .retention_ms = 15LL * 86400000,
+    .query_timeout_ms = 120000, .query_lookback_ms = 300000, .query_max_samples = 50000000, .threads = 4,
+    .max_body = 32u << 20, .queue = 64u << 20,
+};
+
+void settings_init(struct settings_file *f)
+{
+    *f = (struct settings_file){ .arena = ARENA_INIT(8 << 20), .now = defaults, .text = BUF_INIT(MOST_BYTES) };
+    pthread_mutex_init(&f->lock, NULL);
+}
+
+void settings_fini(struct settings_file *f)
+{
+    pthread_mutex_destroy(&f->lock);
+    buf_free(&f->text);
+    arena_free(&f->arena);
+}
+
+void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS])
+{
+    const struct option options[SETTINGS_OPTIONS] = {
+        { "data", 0, OPTION_TEXT, "DIR", "where the data lives; made when missing", &s->data },
+        { "config", 0, OPTION_TEXT, "FILE", "YAML with any of these options; the command line wins", &s->config },
+        { "listen", 0, OPTION_TEXT, "HOST:PORT", "127.0.0.1:20001; port 0 picks a free one", &s->listen },
+        { "retention", 0, OPTION_DURATION, "TIME", "15d; how long data is kept, 0: for ever", &s->retention_ms },
+        { "durability", 0, OPTION_TEXT, "process|power", "process; what an acknowledgement survives", &s->durability },
+        { "max-body", 0, OPTION_SIZE, "SIZE", "32MiB; the largest request, unpacked", &s->max_body },
+        { "queue", 0, OPTION_SIZE, "SIZE", "64MiB; of batches that wait to be stored", &s->queue },
+        { "threads", 0, OPTION_NUMBER, "N", "4; for requests", &s->threads },
+        { "query-timeout", 0, OPTION_DURATION, "TIME", "2m", &s->query_timeout_ms },
+        { "query-lookback", 0, OPTION_DURATION, "TIME", "5m; how old a sample an instant may use", &s->query_lookback_ms },
+        { "query-max-samples", 0, OPTION_NUMBER, "N", "50000000; in memory for one query", &s->query_max_samples },
+        { "enable-admin-api", 0, OPTION_FLAG, NULL, "allow /api/v1/admin/tsdb/...", &s->admin },
+        { "log-level", 0, OPTION_TEXT, "LEVEL", "info; debug, info, warn or error", &s->log_level },
+    };
+
+    memcpy(out, options, sizeof(options));
+}
+
+int settings_find_file(struct settings_file *f, int argc, char **argv, struct err *e)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            f->path = argv[i] + 9;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 == argc)
+            return err_set(e, ERR_INVALID, "serve: --config: a value is missing: FILE");
+        else if (strcmp(argv[i], "--config") == 0)
+            f->path = argv[++i];
+    }
+    return 0;
+}
+
+static int take_member(struct settings_file *f, const struct option *options, const struct yaml_node *member,
+                       struct err *e)
+{
+    const char *key = arena_cstr(&f->arena, member->key), *value = arena_cstr(&f->arena, yaml_text(member));
+
+    if (!key || !value)
+        return err_set(e, ERR_NOMEM, "%s: no memory", f->path);
+    if (member->kind == YAML_LIST || member->kind == YAML_MAP || member->kind == YAML_NULL)
+        err_set(e, ERR_INVALID, "%s: should have one value", key);
+    else if (options_set(options, SETTINGS_OPTIONS, key, value, e) == 0)
+        return 0;
+    return err_wrap(e, "%s:%d", f->path, member->line);
+}
+
+int settings_read(struct settings_file *f, struct settings *to, struct buf *text, struct err *e)
+{
+    struct yaml_documents documents = { NULL, 0, 0 };
+    struct mesh_problems problems;
+    struct option options[SETTINGS_OPTIONS];
+    int rc;
+
+    if (!f->path)
+        return 0;
+    rc = file_read(f->path, text, e);
+    if (rc < 0)
+        return rc;
+    mesh_problems_init(&problems, &f->arena);
+    if (yaml_read(&f->arena, str_of(f->path), arena_str(&f->arena, buf_view(text)), &documents, &problems) < 0)
+        return err_set(e, ERR_NOMEM, "%s: no memory", f->path);
+    if (problems.n)
+        return err_set(e, ERR_PARSE, "%s:%d: %.*s", f->path, problems.v[0].line, STR_ARG(problems.v[0].message));
+    if (documents.n > 1 || (documents.n && documents.v[0].kind != YAML_MAP))
+        return err_set(e, ERR_PARSE, "%s:1: should be one map of options, as in `retention: 15d`", f->path);
+    settings_options(to, options);
+    for (size_t i = 0; documents.n && i < documents.v[0].n && rc == 0; i++)
+        rc = take_member(f, options, &documents.v[0].items[i], e);
+    if (rc == 0 && text == &f->text)
+        f->first = *to;
+    return rc;
+}
+
+int settings_check(const struct settings *s, struct err *e)
+{
+    if (!s->data)
+        return err_set(e, ERR_INVALID, "serve: --data DIR is missing: where should the data live?");
+    if (strcmp(s->durability, "process") != 0 && strcmp(s->durability, "power") != 0)
+        return err_set(e, ERR_INVALID, "serve: --durability %s: should be process or power", s->durability);
+    if (s->threads > 256)
+        return err_set(e, ERR_RANGE, "serve: --threads %" PRId64 ": should be 256 at most", s->threads);
+    if (log_level_parse(s->log_level) < 0)
+        return err_set(e, ERR_INVALID, "serve: --log-level %s: should be debug, info, warn or error", s->log_level);
+    return 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Whether something differs that is only read at the start. */
+static bool needs_restart(const struct settings *a, const struct settings *b)
+{
+    return !same_text(a->data, b->data) || !same_text(a->listen, b->listen) || !same_text(a->durability, b->durability) ||
+           a->retention_ms != b->retention_ms || a->query_timeout_ms != b->query_timeout_ms ||
+           a->query_lookback_ms != b->query_lookback_ms || a->query_max_samples != b->query_max_samples ||
+           a->threads != b->threads || a->max_body != b->max_body || a->queue != b->queue || a->admin != b->admin;
+}
+
+static int reload(struct settings_file *f, struct err *e)
+{
+    struct buf text = BUF_INIT(MOST_BYTES);
+    struct settings next = defaults;
+    int rc = settings_read(f, &next, &text, e);
+
+    buf_free(&text);
+    next.data = next.data ? next.data : f->now.data; /* most have it on the command line */
+    if (rc == 0)
+        rc = settings_check(&next, e);
+    if (rc < 0)
+        return rc;
+    if (!same_text(next.log_level, f->first.log_level))
+        log_set_level((enum log_level)log_level_parse(next.log_level));
+    if (f->first.data == NULL)
+        next.data = NULL;
+    if (needs_restart(&next, &f->first))
+        log_warn("%s: what changed beside log-level takes effect at the next start", f->path);
+    f->first.log_level = next.log_level;
+    log_info("%s: read again", f->path);
+    return 0;
+}
+
+int settings_reload(struct settings_file *f, struct err *e)
+{
+    int rc;
+
+    if (!f->path)
+        return err_set(e, ERR_UNSUPPORTED, "there is no configuration file to read again (serve --config FILE)");
+    pthread_mutex_lock(&f->lock);
+    rc = reload(f, e);
+    pthread_mutex_unlock(&f->lock);
+    return rc;
+}
