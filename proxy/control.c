@@ -44,6 +44,7 @@ struct control {
     int64_t backoff_ms;
     struct rng rng;
     struct resolve *resolve;
+    unsigned misses;             /* failed connections; picks the address: one that works is kept */
     struct event *timer;         /* WAITING: the pause; LOOKUP: look again; else the answer's deadline */
     struct event *readable, *writable;
     int fd;
@@ -84,6 +85,8 @@ static void fail(struct control *c, const char *why)
 {
     int64_t half = c->backoff_ms / 2;
 
+    if (c->state == LOOKUP || c->state == CONNECTING)
+        c->misses++;
     close_socket(c);
     c->state = WAITING;
     set_timer(c, half + (int64_t)rng_below(&c->rng, (uint64_t)half + 1));
@@ -250,7 +253,7 @@ static void dial(struct control *c)
     struct sockaddr_storage to;
     socklen_t n;
     struct err e = ERR_INIT;
-    int rc = resolve_poll(c->resolve, &to, &n, &e);
+    int rc = resolve_poll(c->resolve, c->misses, &to, &n, &e);
 
     if (rc == 0) {
         set_timer(c, LOOKUP_MS);

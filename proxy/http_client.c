@@ -44,6 +44,7 @@ struct http_client {
     struct event *deadline;            /* of the request */
     struct event *soon;                /* looks for the address; or reports a failure found in http_client_post */
     struct resolve *resolve;
+    unsigned misses;                   /* failed connections; picks the address: one that works is kept */
     struct err why;
     struct buf head;                   /* of the request */
     struct str body;
@@ -118,6 +119,8 @@ static void fail(struct http_client *c)
 {
     struct http_reply none = { 0, -1, STR_NULL, &c->why };
 
+    if (c->state != BUSY)
+        c->misses++;
     close_connection(c);
     report(c, &none);
 }
@@ -345,7 +348,7 @@ static void look_up(evutil_socket_t fd, short what, void *arg)
         fail(c);
         return;
     }
-    rc = resolve_poll(c->resolve, &to, &n, &c->why);
+    rc = resolve_poll(c->resolve, c->misses, &to, &n, &c->why);
     if (rc == 0) {
         wake_in(c, LOOKUP_MS);
         return;

@@ -11,8 +11,9 @@ struct resolve;
 
 /* Addresses are answered at once; for a name a thread of its own asks the system's resolver. NULL: ERR_NOMEM, ERR_IO. */
 struct resolve *resolve_start(const char *host, const char *port, struct err *e);
-/* 1: *to is the first address. 0: not known yet. ERR_NOTFOUND: there is none. */
-int resolve_poll(struct resolve *r, struct sockaddr_storage *to, socklen_t *n, struct err *e);
+/* 1: *to is the name's address number `which`, counted round: who could not connect to one asks for the next ("localhost"
+ * is often ::1 first, where few servers listen). 0: not known yet. ERR_NOTFOUND: there is none. */
+int resolve_poll(struct resolve *r, unsigned which, struct sockaddr_storage *to, socklen_t *n, struct err *e);
 /* May be called at any time; a thread still asking ends by itself. */
 void resolve_free(struct resolve *r);
 

@@ -73,14 +73,22 @@ struct resolve *resolve_start(const char *host, const char *port, struct err *e)
     return r;
 }
 
-int resolve_poll(struct resolve *r, struct sockaddr_storage *to, socklen_t *n, struct err *e)
+int resolve_poll(struct resolve *r, unsigned which, struct sockaddr_storage *to, socklen_t *n, struct err *e)
 {
+    const struct addrinfo *a;
+    unsigned count = 0;
+
     if (atomic_load(&r->state) == ASKING)
         return 0;
     if (r->rc != 0)
         return err_set(e, ERR_NOTFOUND, "%s: %s", r->host, gai_strerror(r->rc));
-    memcpy(to, r->answer->ai_addr, r->answer->ai_addrlen);
-    *n = r->answer->ai_addrlen;
+    for (a = r->answer; a; a = a->ai_next)
+        count++;
+    a = r->answer;
+    for (which %= count; which > 0; which--)
+        a = a->ai_next;
+    memcpy(to, a->ai_addr, a->ai_addrlen);
+    *n = a->ai_addrlen;
     return 1;
 }
 
