@@ -1,7 +1,7 @@
 /* binary.c: operators between numbers, and between a vector and a number. */
 #include "query/eval-internal.h"
 
-static double arithmetic(enum binary_op op, double l, double r)
+double binary_arithmetic(enum binary_op op, double l, double r)
 {
     switch (op) {
     case OP_ADD:
@@ -44,7 +44,7 @@ static bool compare(enum binary_op op, double l, double r)
 double binary_apply(const struct binary *b, double l, double r, double kept)
 {
     if (!binary_ops[b->op].is_comparison)
-        return arithmetic(b->op, l, r);
+        return binary_arithmetic(b->op, l, r);
     if (b->returns_bool)
         return compare(b->op, l, r);
     return compare(b->op, l, r) ? kept : ABSENT;

@@ -133,6 +133,8 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
 /* The labels of the group that a row with labels l belongs to, in *scratch, which grows. */
 int group_labels(struct eval *ev, const struct aggregate *agg, struct labels l, struct label **scratch, size_t *cap,
                  struct labels *out);
+/* + - * / % ^ atan2; ABSENT for any other operator. */
+double binary_arithmetic(enum binary_op op, double l, double r);
 /* One operation on two numbers; ABSENT when a comparison (without bool) does not hold. */
 double binary_apply(const struct binary *b, double l, double r, double kept);
 int map_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);

@@ -61,24 +61,6 @@ double *eval_values(struct eval *ev, const struct grid *g)
 
 /* --- durations and places in time -------------------------------------------------------------------------------- */
 
-static double duration_op(enum binary_op op, double l, double r)
-{
-    switch (op) {
-    case OP_ADD:
-        return l + r;
-    case OP_SUB:
-        return l - r;
-    case OP_MUL:
-        return l * r;
-    case OP_DIV:
-        return l / r;
-    case OP_MOD:
-        return fmod(l, r);
-    default:
-        return pow(l, r);
-    }
-}
-
 static double duration_seconds(struct eval *ev, const struct node *n);
 
 static double duration_call(struct eval *ev, const struct call *c)
@@ -103,7 +85,7 @@ static double duration_seconds(struct eval *ev, const struct node *n)
     case NODE_UNARY:
         return n->unary.minus ? -duration_seconds(ev, n->unary.inner) : duration_seconds(ev, n->unary.inner);
     case NODE_BINARY:
-        return duration_op(n->binary.op, duration_seconds(ev, n->binary.l), duration_seconds(ev, n->binary.r));
+        return binary_arithmetic(n->binary.op, duration_seconds(ev, n->binary.l), duration_seconds(ev, n->binary.r));
     default:
         return duration_call(ev, &n->call);
     }

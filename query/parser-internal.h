@@ -27,6 +27,8 @@ int parser_nomem(struct parser *ps);
 struct node *parser_node(struct parser *ps, enum node_kind kind, uint32_t from);
 /* Ends the node's span here, sets its depth above its children's and checks it. NULL on error. */
 struct node *parser_finish(struct parser *ps, struct node *n, int below);
+/* `inner` behind a sign at `from`: a number takes it up, anything else is wrapped. inner may be NULL. */
+struct node *parser_signed(struct parser *ps, struct node *inner, bool minus, uint32_t from);
 
 /* parser.c */
 struct node *parse_expression(struct parser *ps);

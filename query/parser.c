@@ -250,19 +250,7 @@ static struct node *parse_unary(struct parser *ps)
     }
     parser_advance(ps);
     inner = parse_binary(ps, binary_ops[OP_POW].precedence);
-    if (!inner)
-        return NULL;
-    if (inner->kind == NODE_NUMBER) {
-        inner->number.value = minus ? -inner->number.value : inner->number.value;
-        inner->span.from = from;
-        return inner;
-    }
-    n = parser_node(ps, NODE_UNARY, from);
-    if (!n)
-        return NULL;
-    n->unary.minus = minus;
-    n->unary.inner = inner;
-    return parser_finish(ps, n, inner->depth);
+    return parser_signed(ps, inner, minus, from);
 }
 
 static int operator_at(const struct parser *ps)

@@ -70,25 +70,13 @@ static struct node *parse_signed(struct parser *ps, bool power)
 {
     bool minus = ps->cur.op == OP_SUB;
     uint32_t from = ps->cur.from;
-    struct node *inner, *n;
+    struct node *inner;
 
     if (ps->cur.kind != T_OP || (!minus && ps->cur.op != OP_ADD))
         return parse_duration_operand(ps);
     parser_advance(ps);
     inner = power ? parse_terms(ps, binary_ops[OP_POW].precedence) : parse_duration_operand(ps);
-    if (!inner)
-        return NULL;
-    if (inner->kind == NODE_NUMBER) {
-        inner->number.value = minus ? -inner->number.value : inner->number.value;
-        inner->span.from = from;
-        return inner;
-    }
-    n = parser_node(ps, NODE_UNARY, from);
-    if (!n)
-        return NULL;
-    n->unary.minus = minus;
-    n->unary.inner = inner;
-    return parser_finish(ps, n, inner->depth);
+    return parser_signed(ps, inner, minus, from);
 }
 
 static struct node *parse_terms(struct parser *ps, int floor)

@@ -178,3 +178,22 @@ struct node *parser_finish(struct parser *ps, struct node *n, int below)
     }
     return node_check(n, ps->text, ps->e) < 0 ? NULL : n;
 }
+
+struct node *parser_signed(struct parser *ps, struct node *inner, bool minus, uint32_t from)
+{
+    struct node *n;
+
+    if (!inner)
+        return NULL;
+    if (inner->kind == NODE_NUMBER) {
+        inner->number.value = minus ? -inner->number.value : inner->number.value;
+        inner->span.from = from;
+        return inner;
+    }
+    n = parser_node(ps, NODE_UNARY, from);
+    if (!n)
+        return NULL;
+    n->unary.minus = minus;
+    n->unary.inner = inner;
+    return parser_finish(ps, n, inner->depth);
+}
