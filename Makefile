@@ -213,9 +213,11 @@ format:
 	@git clang-format --style=file
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/vigla
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/vigla \
+		$(DESTDIR)$(PREFIX)/share/vigla/dashboards
 	install -m 755 build/vigla build/vigla-proxy $(DESTDIR)$(PREFIX)/bin
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/vigla
+	install -m 644 dashboards/*.json $(DESTDIR)$(PREFIX)/share/vigla/dashboards
 
 help:
 	@echo "make            build/vigla and build/vigla-proxy    make up     the server, the guestbook, traffic"

@@ -4,6 +4,7 @@
     guestbook_test.py [NAME...]    only the tests whose name contains one of the words; VIGLA_KEEP=1 keeps the folder
 """
 import contextlib
+import json
 import math
 import os
 import re
@@ -114,6 +115,18 @@ def test_one_trace_through_all_hops(mesh):
     lines = until(lambda: (found := mesh.server.log_lines(f'{{kind="access_log"}} | trace_id="{trace}"')) and len(found) >= 2
                   and found, 10, "two hops of one trace")
     assert len(lines) == 2, lines
+
+
+def test_dashboards_have_data(mesh):
+    """Every query of every dashboard is understood, and all but those of failures find something."""
+    mesh.requests("/guestbook.php?cmd=get&key=messages", 5)
+    for name in sorted(os.listdir(os.path.join(ROOT, "dashboards"))):
+        with open(os.path.join(ROOT, "dashboards", name), encoding="utf-8") as f:
+            panels = json.load(f)["panels"]
+        for panel in panels:
+            for target in panel["targets"]:
+                query = target["expr"].replace("$namespace", ".*")
+                until(lambda q=query, p=panel: mesh.server.prom(q) or "Failed" in p["title"], 10, f"{name}: {query}")
 
 
 def test_bad_yaml_changes_nothing(mesh):
