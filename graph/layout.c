@@ -7,7 +7,9 @@
  *            neither). If something stands there, the new node moves, up or down and then aside, to the nearest free
  *            place.
  * Bound      A node never moves between two layouts, however many others come or go, unless more than half of the nodes
- *            are new: then the picture is another one, and the fresh layout is taken as it is.
+ *            are new, or there are half as many again as when the last fresh layout was taken: then the picture is
+ *            another one (a console that was opened while the mesh still started shows one soon), and the fresh layout
+ *            is taken as it is.
  * Invariant  The result depends on the structure and the remembered positions alone: not on rates, not on the order
  *            in which series came. The same input gives the same numbers.
  *
@@ -31,6 +33,7 @@ struct place {
 struct graph_positions {
     struct strmap places; /* of struct place, by id */
     uint64_t layouts;
+    size_t settled;       /* nodes of the last layout that was taken fresh */
 };
 
 struct graph_positions *graph_positions_new(void)
@@ -327,6 +330,7 @@ static size_t take_known(struct placing *w)
 static void take_fresh(struct placing *w)
 {
     drop_places(w->p, UINT64_MAX);
+    w->p->settled = w->g->nnodes;
     for (size_t i = 0; i < w->g->nnodes; i++) {
         w->g->nodes[i]->x = w->fresh[i].x;
         w->g->nodes[i]->y = w->fresh[i].y;
@@ -352,7 +356,7 @@ static int place_all(struct placing *w, struct err *e)
         return 0;
     if (fresh_layout(w->g, &w->a, w->fresh, e) < 0)
         return e->code;
-    if (2 * known_nodes < n) {
+    if (2 * known_nodes < n || 2 * n > 3 * w->p->settled) {
         take_fresh(w);
         return 0;
     }
