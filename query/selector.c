@@ -13,7 +13,7 @@ struct reader {
 
 static int reader_open(struct eval *ev, const struct selector *s, int64_t from, int64_t to, struct reader *r)
 {
-    struct series_query q = { s->matchers, s->n, from, to };
+    struct series_query q = { .matchers = s->matchers, .n = s->n, .from_ms = from, .to_ms = to };
 
     *r = (struct reader){ .ev = ev };
     r->set = series_open(ev->st, &q, ev->a, ev->e);

@@ -13,7 +13,7 @@ int batch_add_series(struct batch *b, const struct batch_series *s)
     if (arena_grow(b->arena, &b->series, &b->series_cap, b->nseries + 1, sizeof(*b->series)) < 0)
         return ERR_NOMEM;
     b->series[b->nseries++] = *s;
-    b->bytes += sizeof(*s) + s->n * sizeof(*s->samples) + s->labels.n * 48;
+    b->bytes += sizeof(*s) + s->n * sizeof(*s->samples) + s->labels.n * 48 + s->raw.n;
     return 0;
 }
 

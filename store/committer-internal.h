@@ -38,10 +38,13 @@ struct committer {
     struct job *first_job, **end_job;
     size_t bytes, max_bytes; /* of batches not answered yet */
     bool closing, running, made;
+    bool woken;           /* somebody has news: look at the ticks */
     pthread_t thread;
 };
 
 int committer_start(struct store *st, size_t max_bytes, struct err *e);
+/* Has the committer look at once whether anything is due. Any thread. */
+void committer_wake(struct store *st);
 /* Commits what is queued and ends the thread. */
 void committer_stop(struct store *st);
 /* Runs fn(st, arg, e) on the committer's thread, between two groups, and waits. Its result, or ERR_CLOSED. */

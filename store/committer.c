@@ -58,9 +58,10 @@ static void wait_for_work(struct committer *c)
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += TICK_MS / 1000;
-    while (!c->first && !c->first_job && !c->closing)
+    while (!c->first && !c->first_job && !c->closing && !c->woken)
         if (pthread_cond_timedwait(&c->work, &c->lock, &until) != 0)
-            return;
+            break;
+    c->woken = false;
 }
 
 static void *committer_main(void *arg)
@@ -87,9 +88,8 @@ static void *committer_main(void *arg)
         if (group)
             run_group(st, group);
         run_jobs(st, jobs);
-        more = !stop && seal_step(st);
+        more = !stop && sealer_tick(st);
         more |= !stop && retention_tick(st);
-        epoch_collect(&st->epoch);
     }
     return NULL;
 }
@@ -108,6 +108,16 @@ static int make_conditions(struct committer *c)
     pthread_condattr_destroy(&attr);
     c->made = rc == 0;
     return rc ? ERR_NOMEM : 0;
+}
+
+void committer_wake(struct store *st)
+{
+    struct committer *c = &st->committer;
+
+    pthread_mutex_lock(&c->lock);
+    c->woken = true;
+    pthread_cond_signal(&c->work);
+    pthread_mutex_unlock(&c->lock);
 }
 
 int committer_start(struct store *st, size_t max_bytes, struct err *e)

@@ -1,11 +1,11 @@
 /* group.c: what one transaction does.
  *
- * For each batch: is its number new? then its series (rows for unknown ones), one journal record with all its samples,
- * its events, its metadata. The samples are staged in the heads on the way; nothing of them shows before the commit,
- * and after it nothing can fail. So memory and disk always agree:
+ * For each batch: is its number new? then which series are its (new ones are added to the index and to its log), one
+ * journal record with all its samples, its events, its metadata. Nothing of it shows before the commit, and after it
+ * nothing can fail: what the head needs is reserved before. So memory and disk always agree:
  *
- *     begin ─► stage and write each batch ─► COMMIT ─┬─ ok ─────► group_publish
- *                                                    └─ failed ─► group_discard
+ *     begin ─► resolve and write each batch ─► reserve ─► COMMIT ─┬─ ok ─────► publish: append to the head
+ *                                                                 └─ failed ─► discard: take new series back
  *
  * A batch that makes no sense is sorted out before anything is written, so it cannot sink the others. When a group
  * fails for another reason than the disk (memory, mostly), its batches are tried again one by one: only the one at
@@ -15,40 +15,30 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/journal-internal.h"
-#include "store/pack-internal.h"
+#include "store/rawlabels-internal.h"
 
 enum { RECORD_KEPT = 4 << 20 }; /* a larger buffer is given back */
 
 void group_fini(struct group *g)
 {
-    mem_free(g->touched);
-    mem_free(g->large);
-    mem_free(g->created);
+    mem_free(g->applied);
+    mem_free(g->zeros);
+    mem_free(g->zero_ids);
     mem_free(g->metadata);
     buf_free(&g->record);
     buf_free(&g->labels);
+    buf_free(&g->log);
 }
 
-int group_touch(struct group *g, struct series *s)
+static void begin(struct store *st)
 {
-    if (s->touched)
-        return 0;
-    if (mem_grow(&g->touched, &g->touched_cap, g->ntouched + 1, sizeof(struct series *)) < 0 ||
-        mem_grow(&g->large, &g->large_cap, g->ntouched + 1, sizeof(struct series *)) < 0)
-        return ERR_NOMEM;
-    g->touched[g->ntouched++] = s;
-    s->touched = true;
-    return 0;
-}
+    struct group *g = &st->group;
 
-static void forget(struct group *g)
-{
     if (g->record.cap > RECORD_KEPT)
         buf_free(&g->record);
-    for (size_t i = 0; i < g->ntouched; i++)
-        g->touched[i]->touched = false;
-    g->ntouched = g->ncreated = g->nmetadata = 0;
-    g->batches = g->duplicates = g->samples = g->journal_bytes = 0;
+    g->mark = index_mark(st->index);
+    g->napplied = g->nzeros = g->nmetadata = 0;
+    g->batches = g->duplicates = g->samples = g->series = g->journal_bytes = 0;
     memset(g->events, 0, sizeof(g->events));
 }
 
@@ -61,136 +51,233 @@ static void count(struct store *st)
     atomic_fetch_add(&st->counters.samples, g->samples);
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         atomic_fetch_add(&st->counters.events[kind], g->events[kind]);
-    atomic_store(&st->counters.series, st->index.n);
+    atomic_store(&st->counters.series, index_count(st->index));
 }
 
-void group_publish(struct store *st)
+/* --- the head --- */
+
+static int reserve(struct store *st, struct err *e)
+{
+    const struct group *g = &st->group;
+
+    if (head_reserve(st->head, index_end(st->index), g->series, g->samples) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for %llu samples", (unsigned long long)g->samples);
+    return 0;
+}
+
+static void publish(struct store *st)
 {
     struct group *g = &st->group;
 
-    g->nlarge = 0;
     pthread_rwlock_wrlock(&st->lock);
-    for (size_t i = 0; i < g->ntouched; i++) {
-        struct head *h = &g->touched[i]->head;
+    for (size_t i = 0; i < g->nzeros; i++) /* before the others: they are older */
+        head_append(st->head, g->zero_ids[i], &g->zeros[i], 1);
+    for (size_t i = 0; i < g->napplied; i++) {
+        const struct batch *b = g->applied[i];
 
-        st->sealing.samples += h->staged_n;
-        st->sealing.samples -= h->n;
-        head_publish(h, &st->epoch);
-        if (h->n > HEAD_LARGE)
-            g->large[g->nlarge++] = g->touched[i];
+        for (size_t k = 0; k < b->nseries; k++)
+            if (b->series[k].n)
+                head_append(st->head, b->series[k].id, b->series[k].samples, b->series[k].n);
     }
     for (size_t i = 0; i < g->nmetadata; i++)
         (void)metadata_keep(st, g->metadata[i]); /* without memory: when it comes again, or at the next start */
     pthread_rwlock_unlock(&st->lock);
-    st->sealing.journal_bytes += g->journal_bytes;
-    if (g->journal_bytes && st->sealing.oldest_ms == 0)
-        st->sealing.oldest_ms = clock_mono_ns() / 1000000;
+    st->journal.bytes += g->journal_bytes;
+    if (g->journal_bytes && st->journal.oldest_ms == 0)
+        st->journal.oldest_ms = clock_mono_ns() / 1000000;
     count(st);
-    forget(g);
 }
 
-void group_discard(struct store *st)
+static void discard(struct store *st)
 {
-    struct group *g = &st->group;
-
-    for (size_t i = 0; i < g->ntouched; i++)
-        head_discard(&g->touched[i]->head);
-    for (size_t i = 0; i < g->ntouched; i++)
-        g->touched[i]->touched = false;
     pthread_rwlock_wrlock(&st->lock);
-    index_remove(&st->index, &st->epoch, g->created, g->ncreated);
+    index_rollback(st->index, st->group.mark);
     pthread_rwlock_unlock(&st->lock);
-    g->ntouched = 0;
-    forget(g);
+}
+
+static int replay_samples(void *arg, uint32_t id, const struct sample *s, size_t n, struct err *e)
+{
+    struct store *st = arg;
+
+    if (!index_has(st->index, id))
+        return 0; /* forgotten since (retention.c) */
+    if (head_reserve(st->head, index_end(st->index), 1, n) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for %zu samples", n);
+    head_append(st->head, id, s, n);
+    return 0;
+}
+
+int group_replay(struct store *st, struct str record, struct err *e)
+{
+    return journal_read(record, replay_samples, st, e);
 }
 
 /* --- series --- */
 
-static struct series *create_series(struct store *st, struct labels l, struct err *e)
+/* The series of a label set, added when it is new. 0: not there, `e` says why. */
+static uint32_t add_series(struct store *st, struct labels l, struct index_key key, struct err *e)
 {
-    struct group *g = &st->group;
-    struct series *s;
+    uint32_t id;
 
-    buf_reset(&g->labels);
-    labels_pack(&g->labels, l);
-    if (buf_failed(&g->labels) ||
-        mem_grow(&g->created, &g->created_cap, g->ncreated + 1, sizeof(struct series *)) < 0) {
-        err_set(e, ERR_NOMEM, "no memory for a new series");
-        return NULL;
-    }
-    if (db_series_add(st->db, st->last_series + 1, buf_view(&g->labels), e) < 0)
-        return NULL;
     pthread_rwlock_wrlock(&st->lock);
-    s = index_add(&st->index, st->last_series + 1, l);
+    id = index_add(st->index, key, l, e);
     pthread_rwlock_unlock(&st->lock);
-    if (!s) {
-        err_set(e, ERR_NOMEM, "no memory for a new series");
-        return NULL;
+    return id;
+}
+
+static uint32_t find_or_add(struct store *st, struct labels l, struct index_key *key, struct err *e)
+{
+    struct buf *canonical = &st->group.labels;
+    uint32_t id;
+
+    buf_reset(canonical);
+    labels_canonical(canonical, l);
+    if (buf_failed(canonical)) {
+        err_set(e, ERR_NOMEM, "no memory for a series");
+        return 0;
     }
-    st->last_series++;
-    g->created[g->ncreated++] = s;
-    return s;
+    *key = index_key(st->seed, buf_view(canonical));
+    id = index_find(st->index, *key);
+    return id ? id : add_series(st, l, *key, e);
+}
+
+/* Of bytes not seen before. */
+static uint32_t resolve_raw(struct store *st, struct str raw, struct index_key alias, struct err *e)
+{
+    struct arena a = ARENA_INIT(0); /* bounded by the message */
+    struct index_key key;
+    struct labels l;
+    uint32_t id = 0;
+
+    if (raw_labels_parse(raw, &a, &l, e) == 0)
+        id = find_or_add(st, l, &key, e);
+    if (id && (key.lo != alias.lo || key.hi != alias.hi)) {
+        pthread_rwlock_wrlock(&st->lock);
+        index_alias(st->index, alias, id);
+        pthread_rwlock_unlock(&st->lock);
+    }
+    arena_free(&a);
+    return id;
+}
+
+static int resolve(struct store *st, struct batch_series *bs, struct err *e)
+{
+    struct err why = ERR_INIT;
+    struct index_key key;
+
+    if (bs->raw.n) {
+        key = index_key(st->seed, bs->raw);
+        bs->id = index_find(st->index, key);
+        if (bs->id == 0)
+            bs->id = resolve_raw(st, bs->raw, key, &why);
+    } else {
+        bs->id = find_or_add(st, bs->labels, &key, &why);
+    }
+    if (bs->id)
+        return 0;
+    if (e)
+        *e = why;
+    return why.code;
 }
 
 /* Whether the series starts from zero after all that is known of it: then the first increment shows. */
-static bool starts_anew(const struct series *s, const struct batch_series *bs)
+static int starts_anew(struct store *st, const struct batch_series *bs, bool *anew, struct err *e)
 {
+    *anew = false;
     if (bs->start_ms == 0)
-        return false;
+        return 0;
     for (size_t i = 0; i < bs->n; i++)
         if (bs->samples[i].t <= bs->start_ms)
-            return false;
-    if (s->sealed_first <= s->sealed_last && s->sealed_last >= bs->start_ms)
-        return false;
-    return s->head.staged_n == 0 || s->head.staged->t[s->head.staged_n - 1] < bs->start_ms;
+            return 0;
+    for (size_t i = 0; i < st->group.nzeros; i++)
+        if (st->group.zero_ids[i] == bs->id)
+            return 0;
+    return started_after(st, bs->id, bs->start_ms, anew, e);
 }
 
-static int write_series(struct store *st, struct journal_writer *w, const struct batch_series *bs, struct err *e)
+static int add_zero(struct store *st, uint32_t id, int64_t start_ms, struct err *e)
 {
-    struct series *s = index_find(&st->index, bs->labels);
-    struct sample zero = { bs->start_ms, 0 };
-    struct err why = ERR_INIT;
-    size_t zeros;
+    struct group *g = &st->group;
 
-    if (!s && !(s = create_series(st, bs->labels, &why))) {
-        if (e)
-            *e = why;
-        return why.code;
-    }
-    zeros = starts_anew(s, bs);
-    journal_series(w, s->id, zeros + bs->n);
-    journal_samples(w, &zero, zeros);
-    journal_samples(w, bs->samples, bs->n);
-    if (group_touch(&st->group, s) < 0 || head_stage(&s->head, &st->epoch, &zero, zeros) < 0 ||
-        head_stage(&s->head, &st->epoch, bs->samples, bs->n) < 0)
-        return err_set(e, ERR_NOMEM, "no memory for %zu samples", bs->n);
-    st->group.samples += zeros + bs->n;
+    if (mem_grow(&g->zeros, &g->zeros_cap, g->nzeros + 1, sizeof(*g->zeros)) < 0 ||
+        mem_grow(&g->zero_ids, &g->zero_ids_cap, g->nzeros + 1, sizeof(*g->zero_ids)) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for a sample");
+    g->zeros[g->nzeros] = (struct sample){ start_ms, 0 };
+    g->zero_ids[g->nzeros++] = id;
     return 0;
 }
 
-static int write_samples(struct store *st, const struct batch *b, struct err *e)
+static int write_series(struct store *st, struct journal_writer *w, struct batch_series *bs, struct err *e)
+{
+    struct sample zero = { bs->start_ms, 0 };
+    bool anew;
+    int rc = resolve(st, bs, e);
+
+    if (rc == 0)
+        rc = starts_anew(st, bs, &anew, e);
+    if (rc == 0 && anew)
+        rc = add_zero(st, bs->id, bs->start_ms, e);
+    if (rc < 0)
+        return rc;
+    journal_series(w, bs->id, anew + bs->n);
+    journal_samples(w, &zero, anew);
+    journal_samples(w, bs->samples, bs->n);
+    st->group.samples += anew + bs->n;
+    st->group.series++;
+    return 0;
+}
+
+static int write_journal(struct store *st, struct err *e)
 {
     struct group *g = &st->group;
-    uint64_t before = g->samples;
+    int rc = db_journal_add(st->db, st->journal.last + 1, buf_view(&g->record), e);
+
+    if (rc == 0) {
+        st->journal.last++;
+        g->journal_bytes += g->record.n;
+    }
+    return rc;
+}
+
+static int write_log(struct store *st, struct index_mark before, struct err *e)
+{
+    struct group *g = &st->group;
+
+    if (index_mark(st->index).series == before.series)
+        return 0;
+    buf_reset(&g->log);
+    index_log(st->index, before, &g->log);
+    if (buf_failed(&g->log))
+        return err_set(e, ERR_NOMEM, "no memory for the record of new series");
+    return db_series_log_add(st->db, buf_view(&g->log), e);
+}
+
+static int write_samples(struct store *st, struct batch *b, struct err *e)
+{
+    struct index_mark before = index_mark(st->index);
+    struct group *g = &st->group;
+    uint64_t samples = g->samples;
     struct journal_writer w;
     int rc = 0;
 
     buf_reset(&g->record);
     journal_begin(&w, &g->record);
     for (size_t i = 0; rc == 0 && i < b->nseries; i++)
-        if (b->series[i].n)
+        if (b->series[i].n) {
             rc = write_series(st, &w, &b->series[i], e);
-    if (rc < 0 || g->samples == before)
+            if (rc < 0)
+                err_wrap(e, "series %zu", i);
+        }
+    if (rc < 0 || g->samples == samples)
         return rc;
     journal_end(&w);
     if (buf_failed(&g->record))
         return err_set(e, ERR_NOMEM, "no memory for the journal record");
-    rc = db_journal_add(st->db, st->last_record + 1, buf_view(&g->record), e);
-    if (rc == 0) {
-        st->last_record++;
-        g->journal_bytes += g->record.n;
-    }
-    return rc;
+    if (mem_grow(&g->applied, &g->applied_cap, g->napplied + 1, sizeof(const struct batch *)) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for a batch");
+    g->applied[g->napplied++] = b;
+    rc = write_log(st, before, e);
+    return rc < 0 ? rc : write_journal(st, e);
 }
 
 /* --- metadata --- */
@@ -283,7 +370,7 @@ static int check_number(struct store *st, const struct batch *b, struct err *e)
     return db_sender_set(st->db, b->sender, b->number, clock_now_ms(), e);
 }
 
-static int write_batch(struct store *st, const struct batch *b, struct err *e)
+static int write_batch(struct store *st, struct batch *b, struct err *e)
 {
     int rc = check_number(st, b, e);
 
@@ -304,20 +391,26 @@ static int write_batch(struct store *st, const struct batch *b, struct err *e)
 /* The items from `first` to before `end`, in one transaction. */
 static int write_range(struct store *st, const struct pending *first, const struct pending *end, struct err *e)
 {
-    int rc = db_begin(st->db, e);
+    uint64_t record = st->journal.last;
+    int rc;
 
+    begin(st);
+    rc = db_begin(st->db, e);
     for (const struct pending *p = first; rc == 0 && p != end; p = p->next)
         if (!p->settled)
             rc = write_batch(st, p->batch, e);
+    if (rc == 0)
+        rc = reserve(st, e);
     if (rc == 0)
         rc = db_commit(st->db, e);
     else
         db_rollback(st->db);
     if (rc < 0) {
-        group_discard(st);
+        st->journal.last = record;
+        discard(st);
         return rc;
     }
-    group_publish(st);
+    publish(st);
     atomic_fetch_add(&st->counters.commits, 1);
     return 0;
 }
@@ -340,6 +433,8 @@ void group_commit(struct store *st, struct pending *first)
 
     for (struct pending *p = first; p; p = p->next) {
         p->rc = batch_validate(p->batch, &p->err);
+        if (p->rc == 0 && p->batch->nseries)
+            p->rc = sealer_admit(st, &p->err);
         p->settled = p->rc < 0;
     }
     rc = write_range(st, first, NULL, &e);

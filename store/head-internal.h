@@ -1,44 +1,57 @@
-/* head-internal.h: the newest samples of one series, in memory.
+/* head-internal.h: the newest samples of all series, in memory, until they are sealed into blocks.
  *
- * Only the committer writes. What it writes is staged first: readers, who look at `block` and `n` under the store's
- * lock, see nothing of it before head_publish, and head_discard takes it back. All memory is taken while staging, so
- * that nothing can fail once SQLite has committed. */
+ * A head is one generation: the committer appends to it until it is frozen and another takes over; the sealer writes the
+ * frozen one out; it is freed as a whole when the last reader lets go of it. Nothing in a head is freed or moved before,
+ * so a reader needs the store's lock only while it notes how far a series goes (head_look).
+ *
+ * Memory  12 bytes a sample in chunks of 2, 4, … 64, and 40 bytes a series. */
 #ifndef STORE_HEAD_INTERNAL_H
 #define STORE_HEAD_INTERNAL_H
 
-#include "store/epoch-internal.h"
+#include "base/err.h"
 #include "store/sample.h"
 
-/* A series with more than this many samples in its head is sealed soon. */
-enum { HEAD_LARGE = 8192 };
+#include <stdbool.h>
+#include <stddef.h>
 
-struct head_block {
-    struct retired retired;
-    uint64_t born;
-    size_t cap;
-    int64_t *t; /* t[0..cap) and v[0..cap) stand behind this struct */
-    double *v;
+struct head;
+struct head_chunk;
+
+/* What there was of one series when somebody looked: samples in the order of time, and those that came late in the order
+ * they came. */
+struct head_view {
+    const struct head_chunk *newest, *newest_late;
+    uint32_t n, n_late; /* in all chunks */
 };
 
-struct head {
-    struct head_block *block; /* NULL while empty */
-    size_t n;                 /* samples readers may see, times rising strictly */
-    struct head_block *staged;
-    size_t staged_n;
-};
+struct head *head_new(void); /* held once, for the caller; NULL: no memory */
+void head_hold(struct head *h);
+void head_release(struct head *h); /* NULL is fine */
 
-/* Adds s[0..n), in any order; of equal times the later in line wins, also over what was there. 0 or ERR_NOMEM, after
- * which the head must be discarded. */
-int head_stage(struct head *h, struct epoch *ep, const struct sample *s, size_t n);
-/* Takes the samples from from_ms to to_ms, both included, out. As head_stage. */
-int head_stage_deletion(struct head *h, struct epoch *ep, int64_t from_ms, int64_t to_ms);
-/* Empties it: its samples are sealed. Cannot fail. */
-void head_stage_empty(struct head *h);
+/* --- the committer, with the store's lock for writing --- */
 
-void head_publish(struct head *h, struct epoch *ep);
-void head_discard(struct head *h);
+/* Takes the memory that appending `samples` samples to `series` series below `end` may need. ERR_NOMEM. */
+int head_reserve(struct head *h, uint32_t end, size_t series, size_t samples);
+/* Cannot fail, within what was reserved. */
+void head_append(struct head *h, uint32_t id, const struct sample *s, size_t n);
 
-/* The first index with t[i] >= t. */
-size_t head_find(const int64_t *t, size_t n, int64_t at);
+/* --- readers, with the store's lock for reading --- */
+
+size_t head_samples(const struct head *h);
+size_t head_bytes(const struct head *h);
+/* Of all samples; first > last when there are none. */
+void head_range(const struct head *h, int64_t *first, int64_t *last);
+/* One past the highest series number it may have. */
+uint32_t head_end(const struct head *h);
+/* False: nothing of this series. */
+bool head_look(const struct head *h, uint32_t id, struct head_view *v);
+
+/* --- with a view, and the head held --- */
+
+/* First and last time, late ones included. */
+void head_view_range(const struct head_view *v, int64_t *first, int64_t *last);
+/* The samples from from_ms to to_ms, both included, times rising strictly, in t[0..*n) and v[0..*n), which have room for
+ * view->n + view->n_late; of equal times the one that came last. 0 or ERR_NOMEM (only when some came late). */
+int head_read(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t *n);
 
 #endif

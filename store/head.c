@@ -1,199 +1,357 @@
-/* head.c: append in place, otherwise copy.
+/* head.c: chunks in slabs.
  *
- * Nearly every sample is newer than all before. It goes behind the visible samples of the same block, where no reader
- * looks until `n` is published: no copy, no lock. Everything else (a late sample, a changed one, a deletion, a full
- * block) makes a new block while readers keep the old one, which is retired (epoch-internal.h).
+ *     table ──► row of 1,024 series ──► series ──┬─► newest chunk (64) ──► older (32) ──► … ──► first (2)
+ *                                                └─► newest late chunk ──► …
  *
- * Invariants  staged == block or staged is the committer's own, never seen by a reader.
- *             In a block shared with readers only [n, cap) is written. */
+ * Nearly every sample is newer than all before it and goes behind them. A late one, or one for a time that is there
+ * already, goes to the series' late chunks as it comes; who reads sorts those in. So appending costs the same however
+ * the samples are ordered, and nothing that a reader has seen changes: chunks only grow behind what was noted.
+ *
+ * Slabs are taken by head_reserve, before the transaction commits; after the commit nothing can fail. */
 #include "store/head-internal.h"
 
-#include "base/err.h"
 #include "base/mem.h"
 
-#include <stdbool.h>
+#include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAP = 4 };
+enum { ROW = 1024, FIRST_CAP = 2, MOST_CAP = 64, SLAB = 1 << 20 };
 
-size_t head_find(const int64_t *t, size_t n, int64_t at)
+struct head_chunk {
+    struct head_chunk *older;
+    int64_t base;     /* time of its first sample; dt[i] is what comes on top, ms */
+    uint32_t before;  /* samples in the older chunks */
+    uint16_t n, cap;
+    int32_t dt[];     /* cap of them, and then cap values */
+};
+
+struct head_series {
+    struct head_chunk *newest, *newest_late;
+};
+
+struct slab {
+    struct slab *next;
+    size_t used;
+    char bytes[SLAB] __attribute__((aligned(16)));
+};
+
+struct head {
+    atomic_uint holders;
+    struct head_series **rows;
+    size_t nrows, rows_cap;
+    struct slab *slab;   /* the one in use; full ones behind it */
+    struct slab *spare;  /* reserved, not in use yet */
+    size_t nspare, slabs;
+    size_t samples;
+    int64_t first, last;
+};
+
+static size_t chunk_size(size_t cap)
 {
-    size_t lo = 0, hi = n;
-
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (t[mid] < at)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return sizeof(struct head_chunk) + cap * (sizeof(int32_t) + sizeof(double)); /* caps are even: doubles are aligned */
 }
 
-static struct head_block *new_block(struct epoch *ep, size_t cap)
+static double *values(const struct head_chunk *c)
 {
-    struct head_block *b = mem_alloc(sizeof(*b) + cap * (sizeof(*b->t) + sizeof(*b->v)));
+    return (double *)(uintptr_t)(c->dt + c->cap);
+}
 
-    if (!b)
+static int64_t time_at(const struct head_chunk *c, size_t i)
+{
+    return c->base + c->dt[i];
+}
+
+struct head *head_new(void)
+{
+    struct head *h = mem_zalloc(sizeof(*h));
+
+    if (!h)
         return NULL;
-    b->born = epoch_now(ep);
-    b->cap = cap;
-    b->t = (int64_t *)(b + 1);
-    b->v = (double *)(b->t + cap);
-    return b;
+    atomic_init(&h->holders, 1);
+    h->first = INT64_MAX;
+    h->last = INT64_MIN;
+    return h;
 }
 
-/* Makes `b` the staged block. */
-static void replace(struct head *h, struct head_block *b, size_t n)
+void head_hold(struct head *h)
 {
-    if (h->staged != h->block)
-        mem_free(h->staged);
-    h->staged = b;
-    h->staged_n = n;
+    atomic_fetch_add_explicit(&h->holders, 1, memory_order_relaxed);
 }
 
-static int make_room(struct head *h, struct epoch *ep)
+static void free_slabs(struct slab *s)
 {
-    size_t n = h->staged_n;
-    struct head_block *b;
+    while (s) {
+        struct slab *next = s->next;
 
-    if (h->staged && n < h->staged->cap)
-        return 0;
-    b = new_block(ep, n ? n * 2 : FIRST_CAP);
-    if (!b)
-        return ERR_NOMEM;
-    if (n) {
-        memcpy(b->t, h->staged->t, n * sizeof(*b->t));
-        memcpy(b->v, h->staged->v, n * sizeof(*b->v));
+        mem_free(s);
+        s = next;
     }
-    replace(h, b, n);
+}
+
+void head_release(struct head *h)
+{
+    if (!h || atomic_fetch_sub_explicit(&h->holders, 1, memory_order_acq_rel) > 1)
+        return;
+    for (size_t i = 0; i < h->nrows; i++)
+        mem_free(h->rows[i]);
+    mem_free(h->rows);
+    free_slabs(h->slab);
+    free_slabs(h->spare);
+    mem_free(h);
+}
+
+/* --- appending --- */
+
+static int reserve_rows(struct head *h, uint32_t end)
+{
+    size_t rows = ((size_t)end + ROW - 1) / ROW;
+
+    if (mem_grow(&h->rows, &h->rows_cap, rows, sizeof(*h->rows)) < 0)
+        return ERR_NOMEM;
+    for (; h->nrows < rows; h->nrows++) {
+        h->rows[h->nrows] = mem_zalloc(ROW * sizeof(struct head_series));
+        if (!h->rows[h->nrows])
+            return ERR_NOMEM;
+    }
     return 0;
 }
 
-static bool is_stored(const struct head *h, const struct sample *s)
+static int reserve_slabs(struct head *h, size_t bytes)
 {
-    size_t i = head_find(h->staged->t, h->staged_n, s->t);
+    size_t room = h->nspare * SLAB + (h->slab ? SLAB - h->slab->used : 0);
 
-    return i < h->staged_n && h->staged->t[i] == s->t && memcmp(&h->staged->v[i], &s->v, sizeof(s->v)) == 0;
+    while (room < bytes) {
+        struct slab *s = mem_alloc(sizeof(*s));
+
+        if (!s)
+            return ERR_NOMEM;
+        s->used = 0;
+        s->next = h->spare;
+        h->spare = s;
+        h->nspare++;
+        h->slabs++;
+        room += SLAB;
+    }
+    return 0;
 }
 
-struct ranked {
-    struct sample s;
-    size_t rank; /* its place in line */
+int head_reserve(struct head *h, uint32_t end, size_t series, size_t samples)
+{
+    /* At worst every series begins a chunk of MOST_CAP, or every sample one that is too far from the one before; and each
+     * slab may end with a chunk that did not fit. */
+    size_t chunks = series * chunk_size(MOST_CAP), each = samples * chunk_size(FIRST_CAP);
+    size_t bytes = samples * 2 * (sizeof(int32_t) + sizeof(double)) + (chunks < each ? chunks : each);
+
+    bytes += (bytes / SLAB + 2) * chunk_size(MOST_CAP);
+    return reserve_rows(h, end) < 0 ? ERR_NOMEM : reserve_slabs(h, bytes);
+}
+
+static struct head_chunk *take(struct head *h, size_t cap)
+{
+    struct slab *s = h->slab;
+    struct head_chunk *c;
+
+    if (!s || SLAB - s->used < chunk_size(cap)) {
+        s = h->spare;
+        assert(s); /* head_reserve saw to it */
+        h->spare = s->next;
+        h->nspare--;
+        s->next = h->slab;
+        h->slab = s;
+    }
+    c = (struct head_chunk *)(void *)(s->bytes + s->used);
+    s->used += (chunk_size(cap) + 15) & ~(size_t)15;
+    c->cap = (uint16_t)cap;
+    c->n = 0;
+    return c;
+}
+
+static void append(struct head *h, struct head_chunk **newest, const struct sample *s)
+{
+    struct head_chunk *c = *newest;
+    int64_t dt = 0;
+    bool far = c && (__builtin_sub_overflow(s->t, c->base, &dt) || dt != (int32_t)dt);
+
+    if (!c || c->n == c->cap || far) {
+        size_t cap = !c ? FIRST_CAP : c->n < c->cap ? FIRST_CAP : c->cap < MOST_CAP ? (size_t)c->cap * 2 : MOST_CAP;
+        struct head_chunk *fresh = take(h, cap);
+
+        fresh->older = c;
+        fresh->before = c ? c->before + c->n : 0;
+        fresh->base = s->t;
+        *newest = c = fresh;
+        dt = 0;
+    }
+    c->dt[c->n] = (int32_t)dt;
+    values(c)[c->n] = s->v;
+    c->n++;
+}
+
+void head_append(struct head *h, uint32_t id, const struct sample *s, size_t n)
+{
+    struct head_series *hs = &h->rows[id / ROW][id % ROW];
+
+    for (size_t i = 0; i < n; i++) {
+        const struct head_chunk *c = hs->newest;
+
+        append(h, c && s[i].t <= time_at(c, (size_t)c->n - 1) ? &hs->newest_late : &hs->newest, &s[i]);
+        if (s[i].t < h->first)
+            h->first = s[i].t;
+        if (s[i].t > h->last)
+            h->last = s[i].t;
+    }
+    h->samples += n;
+}
+
+/* --- looking --- */
+
+size_t head_samples(const struct head *h)
+{
+    return h->samples;
+}
+
+size_t head_bytes(const struct head *h)
+{
+    return h->slabs * sizeof(struct slab) + h->nrows * ROW * sizeof(struct head_series);
+}
+
+void head_range(const struct head *h, int64_t *first, int64_t *last)
+{
+    *first = h->first;
+    *last = h->last;
+}
+
+uint32_t head_end(const struct head *h)
+{
+    return (uint32_t)(h->nrows * ROW);
+}
+
+bool head_look(const struct head *h, uint32_t id, struct head_view *v)
+{
+    const struct head_series *hs;
+
+    if (id / ROW >= h->nrows)
+        return false;
+    hs = &h->rows[id / ROW][id % ROW];
+    if (!hs->newest)
+        return false;
+    *v = (struct head_view){ hs->newest, hs->newest_late, hs->newest->before + hs->newest->n, 0 };
+    if (hs->newest_late)
+        v->n_late = hs->newest_late->before + hs->newest_late->n;
+    return true;
+}
+
+/* How many samples of a chunk count, `end` being how many there are up to its end: the next chunk's `before`, or the
+ * view's n. The chunk's own n is the committer's, who may be moving it. */
+static size_t length(const struct head_chunk *c, uint32_t end)
+{
+    return end - c->before;
+}
+
+void head_view_range(const struct head_view *v, int64_t *first, int64_t *last)
+{
+    uint32_t end = v->n_late;
+    const struct head_chunk *c = v->newest;
+
+    *last = time_at(c, length(c, v->n) - 1);
+    while (c->older)
+        c = c->older;
+    *first = c->base;
+    for (c = v->newest_late; c; end = c->before, c = c->older)
+        for (size_t i = 0; i < length(c, end); i++) {
+            int64_t t = time_at(c, i);
+
+            *first = t < *first ? t : *first;
+            *last = t > *last ? t : *last;
+        }
+}
+
+/* Writes the samples in the range so that they end before `to`; returns where they begin. */
+static size_t read_rising(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t to)
+{
+    uint32_t end = view->n;
+
+    for (const struct head_chunk *c = view->newest; c; end = c->before, c = c->older) {
+        const double *from = values(c);
+
+        for (size_t i = length(c, end); i-- > 0;) {
+            int64_t at = time_at(c, i);
+
+            if (at < from_ms)
+                return to;
+            if (at > to_ms)
+                continue;
+            t[--to] = at;
+            v[to] = from[i];
+        }
+    }
+    return to;
+}
+
+struct late {
+    int64_t t;
+    double v;
+    uint32_t rank; /* its place in line */
 };
 
 static int by_time(const void *a, const void *b)
 {
-    const struct ranked *x = a, *y = b;
+    const struct late *x = a, *y = b;
 
-    if (x->s.t != y->s.t)
-        return x->s.t < y->s.t ? -1 : 1;
+    if (x->t != y->t)
+        return x->t < y->t ? -1 : 1;
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-/* Sorted by time, the last of equals kept; NULL when there is no memory. */
-static struct ranked *sorted(const struct sample *s, size_t *n)
+/* The late samples in the range, sorted, the last of equals kept. */
+static size_t collect_late(const struct head_view *view, int64_t from_ms, int64_t to_ms, struct late *out)
 {
-    struct ranked *r = mem_alloc(*n * sizeof(*r));
-    size_t kept = 0;
+    uint32_t end = view->n_late;
+    size_t n = 0, kept = 0;
 
-    if (!r)
-        return NULL;
-    for (size_t i = 0; i < *n; i++)
-        r[i] = (struct ranked){ s[i], i };
-    qsort(r, *n, sizeof(*r), by_time);
-    for (size_t i = 0; i < *n; i++)
-        if (i + 1 == *n || r[i].s.t != r[i + 1].s.t)
-            r[kept++] = r[i];
-    *n = kept;
-    return r;
+    for (const struct head_chunk *c = view->newest_late; c; end = c->before, c = c->older)
+        for (size_t i = 0; i < length(c, end); i++) {
+            int64_t at = time_at(c, i);
+
+            if (at >= from_ms && at <= to_ms)
+                out[n++] = (struct late){ at, values(c)[i], c->before + (uint32_t)i };
+        }
+    if (n > 1)
+        qsort(out, n, sizeof(*out), by_time);
+    for (size_t i = 0; i < n; i++)
+        if (i + 1 == n || out[i].t != out[i + 1].t)
+            out[kept++] = out[i];
+    return kept;
 }
 
-static int merge(struct head *h, struct epoch *ep, const struct sample *s, size_t n)
+int head_read(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t *n)
 {
-    const struct head_block *old = h->staged;
-    struct ranked *run = sorted(s, &n);
-    struct head_block *b = run ? new_block(ep, h->staged_n + n + FIRST_CAP) : NULL;
-    size_t i = 0, j = 0, to = 0;
+    size_t end = (size_t)view->n + view->n_late, at = read_rising(view, from_ms, to_ms, t, v, end), late, to = 0;
+    struct late *l;
 
-    if (!b) {
-        mem_free(run);
-        return ERR_NOMEM;
+    if (view->n_late == 0) {
+        *n = end - at;
+        memmove(t, t + at, *n * sizeof(*t));
+        memmove(v, v + at, *n * sizeof(*v));
+        return 0;
     }
-    while (i < h->staged_n || j < n) {
-        if (j == n || (i < h->staged_n && old->t[i] < run[j].s.t)) {
-            b->t[to] = old->t[i];
-            b->v[to++] = old->v[i++];
+    l = mem_alloc(view->n_late * sizeof(*l));
+    if (!l)
+        return ERR_NOMEM;
+    late = collect_late(view, from_ms, to_ms, l);
+    for (size_t i = 0; at < end || i < late; to++) { /* to <= at: what is written is read already */
+        if (i == late || (at < end && t[at] < l[i].t)) {
+            t[to] = t[at];
+            v[to] = v[at++];
             continue;
         }
-        if (i < h->staged_n && old->t[i] == run[j].s.t)
-            i++;
-        b->t[to] = run[j].s.t;
-        b->v[to++] = run[j++].s.v;
+        at += at < end && t[at] == l[i].t;
+        t[to] = l[i].t;
+        v[to] = l[i++].v;
     }
-    mem_free(run);
-    replace(h, b, to);
+    mem_free(l);
+    *n = to;
     return 0;
-}
-
-int head_stage(struct head *h, struct epoch *ep, const struct sample *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (h->staged_n && s[i].t <= h->staged->t[h->staged_n - 1]) {
-            if (is_stored(h, &s[i]))
-                continue;
-            return merge(h, ep, s + i, n - i);
-        }
-        if (make_room(h, ep) < 0)
-            return ERR_NOMEM;
-        h->staged->t[h->staged_n] = s[i].t;
-        h->staged->v[h->staged_n++] = s[i].v;
-    }
-    return 0;
-}
-
-int head_stage_deletion(struct head *h, struct epoch *ep, int64_t from_ms, int64_t to_ms)
-{
-    const struct head_block *old = h->staged;
-    size_t from = h->staged_n ? head_find(old->t, h->staged_n, from_ms) : 0, to = from, n;
-    struct head_block *b;
-
-    while (to < h->staged_n && old->t[to] <= to_ms)
-        to++;
-    if (from == to)
-        return 0;
-    n = h->staged_n - (to - from);
-    if (n == 0) {
-        head_stage_empty(h);
-        return 0;
-    }
-    b = new_block(ep, n + FIRST_CAP);
-    if (!b)
-        return ERR_NOMEM;
-    memcpy(b->t, old->t, from * sizeof(*b->t));
-    memcpy(b->v, old->v, from * sizeof(*b->v));
-    memcpy(b->t + from, old->t + to, (n - from) * sizeof(*b->t));
-    memcpy(b->v + from, old->v + to, (n - from) * sizeof(*b->v));
-    replace(h, b, n);
-    return 0;
-}
-
-void head_stage_empty(struct head *h)
-{
-    replace(h, NULL, 0);
-}
-
-void head_publish(struct head *h, struct epoch *ep)
-{
-    if (h->staged != h->block && h->block)
-        epoch_retire(ep, &h->block->retired, h->block->born);
-    h->block = h->staged;
-    h->n = h->staged_n;
-}
-
-void head_discard(struct head *h)
-{
-    replace(h, h->block, h->n);
 }

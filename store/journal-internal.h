@@ -17,20 +17,13 @@ struct journal_writer {
 
 void journal_begin(struct journal_writer *w, struct buf *b);
 /* n samples of series `id` follow. */
-void journal_series(struct journal_writer *w, uint64_t id, size_t n);
+void journal_series(struct journal_writer *w, uint32_t id, size_t n);
 void journal_samples(struct journal_writer *w, const struct sample *s, size_t n);
 void journal_end(struct journal_writer *w);
 
-/* A record that says: the samples of these series from from_ms to to_ms, both included, are gone. */
-void journal_deletion(struct buf *b, const uint64_t *ids, size_t n, int64_t from_ms, int64_t to_ms);
+typedef int journal_visit(void *arg, uint32_t id, const struct sample *s, size_t n, struct err *e);
 
-struct journal_visitor {
-    int (*samples)(void *arg, uint64_t id, const struct sample *s, size_t n, struct err *e);
-    int (*deletion)(void *arg, uint64_t id, int64_t from_ms, int64_t to_ms, struct err *e);
-    void *arg;
-};
-
-/* Calls the visitor for each series of a record. Any bytes may come in. ERR_CORRUPT, ERR_NOMEM, and what it returns. */
-int journal_read(struct str record, const struct journal_visitor *v, struct err *e);
+/* Calls `visit` for each series of a record. Any bytes may come in. ERR_CORRUPT, ERR_NOMEM, and what it returns. */
+int journal_read(struct str record, journal_visit *visit, void *arg, struct err *e);
 
 #endif

@@ -1,9 +1,8 @@
 /* journal.c: what one batch wrote, in the form that is quick to write and to replay.
  *
- *     u8    kind: 1 = samples, 2 = deletion
- *     …     samples:   for each series: its id less that of the series before (zigzag), the number of samples, and for
- *                      each sample its time less that of the sample before (of whatever series; zigzag) and its value
- *           deletion:  first and last time (zigzag), then the ids, each less the one before (zigzag)
+ *     u8    kind, 1
+ *     …     for each series: its number less that of the series before (zigzag), how many samples follow, and for each
+ *           sample its time less that of the sample before (of whatever series; zigzag) and its value
  *     u64   checksum (XXH3) of all before
  *
  * Numbers are varints. A value is one too: a whole number of up to 2^53 is (zigzag << 1), anything else is 1 and eight
@@ -16,7 +15,7 @@
 
 #include <endian.h>
 
-enum { SAMPLES = 1, DELETION = 2, SUM = 8, SAMPLE_MAX = 2 * VARINT_MAX + 8, STEP = 512 };
+enum { SAMPLES = 1, SUM = 8, SAMPLE_MAX = 2 * VARINT_MAX + 8, STEP = 512 };
 
 static uint8_t *write_value(uint8_t *to, double v)
 {
@@ -64,10 +63,15 @@ void journal_begin(struct journal_writer *w, struct buf *b)
     buf_putc(b, SAMPLES);
 }
 
-void journal_series(struct journal_writer *w, uint64_t id, size_t n)
+void journal_series(struct journal_writer *w, uint32_t id, size_t n)
 {
-    varint_put(w->b, zigzag(id - w->series));
-    varint_put(w->b, n);
+    uint8_t *start = (uint8_t *)buf_reserve(w->b, 2 * VARINT_MAX), *to = start;
+
+    if (!to)
+        return;
+    to = varint_write(to, zigzag(id - w->series));
+    to = varint_write(to, n);
+    w->b->n += (size_t)(to - start);
     w->series = id;
 }
 
@@ -95,27 +99,12 @@ void journal_end(struct journal_writer *w)
     seal(w->b, w->start);
 }
 
-void journal_deletion(struct buf *b, const uint64_t *ids, size_t n, int64_t from_ms, int64_t to_ms)
-{
-    size_t start = b->n;
-    uint64_t before = 0;
-
-    buf_putc(b, DELETION);
-    varint_put(b, zigzag((uint64_t)from_ms));
-    varint_put(b, zigzag((uint64_t)to_ms));
-    for (size_t i = 0; i < n; i++) {
-        varint_put(b, zigzag(ids[i] - before));
-        before = ids[i];
-    }
-    seal(b, start);
-}
-
 static int cut_short(struct err *e)
 {
     return err_set(e, ERR_CORRUPT, "cut short");
 }
 
-static int read_samples(struct bytes *r, const struct journal_visitor *v, struct err *e)
+static int read_samples(struct bytes *r, journal_visit *visit, void *arg, struct err *e)
 {
     struct sample *s = NULL;
     uint64_t id = 0, t = 0, d, n;
@@ -139,29 +128,13 @@ static int read_samples(struct bytes *r, const struct journal_visitor *v, struct
             s[i].t = (int64_t)t;
         }
         if (rc == 0)
-            rc = v->samples(v->arg, id, s, n, e);
+            rc = id <= UINT32_MAX ? visit(arg, (uint32_t)id, s, n, e) : err_set(e, ERR_CORRUPT, "series number too large");
     }
     mem_free(s);
     return rc;
 }
 
-static int read_deletion(struct bytes *r, const struct journal_visitor *v, struct err *e)
-{
-    uint64_t from, to, d, id = 0;
-    int rc = 0;
-
-    if (!varint_get(r, &from) || !varint_get(r, &to))
-        return cut_short(e);
-    while (rc == 0 && bytes_left(r)) {
-        if (!varint_get(r, &d))
-            return cut_short(e);
-        id += unzigzag(d);
-        rc = v->deletion(v->arg, id, (int64_t)unzigzag(from), (int64_t)unzigzag(to), e);
-    }
-    return rc;
-}
-
-int journal_read(struct str record, const struct journal_visitor *v, struct err *e)
+int journal_read(struct str record, journal_visit *visit, void *arg, struct err *e)
 {
     struct bytes r;
     uint64_t sum;
@@ -173,11 +146,7 @@ int journal_read(struct str record, const struct journal_visitor *v, struct err 
     if (le64toh(sum) != str_hash_stable(record))
         return err_set(e, ERR_CORRUPT, "checksum wrong");
     r = bytes_of(record);
-    switch (*r.p++) {
-    case SAMPLES:
-        return read_samples(&r, v, e);
-    case DELETION:
-        return read_deletion(&r, v, e);
-    }
-    return err_set(e, ERR_CORRUPT, "kind %u unknown, should be 1 or 2", (unsigned char)record.p[0]);
+    if (*r.p++ != SAMPLES)
+        return err_set(e, ERR_CORRUPT, "kind %u unknown, should be 1", (unsigned char)record.p[0]);
+    return read_samples(&r, visit, arg, e);
 }

@@ -1,70 +1,24 @@
 /* retention.c: dropping what is too old, in steps of some milliseconds with commits in between.
  *
- *     HEADS ─► CHUNKS ─► ACCESS_LOG ─► LOG ─► SPAN ─► SERIES ─► SENDERS ─► SPACE ─► done
+ *     ACCESS_LOG ─► LOG ─► SPAN ─► SENDERS ─► SPACE ─► done
  *
- * A series that has no samples left is forgotten; should the journal still name it, the replay passes over that. With
- * retention 0 nothing is too old, but empty series, senders not heard of for a week, and free pages go all the same. */
+ * Samples go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left is forgotten; should the journal still name
+ * it, the replay passes over that. With retention 0 nothing is too old, but senders not heard of for a week, and free
+ * pages go all the same. */
 #include "store/store-internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
-enum stage { HEADS, CHUNKS, EVENTS, SERIES = EVENTS + EVENT_KINDS, SENDERS, SPACE, DONE };
+enum stage { EVENTS, SENDERS = EVENTS + EVENT_KINDS, SPACE, DONE };
 
 enum {
-    HEADS_STEP = 4096,
-    CHUNKS_STEP = 256,
     EVENTS_STEP = 2000,
-    SERIES_STEP = 256,
     FREE_PAGES = 256,      /* may stay: they will be needed again */
     PERIOD_MS = 60 * 1000
 };
 
 #define SENDER_MS ((int64_t)7 * 24 * 3600 * 1000)
-
-static int drop_heads(struct store *st, struct retention *r, struct err *e)
-{
-    size_t at = index_lower_bound(&st->index, r->next), end = at + HEADS_STEP;
-    int rc = 0;
-
-    for (; rc == 0 && at < st->index.n && at < end; at++) {
-        struct series *s = st->index.all[at];
-
-        r->next = s->id + 1;
-        if (s->head.n == 0 || s->head.block->t[0] >= r->cutoff_ms)
-            continue;
-        if (group_touch(&st->group, s) < 0 ||
-            head_stage_deletion(&s->head, &st->epoch, INT64_MIN, r->cutoff_ms - 1) < 0)
-            rc = err_set(e, ERR_NOMEM, "no memory to drop old samples");
-    }
-    if (rc < 0)
-        group_discard(st);
-    else
-        group_publish(st);
-    return rc < 0 ? rc : at < st->index.n;
-}
-
-static int drop_chunks(struct store *st, struct retention *r, struct err *e)
-{
-    struct chunk_row rows[CHUNKS_STEP];
-    size_t n;
-    int rc = db_chunks_before(st->db, r->cutoff_ms, rows, CHUNKS_STEP, &n, e);
-
-    if (rc < 0 || n == 0)
-        return rc;
-    rc = db_begin(st->db, e);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = db_chunk_remove(st->db, rows[i].id, e);
-    if (rc < 0) {
-        db_rollback(st->db);
-        return rc;
-    }
-    rc = db_commit(st->db, e);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        if (i == 0 || rows[i].series != rows[i - 1].series)
-            rc = series_refresh_sealed(st, rows[i].series, e);
-    return rc < 0 ? rc : n == CHUNKS_STEP;
-}
 
 static int drop_events(struct store *st, const struct retention *r, enum event_kind kind, struct err *e)
 {
@@ -75,43 +29,6 @@ static int drop_events(struct store *st, const struct retention *r, enum event_k
         return 0; /* no nanosecond is as old, or as new */
     rc = db_events_drop(st->db, kind, r->cutoff_ms * 1000000, EVENTS_STEP, &removed, e);
     return rc < 0 ? rc : removed == EVENTS_STEP;
-}
-
-static bool is_empty(const struct series *s)
-{
-    return s->head.n == 0 && s->sealed_first > s->sealed_last;
-}
-
-static int drop_series(struct store *st, struct retention *r, struct err *e)
-{
-    struct series *gone[SERIES_STEP];
-    size_t at = index_lower_bound(&st->index, r->next), end = at + HEADS_STEP, n = 0;
-    bool more;
-    int rc;
-
-    for (; at < st->index.n && at < end && n < SERIES_STEP; at++) {
-        r->next = st->index.all[at]->id + 1;
-        if (is_empty(st->index.all[at]))
-            gone[n++] = st->index.all[at];
-    }
-    more = at < st->index.n;
-    if (n == 0)
-        return more;
-    rc = db_begin(st->db, e);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = db_series_remove(st->db, gone[i]->id, e);
-    if (rc < 0) {
-        db_rollback(st->db);
-        return rc;
-    }
-    rc = db_commit(st->db, e);
-    if (rc < 0)
-        return rc;
-    pthread_rwlock_wrlock(&st->lock);
-    index_remove(&st->index, &st->epoch, gone, n);
-    pthread_rwlock_unlock(&st->lock);
-    atomic_store(&st->counters.series, st->index.n);
-    return more;
 }
 
 static int give_back_space(struct store *st, struct err *e)
@@ -129,12 +46,6 @@ static int give_back_space(struct store *st, struct err *e)
 static int step(struct store *st, struct retention *r, struct err *e)
 {
     switch (r->stage) {
-    case HEADS:
-        return drop_heads(st, r, e);
-    case CHUNKS:
-        return drop_chunks(st, r, e);
-    case SERIES:
-        return drop_series(st, r, e);
     case SENDERS:
         return db_senders_forget(st->db, r->now_ms - SENDER_MS, e);
     case SPACE:
@@ -150,7 +61,6 @@ int retention_step(struct store *st, struct retention *r, struct err *e)
 
     if (rc == 0) {
         r->stage++;
-        r->next = 0;
         r->done = r->stage == DONE;
     }
     return rc < 0 ? rc : 0;
@@ -163,7 +73,7 @@ static struct retention pass(const struct store *st, int64_t now_ms)
     if (st->options.retention_ms > 0 && now_ms > INT64_MIN + st->options.retention_ms)
         r.cutoff_ms = now_ms - st->options.retention_ms;
     else
-        r.stage = SERIES;
+        r.stage = SENDERS;
     return r;
 }
 
@@ -186,16 +96,114 @@ bool retention_tick(struct store *st)
     return !r->done;
 }
 
+/* --- series without samples --- */
+
+struct forgetting {
+    uint64_t *seen; /* bits: has samples in a block */
+    uint32_t end;
+    uint32_t *gone;
+    size_t n;
+};
+
+static int mark_block(struct store *st, const struct block *b, struct forgetting *f, struct err *e)
+{
+    struct block_reader *r = block_reader_take(st->blocks, b->partition, e);
+    struct arena a = ARENA_INIT(0); /* bounded by the block */
+    struct block_directory d;
+    int rc = r ? block_directory(r, b, &a, &d, e) : e ? e->code : ERR_IO;
+
+    for (uint32_t i = 0; rc == 0 && i < b->series; i++)
+        if (d.ids[i] < f->end)
+            f->seen[d.ids[i] / 64] |= (uint64_t)1 << (d.ids[i] % 64);
+    block_reader_give(st->blocks, r);
+    arena_free(&a);
+    return rc;
+}
+
+static bool in_head(const struct head *h, uint32_t id)
+{
+    struct head_view v;
+
+    return h && head_look(h, id, &v);
+}
+
+/* On the committer's thread: heads do not change meanwhile, and what was sealed since is in neither. */
+static int forget(struct store *st, void *arg, struct err *e)
+{
+    struct forgetting *f = arg;
+    struct buf record = BUF_INIT((size_t)1 << 28);
+    int rc;
+
+    for (uint32_t id = 1; id < f->end; id++)
+        if (index_has(st->index, id) && !(f->seen[id / 64] >> (id % 64) & 1) && !in_head(st->head, id) &&
+            !in_head(st->frozen, id))
+            f->gone[f->n++] = id;
+    if (f->n == 0)
+        return 0;
+    index_log_removal(f->gone, f->n, &record);
+    rc = buf_failed(&record) ? err_set(e, ERR_NOMEM, "no memory to forget %zu series", f->n)
+                             : db_series_log_add(st->db, buf_view(&record), e);
+    buf_free(&record);
+    if (rc < 0)
+        return rc;
+    pthread_rwlock_wrlock(&st->lock);
+    index_remove(st->index, f->gone, f->n);
+    pthread_rwlock_unlock(&st->lock);
+    atomic_store(&st->counters.series, index_count(st->index));
+    return 0;
+}
+
+int retention_forget(struct store *st, struct err *e)
+{
+    struct arena a = ARENA_INIT(0); /* bounded by the number of series */
+    struct forgetting f = { 0 };
+    struct block_list *list;
+    int rc = 0;
+
+    pthread_rwlock_rdlock(&st->lock);
+    f.end = index_end(st->index);
+    list = blocks_hold(st->blocks);
+    pthread_rwlock_unlock(&st->lock);
+    f.seen = arena_array(&a, f.end / 64 + 1, sizeof(*f.seen));
+    f.gone = arena_array(&a, (size_t)f.end + 1, sizeof(*f.gone));
+    if (!f.seen || !f.gone)
+        rc = err_set(e, ERR_NOMEM, "no memory to look for empty series");
+    for (size_t i = 0; rc == 0 && i < list->n; i++)
+        rc = mark_block(st, list->blocks[i], &f, e);
+    blocks_release(st->blocks, list);
+    if (rc == 0)
+        rc = committer_run(st, forget, &f, e);
+    arena_free(&a);
+    return rc;
+}
+
+/* --- all of it at once --- */
+
 static int run_step(struct store *st, void *arg, struct err *e)
 {
     return retention_step(st, arg, e);
 }
 
+static int drop_partitions(struct store *st, int64_t before_ms, struct err *e)
+{
+    size_t dropped;
+    int rc;
+
+    pthread_mutex_lock(&st->writing);
+    rc = blocks_drop(st->blocks, before_ms, &dropped, e);
+    if (rc == 0)
+        rc = blocks_clean(st->blocks, e);
+    pthread_mutex_unlock(&st->writing);
+    return rc;
+}
+
 int store_retain(struct store *st, int64_t now_ms, struct err *e)
 {
     struct retention r = pass(st, now_ms);
-    int rc = 0;
+    int rc = r.cutoff_ms == INT64_MIN ? 0 : drop_partitions(st, r.cutoff_ms, e);
 
+    if (rc == 0)
+        rc = retention_forget(st, e);
     while (rc == 0 && !r.done)
         rc = committer_run(st, run_step, &r, e);
     return rc;

@@ -1,5 +1,6 @@
 #include "store/series.h"
 
+#include "store/scan-internal.h"
 #include "store/store-internal.h"
 
 #include <stdlib.h>
@@ -9,84 +10,68 @@ static int no_room(struct err *e)
     return err_set(e, ERR_NOMEM, "no memory for the list, or more than the query may use");
 }
 
-static int by_str(const void *a, const void *b)
-{
-    return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
+/* --- which series count --- */
 
-/* Copies and sorts in place. */
-static int finish(struct arena *a, struct str *list, size_t n, struct err *e)
+/* Whether the range takes in all there is: then every series of the index counts, and none need be looked up. */
+static bool is_everything(const struct block_list *list, const struct head *const *heads, const struct series_query *q)
 {
-    for (size_t i = 0; i < n; i++) {
-        list[i] = arena_str(a, list[i]);
-        if (!list[i].p)
-            return no_room(e);
+    bool all = true;
+
+    for (size_t i = 0; all && i < list->n; i++)
+        all = list->blocks[i]->first >= q->from_ms && list->blocks[i]->last <= q->to_ms;
+    for (size_t h = 0; all && h < SCAN_HEADS; h++) {
+        int64_t first, last;
+
+        if (!heads[h])
+            continue;
+        head_range(heads[h], &first, &last);
+        all = first > last || (first >= q->from_ms && last <= q->to_ms);
     }
-    if (n > 1)
-        qsort(list, n, sizeof(*list), by_str);
-    return 0;
+    return all;
 }
 
-/* True the first time. */
-static bool mark(uint64_t *bits, size_t at)
+/* The series that match and have samples about the range; *ids NULL: all that the index has. */
+static int find(struct store *st, const struct series_query *q, struct arena *a, uint32_t **ids, size_t *n,
+                struct err *e)
 {
-    uint64_t was = bits[at / 64];
+    struct series_query only = *q;
+    const struct head *heads[SCAN_HEADS];
+    struct series_set *set;
+    struct block_list *list;
+    bool all;
+    int rc = 0;
 
-    bits[at / 64] |= (uint64_t)1 << (at % 64);
-    return bits[at / 64] != was;
-}
-
-/* With the lock held, as all that follows: the texts are the index's until they are copied. */
-static int names_of(const struct series_index *ix, const struct series_query *q, struct arena *a, struct str **names,
-                    size_t *n, struct err *e)
-{
-    struct series **found;
-    size_t count;
-    uint64_t *seen = arena_array(a, ix->names.n / 64 + 1, sizeof(*seen));
-    int rc = index_select(ix, q->matchers, q->n, q->from_ms, q->to_ms, a, &found, &count);
-
-    *names = arena_array(a, ix->names.n, sizeof(**names));
-    if (rc < 0 || !seen || !*names)
-        return no_room(e);
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < found[i]->n; k++)
-            if (mark(seen, found[i]->pairs[k]->name->at))
-                (*names)[(*n)++] = pair_name(found[i]->pairs[k]);
-    return finish(a, *names, *n, e);
-}
-
-static int values_of(const struct series_index *ix, const struct series_query *q, struct str name, struct arena *a,
-                     struct str **values, size_t *n, struct err *e)
-{
-    const struct label_name *ln = strmap_get(&ix->names, name);
-    struct series **found;
-    size_t count;
-    uint64_t *seen;
-
-    if (!ln)
-        return 0;
-    seen = arena_array(a, ln->n / 64 + 1, sizeof(*seen));
-    *values = arena_array(a, ln->n, sizeof(**values));
-    if (!seen || !*values || index_select(ix, q->matchers, q->n, q->from_ms, q->to_ms, a, &found, &count) < 0)
-        return no_room(e);
-    for (size_t i = 0; i < count; i++) {
-        const struct label_pair *p = series_pair(found[i], ln);
-
-        if (p && mark(seen, p->at))
-            (*values)[(*n)++] = pair_value(p);
-    }
-    return finish(a, *values, *n, e);
+    *ids = NULL;
+    *n = 0;
+    pthread_rwlock_rdlock(&st->lock);
+    heads[0] = st->frozen;
+    heads[1] = st->head;
+    list = blocks_hold(st->blocks);
+    all = is_everything(list, heads, q);
+    if (all && q->n)
+        rc = index_select(st->index, q->matchers, q->n, a, ids, n) < 0 ? no_room(e) : 0;
+    pthread_rwlock_unlock(&st->lock);
+    blocks_release(st->blocks, list);
+    if (all || rc < 0)
+        return rc;
+    only.labels_only = true;
+    set = series_open(st, &only, a, e);
+    return set ? series_ids(set, ids, n, e) : ERR_NOMEM;
 }
 
 int series_label_names(struct store *st, const struct series_query *q, struct arena *a, struct str **names, size_t *n,
                        struct err *e)
 {
-    int rc;
+    uint32_t *ids;
+    size_t count;
+    int rc = find(st, q, a, &ids, &count, e);
 
     *names = NULL;
     *n = 0;
+    if (rc < 0)
+        return rc;
     pthread_rwlock_rdlock(&st->lock);
-    rc = names_of(&st->index, q, a, names, n, e);
+    rc = index_names(st->index, ids, count, a, names, n) < 0 ? no_room(e) : 0;
     pthread_rwlock_unlock(&st->lock);
     return rc;
 }
@@ -94,12 +79,16 @@ int series_label_names(struct store *st, const struct series_query *q, struct ar
 int series_label_values(struct store *st, const struct series_query *q, struct str name, struct arena *a,
                         struct str **values, size_t *n, struct err *e)
 {
-    int rc;
+    uint32_t *ids;
+    size_t count;
+    int rc = find(st, q, a, &ids, &count, e);
 
     *values = NULL;
     *n = 0;
+    if (rc < 0)
+        return rc;
     pthread_rwlock_rdlock(&st->lock);
-    rc = values_of(&st->index, q, name, a, values, n, e);
+    rc = index_values(st->index, name, ids, count, a, values, n) < 0 ? no_room(e) : 0;
     pthread_rwlock_unlock(&st->lock);
     return rc;
 }

@@ -72,44 +72,25 @@ int db_snapshot(struct db *db, struct err *e);
 /* Makes the tables of a new database, and adds the columns that an older one lacks. ERR_UNSUPPORTED: it is newer. */
 int db_schema(struct db *db, struct err *e);
 
-/* --- sqlite_metrics.c: senders, series, journal, chunks, metadata --- */
+/* --- sqlite_metrics.c: senders, settings, series, journal, metadata --- */
 
 /* The last number committed from this sender; 0 when there is none. */
 int db_sender_last(struct db *db, struct str sender, uint64_t *number, struct err *e);
 int db_sender_set(struct db *db, struct str sender, uint64_t number, int64_t now_ms, struct err *e);
 int db_senders_forget(struct db *db, int64_t before_ms, struct err *e);
 
-int db_series_add(struct db *db, uint64_t id, struct str labels, struct err *e);
-int db_series_remove(struct db *db, uint64_t id, struct err *e);
-int db_series_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct str labels, struct err *e), void *arg,
-                   struct err *e);
-/* The highest id ever given, also to a series that is gone: ids are not used again. */
-int db_series_last(struct db *db, uint64_t *id, struct err *e);
+/* Records of the index's log (index-internal.h). */
+int db_series_log_add(struct db *db, struct str record, struct err *e);
+int db_series_log_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct str record, struct err *e), void *arg,
+                       struct err *e);
+/* A number that the directory keeps under this name; `otherwise` becomes it the first time. */
+int db_setting(struct db *db, const char *name, int64_t otherwise, int64_t *value, struct err *e);
 
 int db_journal_add(struct db *db, uint64_t id, struct str record, struct err *e);
 int db_journal_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct str record, struct err *e), void *arg,
                     struct err *e);
 /* Removes at most `n` of the records up to `upto`; *removed says how many it were. */
 int db_journal_drop(struct db *db, uint64_t upto, size_t n, size_t *removed, struct err *e);
-
-struct chunk_row {
-    uint64_t id, series;
-    int64_t first, last;
-};
-int db_chunk_add(struct db *db, uint64_t series, int64_t first, int64_t last, struct str body, struct err *e);
-int db_chunk_replace(struct db *db, uint64_t id, int64_t first, int64_t last, struct str body, struct err *e);
-int db_chunk_remove(struct db *db, uint64_t id, struct err *e);
-/* The chunks of a series that overlap the range, by first time, then id; *rows is grown by mem_grow. */
-int db_chunks_of(struct db *db, uint64_t series, int64_t from_ms, int64_t to_ms, struct chunk_row **rows, size_t *cap,
-                 size_t *n, struct err *e);
-/* At most `max` chunks that end before `before_ms`. */
-int db_chunks_before(struct db *db, int64_t before_ms, struct chunk_row *rows, size_t max, size_t *n, struct err *e);
-/* Appends the body. ERR_CORRUPT when there is no such chunk. */
-int db_chunk_body(struct db *db, uint64_t id, struct buf *out, struct err *e);
-/* First and last time of all chunks of a series; first > last when it has none. */
-int db_chunk_range(struct db *db, uint64_t series, int64_t *first, int64_t *last, struct err *e);
-int db_chunk_ranges(struct db *db, void (*fn)(void *arg, uint64_t series, int64_t first, int64_t last), void *arg,
-                    struct err *e);
 
 struct batch_metadata;
 int db_metadata_set(struct db *db, const struct batch_metadata *m, struct err *e);

@@ -76,39 +76,40 @@ static int each_blob(struct db *db, const char *sql,
     return rc;
 }
 
-static int run_with_id(struct db *db, const char *sql, uint64_t id, struct err *e)
+int db_series_log_add(struct db *db, struct str record, struct err *e)
 {
-    struct stmt *s = db_cached(db, sql, e);
+    struct stmt *s = db_cached(db, "INSERT INTO series_log(record) VALUES(?)", e);
 
     if (!s)
         return db_why(db);
-    stmt_bind_i64(s, 1, (int64_t)id);
+    stmt_bind_blob(s, 1, record);
     return stmt_run(s, e);
 }
 
-int db_series_add(struct db *db, uint64_t id, struct str labels, struct err *e)
+int db_series_log_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct str record, struct err *e), void *arg,
+                       struct err *e)
 {
-    return add_blob(db, "INSERT INTO series VALUES(?, ?)", id, labels, e);
+    return each_blob(db, "SELECT id, record FROM series_log ORDER BY id", fn, arg, e);
 }
 
-int db_series_remove(struct db *db, uint64_t id, struct err *e)
+int db_setting(struct db *db, const char *name, int64_t otherwise, int64_t *value, struct err *e)
 {
-    return run_with_id(db, "DELETE FROM series WHERE id=?", id, e);
-}
+    struct stmt *put = db_cached(db, "INSERT OR IGNORE INTO setting VALUES(?, ?)", e);
+    struct stmt *get = put ? db_cached(db, "SELECT value FROM setting WHERE name=?", e) : NULL;
+    int rc;
 
-int db_series_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct str labels, struct err *e), void *arg,
-                   struct err *e)
-{
-    return each_blob(db, "SELECT id, labels FROM series ORDER BY id", fn, arg, e);
-}
-
-int db_series_last(struct db *db, uint64_t *id, struct err *e)
-{
-    int64_t last;
-    int rc = db_number(db, "SELECT seq FROM sqlite_sequence WHERE name='series'", &last, e);
-
-    *id = (uint64_t)last;
-    return rc;
+    if (!get)
+        return db_why(db);
+    stmt_bind_text(put, 1, str_of(name));
+    stmt_bind_i64(put, 2, otherwise);
+    rc = stmt_run(put, e);
+    if (rc < 0)
+        return rc;
+    stmt_bind_text(get, 1, str_of(name));
+    rc = stmt_step(get, e);
+    *value = rc == 1 ? stmt_i64(get, 0) : otherwise;
+    stmt_reset(get);
+    return rc < 0 ? rc : 0;
 }
 
 int db_journal_add(struct db *db, uint64_t id, struct str record, struct err *e)
@@ -135,133 +136,6 @@ int db_journal_drop(struct db *db, uint64_t upto, size_t n, size_t *removed, str
     stmt_bind_i64(s, 2, (int64_t)n);
     while ((rc = stmt_step(s, e)) == 1)
         ++*removed;
-    stmt_reset(s);
-    return rc;
-}
-
-static int write_chunk(struct db *db, const char *sql, uint64_t id, int64_t first, int64_t last, struct str body,
-                       struct err *e)
-{
-    struct stmt *s = db_cached(db, sql, e);
-
-    if (!s)
-        return db_why(db);
-    stmt_bind_i64(s, 1, (int64_t)id);
-    stmt_bind_i64(s, 2, first);
-    stmt_bind_i64(s, 3, last);
-    stmt_bind_blob(s, 4, body);
-    return stmt_run(s, e);
-}
-
-int db_chunk_add(struct db *db, uint64_t series, int64_t first, int64_t last, struct str body, struct err *e)
-{
-    return write_chunk(db, "INSERT INTO chunk(series, first_ms, last_ms, body) VALUES(?, ?, ?, ?)", series, first, last,
-                       body, e);
-}
-
-int db_chunk_replace(struct db *db, uint64_t id, int64_t first, int64_t last, struct str body, struct err *e)
-{
-    return write_chunk(db, "UPDATE chunk SET first_ms=?2, last_ms=?3, body=?4 WHERE id=?1", id, first, last, body, e);
-}
-
-int db_chunk_remove(struct db *db, uint64_t id, struct err *e)
-{
-    return run_with_id(db, "DELETE FROM chunk WHERE id=?", id, e);
-}
-
-static struct chunk_row row_of(struct stmt *s)
-{
-    return (struct chunk_row){ (uint64_t)stmt_i64(s, 0), (uint64_t)stmt_i64(s, 1), stmt_i64(s, 2), stmt_i64(s, 3) };
-}
-
-int db_chunks_of(struct db *db, uint64_t series, int64_t from_ms, int64_t to_ms, struct chunk_row **rows, size_t *cap,
-                 size_t *n, struct err *e)
-{
-    struct stmt *s = db_cached(db, "SELECT id, series, first_ms, last_ms FROM chunk WHERE series=? AND first_ms <= ?"
-                                   " AND last_ms >= ? ORDER BY first_ms, id", e);
-    int rc;
-
-    *n = 0;
-    if (!s)
-        return db_why(db);
-    stmt_bind_i64(s, 1, (int64_t)series);
-    stmt_bind_i64(s, 2, to_ms);
-    stmt_bind_i64(s, 3, from_ms);
-    while ((rc = stmt_step(s, e)) == 1) {
-        if (mem_grow(rows, cap, *n + 1, sizeof(**rows)) < 0) {
-            rc = err_set(e, ERR_NOMEM, "no memory for a list of %zu chunks", *n + 1);
-            break;
-        }
-        (*rows)[(*n)++] = row_of(s);
-    }
-    stmt_reset(s);
-    return rc;
-}
-
-int db_chunks_before(struct db *db, int64_t before_ms, struct chunk_row *rows, size_t max, size_t *n, struct err *e)
-{
-    struct stmt *s = db_cached(db, "SELECT id, series, first_ms, last_ms FROM chunk WHERE last_ms < ?"
-                                   " ORDER BY last_ms LIMIT ?", e);
-    int rc;
-
-    *n = 0;
-    if (!s)
-        return db_why(db);
-    stmt_bind_i64(s, 1, before_ms);
-    stmt_bind_i64(s, 2, (int64_t)max);
-    while ((rc = stmt_step(s, e)) == 1 && *n < max)
-        rows[(*n)++] = row_of(s);
-    stmt_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
-int db_chunk_body(struct db *db, uint64_t id, struct buf *out, struct err *e)
-{
-    struct stmt *s = db_cached(db, "SELECT body FROM chunk WHERE id=?", e);
-    int rc;
-
-    if (!s)
-        return db_why(db);
-    stmt_bind_i64(s, 1, (int64_t)id);
-    rc = stmt_step(s, e);
-    if (rc == 1)
-        buf_str(out, stmt_text(s, 0));
-    if (rc == 0)
-        rc = err_set(e, ERR_CORRUPT, "chunk %llu is not there", (unsigned long long)id);
-    if (rc == 1)
-        rc = stmt_check(s, e);
-    if (buf_failed(out))
-        rc = err_set(e, ERR_NOMEM, "no memory for chunk %llu", (unsigned long long)id);
-    stmt_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
-int db_chunk_range(struct db *db, uint64_t series, int64_t *first, int64_t *last, struct err *e)
-{
-    struct stmt *s = db_cached(db, "SELECT min(first_ms), max(last_ms) FROM chunk WHERE series=?"
-                                   " HAVING count(*) > 0", e);
-    int rc;
-
-    if (!s)
-        return db_why(db);
-    stmt_bind_i64(s, 1, (int64_t)series);
-    rc = stmt_step(s, e);
-    *first = rc == 1 ? stmt_i64(s, 0) : INT64_MAX;
-    *last = rc == 1 ? stmt_i64(s, 1) : INT64_MIN;
-    stmt_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
-int db_chunk_ranges(struct db *db, void (*fn)(void *arg, uint64_t series, int64_t first, int64_t last), void *arg,
-                    struct err *e)
-{
-    struct stmt *s = db_cached(db, "SELECT series, min(first_ms), max(last_ms) FROM chunk GROUP BY series", e);
-    int rc;
-
-    if (!s)
-        return db_why(db);
-    while ((rc = stmt_step(s, e)) == 1)
-        fn(arg, (uint64_t)stmt_i64(s, 0), stmt_i64(s, 1), stmt_i64(s, 2));
     stmt_reset(s);
     return rc;
 }

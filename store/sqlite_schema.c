@@ -1,9 +1,9 @@
 /* sqlite_schema.c: the tables.
  *
  * sender    the last batch number of each sender, written in the batch's own transaction: exactly once
- * series    labels of each series, packed (pack-internal.h)
- * journal   one record for each batch of samples (journal.c); what is sealed into chunks leaves it
- * chunk     sealed samples of one series (chunk.c)
+ * setting   numbers drawn once for the directory
+ * series_log  the series, in the order they came and went: records of index_log.c
+ * journal   one record for each batch of samples (journal.c); what is sealed into blocks leaves it
  * metadata  what a metric is
  * document  every version of every document of the catalog
  * access_log, log, span   one row for each event, columns from store/event.h, attributes packed
@@ -14,16 +14,13 @@
 
 #include "base/mem.h"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 
 static const char tables[] =
     "CREATE TABLE sender(name TEXT PRIMARY KEY, number INTEGER NOT NULL, seen_ms INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE series(id INTEGER PRIMARY KEY AUTOINCREMENT, labels BLOB NOT NULL);"
+    "CREATE TABLE setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE series_log(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
     "CREATE TABLE journal(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
-    "CREATE TABLE chunk(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, first_ms INTEGER NOT NULL,"
-    " last_ms INTEGER NOT NULL, body BLOB NOT NULL);"
-    "CREATE INDEX chunk_series ON chunk(series, first_ms, last_ms);"
-    "CREATE INDEX chunk_last ON chunk(last_ms);"
     "CREATE TABLE metadata(metric TEXT PRIMARY KEY, type TEXT NOT NULL, help TEXT NOT NULL, unit TEXT NOT NULL)"
     " WITHOUT ROWID;"
     "CREATE TABLE document(kind TEXT NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL,"
@@ -121,6 +118,9 @@ int db_schema(struct db *db, struct err *e)
 
     if (rc < 0)
         return rc;
+    if (format && format < FORMAT)
+        return err_set(e, ERR_UNSUPPORTED, "the data has format %lld, of a vigla before its first release; this one reads "
+                                           "format %d (choose another directory)", (long long)format, FORMAT);
     if (format > FORMAT)
         return err_set(e, ERR_UNSUPPORTED, "the data has format %lld, of a newer vigla; this one reads up to %d",
                        (long long)format, FORMAT);

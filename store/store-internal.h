@@ -1,64 +1,66 @@
 /* store-internal.h: what the files behind store.h share.
  *
- * Threads  One committer thread makes every change, in SQLite and in memory. Readers are many.
- * Lock     `lock` guards the index, the published part of the heads, and the metadata. The committer takes it for
- *          writing only to publish what is already committed (microseconds); it may read without it, being the only
- *          writer.
- * Order    A change is staged in memory, committed in SQLite, then published. Readers take their snapshot of SQLite
- *          and of the heads while they hold `lock`: sealing publishes after its commit, so a sample is seen in the
- *          head, in a chunk or (harmlessly, one wins) in both, but never in neither. */
+ * Threads  One committer makes every change to vigla.db, the index and the head. One sealer writes frozen heads into
+ *          blocks, merges blocks, and drops old partitions. Readers are many.
+ * Lock     `lock` guards the index, the heads and which heads there are, and the metadata. The committer takes it for
+ *          writing only to add new series and to append what is already committed (microseconds); it may read without
+ *          it, being the only writer. `writing` is held by whoever writes blocks.
+ * Order    A batch is written to the journal, committed in SQLite, then appended to the head. A frozen head stays until
+ *          its blocks are in the list: readers, who take hold of heads and list together under `lock`, see a sample in a
+ *          head, in a block or (harmlessly, the head wins) in both, but never in neither. */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
 
+#include "base/strmap.h"
+#include "store/blocks-internal.h"
 #include "store/committer-internal.h"
-#include "store/series_index-internal.h"
+#include "store/head-internal.h"
+#include "store/index-internal.h"
+#include "store/sealer-internal.h"
 #include "store/sqlite-internal.h"
+#include "store/started-internal.h"
 #include "store/store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* When the head is sealed into chunks. Tests set smaller ones. */
+/* When the head is sealed into blocks. Tests set smaller ones. */
 struct store_tuning {
-    size_t seal_samples;   /* in all heads */
+    size_t seal_samples;   /* in the head */
     size_t seal_bytes;     /* of journal records */
     int64_t seal_ms;       /* age of the oldest record */
 };
 
-/* What the transaction under way has touched: published after the commit, or taken back. */
+/* What the transaction under way has done: appended to the head after the commit, or taken back. */
 struct group {
-    struct series **touched, **created;
-    size_t ntouched, touched_cap, ncreated, created_cap;
-    struct series **large; /* of the last group published: heads that have grown long */
-    size_t nlarge, large_cap;
+    struct index_mark mark;  /* where the index stood before */
+    const struct batch **applied; /* whose samples go to the head */
+    struct sample *zeros;    /* that begin a counter; in the order of the series they belong to */
+    uint32_t *zero_ids;
+    size_t napplied, applied_cap, nzeros, zeros_cap, zero_ids_cap;
     const struct batch_metadata **metadata;
     size_t nmetadata, metadata_cap;
-    struct buf record, labels;
-    uint64_t batches, duplicates, samples, events[EVENT_KINDS], journal_bytes;
+    struct buf record, labels, log;
+    uint64_t batches, duplicates, samples, series, events[EVENT_KINDS], journal_bytes;
 };
 
-/* A pass over all series that seals what the journal holds up to a record; seal.c. */
-struct sealing {
-    bool active;
-    uint64_t upto;          /* the last record covered */
-    uint64_t next;          /* the series to go on with */
-    uint64_t covered_bytes; /* of records up to `upto` */
-    uint64_t journal_bytes; /* of all records */
-    uint64_t samples;       /* in all heads */
-    int64_t oldest_ms;      /* on the monotonic clock: when the oldest record came; 0 = there is none */
-    int64_t not_before_ms;  /* after a failure */
+/* The journal: which records are there, and since when. The committer's own. */
+struct journal_state {
+    uint64_t last;      /* record */
+    uint64_t bytes;     /* of those that the head covers */
+    int64_t oldest_ms;  /* on the monotonic clock: when the first of those came; 0 = there is none */
+    uint64_t drop_upto; /* records up to here are sealed and may go */
 };
 
 /* A pass that drops what is too old, step by step; retention.c. */
 struct retention {
     int stage;
-    uint64_t next; /* the series to go on with */
     int64_t now_ms, cutoff_ms;
     bool done;
 };
 
 struct store_counters {
-    _Atomic uint64_t batches, duplicates, commits, refused, samples, events[EVENT_KINDS], series;
+    _Atomic uint64_t batches, duplicates, commits, refused, samples, events[EVENT_KINDS], series, sealed, merged;
 };
 
 struct store {
@@ -71,18 +73,22 @@ struct store {
 
     pthread_rwlock_t lock;
     bool lock_made;
-    struct series_index index;
+    struct series_index *index;
+    uint64_t seed;           /* of its keys */
+    struct head *head, *frozen;
     struct strmap metadata;  /* metric → struct metadata */
-    struct epoch epoch;
-    bool epoch_made;
+
+    pthread_mutex_t writing;
+    struct blocks *blocks;
 
     /* The committer's own. */
     struct group group;
-    struct sealing sealing;
+    struct started started;
+    struct journal_state journal;
     struct retention retention;
     int64_t retain_ms;       /* on the monotonic clock: when the next pass starts */
-    uint64_t last_series, last_record;
 
+    struct sealer sealer;
     _Atomic uint64_t revision; /* of the catalog */
     struct store_counters counters;
     struct committer committer;
@@ -94,19 +100,23 @@ struct metadata {
     char text[];
 };
 
+struct series_set;
+
 struct store *store_open_tuned(const char *dir, const struct store_options *options, const struct store_tuning *tuning,
                                struct err *e);
+
+/* --- series.c --- */
+
+/* The series of a set, as numbers, in `a` of the set. */
+int series_ids(struct series_set *set, uint32_t **ids, size_t *n, struct err *e);
 
 /* --- group.c --- */
 
 /* Commits the items in one transaction and sets the outcome of each. */
 void group_commit(struct store *st, struct pending *first);
 void group_fini(struct group *g);
-/* Remembers that `s` has something staged. 0 or ERR_NOMEM. */
-int group_touch(struct group *g, struct series *s);
-/* After the commit, and instead of it. */
-void group_publish(struct store *st);
-void group_discard(struct store *st);
+/* Appends a journal record to the head; when the store is opened. */
+int group_replay(struct store *st, struct str record, struct err *e);
 /* Keeps a copy in st->metadata. 0 or ERR_NOMEM. */
 int metadata_keep(struct store *st, const struct batch_metadata *m);
 
@@ -115,19 +125,12 @@ int metadata_keep(struct store *st, const struct batch_metadata *m);
 /* Whether the batch makes sense at all: ERR_INVALID, ERR_LIMIT. */
 int batch_validate(const struct batch *b, struct err *e);
 
-/* --- seal.c --- */
-
-/* Writes the heads of these series as chunks, in one transaction. */
-int seal_series(struct store *st, struct series *const *list, size_t n, struct err *e);
-/* Finds out anew what is sealed of a series, after chunks of it have gone. */
-int series_refresh_sealed(struct store *st, uint64_t id, struct err *e);
-/* One bounded step of sealing, when it is due; true when there is more to do. */
-bool seal_step(struct store *st);
-
 /* --- retention.c --- */
 
 int retention_step(struct store *st, struct retention *r, struct err *e);
 /* The committer's own passes: one bounded step when due; true when there is more to do. */
 bool retention_tick(struct store *st);
+/* Forgets series that have samples in no block and no head. Any thread but the committer; nobody writes blocks. */
+int retention_forget(struct store *st, struct err *e);
 
 #endif

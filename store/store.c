@@ -1,16 +1,16 @@
 /* store.c: opening and closing.
  *
- * Opening  LOCK, then the database, then memory from it: series, what is sealed of them, metadata; last the journal is
- *          replayed into the heads. Everything acknowledged is in the database, so after kill -9 nothing else is
- *          needed: SQLite recovers its WAL by itself. */
+ * Opening  LOCK, then the database, then memory from it: the index from its log, metadata; last the journal is replayed
+ *          into the head. Everything acknowledged is in the journal or in blocks, so after kill -9 nothing else is
+ *          needed: SQLite recovers its WALs by itself.
+ * Closing  What is queued is committed; a head worth it is sealed, so that the next start has little to replay. */
 #include "store/store-internal.h"
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/journal-internal.h"
+#include "base/rand.h"
 #include "store/lock-internal.h"
-#include "store/pack-internal.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -25,30 +25,14 @@ static const struct store_tuning default_tuning = {
     .seal_ms = 2 * 3600 * 1000,
 };
 
-static int load_series(void *arg, uint64_t id, struct str bytes, struct err *e)
+static int load_series(void *arg, uint64_t id, struct str record, struct err *e)
 {
     struct store *st = arg;
-    struct arena a = ARENA_INIT(0); /* bounded by the row */
-    struct labels l;
-    int rc = labels_unpack(&a, bytes, &l, e);
+    int rc = index_replay(st->index, record, e);
 
-    if (rc == 0 && index_find(&st->index, l))
-        rc = err_set(e, ERR_CORRUPT, "same labels as another");
-    if (rc == 0 && !index_add(&st->index, id, l))
-        rc = err_set(e, ERR_NOMEM, "no memory");
-    arena_free(&a);
     if (rc < 0)
-        err_wrap(e, "series %llu", (unsigned long long)id);
+        err_wrap(e, "series log %llu", (unsigned long long)id);
     return rc;
-}
-
-static void load_range(void *arg, uint64_t id, int64_t first, int64_t last)
-{
-    struct store *st = arg;
-    struct series *s = index_by_id(&st->index, id);
-
-    if (s)
-        series_set_sealed(&st->index, s, first, last);
 }
 
 static int load_metadata(void *arg, const struct batch_metadata *m, struct err *e)
@@ -56,67 +40,42 @@ static int load_metadata(void *arg, const struct batch_metadata *m, struct err *
     return metadata_keep(arg, m) < 0 ? err_set(e, ERR_NOMEM, "no memory for metadata") : 0;
 }
 
-static int replay_samples(void *arg, uint64_t id, const struct sample *s, size_t n, struct err *e)
-{
-    struct store *st = arg;
-    struct series *series = index_by_id(&st->index, id);
-
-    if (!series)
-        return 0; /* forgotten since (retention.c) */
-    if (group_touch(&st->group, series) < 0 || head_stage(&series->head, &st->epoch, s, n) < 0)
-        return err_set(e, ERR_NOMEM, "no memory for %zu samples", n);
-    return 0;
-}
-
-static int replay_deletion(void *arg, uint64_t id, int64_t from_ms, int64_t to_ms, struct err *e)
-{
-    struct store *st = arg;
-    struct series *series = index_by_id(&st->index, id);
-
-    if (!series)
-        return 0;
-    if (group_touch(&st->group, series) < 0 || head_stage_deletion(&series->head, &st->epoch, from_ms, to_ms) < 0)
-        return err_set(e, ERR_NOMEM, "no memory for a deletion");
-    return 0;
-}
-
 static int replay(void *arg, uint64_t id, struct str record, struct err *e)
 {
     struct store *st = arg;
-    const struct journal_visitor v = { replay_samples, replay_deletion, st };
-    int rc = journal_read(record, &v, e);
+    int rc = group_replay(st, record, e);
 
     if (rc < 0) {
         err_wrap(e, "journal record %llu", (unsigned long long)id);
         return rc;
     }
-    st->last_record = id;
-    st->group.journal_bytes += record.n;
+    st->journal.last = id;
+    st->journal.bytes += record.n;
+    st->journal.oldest_ms = clock_mono_ns() / 1000000;
     return 0;
 }
 
 static int load(struct store *st, struct err *e)
 {
+    struct rng random;
     uint64_t revision = 0;
-    int rc = db_series_each(st->db, load_series, st, e);
+    int64_t seed;
+    int rc;
 
+    rng_seed(&random);
+    rc = db_setting(st->db, "seed", (int64_t)rng_next(&random), &seed, e);
+    st->seed = (uint64_t)seed;
     if (rc == 0)
-        rc = db_series_last(st->db, &st->last_series, e);
-    if (rc == 0)
-        rc = db_chunk_ranges(st->db, load_range, st, e);
+        rc = db_series_log_each(st->db, load_series, st, e);
     if (rc == 0)
         rc = db_metadata_each(st->db, load_metadata, st, e);
     if (rc == 0)
         rc = db_catalog_revision(st->db, &revision, e);
     if (rc == 0)
         rc = db_journal_each(st->db, replay, st, e);
-    if (rc < 0) {
-        group_discard(st);
-        return rc;
-    }
     atomic_store(&st->revision, revision);
-    group_publish(st);
-    return 0;
+    atomic_store(&st->counters.series, index_count(st->index));
+    return rc;
 }
 
 /* Writers first: a stream of queries must not keep the committer out. */
@@ -131,8 +90,7 @@ static int make_lock(struct store *st)
     rc = pthread_rwlock_init(&st->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
     st->lock_made = rc == 0;
-    st->epoch_made = st->lock_made && epoch_init(&st->epoch) == 0;
-    return st->epoch_made ? 0 : ERR_NOMEM;
+    return st->lock_made ? 0 : ERR_NOMEM;
 }
 
 static struct store *new_store(const char *dir, const struct store_options *options, const struct store_tuning *tuning)
@@ -150,11 +108,15 @@ static struct store *new_store(const char *dir, const struct store_options *opti
         st->options.queue_bytes = DEFAULT_QUEUE;
     st->group.record = (struct buf)BUF_INIT(1 << 28);
     st->group.labels = (struct buf)BUF_INIT(1 << 29);
+    st->group.log = (struct buf)BUF_INIT(1 << 29);
+    st->index = index_new();
+    st->head = head_new();
+    pthread_mutex_init(&st->writing, NULL);
     st->retention.done = true;
     st->retain_ms = clock_mono_ns() / 1000000 + FIRST_RETAIN_MS;
     st->dir = mem_strdup(dir);
     st->path = mem_alloc(n + sizeof("/vigla.db"));
-    if (!st->dir || !st->path || make_lock(st) < 0) {
+    if (!st->dir || !st->path || !st->index || !st->head || make_lock(st) < 0) {
         store_close(st);
         return NULL;
     }
@@ -182,8 +144,12 @@ static int open_parts(struct store *st, struct err *e)
         err_wrap(e, "%s", st->path);
         return rc;
     }
-    st->readers = db_pool_new(st->path, e);
-    return st->readers ? committer_start(st, st->options.queue_bytes, e) : ERR_NOMEM;
+    st->blocks = blocks_open(st->dir, st->options.durability, e);
+    st->readers = st->blocks ? db_pool_new(st->path, e) : NULL;
+    if (!st->readers)
+        return ERR_NOMEM;
+    rc = committer_start(st, st->options.queue_bytes, e);
+    return rc < 0 ? rc : sealer_start(st, e);
 }
 
 struct store *store_open_tuned(const char *dir, const struct store_options *options, const struct store_tuning *tuning,
@@ -221,14 +187,19 @@ void store_close(struct store *st)
 {
     if (!st)
         return;
+    sealer_stop(st); /* first: what it asks of the committer is answered */
     committer_stop(st);
+    sealer_finish(st);
+    blocks_close(st->blocks);
     db_pool_free(st->readers);
     db_close(st->db);
     group_fini(&st->group);
+    started_fini(&st->started);
     free_metadata(&st->metadata);
-    index_fini(&st->index);
-    if (st->epoch_made)
-        epoch_fini(&st->epoch);
+    head_release(st->frozen);
+    head_release(st->head);
+    index_free(st->index);
+    pthread_mutex_destroy(&st->writing);
     if (st->lock_made)
         pthread_rwlock_destroy(&st->lock);
     lock_drop(st->lock_fd);
@@ -257,7 +228,7 @@ void store_stats(struct store *st, struct store_stats *out)
         .refused = atomic_load(&st->counters.refused),
         .samples = atomic_load(&st->counters.samples),
         .series = atomic_load(&st->counters.series),
-        .disk_bytes = file_bytes(st->path, "") + file_bytes(st->path, "-wal"),
+        .disk_bytes = file_bytes(st->path, "") + file_bytes(st->path, "-wal") + blocks_bytes(st->blocks),
     };
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         out->events[kind] = atomic_load(&st->counters.events[kind]);

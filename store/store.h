@@ -36,7 +36,8 @@ int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int 
 /* store_submit, waiting for the end. */
 int store_commit(struct store *st, struct batch *b, struct err *e);
 
-/* Drops what is older than the retention, as seen from now_ms. The store calls it itself now and then. */
+/* Drops what is older than the retention, as seen from now_ms: events one by one, samples by whole days, and then series
+ * without samples. Samples that are not sealed yet stay. The store does it by itself now and then. */
 int store_retain(struct store *st, int64_t now_ms, struct err *e);
 
 struct store_stats {

@@ -1,7 +1,8 @@
+#include "store/rawlabels-internal.h"
 #include "store/store-internal.h"
 
 enum {
-    MAX_LABELS = 256,
+    MAX_LABELS = INDEX_MAX_LABELS,
     MAX_NAME = 4096,
     MAX_VALUE = 1 << 20,   /* of a label */
     MAX_TEXT = 16 << 20,   /* of an event's column or attribute */
@@ -32,16 +33,23 @@ static int check_labels(struct labels l, size_t max_value, struct err *e)
     return rc;
 }
 
+int series_labels_check(struct labels l, struct err *e)
+{
+    int rc = check_labels(l, MAX_VALUE, e);
+
+    if (rc == 0 && labels_get(l, STR("__name__")).n == 0)
+        rc = err_set(e, ERR_INVALID, "label __name__ is missing");
+    return rc;
+}
+
 static int check_series(const struct batch *b, struct err *e)
 {
     size_t samples = 0;
 
     for (size_t i = 0; i < b->nseries; i++) {
         const struct batch_series *s = &b->series[i];
-        int rc = check_labels(s->labels, MAX_VALUE, e);
+        int rc = s->raw.n ? 0 : series_labels_check(s->labels, e); /* raw ones are checked when they are new */
 
-        if (rc == 0 && labels_get(s->labels, STR("__name__")).n == 0)
-            rc = err_set(e, ERR_INVALID, "label __name__ is missing");
         if (rc < 0) {
             err_wrap(e, "series %zu", i);
             return rc;

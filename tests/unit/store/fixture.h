@@ -66,7 +66,8 @@ static inline struct labels fixture_labels(struct arena *a, const char *name, co
 static inline void fixture_add(struct batch *b, const char *name, const char *instance, int64_t start_ms,
                                const struct sample *s, size_t n)
 {
-    struct batch_series bs = { fixture_labels(b->arena, name, instance), start_ms, s, n };
+    struct batch_series bs = { .labels = fixture_labels(b->arena, name, instance), .start_ms = start_ms, .samples = s,
+                               .n = n };
 
     ck_assert_int_eq(batch_add_series(b, &bs), 0);
 }
@@ -93,7 +94,7 @@ static inline size_t fixture_read(struct store *st, const char *name, const char
 {
     struct err e = ERR_INIT;
     struct matcher m[2];
-    struct series_query q = { m, 2, from_ms, to_ms };
+    struct series_query q = { .matchers = m, .n = 2, .from_ms = from_ms, .to_ms = to_ms };
     struct series_set *set;
     struct sample_columns c;
     struct labels l;

@@ -1,6 +1,6 @@
 /* model_test.c: random work on a store and on plain arrays: the answers must be the same.
  *
- * Samples come in any order, with repeats and negative times; chunks are sealed all the time; ranges are deleted; the
+ * Samples come in any order, with repeats and negative times; samples are sealed all the time; ranges are deleted; the
  * store is closed and opened in between. The seed of a failing run is in its message. */
 #include "tests/unit/store/fixture.h"
 
@@ -56,7 +56,8 @@ static void delete_some(struct store *st, struct model *m, struct rng *r)
     struct arena a = ARENA_INIT(0);
     struct matcher matcher;
     size_t k = rng_below(r, SERIES), from = rng_below(r, TIMES), to = from + rng_below(r, 60);
-    const struct series_query q = { &matcher, 1, (int64_t)from + FIRST, (int64_t)to + FIRST };
+    const struct series_query q = { .matchers = &matcher, .n = 1, .from_ms = (int64_t)from + FIRST,
+                                    .to_ms = (int64_t)to + FIRST };
 
     matcher_init(&matcher, &a, MATCH_EQ, STR("i"), str_of(instances[k]), NULL);
     ck_assert_int_eq(series_delete(st, &q, NULL), 0);

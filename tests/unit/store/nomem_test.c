@@ -81,7 +81,7 @@ static bool write_batch(struct store *st, int64_t t, bool with_event)
     const struct label team = { STR("team"), STR("blue") };
     const struct event ev = { t, v, { &team, 1 } };
     const struct label l[] = { { STR("__name__"), STR("m") }, { STR("i"), STR("1") } };
-    const struct batch_series bs = { { l, 2 }, 0, s, 3 };
+    const struct batch_series bs = { .labels = { l, 2 }, .samples = s, .n = 3 };
     struct batch b;
     int rc;
 
@@ -108,7 +108,7 @@ static void read_all(struct store *st)
     const struct event_query eq = { .kind = EVENT_LOG, .from_ns = 0, .to_ns = INT64_MAX, .conditions = &team, .n = 1,
                                     .columns = 3, .attributes = true };
     struct matcher m = { MATCH_EQ, STR("__name__"), STR("m"), NULL };
-    const struct series_query q = { &m, 1, INT64_MIN, INT64_MAX };
+    const struct series_query q = { .matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX };
     struct arena a = ARENA_INIT(0);
     struct series_set *set = series_open(st, &q, &a, NULL);
     struct event_cursor *c = events_open(st, &eq, &a, NULL);
@@ -141,7 +141,7 @@ static void scenario(struct told *told)
 {
     const struct catalog_change c = { { STR("k"), STR_NULL, STR("n") }, STR("body"), false };
     struct matcher m = { MATCH_EQ, STR("__name__"), STR("m"), NULL };
-    const struct series_query first = { &m, 1, 95, 95 };
+    const struct series_query first = { .matchers = &m, .n = 1, .from_ms = 95, .to_ms = 95 };
     struct err e = ERR_INIT;
     struct store *st = store_open_tuned(dir, NULL, &tuning, &e);
     int rc;

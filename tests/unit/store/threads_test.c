@@ -72,7 +72,7 @@ static void *write_main(void *arg)
 static int read_series(struct store *st, size_t *samples)
 {
     struct matcher m = { MATCH_EQ, STR("__name__"), STR("m"), NULL };
-    const struct series_query q = { &m, 1, INT64_MIN, INT64_MAX };
+    const struct series_query q = { .matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX };
     struct arena a = ARENA_INIT(0);
     struct series_set *set = series_open(st, &q, &a, NULL);
     struct labels l, before = { NULL, 0 };
@@ -145,7 +145,7 @@ static void *churn_main(void *arg)
         const struct sample s = { i, i };
         const struct catalog_change c = { { STR("k"), STR_NULL, STR("n") }, i % 2 ? STR("x") : STR("y"), false };
         struct matcher m;
-        const struct series_query q = { &m, 1, INT64_MIN, INT64_MAX };
+        const struct series_query q = { .matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX };
         struct store_stats stats;
 
         matcher_init(&m, &a, MATCH_EQ, STR("i"), STR("churn"), NULL);

@@ -1,0 +1,175 @@
+/* merge.c: blocks whose series are short become one whose series are longer.
+ *
+ * A block of a head that many series fill has few samples of each: its columns compress badly and a query opens many
+ * pages for little. So neighbours by rank in one partition are merged while they are thin:
+ *
+ *     thin      fewer than THIN samples a series on average
+ *     a run     at least RUN_MIN thin blocks with ranks one behind the other, RUN_MAX at most, that together stay below
+ *               DENSE samples a series; in partitions of days past, two are enough
+ *
+ * Each sample is written again log(THIN) / log(RUN_MIN) times at most. Only neighbours are merged, for the rank says which
+ * sample wins: the new block takes the highest rank of its run. A run whose block would be too dense for a page (one
+ * series with very many samples) stays as it is. */
+#include "store/merge-internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/build-internal.h"
+#include "store/store-internal.h"
+
+#include <stdlib.h>
+
+enum { THIN = 128, DENSE = 512, RUN_MIN = 4, RUN_MAX = 8 };
+
+struct run {
+    struct block *const *blocks;
+    size_t n;
+};
+
+static bool is_thin(const struct block *b)
+{
+    return b->samples < (uint64_t)b->series * THIN;
+}
+
+/* The longest run from `first` on. */
+static struct run run_from(const struct block_list *list, size_t first)
+{
+    struct run r = { list->blocks + first, 0 };
+    uint64_t samples = 0, series = 1;
+
+    while (first + r.n < list->n && r.n < RUN_MAX) {
+        const struct block *b = list->blocks[first + r.n];
+        uint64_t more = b->series > series ? b->series : series;
+
+        if (b->partition != r.blocks[0]->partition || !is_thin(b) || samples + b->samples > more * DENSE)
+            break;
+        samples += b->samples;
+        series = more;
+        r.n++;
+    }
+    return r;
+}
+
+static struct run find_run(const struct block_list *list, int64_t today, uint64_t *skip)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const struct run r = run_from(list, i);
+        size_t enough = partition_of(list->blocks[i]->last) < today ? 2 : RUN_MIN;
+
+        if (r.n >= enough && list->blocks[i]->rank > *skip)
+            return r;
+    }
+    return (struct run){ NULL, 0 };
+}
+
+static int collect_ids(struct store *st, const struct run *r, struct arena *a, uint32_t **ids, size_t *n, struct err *e)
+{
+    struct block_reader *reader = block_reader_take(st->blocks, r->blocks[0]->partition, e);
+    uint32_t end = 0;
+    uint64_t *bits;
+    int rc = reader ? 0 : ERR_IO;
+
+    pthread_rwlock_rdlock(&st->lock);
+    end = index_end(st->index);
+    pthread_rwlock_unlock(&st->lock);
+    bits = arena_array(a, end / 64 + 1, sizeof(*bits));
+    if (rc == 0 && !bits)
+        rc = err_set(e, ERR_NOMEM, "no memory for a list of series");
+    *n = 0;
+    for (size_t i = 0; rc == 0 && i < r->n; i++) {
+        struct arena scratch = ARENA_INIT(0);
+        struct block_directory d;
+
+        rc = block_directory(reader, r->blocks[i], &scratch, &d, e);
+        for (uint32_t k = 0; rc == 0 && k < r->blocks[i]->series; k++)
+            if (d.ids[k] < end && !(bits[d.ids[k] / 64] >> (d.ids[k] % 64) & 1)) {
+                bits[d.ids[k] / 64] |= (uint64_t)1 << (d.ids[k] % 64);
+                ++*n;
+            }
+        arena_free(&scratch);
+    }
+    block_reader_give(st->blocks, reader);
+    *ids = rc == 0 ? arena_array(a, *n + 1, sizeof(**ids)) : NULL;
+    if (rc == 0 && !*ids)
+        rc = err_set(e, ERR_NOMEM, "no memory for a list of %zu series", *n);
+    *n = 0;
+    for (uint32_t id = 0; rc == 0 && id < end; id++)
+        if (bits[id / 64] >> (id % 64) & 1)
+            (*ids)[(*n)++] = id;
+    return rc;
+}
+
+int merge_blocks(struct store *st, struct block *const *blocks, size_t n, const struct build_cut *cut, struct err *e)
+{
+    const struct run r = { blocks, n };
+    struct arena a = ARENA_INIT(0); /* bounded by the blocks */
+    struct scan_input in = { .store = st->blocks, .from_ms = INT64_MIN, .to_ms = INT64_MAX, .blocks = blocks, .nblocks = n };
+    struct scan *scan = NULL;
+    uint32_t *ids;
+    int rc = collect_ids(st, &r, &a, &ids, &in.n, e);
+
+    if (rc == 0) {
+        in.end = in.n ? ids[in.n - 1] + 1 : 0;
+        in.ids = ids;
+        pthread_rwlock_rdlock(&st->lock);
+        rc = index_sort(st->index, ids, in.n);
+        pthread_rwlock_unlock(&st->lock);
+        if (rc < 0)
+            err_set(e, rc, "no memory to sort %zu series", in.n);
+    }
+    if (rc == 0 && !(scan = scan_open(&in, &a, e)))
+        rc = e->code;
+    if (rc == 0)
+        rc = build_block(st->blocks, scan, ids, partition_of(blocks[0]->first), cut, blocks, n, e);
+    arena_free(&a);
+    return rc;
+}
+
+static int merge_one(struct store *st, struct err *e)
+{
+    struct block_list *list = blocks_hold(st->blocks);
+    const struct run r = find_run(list, partition_of(clock_now_ms()), &st->sealer.skip_rank);
+    int rc = r.n ? merge_blocks(st, r.blocks, r.n, NULL, e) : 0;
+
+    if (rc == ERR_RANGE) { /* too dense: this run stays */
+        st->sealer.skip_rank = r.blocks[r.n - 1]->rank;
+        rc = 0;
+    }
+    if (rc == 0)
+        atomic_fetch_add(&st->counters.merged, r.n);
+    blocks_release(st->blocks, list);
+    return rc;
+}
+
+/* Partitions that the retention leaves nothing of. */
+static int drop_old(struct store *st, struct err *e)
+{
+    size_t dropped;
+    int rc;
+
+    if (st->options.retention_ms <= 0)
+        return 0;
+    rc = blocks_drop(st->blocks, clock_now_ms() - st->options.retention_ms, &dropped, e);
+    if (rc == 0 && dropped)
+        st->sealer.forget = true;
+    return rc;
+}
+
+void merge_tick(struct store *st)
+{
+    struct err e = ERR_INIT;
+    int rc;
+
+    pthread_mutex_lock(&st->writing);
+    rc = drop_old(st, &e);
+    if (rc == 0)
+        rc = merge_one(st, &e);
+    if (rc == 0)
+        rc = blocks_clean(st->blocks, &e);
+    pthread_mutex_unlock(&st->writing);
+    if (rc < 0)
+        log_error("tidying blocks: %s (will be tried again)", e.msg);
+    if (rc == 0 && st->sealer.forget)
+        st->sealer.forget = retention_forget(st, &e) < 0;
+}
