@@ -471,7 +471,7 @@ START_TEST(senseless_batches_are_refused)
     const struct label l[] = { { str_of(invalid[_i].name), str_of(invalid[_i].value) },
                                { str_of(invalid[_i].second), STR("v") } };
     const struct sample s = { 1, 1 };
-    const struct batch_series bs = { { l, 2 }, 0, &s, 1 };
+    const struct batch_series bs = { .labels = { l, 2 }, .samples = &s, .n = 1 };
     struct store *st = fixture_open(dir);
     struct arena a = ARENA_INIT(0);
     struct err e = ERR_INIT;

@@ -34,7 +34,7 @@ static void fill(struct batch *b, struct sample *s, int t, int writer)
 
     for (int k = 0; k < SERIES; k++) {
         struct label *l = arena_array(b->arena, 3, sizeof(*l));
-        struct batch_series bs = { { l, 3 }, 0, &s[k], 1 };
+        struct batch_series bs = { .labels = { l, 3 }, .samples = &s[k], .n = 1 };
 
         /* every tenth comes late */
         s[k].t = t % 10 == 9 ? t - 5 : t * 10;
@@ -121,7 +121,7 @@ static void *read_main(void *arg)
 
     while (atomic_load(j->writing)) {
         struct arena a = ARENA_INIT(0);
-        const struct series_query q = { NULL, 0, 0, INT64_MAX };
+        const struct series_query q = { .to_ms = INT64_MAX };
         size_t now, n;
         struct str *v;
 
