@@ -28,7 +28,8 @@ enum route_flags {
     ROUTE_INLINE = 1,  /* runs on the I/O thread */
     ROUTE_CHANGES = 2, /* changes state: refused to other web pages */
     ROUTE_FORM = 4,    /* parameters may come as a form in the body, too */
-    ROUTE_BULK = 8     /* inline only while the body is small: to decode a large one takes long */
+    ROUTE_BULK = 8,    /* inline only while the body is small: to decode a large one takes long */
+    ROUTE_SNAPPY = 16  /* the body is in Snappy's block format, whether it says so or not */
 };
 
 struct route {
@@ -89,6 +90,10 @@ struct otlp_count {
     atomic_uint_fast64_t accepted, refused;
 };
 
+struct write_count {
+    atomic_uint_fast64_t samples, refused, exemplars;
+};
+
 struct api {
     struct store *store;
     struct api_options options;
@@ -108,6 +113,7 @@ struct api {
     size_t suspended;
     struct route_count *counts; /* by route, the last one for what has none */
     struct otlp_count otlp[3];  /* by enum otlp_signal */
+    struct write_count write;   /* remote write */
 };
 
 /* --- http.c --- */
@@ -196,6 +202,14 @@ struct workers *workers_start(unsigned threads, struct err *e);
 int workers_add(struct workers *w, struct request *rq, struct err *e);
 void workers_stop(struct workers *w);
 
+/* --- commit.c --- */
+
+/* Hands the batch, which lives in the request's arena, to the store, and calls answer(arg, rc, e) when it is committed
+ * or refused, for it to put the answer. On the I/O thread the request is suspended meanwhile and resumed afterwards;
+ * on a worker the call waits. The caller must not touch the request any more. */
+void request_commit(struct request *rq, struct batch *b, void (*answer)(void *arg, int rc, const struct err *e),
+                    void *arg);
+
 /* --- handlers --- */
 
 void prometheus_query(struct request *rq);
@@ -212,6 +226,7 @@ void prometheus_flags(struct request *rq);
 void prometheus_tsdb(struct request *rq);
 void prometheus_delete_series(struct request *rq);
 void prometheus_clean_tombstones(struct request *rq);
+void prometheus_write(struct request *rq);
 
 void otlp_post_logs(struct request *rq);
 void otlp_post_metrics(struct request *rq);

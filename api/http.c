@@ -374,23 +374,37 @@ static bool collect(struct request *rq, const char *bytes, size_t n)
     return true;
 }
 
+typedef int unpack_fn(struct str in, struct buf *out, struct err *e);
+
+/* NULL: such a body is not taken on this path. */
+static unpack_fn *unpacker(const struct request *rq, struct str coding)
+{
+    bool is_snappy = str_ieq(coding, STR("snappy"));
+
+    if (is_snappy || (rq->route->flags & ROUTE_SNAPPY))
+        return (rq->route->flags & ROUTE_SNAPPY) && (is_snappy || coding.n == 0) ? snappy_unpack : NULL;
+    if (str_ieq(coding, STR("gzip")) || str_ieq(coding, STR("x-gzip")) || str_ieq(coding, STR("deflate")))
+        return gzip_unpack;
+    return str_ieq(coding, STR("zstd")) ? zstd_unpack : NULL;
+}
+
 static bool unpack_body(struct request *rq)
 {
     struct str coding = str_trim(str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING)));
+    bool only_snappy = rq->route->flags & ROUTE_SNAPPY;
+    unpack_fn *unpack = unpacker(rq, coding);
     struct buf out = BUF_INIT(rq->api->options.max_body);
     struct err e = ERR_INIT;
     int rc;
 
-    if (coding.n == 0 || str_ieq(coding, STR("identity")))
+    if (!only_snappy && (coding.n == 0 || str_ieq(coding, STR("identity"))))
         return true;
-    if (str_ieq(coding, STR("gzip")) || str_ieq(coding, STR("x-gzip")) || str_ieq(coding, STR("deflate"))) {
-        rc = gzip_unpack(buf_view(&rq->body), &out, &e);
-    } else if (str_ieq(coding, STR("zstd"))) {
-        rc = zstd_unpack(buf_view(&rq->body), &out, &e);
-    } else {
-        reply_text(rq, 415, "Content-Encoding \"%.*s\" should be gzip, zstd or identity", STR_ARG(coding));
+    if (!unpack) {
+        reply_text(rq, 415, "Content-Encoding \"%.*s\" should be %s", STR_ARG(coding),
+                   only_snappy ? "snappy" : "gzip, zstd or identity");
         return false;
     }
+    rc = unpack(buf_view(&rq->body), &out, &e);
     if (rc == 0 && reserve(rq, out.n)) {
         buf_free(&rq->body);
         rq->body = out;

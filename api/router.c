@@ -18,6 +18,7 @@ const struct route routes[] = {
     { HTTP_POST | HTTP_PUT, "/api/v1/admin/tsdb/delete_series", prometheus_delete_series, ROUTE_CHANGES | ROUTE_FORM },
     { HTTP_POST | HTTP_PUT, "/api/v1/admin/tsdb/clean_tombstones", prometheus_clean_tombstones, ROUTE_CHANGES },
 
+    { HTTP_POST, "/api/v1/write", prometheus_write, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES | ROUTE_SNAPPY },
     { HTTP_POST, "/v1/logs", otlp_post_logs, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
     { HTTP_POST, "/v1/metrics", otlp_post_metrics, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
     { HTTP_POST, "/v1/traces", otlp_post_traces, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },

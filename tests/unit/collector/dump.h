@@ -6,17 +6,23 @@
 
 #include <inttypes.h>
 
-static inline void dump_series(struct buf *out, const struct batch_series *s)
+static inline void dump_sample(struct buf *out, const struct sample *s)
 {
     uint64_t bits;
 
-    labels_print(out, s->labels);
-    memcpy(&bits, &s->samples[0].v, sizeof(bits));
-    buf_printf(out, " %" PRId64 " ", s->samples[0].t);
+    memcpy(&bits, &s->v, sizeof(bits));
+    buf_printf(out, " %" PRId64 " ", s->t);
     if (bits == SAMPLE_STALE_BITS)
         buf_puts(out, "stale");
     else
-        buf_double(out, s->samples[0].v);
+        buf_double(out, s->v);
+}
+
+static inline void dump_series(struct buf *out, const struct batch_series *s)
+{
+    labels_print(out, s->labels);
+    for (size_t i = 0; i < s->n; i++)
+        dump_sample(out, &s->samples[i]);
     if (s->start_ms)
         buf_printf(out, " since %" PRId64, s->start_ms);
     buf_putc(out, '\n');
