@@ -83,7 +83,7 @@ void prometheus_write(struct request *rq)
     p->rq = rq;
     rq->arena.max = 8 * rq->api->options.max_body;
     batch_init(&p->batch, &rq->arena);
-    rc = remote_write_decode(buf_view(&rq->body), &p->batch, &p->outcome, &e);
+    rc = remote_write_decode(buf_view(&rq->body), rq->api->store, &p->batch, &p->outcome, &e);
     if (rc < 0 || p->batch.nseries + p->batch.nmetadata == 0)
         answer(p, rc, &e);
     else

@@ -4,9 +4,9 @@
  *   TimeSeries     1 labels…  2 samples…  3 exemplars…  4 histograms…     Label     1 name   2 value
  *   Metadata       1 type  2 metric_family_name  4 help  5 unit           Sample    1 value (double)  2 timestamp (ms)
  *
- * Idea       A series is taken in two steps. scan_series() walks its fields: it reads the samples and notes where the
- *            labels stand, as bytes. read_labels() then parses those bytes. A sender repeats the label bytes of a
- *            series in every request, so that whoever knows them already (by their hash) needs the first step only.
+ * Idea       The series are taken in two passes. scan_series() walks the fields of each: it reads the samples and notes
+ *            where the labels stand, as bytes. A sender repeats these bytes in every request, so the store knows nearly
+ *            all of them (store_recognise); read_labels() parses those of the others only.
  * Invariant  Samples and labels go into pools, a few pieces of the arena that double; those of one series stand in one
  *            piece. So the work and the memory are linear in the message, and no sample is an allocation.
  * Refused    One series, not the request: labels without a name, twice, not in order, or not UTF-8; no metric name;
@@ -36,11 +36,7 @@ struct decoder {
 
 /* A TimeSeries as scan_series found it. */
 struct wire_series {
-    /* From the first label's tag to the end of the last label. When `apart` is set something else stands between them,
-     * which no known sender does. */
-    struct str label_bytes;
-    size_t nlabels;
-    bool apart;
+    struct str label_bytes; /* from the first label's tag to the end of the last one; whatever stands between is with it */
     uint64_t exemplars, histograms;
 };
 
@@ -133,10 +129,8 @@ static int add_sample(struct decoder *d, struct str bytes, struct err *e)
 
 static void note_label(struct wire_series *w, const char *tag, struct str bytes)
 {
-    if (w->nlabels++ == 0)
+    if (!w->label_bytes.p)
         w->label_bytes.p = tag;
-    else if (w->label_bytes.p + w->label_bytes.n != tag)
-        w->apart = true;
     w->label_bytes.n = (size_t)(bytes.p + bytes.n - w->label_bytes.p);
 }
 
@@ -221,9 +215,9 @@ static int add_label(struct decoder *d, const struct label *l, struct str *befor
 }
 
 /* ERR_INVALID, ERR_LIMIT: a fault of this series. */
-static int read_labels(struct decoder *d, const struct wire_series *w, struct err *e)
+static int read_labels(struct decoder *d, struct str bytes, struct err *e)
 {
-    struct pb_reader r = pb_reader(w->label_bytes);
+    struct pb_reader r = pb_reader(bytes);
     struct str before = STR(""), metric;
     struct pb_field f;
     struct label l;
@@ -247,45 +241,70 @@ static int read_labels(struct decoder *d, const struct wire_series *w, struct er
     return rc;
 }
 
-static int add_series(struct decoder *d, const struct wire_series *w, struct err *e)
+/* The first pass: samples, and labels as bytes. */
+static int decode_series(struct decoder *d, struct str message, struct err *e)
 {
+    struct wire_series w = { 0 };
     struct batch_series s = { 0 };
+    int rc;
 
-    if (w->histograms) {
+    d->samples.n = 0;
+    rc = scan_series(d, message, &w, e);
+    if (rc < 0)
+        return rc;
+    if (w.histograms) {
         struct err why = ERR_INIT;
 
         err_set(&why, ERR_UNSUPPORTED, "native histograms are disabled");
+        d->labels.n = 0;
+        if (read_labels(d, w.label_bytes, &why) == 0)
+            err_set(&why, ERR_UNSUPPORTED, "native histograms are disabled");
         name_series(d, &why);
-        refuse(d, w->histograms, &why);
+        refuse(d, w.histograms, &why);
     }
-    d->out->exemplars += w->exemplars;
-    d->out->samples += d->samples.n;
-    s.labels.v = pool_take(&d->labels, &s.labels.n);
+    d->out->exemplars += w.exemplars;
+    s.raw = w.label_bytes;
     s.samples = pool_take(&d->samples, &s.n);
     if (s.n && batch_add_series(d->batch, &s) < 0)
         return err_set(e, ERR_NOMEM, "no memory for the series");
     return 0;
 }
 
-static int decode_series(struct decoder *d, struct str message, struct err *e)
+/* The second pass: the labels of a series that is new to the store. */
+static int complete_series(struct decoder *d, struct batch_series *s, struct err *e)
 {
-    struct wire_series w = { 0 };
     struct err why = ERR_INIT;
     int rc;
 
-    d->labels.n = d->samples.n = 0;
-    rc = scan_series(d, message, &w, e);
-    if (rc < 0)
-        return rc;
-    rc = read_labels(d, &w, &why);
+    d->labels.n = 0;
+    rc = read_labels(d, s->raw, &why);
     if (is_fault(rc)) {
         name_series(d, &why);
-        refuse(d, d->samples.n + w.histograms, &why);
+        refuse(d, s->n, &why);
+        s->n = 0;
         return 0;
     }
-    if (rc == 0)
-        return add_series(d, &w, e);
-    return err_set(e, rc, "%s", why.msg);
+    s->labels.v = pool_take(&d->labels, &s->labels.n);
+    return rc < 0 ? err_set(e, rc, "%s", why.msg) : 0;
+}
+
+static int complete(struct decoder *d, struct store *st, struct err *e)
+{
+    struct batch *b = d->batch;
+    size_t kept = 0;
+    int rc = 0;
+
+    if (st)
+        store_recognise(st, b);
+    for (size_t i = 0; rc == 0 && i < b->nseries; i++) {
+        if (b->series[i].id == 0)
+            rc = complete_series(d, &b->series[i], e);
+        d->out->samples += b->series[i].n;
+        if (b->series[i].n)
+            b->series[kept++] = b->series[i];
+    }
+    b->nseries = kept;
+    return rc;
 }
 
 /* --- metadata --- */
@@ -338,7 +357,8 @@ static int decode_metadata(struct decoder *d, struct str message, struct err *e)
 
 /* --- the request --- */
 
-int remote_write_decode(struct str message, struct batch *b, struct remote_write_outcome *o, struct err *e)
+int remote_write_decode(struct str message, struct store *st, struct batch *b, struct remote_write_outcome *o,
+                        struct err *e)
 {
     struct decoder d = { .batch = b,
                          .out = o,
@@ -358,5 +378,5 @@ int remote_write_decode(struct str message, struct batch *b, struct remote_write
         if (rc < 0)
             return rc;
     }
-    return rc;
+    return rc < 0 ? rc : complete(&d, st, e);
 }

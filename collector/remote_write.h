@@ -5,7 +5,7 @@
 #define COLLECTOR_REMOTE_WRITE_H
 
 #include "base/err.h"
-#include "store/batch.h"
+#include "store/store.h"
 
 /* What became of a request whose rest is good. */
 struct remote_write_outcome {
@@ -15,8 +15,9 @@ struct remote_write_outcome {
     char why[512];      /* the first reason of a refusal; empty: none */
 };
 
-/* `message` is the unpacked body; strings of the batch point into it. Nothing is allocated for a single sample.
- * 0: the batch holds all that is good. ERR_PARSE: not a WriteRequest. ERR_NOMEM. */
-int remote_write_decode(struct str message, struct batch *b, struct remote_write_outcome *o, struct err *e);
+/* `message` is the unpacked body; strings of the batch point into it. Series that `st` (may be NULL) knows are not parsed.
+ * Nothing is allocated for a single sample. 0: the batch holds all that is good. ERR_PARSE: not a WriteRequest. ERR_NOMEM. */
+int remote_write_decode(struct str message, struct store *st, struct batch *b, struct remote_write_outcome *o,
+                        struct err *e);
 
 #endif

@@ -12,16 +12,15 @@
 
 struct batch_series {
     struct labels labels; /* with __name__; sorted, unique (labels_normalise) */
-    /* Instead of labels: the label fields of a remote write TimeSeries as they came, from the first field's tag to the
-     * last one's end. A series known by these bytes costs one look-up and no parsing; bytes that are no label set with
-     * a name are refused with the batch. n 0: `labels` it is. */
+    /* The label fields of a remote write TimeSeries as they came, from the first field's tag to the last one's end; n 0:
+     * there are none. store_recognise knows many series by them, and these need no labels. */
     struct str raw;
     /* When the counter began at zero, ms; 0 = not known. When it is later than the newest sample stored before, the
      * store puts a zero sample there, so that increase() sees the first increment (OpenTelemetry's start time). */
     int64_t start_ms;
     const struct sample *samples;
     size_t n;
-    uint32_t id; /* the store's own */
+    uint32_t id; /* the store's own; 0: not known yet */
 };
 
 /* What a metric is, for /api/v1/metadata. */

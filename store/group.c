@@ -125,9 +125,10 @@ static uint32_t add_series(struct store *st, struct labels l, struct index_key k
     return id;
 }
 
-static uint32_t find_or_add(struct store *st, struct labels l, struct index_key *key, struct err *e)
+static uint32_t find_or_add(struct store *st, struct labels l, struct str raw, struct err *e)
 {
     struct buf *canonical = &st->group.labels;
+    struct index_key key;
     uint32_t id;
 
     buf_reset(canonical);
@@ -136,26 +137,25 @@ static uint32_t find_or_add(struct store *st, struct labels l, struct index_key 
         err_set(e, ERR_NOMEM, "no memory for a series");
         return 0;
     }
-    *key = index_key(st->seed, buf_view(canonical));
-    id = index_find(st->index, *key);
-    return id ? id : add_series(st, l, *key, e);
-}
-
-/* Of bytes not seen before. */
-static uint32_t resolve_raw(struct store *st, struct str raw, struct index_key alias, struct err *e)
-{
-    struct arena a = ARENA_INIT(0); /* bounded by the message */
-    struct index_key key;
-    struct labels l;
-    uint32_t id = 0;
-
-    if (raw_labels_parse(raw, &a, &l, e) == 0)
-        id = find_or_add(st, l, &key, e);
-    if (id && (key.lo != alias.lo || key.hi != alias.hi)) {
+    key = index_key(st->seed, buf_view(canonical));
+    id = index_find(st->index, key);
+    if (id == 0)
+        id = add_series(st, l, key, e);
+    if (id && raw.n && !str_eq(raw, buf_view(canonical))) { /* a spelling of its own: known by it from now on */
         pthread_rwlock_wrlock(&st->lock);
-        index_alias(st->index, alias, id);
+        index_alias(st->index, index_key(st->seed, raw), id);
         pthread_rwlock_unlock(&st->lock);
     }
+    return id;
+}
+
+/* A series recognised by its raw bytes, and forgotten since. */
+static uint32_t add_again(struct store *st, struct str raw, struct err *e)
+{
+    struct arena a = ARENA_INIT(0); /* bounded by the message */
+    struct labels l;
+    uint32_t id = raw_labels_parse(raw, &a, &l, e) == 0 ? find_or_add(st, l, raw, e) : 0;
+
     arena_free(&a);
     return id;
 }
@@ -163,21 +163,24 @@ static uint32_t resolve_raw(struct store *st, struct str raw, struct index_key a
 static int resolve(struct store *st, struct batch_series *bs, struct err *e)
 {
     struct err why = ERR_INIT;
-    struct index_key key;
 
-    if (bs->raw.n) {
-        key = index_key(st->seed, bs->raw);
-        bs->id = index_find(st->index, key);
-        if (bs->id == 0)
-            bs->id = resolve_raw(st, bs->raw, key, &why);
-    } else {
-        bs->id = find_or_add(st, bs->labels, &key, &why);
-    }
+    if (bs->id && index_has(st->index, bs->id))
+        return 0;
+    bs->id = bs->labels.n ? find_or_add(st, bs->labels, bs->raw, &why) : add_again(st, bs->raw, &why);
     if (bs->id)
         return 0;
     if (e)
         *e = why;
     return why.code;
+}
+
+void store_recognise(struct store *st, struct batch *b)
+{
+    pthread_rwlock_rdlock(&st->lock);
+    for (size_t i = 0; i < b->nseries; i++)
+        if (b->series[i].raw.n)
+            b->series[i].id = index_find(st->index, index_key(st->seed, b->series[i].raw));
+    pthread_rwlock_unlock(&st->lock);
 }
 
 /* Whether the series starts from zero after all that is known of it: then the first increment shows. */

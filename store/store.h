@@ -28,6 +28,9 @@ struct store *store_open(const char *dir, const struct store_options *options, s
 /* Commits what is queued, then closes. NULL is fine. */
 void store_close(struct store *st);
 
+/* Finds the series that are known by their raw bytes and notes so in batch_series.id: they can do without labels. */
+void store_recognise(struct store *st, struct batch *b);
+
 /* Queues `b` and calls done(arg, rc, e) from the committer's thread when it is committed (rc 0) or refused; `b` and
  * its arena must live until then. Returns 0 (done will be called, once) or, with done never called: ERR_BUSY (the queue
  * is full), ERR_CLOSED. */

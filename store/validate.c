@@ -48,7 +48,7 @@ static int check_series(const struct batch *b, struct err *e)
 
     for (size_t i = 0; i < b->nseries; i++) {
         const struct batch_series *s = &b->series[i];
-        int rc = s->raw.n ? 0 : series_labels_check(s->labels, e); /* raw ones are checked when they are new */
+        int rc = s->id ? 0 : series_labels_check(s->labels, e); /* what is known was checked when it was new */
 
         if (rc < 0) {
             err_wrap(e, "series %zu", i);

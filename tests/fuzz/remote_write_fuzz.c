@@ -16,7 +16,7 @@ static int decode(struct str message, struct arena *a, struct batch *b, struct r
     int rc;
 
     batch_init(b, a);
-    rc = remote_write_decode(message, b, o, NULL);
+    rc = remote_write_decode(message, NULL, b, o, NULL);
     if (rc == 0)
         dump_batch(dump, b);
     return rc;

@@ -99,7 +99,7 @@ START_TEST(decodes)
 
     put_request(&message, rows[_i].request);
     batch_init(&b, &a);
-    ck_assert_msg(remote_write_decode(buf_view(&message), &b, &o, &e) == 0, "%s: %s", rows[_i].name, e.msg);
+    ck_assert_msg(remote_write_decode(buf_view(&message), NULL, &b, &o, &e) == 0, "%s: %s", rows[_i].name, e.msg);
     dump_batch(&dump, &b);
     ck_assert_str_eq(buf_cstr(&dump), rows[_i].want);
     ck_assert_uint_eq(o.samples, rows[_i].samples);
@@ -126,7 +126,7 @@ START_TEST(refuses_what_is_cut)
         struct batch b;
 
         batch_init(&b, &a);
-        ck_assert_int_eq(remote_write_decode((struct str){ message.p, n }, &b, &o, &e), ERR_PARSE);
+        ck_assert_int_eq(remote_write_decode((struct str){ message.p, n }, NULL, &b, &o, &e), ERR_PARSE);
         ck_assert_str_ne(e.msg, "");
         arena_free(&a);
     }
@@ -152,7 +152,7 @@ START_TEST(refuses_wrong_types)
     struct batch b;
 
     batch_init(&b, &a);
-    ck_assert_int_eq(remote_write_decode(malformed[_i], &b, &o, &e), ERR_PARSE);
+    ck_assert_int_eq(remote_write_decode(malformed[_i], NULL, &b, &o, &e), ERR_PARSE);
     ck_assert_msg(str_starts(str_of(e.msg), STR("protobuf: ")), "%s", e.msg);
     arena_free(&a);
 }
@@ -184,7 +184,7 @@ START_TEST(many_keep_apart)
         pb_close(&message, mark);
     }
     batch_init(&b, &a);
-    ck_assert_int_eq(remote_write_decode(buf_view(&message), &b, &o, NULL), 0);
+    ck_assert_int_eq(remote_write_decode(buf_view(&message), NULL, &b, &o, NULL), 0);
     ck_assert_uint_eq(b.nseries, sizes[_i].series);
     for (size_t i = 0; i < b.nseries; i++) {
         ck_assert_uint_eq(b.series[i].n, sizes[_i].samples);
@@ -213,7 +213,7 @@ START_TEST(survives_failing_allocations)
 
         batch_init(&b, &a);
         mem_fail_at(n);
-        rc = remote_write_decode(buf_view(&message), &b, &o, &e);
+        rc = remote_write_decode(buf_view(&message), NULL, &b, &o, &e);
         failed = mem_has_failed();
         mem_fail_at(0);
         /* The text that names a refused series may be missing; nothing else. */
