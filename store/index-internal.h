@@ -34,6 +34,8 @@ struct series_index;
 struct series_index *index_new(void); /* NULL: no memory */
 void index_free(struct series_index *ix);
 
+/* Fetches what index_find will look at first: for keys known some hundred nanoseconds ahead. */
+void index_prefetch(const struct series_index *ix, struct index_key key);
 /* 0: not there. */
 uint32_t index_find(const struct series_index *ix, struct index_key key);
 /* A second key for a series (a sender's own spelling of its labels); not logged. At most as many as there are series,
@@ -75,7 +77,9 @@ int index_values(struct series_index *ix, struct str name, const uint32_t *ids, 
 
 /* Where an index stands, to write down or take back what comes after. */
 struct index_mark {
-    uint32_t series, names, values, pairs;
+    uint32_t series, names, pairs; /* the next series' number; names and pairs that are there */
+    uint32_t records;              /* where their labels and texts end */
+    size_t texts;
 };
 struct index_mark index_mark(const struct series_index *ix);
 /* Takes back every series and text added since the mark (aliases to them too). Cannot fail. */
