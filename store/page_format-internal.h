@@ -1,0 +1,60 @@
+/* page_format-internal.h: what writer and reader of a page agree on; drawn in page.c. */
+#ifndef STORE_PAGE_FORMAT_INTERNAL_H
+#define STORE_PAGE_FORMAT_INTERNAL_H
+
+#include "store/page_code-internal.h"
+#include "store/page_form-internal.h"
+
+enum { PAGE_VERSION = 1, PAGE_HEADER = 16 };
+
+/* Codes for values in one page; columns that lean on the one before, in a row. */
+enum { PAGE_CODES = 24, PAGE_CHAIN = 32 };
+
+/* The numbers in the head: each has a code of its own. */
+enum page_field {
+    FIELD_TIME,       /* which times; REFER_* */
+    FIELD_START,      /* first time less that of the times before, zigzag */
+    FIELD_PATTERN,    /* which differences; REFER_* */
+    FIELD_COUNT,      /* times, less one */
+    FIELD_STEP,       /* base of the differences, zigzag */
+    FIELD_FORM,       /* 0: as the column before; else 1 + kind * 64 + shift */
+    FIELD_MODE,       /* a page_mode and MODE_* */
+    FIELD_RATIO,      /* less RATIO_ONE, zigzag */
+    FIELD_BASE,       /* mantissa of the base, zigzag; not 0 */
+    FIELD_BASE_SHIFT, /* and how far it is shifted to the left */
+    FIELD_FIRST,      /* first integer less what is expected, zigzag */
+    FIELD_CODE,       /* of the residuals */
+    FIELD_BITS,       /* length of the body */
+    FIELD_EXCEPTIONS, /* how many */
+    FIELD_GAP,        /* in bodies: places between exceptions */
+    FIELD_EXCEPTION,  /* in bodies: bits of the value, XOR the stale marker's */
+    FIELDS
+};
+
+/* Times and patterns are numbered as they come. REFER_BACK + k: the one k before the latest. */
+enum { REFER_SAME, REFER_NEW, REFER_BACK };
+
+/* How a column's integers x follow from residuals r; d are the differences of x, p those of the column before. */
+enum page_mode {
+    MODE_DELTA, /* d = base + r */
+    MODE_PREV,  /* d = base + p + r */
+    MODE_RATIO, /* d = base + ratio * p + r */
+    MODE_LEVEL  /* x = first + r, the first x too */
+};
+enum { MODE_MASK = 3, MODE_BASE = 4, MODE_BODY = 8, MODE_EXCEPTIONS = 16, MODE_END = 32 };
+
+enum { RATIO_BITS = 14, RATIO_ONE = 1 << RATIO_BITS };
+
+/* Modulo 2^64 on both sides, so it is exact whatever comes. */
+static inline uint64_t ratio_of(uint64_t p, uint64_t ratio)
+{
+    return (uint64_t)((int64_t)(p * ratio) >> RATIO_BITS);
+}
+
+/* What a column is expected to begin with, when the one before has the same form. */
+static inline uint64_t first_expected(enum page_mode mode, uint64_t ratio, uint64_t before)
+{
+    return mode == MODE_RATIO ? ratio_of(before, ratio) : before;
+}
+
+#endif
