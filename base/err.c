@@ -38,7 +38,7 @@ const char *err_name(int code)
 {
     static const char *const names[] = {
         "OK", "ERR_NOMEM", "ERR_IO", "ERR_CORRUPT", "ERR_PARSE", "ERR_INVALID", "ERR_RANGE", "ERR_LIMIT",
-        "ERR_NOTFOUND", "ERR_CONFLICT", "ERR_BUSY", "ERR_TIMEOUT", "ERR_CLOSED", "ERR_UNSUPPORTED",
+        "ERR_NOTFOUND", "ERR_CONFLICT", "ERR_BUSY", "ERR_TIMEOUT", "ERR_CLOSED", "ERR_UNSUPPORTED", "ERR_FULL",
     };
     size_t i = (size_t)-(long)code;
 

@@ -18,7 +18,8 @@ enum {
     ERR_BUSY = -10,       /* a bounded queue is full: try again later */
     ERR_TIMEOUT = -11,
     ERR_CLOSED = -12,     /* the object is shutting down */
-    ERR_UNSUPPORTED = -13 /* valid, and not offered here */
+    ERR_UNSUPPORTED = -13, /* valid, and not offered here */
+    ERR_FULL = -14        /* no space is left on the disk; what was asked for is not done, and can be tried again */
 };
 
 struct err {

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum { STEP = 64 * 1024, GZIP_OR_ZLIB = 15 + 32, GZIP_ONLY = 15 + 16 };
 
@@ -113,6 +114,16 @@ int zstd_unpack(struct str in, struct buf *out, struct err *e)
     }
     ZSTD_freeDStream(z);
     return rc;
+}
+
+int zstd_unpack_exact(struct str in, void *to, size_t n, struct err *e)
+{
+    size_t got = ZSTD_decompress(to, n, in.p, in.n);
+
+    if (ZSTD_isError(got))
+        return err_set(e, ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation ? ERR_NOMEM : ERR_PARSE, "zstd: %s",
+                       ZSTD_getErrorName(got));
+    return got == n ? 0 : err_set(e, ERR_PARSE, "zstd: unpacks to %zu bytes, should be %zu", got, n);
 }
 
 int zstd_pack(struct str in, int level, struct buf *out, struct err *e)

@@ -10,6 +10,8 @@
  * ERR_LIMIT: more than out's ceiling; ERR_NOMEM. gzip_unpack reads zlib's format too. */
 int gzip_unpack(struct str in, struct buf *out, struct err *e);
 int zstd_unpack(struct str in, struct buf *out, struct err *e);
+/* For many small frames of known size: exactly n bytes to `to`, or ERR_PARSE; ERR_NOMEM. */
+int zstd_unpack_exact(struct str in, void *to, size_t n, struct err *e);
 int gzip_pack(struct str in, struct buf *out, struct err *e);
 int zstd_pack(struct str in, int level, struct buf *out, struct err *e);
 /* Snappy's block format (not the framed one): the length that stands in front is checked before memory is taken. */

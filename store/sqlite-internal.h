@@ -1,7 +1,7 @@
 /* sqlite-internal.h: SQLite, behind types of our own: connections, statements, and what is asked of the tables.
  *
  * A connection and its statements belong to one thread at a time. The committer has the only one that writes. Functions
- * that return int return 0 or ERR_IO (disk full is one), ERR_CORRUPT, ERR_NOMEM, ERR_LIMIT. */
+ * that return int return 0 or ERR_IO, ERR_FULL, ERR_CORRUPT, ERR_NOMEM, ERR_LIMIT. */
 #ifndef STORE_SQLITE_INTERNAL_H
 #define STORE_SQLITE_INTERNAL_H
 
@@ -19,14 +19,23 @@ enum db_mode {
     DB_READ
 };
 
+/* The one database of the data directory. NULL: see e. */
 struct db *db_open(const char *path, enum db_mode mode, struct err *e);
+/* A file of blocks. It is locked for other processes as long as it is open; its connections in this one share the
+ * index of its WAL in memory, so there is no -shm file. */
+int db_open_partition(const char *path, enum db_mode mode, struct db **db, struct err *e);
 void db_close(struct db *db);
+/* Whether its header says that it is ours, and of this kind; an empty database is. ERR_CORRUPT. */
+int db_check_application(struct db *db, struct err *e);
 /* Statements without results and without values from outside. */
 int db_exec(struct db *db, const char *sql, struct err *e);
 int db_begin(struct db *db, struct err *e);
 /* A failed commit is rolled back. */
 int db_commit(struct db *db, struct err *e);
 void db_rollback(struct db *db);
+/* Copies what the WAL holds into the file, as far as readers let it, and without waiting for them; empties the WAL when
+ * that was all. A failure costs nothing: what is in the WAL is safe. */
+void db_checkpoint(struct db *db);
 /* The one number a statement without parameters gives. */
 int db_number(struct db *db, const char *sql, int64_t *out, struct err *e);
 
@@ -56,6 +65,16 @@ int64_t stmt_i64(struct stmt *s, int column);
 struct str stmt_text(struct stmt *s, int column);
 /* ERR_NOMEM when a text read since the reset could not be had (and came out empty). */
 int stmt_check(struct stmt *s, struct err *e);
+
+/* One blob, read piece by piece without the rest of its row; it sees the database as it was when it was opened. A failed
+ * move leaves nothing but db_blob_close. ERR_CORRUPT: there is no such row. */
+struct db_blob;
+struct db_blob *db_blob_open(struct db *db, const char *table, const char *column, int64_t row, struct err *e);
+int db_blob_move(struct db_blob *b, int64_t row, struct err *e);
+size_t db_blob_size(const struct db_blob *b);
+/* n bytes from `at`, which must be inside. */
+int db_blob_read(struct db_blob *b, size_t at, size_t n, void *to, struct err *e);
+void db_blob_close(struct db_blob *b); /* NULL is fine */
 
 /* Connections for reading: up to a few are kept open between uses. Thread-safe. */
 struct db_pool;
@@ -96,6 +115,45 @@ struct batch_metadata;
 int db_metadata_set(struct db *db, const struct batch_metadata *m, struct err *e);
 int db_metadata_each(struct db *db, int (*fn)(void *arg, const struct batch_metadata *m, struct err *e), void *arg,
                      struct err *e);
+
+/* --- sqlite_blocks.c: in a file of blocks --- */
+
+/* What one row says; not believed yet. */
+struct block_row {
+    int64_t id, rank, first, last, series, pages, samples, bytes;
+    bool gone;
+};
+
+/* Makes the tables when there are none, in the present transaction. ERR_UNSUPPORTED: a newer format. */
+int db_blocks_schema(struct db *db, struct err *e);
+/* Whether the file is one of blocks: ERR_CORRUPT, ERR_UNSUPPORTED. *empty: it has no tables yet. */
+int db_blocks_recognise(struct db *db, bool *empty, struct err *e);
+int db_blocks_each(struct db *db, int (*fn)(void *arg, const struct block_row *row, struct err *e), void *arg,
+                   struct err *e);
+int db_block_get(struct db *db, uint64_t id, struct block_row *row, struct err *e); /* ERR_CORRUPT: not there */
+/* The highest id there is. */
+int db_blocks_last(struct db *db, uint64_t *id, struct err *e);
+int db_block_add(struct db *db, const struct block_row *row, struct err *e);
+int db_block_mark_gone(struct db *db, uint64_t id, struct err *e);
+int db_blocks_mark_gone(struct db *db, struct err *e); /* all */
+/* Removes at most `n` parts of the block, and when none is left its row: *done. */
+int db_block_remove(struct db *db, uint64_t id, size_t n, bool *done, struct err *e);
+
+/* Parts of a block: 0 is its directory, the others are pages. */
+enum { BLOCK_PARTS = 1 << 20 };
+static inline int64_t part_row(uint64_t block, uint32_t no)
+{
+    return (int64_t)(block * BLOCK_PARTS + no);
+}
+int db_part_add(struct db *db, uint64_t block, uint32_t no, struct str body, struct err *e);
+struct db_blob *db_part_open(struct db *db, uint64_t block, uint32_t no, struct err *e);
+/* Parts but the directory, and the bytes in them. */
+int db_parts_count(struct db *db, uint64_t block, uint64_t *parts, uint64_t *bytes, struct err *e);
+
+/* Whether so much of the file is free that it should shrink. */
+int db_is_loose(struct db *db, bool *loose, struct err *e);
+/* Gives back at most `pages` free pages; *left: there are more. */
+int db_shrink(struct db *db, unsigned pages, bool *left, struct err *e);
 
 /* --- sqlite_events.c (reading is behind store/events.h) --- */
 

@@ -9,16 +9,37 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stdlib.h>
 
 enum { MAX_CACHED = 48, MAX_IDLE = 4, BUSY_MS = 5000 };
 
-/* "VIGL" in the file's header, so that another program's database is not taken for ours. */
-#define APPLICATION_ID "1447642956"
-#define PAGE_SIZE "16384"
 #define CHECKPOINT_PAGES "1024" /* 16 MiB of WAL */
+
+/* What the two kinds of files differ in. */
+struct kind {
+    const char *vfs;
+    int64_t application; /* in the file's header, so that another program's database is not taken for ours */
+    const char *writer, *reader;
+};
+
+static const struct kind main_kind = {
+    NULL, 0x5649474c /* VIGL */,
+    "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+    "PRAGMA application_id=0x5649474c; PRAGMA wal_autocheckpoint=" CHECKPOINT_PAGES ";"
+    "PRAGMA journal_size_limit=33554432; PRAGMA secure_delete=OFF; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY",
+    "PRAGMA query_only=ON; PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY",
+};
+
+/* Written in a few large transactions, each followed by a checkpoint; read in long runs that no cache would help. */
+static const struct kind partition_kind = {
+    "unix-excl", 0x56494742 /* VIGB */,
+    "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+    "PRAGMA application_id=0x56494742; PRAGMA wal_autocheckpoint=0;"
+    "PRAGMA secure_delete=OFF; PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY",
+    "PRAGMA query_only=ON; PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY",
+};
 
 struct stmt {
     struct db *db;
@@ -28,6 +49,7 @@ struct stmt {
 
 struct db {
     sqlite3 *h;
+    const struct kind *kind;
     struct {
         const char *sql;
         struct stmt *stmt;
@@ -37,9 +59,13 @@ struct db {
     int why; /* ERR_* of the last failure */
 };
 
-static int code_of(int rc)
+static int code_of(struct db *db, int rc)
 {
     switch (rc & 0xff) {
+    case SQLITE_FULL:
+        return ERR_FULL;
+    case SQLITE_IOERR:
+        return db->h && sqlite3_system_errno(db->h) == ENOSPC ? ERR_FULL : ERR_IO;
     case SQLITE_NOMEM:
         return ERR_NOMEM;
     case SQLITE_CORRUPT:
@@ -57,7 +83,7 @@ static int db_error(struct db *db, int rc, struct err *e)
     const char *why = db->h && sqlite3_errcode(db->h) != SQLITE_OK ? sqlite3_errmsg(db->h) : sqlite3_errstr(rc);
     const char *file = db->h ? sqlite3_db_filename(db->h, "main") : NULL;
 
-    db->why = code_of(rc);
+    db->why = code_of(db, rc);
     return err_set(e, db->why, "%s: SQLite: %s", file ? file : "database", why);
 }
 
@@ -73,7 +99,7 @@ int db_exec(struct db *db, const char *sql, struct err *e)
     return rc == SQLITE_OK ? 0 : db_error(db, rc, e);
 }
 
-static int check_application(struct db *db, struct err *e)
+int db_check_application(struct db *db, struct err *e)
 {
     int64_t id, tables;
     int rc = db_number(db, "PRAGMA application_id", &id, e);
@@ -82,51 +108,64 @@ static int check_application(struct db *db, struct err *e)
         rc = db_number(db, "SELECT count(*) FROM sqlite_master", &tables, e);
     if (rc < 0 || (id == 0 && tables == 0))
         return rc;
-    if (id != strtoll(APPLICATION_ID, NULL, 10))
-        return err_set(e, ERR_CORRUPT, "%s: a database, but not Vigla's (choose another directory)",
+    if (id != db->kind->application)
+        return err_set(e, ERR_CORRUPT, "%s: a database, but not one of Vigla's for this place (choose another directory)",
                        sqlite3_db_filename(db->h, "main"));
     return 0;
 }
 
-static int configure_writer(struct db *db, enum db_mode mode, struct err *e)
+static int configure(struct db *db, enum db_mode mode, struct err *e)
 {
-    int rc = check_application(db, e);
+    int rc;
 
+    if (mode == DB_READ)
+        return db_exec(db, db->kind->reader, e);
+    rc = db_check_application(db, e);
     if (rc == 0)
-        rc = db_exec(db, "PRAGMA page_size=" PAGE_SIZE "; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-                         "PRAGMA application_id=" APPLICATION_ID ";"
-                         "PRAGMA wal_autocheckpoint=" CHECKPOINT_PAGES "; PRAGMA journal_size_limit=33554432;"
-                         "PRAGMA secure_delete=OFF; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY", e);
+        rc = db_exec(db, db->kind->writer, e);
     if (rc == 0)
         rc = db_exec(db, mode == DB_WRITE_POWER ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", e);
     return rc;
 }
 
-struct db *db_open(const char *path, enum db_mode mode, struct err *e)
+static int open_kind(const char *path, enum db_mode mode, const struct kind *kind, struct db **out, struct err *e)
 {
     int flags = SQLITE_OPEN_NOMUTEX | (mode == DB_READ ? SQLITE_OPEN_READWRITE
                                                        : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     struct db *db = mem_zalloc(sizeof(*db));
     int rc;
 
-    if (!db) {
-        err_set(e, ERR_NOMEM, "%s: no memory", path);
-        return NULL;
-    }
-    rc = sqlite3_open_v2(path, &db->h, flags, NULL);
+    *out = NULL;
+    if (!db)
+        return err_set(e, ERR_NOMEM, "%s: no memory", path);
+    db->kind = kind;
+    rc = sqlite3_open_v2(path, &db->h, flags, kind->vfs);
     if (rc != SQLITE_OK) {
-        db_error(db, rc, e);
+        rc = db_error(db, rc, e);
         db_close(db);
-        return NULL;
+        return rc;
     }
     sqlite3_extended_result_codes(db->h, 1);
     sqlite3_busy_timeout(db->h, BUSY_MS);
-    if ((mode == DB_READ ? db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY", e)
-                         : configure_writer(db, mode, e)) < 0) {
+    rc = configure(db, mode, e);
+    if (rc < 0)
         db_close(db);
-        return NULL;
-    }
+    else
+        *out = db;
+    return rc;
+}
+
+struct db *db_open(const char *path, enum db_mode mode, struct err *e)
+{
+    struct db *db;
+
+    open_kind(path, mode, &main_kind, &db, e);
     return db;
+}
+
+int db_open_partition(const char *path, enum db_mode mode, struct db **db, struct err *e)
+{
+    return open_kind(path, mode, &partition_kind, db, e);
 }
 
 void db_close(struct db *db)
@@ -162,6 +201,13 @@ void db_rollback(struct db *db)
 {
     if (!sqlite3_get_autocommit(db->h)) /* some errors have rolled back already */
         sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
+}
+
+void db_checkpoint(struct db *db)
+{
+    sqlite3_busy_timeout(db->h, 0);
+    sqlite3_wal_checkpoint_v2(db->h, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(db->h, BUSY_MS);
 }
 
 int db_number(struct db *db, const char *sql, int64_t *out, struct err *e)
@@ -293,6 +339,69 @@ struct str stmt_text(struct stmt *s, int column)
     if (!p && sqlite3_errcode(s->db->h) == SQLITE_NOMEM)
         bound(s, SQLITE_NOMEM);
     return (struct str){ p, p ? (size_t)sqlite3_column_bytes(s->s, column) : 0 };
+}
+
+struct db_blob {
+    struct db *db;
+    sqlite3_blob *b;
+};
+
+/* A row that is not there is SQLITE_ERROR, as is a table that is not: the file is not as we write it. */
+static int blob_error(struct db *db, int rc, struct err *e)
+{
+    db_error(db, rc, e);
+    if ((rc & 0xff) != SQLITE_ERROR)
+        return db->why;
+    db->why = ERR_CORRUPT;
+    if (e)
+        e->code = ERR_CORRUPT;
+    return ERR_CORRUPT;
+}
+
+struct db_blob *db_blob_open(struct db *db, const char *table, const char *column, int64_t row, struct err *e)
+{
+    struct db_blob *b = mem_zalloc(sizeof(*b));
+    int rc;
+
+    if (!b) {
+        db->why = err_set(e, ERR_NOMEM, "no memory for a blob's handle");
+        return NULL;
+    }
+    b->db = db;
+    rc = sqlite3_blob_open(db->h, "main", table, column, row, 0, &b->b);
+    if (rc != SQLITE_OK) {
+        blob_error(db, rc, e);
+        db_blob_close(b);
+        return NULL;
+    }
+    return b;
+}
+
+int db_blob_move(struct db_blob *b, int64_t row, struct err *e)
+{
+    int rc = sqlite3_blob_reopen(b->b, row);
+
+    return rc == SQLITE_OK ? 0 : blob_error(b->db, rc, e);
+}
+
+size_t db_blob_size(const struct db_blob *b)
+{
+    return (size_t)sqlite3_blob_bytes(b->b);
+}
+
+int db_blob_read(struct db_blob *b, size_t at, size_t n, void *to, struct err *e)
+{
+    int rc = at > INT32_MAX || n > INT32_MAX ? SQLITE_ERROR : sqlite3_blob_read(b->b, to, (int)n, (int)at);
+
+    return rc == SQLITE_OK ? 0 : blob_error(b->db, rc, e);
+}
+
+void db_blob_close(struct db_blob *b)
+{
+    if (!b)
+        return;
+    sqlite3_blob_close(b->b);
+    mem_free(b);
 }
 
 struct db_pool {

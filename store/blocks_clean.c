@@ -1,0 +1,122 @@
+/* blocks_clean.c: what nobody holds any more goes, step by step.
+ *
+ * A step is one small transaction: it removes some parts of a block, or moves some pages from the end of a file into
+ * the free ones before (only when much of the file is free; else the next blocks fill them). */
+#include "store/partition-internal.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* Of one step: parts of 512 KiB, pages of 16 KiB. */
+enum { STEP_PARTS = 8, STEP_PAGES = 256 };
+#define READER_IDLE_NS ((int64_t)30 * 1000000000)
+
+struct block *blocks_next_garbage(struct blocks *bs)
+{
+    struct block **at, *b;
+
+    pthread_mutex_lock(&bs->lock);
+    for (at = &bs->garbage; *at && (*at)->partition->writing; at = &(*at)->next)
+        ;
+    b = *at;
+    if (b) {
+        *at = b->next;
+        if (!b->next)
+            bs->garbage_end = at;
+    }
+    pthread_mutex_unlock(&bs->lock);
+    return b;
+}
+
+void blocks_forget(struct blocks *bs, struct block *b)
+{
+    struct partition *p = b->partition;
+
+    mem_free(b);
+    partition_leave(bs, p);
+}
+
+static void set_loose(struct blocks *bs, struct partition *p, bool loose)
+{
+    pthread_mutex_lock(&bs->lock);
+    p->loose = loose;
+    pthread_mutex_unlock(&bs->lock);
+}
+
+static int remove_rows(struct blocks *bs, const struct block *b, bool *done, struct err *e)
+{
+    struct db *db;
+    bool loose = false;
+    int rc = db_open_partition(b->partition->path, blocks_mode(bs), &db, e);
+
+    if (rc == 0)
+        rc = db_begin(db, e);
+    if (rc == 0)
+        rc = db_block_remove(db, b->id, STEP_PARTS, done, e);
+    if (rc == 0)
+        rc = db_commit(db, e);
+    if (rc == 0 && *done && db_is_loose(db, &loose, NULL) == 0)
+        set_loose(bs, b->partition, loose);
+    if (rc == 0)
+        db_checkpoint(db);
+    db_close(db); /* which rolls back what is not committed */
+    return rc;
+}
+
+/* A block whose file goes as a whole, or whose rows stay, is only forgotten. */
+static int clean_block(struct blocks *bs, struct block *b, struct err *e)
+{
+    bool done = true;
+    int rc = 0;
+
+    if (!b->partition->dropped && !atomic_load(&b->damaged))
+        rc = remove_rows(bs, b, &done, e);
+    if (rc == 0 && done) {
+        blocks_forget(bs, b);
+        return 0;
+    }
+    pthread_mutex_lock(&bs->lock);
+    blocks_discard(bs, b);
+    pthread_mutex_unlock(&bs->lock);
+    return rc;
+}
+
+static struct partition *find_loose(struct blocks *bs)
+{
+    struct partition *p;
+
+    pthread_mutex_lock(&bs->lock);
+    for (p = bs->partitions; p && (!p->loose || p->writing || p->dropped); p = p->next)
+        ;
+    pthread_mutex_unlock(&bs->lock);
+    return p;
+}
+
+static int shrink(struct blocks *bs, struct partition *p, struct err *e)
+{
+    struct db *db;
+    bool left = false; /* after a failure, too: the next block that goes will find the file loose again */
+    int rc = db_open_partition(p->path, blocks_mode(bs), &db, e);
+
+    if (rc == 0)
+        rc = db_shrink(db, STEP_PAGES, &left, e);
+    if (rc == 0)
+        db_checkpoint(db);
+    db_close(db);
+    set_loose(bs, p, rc == 0 && left);
+    return rc;
+}
+
+int blocks_clean(struct blocks *bs, struct err *e)
+{
+    struct block *b = blocks_next_garbage(bs);
+    struct partition *p = b ? NULL : find_loose(bs);
+    int rc = 0;
+
+    block_readers_close(bs, NULL, clock_mono_ns() - READER_IDLE_NS);
+    if (b)
+        rc = clean_block(bs, b, e);
+    else if (p)
+        rc = shrink(bs, p, e);
+    return rc < 0 ? rc : b || p;
+}
