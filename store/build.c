@@ -6,8 +6,6 @@
 
 #include "base/mem.h"
 
-enum { PAGE_BYTES = 2 << 20 };
-
 struct builder {
     struct block_writer *w;
     const struct build_cut *cut;
@@ -123,7 +121,7 @@ int build_block(struct blocks *bs, struct scan *scan, const uint32_t *ids, int64
     b->cut = cut;
     b->ncolumns = b->n = 0;
     b->any = false;
-    b->page = (struct buf)BUF_INIT(PAGE_BYTES);
+    b->page = (struct buf)BUF_INIT(PAGE_BYTES_MAX);
     b->w = block_writer_new(bs, partition, &why);
     if (!b->w)
         rc = why.code;

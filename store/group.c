@@ -441,7 +441,7 @@ void group_commit(struct store *st, struct pending *first)
         p->settled = p->rc < 0;
     }
     rc = write_range(st, first, NULL, &e);
-    if (rc < 0 && rc != ERR_IO && first->next)
+    if (rc < 0 && rc != ERR_IO && rc != ERR_FULL && first->next)
         for (struct pending *p = first; p; p = p->next) {
             if (p->settled)
                 continue;

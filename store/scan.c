@@ -18,7 +18,7 @@
 
 #include <stdlib.h>
 
-enum { PAGE_BYTES_MAX = 4 << 20 };
+
 
 /* Where a block has one of the wanted series. */
 struct stop {
@@ -27,7 +27,7 @@ struct stop {
 };
 
 struct cursor {
-    const struct block *block;
+    struct block *block;
     struct block_page *pages;
     struct stop *stops; /* by rising `at` */
     size_t n, next;
@@ -192,6 +192,20 @@ static int by_place(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
+/* What a damaged block does to the scan: 0 when the rest is to be served. */
+static int damaged(const struct scan *s, struct cursor *c, struct err *why, struct err *e)
+{
+    if (why->code == ERR_CORRUPT && s->in.skip_damaged) {
+        blocks_set_aside(s->in.store, c->block, why);
+        c->next = c->n;
+        return 0;
+    }
+    err_wrap(why, "block %llu", (unsigned long long)c->block->rank);
+    if (e)
+        *e = *why;
+    return why->code;
+}
+
 static size_t find_stops(const struct scan_input *in, const struct block_directory *d, const struct places *places,
                          struct stop *out)
 {
@@ -219,27 +233,32 @@ static size_t find_stops(const struct scan_input *in, const struct block_directo
     return n;
 }
 
-static int add_cursor(struct scan *s, const struct block *b, const struct places *places, struct err *e)
+static int add_cursor(struct scan *s, struct block *b, const struct places *places, struct err *e)
 {
     struct arena scratch = ARENA_INIT(s->a->max);
     struct cursor *c = &s->cursors[s->ncursors];
-    struct block_reader *r = reader_of(s, b->partition, e);
+    struct block_reader *r;
+    struct err why = ERR_INIT;
     struct block_directory d;
     struct stop *stops;
-    int rc = r ? block_directory(r, b, &scratch, &d, e) : e ? e->code : ERR_IO;
+    int rc;
 
-    if (rc == 0) {
-        stops = arena_array(&scratch, (size_t)b->series + 1, sizeof(*stops));
-        *c = (struct cursor){ .block = b, .bytes = BUF_INIT(PAGE_BYTES_MAX) };
-        if (stops)
-            c->n = find_stops(&s->in, &d, places, stops);
-        if (c->n) {
-            c->stops = arena_array(s->a, c->n, sizeof(*c->stops));
-            c->pages = arena_array(s->a, d.n, sizeof(*c->pages));
-        }
-        if (!stops || (c->n && (!c->stops || !c->pages)))
-            rc = no_room(s->a, e);
+    *c = (struct cursor){ .block = b, .bytes = BUF_INIT(PAGE_BYTES_MAX) };
+    r = reader_of(s, b->partition, &why);
+    rc = r ? block_directory(r, b, &scratch, &d, &why) : why.code;
+    if (rc < 0) {
+        arena_free(&scratch);
+        return damaged(s, c, &why, e);
     }
+    stops = arena_array(&scratch, (size_t)b->series + 1, sizeof(*stops));
+    if (stops)
+        c->n = find_stops(&s->in, &d, places, stops);
+    if (c->n) {
+        c->stops = arena_array(s->a, c->n, sizeof(*c->stops));
+        c->pages = arena_array(s->a, d.n, sizeof(*c->pages));
+    }
+    if (!stops || (c->n && (!c->stops || !c->pages)))
+        rc = no_room(s->a, e);
     if (rc == 0 && c->n) {
         memcpy(c->stops, stops, c->n * sizeof(*c->stops));
         memcpy(c->pages, d.pages, d.n * sizeof(*c->pages));
@@ -333,13 +352,14 @@ static void trim(const struct scan *s, struct sample_columns *c)
 
 static int open_page(struct scan *s, struct cursor *c, uint32_t page, struct err *e)
 {
+    struct block_reader *r = reader_of(s, c->block->partition, e); /* there since the cursor was made */
     size_t columns;
     int rc;
 
     if (!c->reader && !(c->reader = page_reader_new()))
         return err_set(e, ERR_NOMEM, "no memory to read a page");
     c->open = 0;
-    rc = block_page(reader_of(s, c->block->partition, e), c->block, &c->pages[page], &c->bytes, e);
+    rc = block_page(r, c->block, &c->pages[page], &c->bytes, e);
     if (rc == 0)
         rc = page_open(c->reader, buf_view(&c->bytes), &columns, e);
     if (rc == 0 && columns != c->pages[page].n)
@@ -352,13 +372,14 @@ static int open_page(struct scan *s, struct cursor *c, uint32_t page, struct err
 static int read_stop(struct scan *s, struct cursor *c, const struct stop *stop, struct err *e)
 {
     struct piece *p = &s->pieces[s->npieces];
-    int rc = c->open == stop->page + 1 ? 0 : open_page(s, c, stop->page, e);
+    struct err why = ERR_INIT;
+    int rc = c->open == stop->page + 1 ? 0 : open_page(s, c, stop->page, &why);
 
     if (rc == 0)
-        rc = page_column(c->reader, stop->column, &p->c, e);
+        rc = page_column(c->reader, stop->column, &p->c, &why);
     if (rc < 0) {
-        err_wrap(e, "block %llu, page %u", (unsigned long long)c->block->rank, stop->page);
-        return rc;
+        err_wrap(&why, "page %u", stop->page);
+        return damaged(s, c, &why, e);
     }
     trim(s, &p->c);
     p->rank = c->block->rank;

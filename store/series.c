@@ -73,7 +73,7 @@ static int look(struct series_set *set, const struct series_query *q)
 static int scan_them(struct series_set *set, const struct series_query *q, struct err *e)
 {
     struct scan_input in = { .store = set->st->blocks, .ids = set->ids, .n = set->n, .from_ms = q->from_ms,
-                             .to_ms = q->to_ms, .labels_only = q->labels_only };
+                             .to_ms = q->to_ms, .skip_damaged = true, .labels_only = q->labels_only };
 
     for (size_t i = 0; i < set->n; i++)
         in.end = set->ids[i] >= in.end ? set->ids[i] + 1 : in.end;
