@@ -55,10 +55,6 @@ CFLAGS = $(OPT) $(HARDEN) $(WARN) -fno-common
 CPPFLAGS = -std=gnu11 -D_GNU_SOURCE -DVIGLA_VERSION='"$(VERSION)"' -I. -MMD -MP
 LDFLAGS = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
-# Until the older series index goes: both have functions of these names.
-$(O)/store/index%.o $(O)/tests/unit/store/index_test.o $(O)/tests/fuzz/index_fuzz.o: \
-	CPPFLAGS += $(foreach f,find add remove select,-Dindex_$(f)=new_index_$(f))
-
 # A folder's archive holds all of it but the programs' main().
 MAINS := cmd/main.c proxy/main.c
 sources = $(filter-out $(MAINS),$(wildcard $(1)/*.c))

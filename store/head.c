@@ -139,10 +139,9 @@ static int reserve_slabs(struct head *h, size_t bytes)
 
 int head_reserve(struct head *h, uint32_t end, size_t series, size_t samples)
 {
-    /* At worst every series begins a chunk of MOST_CAP, or every sample one that is too far from the one before; and each
-     * slab may end with a chunk that did not fit. */
-    size_t chunks = series * chunk_size(MOST_CAP), each = samples * chunk_size(FIRST_CAP);
-    size_t bytes = samples * 2 * (sizeof(int32_t) + sizeof(double)) + (chunks < each ? chunks : each);
+    /* At worst every series begins a chunk of MOST_CAP, and every sample one of FIRST_CAP, too far from the one before;
+     * and each slab may end with a chunk that did not fit. */
+    size_t bytes = series * chunk_size(MOST_CAP) + samples * chunk_size(FIRST_CAP);
 
     bytes += (bytes / SLAB + 2) * chunk_size(MOST_CAP);
     return reserve_rows(h, end) < 0 ? ERR_NOMEM : reserve_slabs(h, bytes);
