@@ -44,6 +44,7 @@ void prometheus_fail_store(struct request *rq, const struct err *e)
         break;
     case ERR_NOMEM:
     case ERR_BUSY:
+    case ERR_FULL:
     case ERR_CLOSED:
         prometheus_fail(rq, 503, "unavailable", "%s", e->msg);
         break;

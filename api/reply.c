@@ -48,6 +48,7 @@ unsigned error_status(int code)
     case ERR_UNSUPPORTED:
         return 501;
     case ERR_BUSY:
+    case ERR_FULL:
     case ERR_CLOSED:
     case ERR_TIMEOUT:
     case ERR_NOMEM:

@@ -59,8 +59,14 @@ static void count(struct store *st)
 static int reserve(struct store *st, struct err *e)
 {
     const struct group *g = &st->group;
+    int rc = 0;
 
-    if (head_reserve(st->head, index_end(st->index), g->series, g->samples) < 0)
+    if (head_end(st->head) < index_end(st->index)) {
+        pthread_rwlock_wrlock(&st->lock);
+        rc = head_grow(st->head, index_end(st->index));
+        pthread_rwlock_unlock(&st->lock);
+    }
+    if (rc < 0 || head_reserve(st->head, g->series, g->samples) < 0)
         return err_set(e, ERR_NOMEM, "no memory for %llu samples", (unsigned long long)g->samples);
     return 0;
 }
@@ -101,7 +107,7 @@ static int replay_samples(void *arg, uint32_t id, const struct sample *s, size_t
 
     if (!index_has(st->index, id))
         return 0; /* forgotten since (retention.c) */
-    if (head_reserve(st->head, index_end(st->index), 1, n) < 0)
+    if (head_grow(st->head, index_end(st->index)) < 0 || head_reserve(st->head, 1, n) < 0)
         return err_set(e, ERR_NOMEM, "no memory for %zu samples", n);
     head_append(st->head, id, s, n);
     return 0;

@@ -28,11 +28,13 @@ struct head *head_new(void); /* held once, for the caller; NULL: no memory */
 void head_hold(struct head *h);
 void head_release(struct head *h); /* NULL is fine */
 
-/* --- the committer, with the store's lock for writing --- */
+/* --- the committer --- */
 
-/* Takes the memory that appending `samples` samples to `series` series below `end` may need. ERR_NOMEM. */
-int head_reserve(struct head *h, uint32_t end, size_t series, size_t samples);
-/* Cannot fail, within what was reserved. */
+/* Makes room for series below `end`; with the store's lock for writing, when head_end(h) < end. ERR_NOMEM. */
+int head_grow(struct head *h, uint32_t end);
+/* Takes the memory that appending `samples` samples to `series` series may need. ERR_NOMEM. */
+int head_reserve(struct head *h, size_t series, size_t samples);
+/* With the store's lock for writing. Cannot fail, within what was reserved. */
 void head_append(struct head *h, uint32_t id, const struct sample *s, size_t n);
 
 /* --- readers, with the store's lock for reading --- */

@@ -104,7 +104,7 @@ void head_release(struct head *h)
 
 /* --- appending --- */
 
-static int reserve_rows(struct head *h, uint32_t end)
+int head_grow(struct head *h, uint32_t end)
 {
     size_t rows = ((size_t)end + ROW - 1) / ROW;
 
@@ -137,14 +137,14 @@ static int reserve_slabs(struct head *h, size_t bytes)
     return 0;
 }
 
-int head_reserve(struct head *h, uint32_t end, size_t series, size_t samples)
+int head_reserve(struct head *h, size_t series, size_t samples)
 {
     /* At worst every series begins a chunk of MOST_CAP, and every sample one of FIRST_CAP, too far from the one before;
      * and each slab may end with a chunk that did not fit. */
     size_t bytes = series * chunk_size(MOST_CAP) + samples * chunk_size(FIRST_CAP);
 
     bytes += (bytes / SLAB + 2) * chunk_size(MOST_CAP);
-    return reserve_rows(h, end) < 0 ? ERR_NOMEM : reserve_slabs(h, bytes);
+    return reserve_slabs(h, bytes);
 }
 
 static struct head_chunk *take(struct head *h, size_t cap)

@@ -152,7 +152,7 @@ static int drop_old(struct store *st, struct err *e)
         return 0;
     rc = blocks_drop(st->blocks, clock_now_ms() - st->options.retention_ms, &dropped, e);
     if (rc == 0 && dropped)
-        st->sealer.forget = true;
+        atomic_store(&st->sealer.forget, true);
     return rc;
 }
 
@@ -170,6 +170,6 @@ void merge_tick(struct store *st)
     pthread_mutex_unlock(&st->writing);
     if (rc < 0)
         log_error("tidying blocks: %s (will be tried again)", e.msg);
-    if (rc == 0 && st->sealer.forget)
-        st->sealer.forget = retention_forget(st, &e) < 0;
+    if (rc >= 0 && atomic_exchange(&st->sealer.forget, false) && retention_forget(st, &e) < 0)
+        atomic_store(&st->sealer.forget, true);
 }

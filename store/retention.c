@@ -191,8 +191,8 @@ static int drop_partitions(struct store *st, int64_t before_ms, struct err *e)
 
     pthread_mutex_lock(&st->writing);
     rc = blocks_drop(st->blocks, before_ms, &dropped, e);
-    if (rc == 0)
-        rc = blocks_clean(st->blocks, e);
+    while (rc == 0 && (rc = blocks_clean(st->blocks, e)) == 1)
+        rc = 0;
     pthread_mutex_unlock(&st->writing);
     return rc;
 }

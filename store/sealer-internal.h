@@ -34,6 +34,7 @@ struct sealer {
     _Atomic bool forget;  /* series may have been left without samples (anybody may set it) */
 };
 
+int sealer_init(struct sealer *s); /* 0 or ERR_NOMEM */
 int sealer_start(struct store *st, struct err *e);
 /* Ends the thread, after the block it is at. */
 void sealer_stop(struct store *st);

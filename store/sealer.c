@@ -21,7 +21,7 @@ enum {
     RECORDS_STEP = 1000,
     TICK_S = 1,
     RETRY_S = 5,
-    ADMIT_MS = 2000,
+    ADMIT_S = 5,
     WORTH_SEALING = 1024  /* samples left at the end; fewer are replayed from the journal at the next start */
 };
 
@@ -244,21 +244,27 @@ static void *sealer_main(void *arg)
     return NULL;
 }
 
-int sealer_start(struct store *st, struct err *e)
+int sealer_init(struct sealer *s)
 {
-    struct sealer *s = &st->sealer;
     pthread_condattr_t attr;
     int rc = pthread_condattr_init(&attr);
 
-    if (rc == 0) {
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        rc = pthread_mutex_init(&s->lock, NULL);
-        rc |= pthread_cond_init(&s->work, &attr);
-        rc |= pthread_cond_init(&s->ended, &attr);
-        pthread_condattr_destroy(&attr);
-        s->made = rc == 0;
-    }
-    if (rc || pthread_create(&s->thread, NULL, sealer_main, st))
+    if (rc)
+        return ERR_NOMEM;
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    rc = pthread_mutex_init(&s->lock, NULL);
+    rc |= pthread_cond_init(&s->work, &attr);
+    rc |= pthread_cond_init(&s->ended, &attr);
+    pthread_condattr_destroy(&attr);
+    s->made = rc == 0;
+    return rc ? ERR_NOMEM : 0;
+}
+
+int sealer_start(struct store *st, struct err *e)
+{
+    struct sealer *s = &st->sealer;
+
+    if (pthread_create(&s->thread, NULL, sealer_main, st))
         return err_set(e, ERR_NOMEM, "cannot start the sealer's thread");
     pthread_setname_np(s->thread, "sealer");
     s->running = true;
@@ -374,31 +380,38 @@ bool sealer_tick(struct store *st)
     return false;
 }
 
-/* Waits on `ended` until `ms` from now at most. */
-static void wait_ended(struct sealer *s, int64_t ms)
+/* Waits on `ended` until that time at most, with the lock held. False: it is over. */
+static bool wait_ended(struct sealer *s, const struct timespec *until)
 {
-    struct timespec until;
+    return pthread_cond_timedwait(&s->ended, &s->lock, until) == 0;
+}
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    pthread_cond_timedwait(&s->ended, &s->lock, &until);
+static struct timespec seconds_from_now(int seconds)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += seconds;
+    return t;
 }
 
 int sealer_admit(struct store *st, struct err *e)
 {
     struct sealer *s = &st->sealer;
+    struct timespec until;
     struct err failure;
-    bool writing;
+    bool sealed;
 
     if (!st->frozen || head_samples(st->head) < st->tuning.seal_samples)
         return 0;
+    until = seconds_from_now(ADMIT_S);
     pthread_mutex_lock(&s->lock);
-    if (!s->sealed && s->failure.code == 0 && !s->closing)
-        wait_ended(s, ADMIT_MS);
-    writing = !s->sealed;
+    while (!s->sealed && s->failure.code == 0 && !s->closing && wait_ended(s, &until))
+        ;
+    sealed = s->sealed;
     failure = s->failure;
     pthread_mutex_unlock(&s->lock);
-    while (!writing && sealer_tick(st))
+    while (sealed && sealer_tick(st))
         ;
     if (!st->frozen || head_samples(st->head) < 2 * st->tuning.seal_samples)
         return 0;
@@ -410,6 +423,7 @@ int sealer_admit(struct store *st, struct err *e)
 int sealer_seal_all(struct store *st, struct err *e)
 {
     struct sealer *s = &st->sealer;
+    struct timespec until;
     uint64_t target;
     int rc = 0;
 
@@ -425,9 +439,10 @@ int sealer_seal_all(struct store *st, struct err *e)
             break;
         pthread_mutex_unlock(&s->lock);
         committer_wake(st);
+        until = seconds_from_now(1);
         pthread_mutex_lock(&s->lock);
         if (s->passes < target && !s->closing)
-            wait_ended(s, 1000);
+            (void)wait_ended(s, &until);
     }
     pthread_mutex_unlock(&s->lock);
     return rc;

@@ -112,11 +112,13 @@ static struct store *new_store(const char *dir, const struct store_options *opti
     st->index = index_new();
     st->head = head_new();
     pthread_mutex_init(&st->writing, NULL);
+
     st->retention.done = true;
     st->retain_ms = clock_mono_ns() / 1000000 + FIRST_RETAIN_MS;
     st->dir = mem_strdup(dir);
     st->path = mem_alloc(n + sizeof("/vigla.db"));
-    if (!st->dir || !st->path || !st->index || !st->head || make_lock(st) < 0) {
+    if (!st->dir || !st->path || !st->index || !st->head || make_lock(st) < 0 ||
+        sealer_init(&st->sealer) < 0) {
         store_close(st);
         return NULL;
     }

@@ -98,12 +98,12 @@ START_TEST(agrees_with_plain_arrays)
     rng_seed(&seeds);
     seed = rng_next(&seeds);
     r = (struct rng){ { seed, 1, 2, 3 } };
-    st = fixture_open_sealing(dir, 50);
+    st = fixture_open_sealing(dir, 200);
     for (int round = 0; round < 400; round++) {
         switch (rng_below(&r, 24)) {
         case 0:
             store_close(st);
-            st = fixture_open_sealing(dir, 1 + rng_below(&r, 200));
+            st = fixture_open_sealing(dir, 50 + rng_below(&r, 1000));
             break;
         case 1:
             delete_some(st, &m, &r);
@@ -122,7 +122,7 @@ START_TEST(agrees_with_plain_arrays)
     for (int last = 0; last < 2; last++) {
         compare(st, &m, &r, seed);
         store_close(st);
-        st = fixture_open_sealing(dir, 1);
+        st = fixture_open_sealing(dir, 50);
     }
     store_close(st);
 }

@@ -68,7 +68,7 @@ static void *write_main(void *arg)
     return NULL;
 }
 
-/* Times rise, values belong to them, series come in order. Not those of churn_main. */
+/* Times rise, values belong to them, no series comes twice in a row. Not those of churn_main. */
 static int read_series(struct store *st, size_t *samples)
 {
     struct matcher m = { MATCH_EQ, STR("__name__"), STR("m"), NULL };
@@ -83,7 +83,7 @@ static int read_series(struct store *st, size_t *samples)
     while (set && (rc = series_next(set, &l, NULL)) == 1) {
         int64_t last = INT64_MIN;
 
-        failures += before.n && labels_cmp(before, l) >= 0;
+        failures += before.n && labels_cmp(before, l) == 0;
         before = l;
         while ((rc = series_samples(set, &c, NULL)) == 1)
             for (size_t i = 0; i < c.n; i++) {
