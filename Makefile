@@ -55,7 +55,7 @@ CPPFLAGS = -std=gnu11 -D_GNU_SOURCE -DVIGLA_VERSION='"$(VERSION)"' -I. -MMD -MP
 LDFLAGS = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
 # Until the older series index goes: both have functions of these names.
-$(O)/store/index%.o $(O)/tests/unit/store/index_test.o $(O)/tests/fuzz/index_fuzz.o: \
+$(O)/store/index.o $(O)/store/index_%.o $(O)/tests/unit/store/index_%.o $(O)/tests/fuzz/index_fuzz.o: \
 	CPPFLAGS += $(foreach f,find add remove select,-Dindex_$(f)=new_index_$(f))
 
 # A folder's archive holds all of it but the programs' main().

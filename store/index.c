@@ -189,6 +189,7 @@ uint32_t index_add(struct series_index *ix, struct index_key key, struct labels 
         err_set(e, ERR_LIMIT, "%zu labels, at most %d", l.n, INDEX_MAX_LABELS);
         return 0;
     }
+    index_prefetch(ix, key);
     for (size_t i = 0; i < l.n; i++) {
         pairs[i] = label_pair(ix, &l.v[i], &k);
         if (pairs[i])

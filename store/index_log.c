@@ -17,7 +17,7 @@
 
 #include <endian.h>
 
-enum { KIND_ADDITIONS = 1, KIND_REMOVAL = 2, HEAD = 9, KEY = 16, ZSTD_LEVEL = 1 };
+enum { KIND_ADDITIONS = 1, KIND_REMOVAL = 2, HEAD = 9, KEY = 16, ZSTD_LEVEL = 1, AHEAD = 8 };
 #define MOST_UNPACKED ((size_t)1 << 30)
 
 /* --- writing --- */
@@ -242,6 +242,11 @@ static int read_holes(struct bytes *r, uint64_t n, uint64_t *bits, struct err *e
     return 0;
 }
 
+static struct index_key key_at(const struct additions *ad, uint64_t i)
+{
+    return (struct index_key){ get64(ad->keys.p + i * KEY), get64(ad->keys.p + i * KEY + 8) };
+}
+
 static int replay_series(struct series_index *ix, const struct additions *ad, struct bytes *r, const uint64_t *holes,
                          struct err *e)
 {
@@ -249,10 +254,12 @@ static int replay_series(struct series_index *ix, const struct additions *ad, st
     struct str left = rest_of(r);
 
     for (uint64_t i = 0; i < ad->n; i++) {
-        struct index_key key = { get64(ad->keys.p + i * KEY), get64(ad->keys.p + i * KEY + 8) };
+        struct index_key key = key_at(ad, i);
         bool present = !(holes[i / 64] >> i % 64 & 1);
         uint32_t pairs[INDEX_MAX_LABELS], n;
 
+        if (i + AHEAD < ad->n)
+            index_prefetch(ix, key_at(ad, i + AHEAD));
         if (!record_read(ix, &rd, &left, ix->end, pairs, &n))
             return corrupt(e, "the labels of a series are malformed");
         if (present && table_find(ix, key))

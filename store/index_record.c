@@ -285,28 +285,40 @@ static bool ops_valid(const char *r, uint32_t n)
     return true;
 }
 
-/* A pair in the place of one with its name needs no look at its neighbours: most edits are such. */
+static bool between_neighbours(const struct texts *t, const uint32_t *pairs, uint32_t n, uint32_t at)
+{
+    uint32_t from = at ? at - 1 : 0;
+
+    return pairs_sorted(t, pairs + from, (at + 2 < n ? at + 2 : n) - from);
+}
+
+/* What the base has is sorted, and so is a pair in the place of one with its name: most edits are such. */
 static bool edits_sorted(const struct texts *t, const char *r, const char *from, const uint32_t *pairs, uint32_t n)
 {
     unsigned count = (uint8_t)r[0];
-    const char *op = r + EDITS_HEAD, *pair = op + count;
-    bool renamed = false;
+    const char *op = r + EDITS_HEAD;
+    uint32_t inserted = 0, dropped = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        uint32_t id;
+        uint32_t at = op_at(op[i]) + inserted - dropped, pair;
 
-        if (op_kind(op[i]) == OP_DROP)
+        if (op_kind(op[i]) == OP_DROP) {
+            dropped++;
             continue;
-        id = get32(pair);
-        pair += 4;
-        if (id == 0 || id > t->npairs)
+        }
+        pair = pairs[at];
+        if (pair == 0 || pair > t->npairs)
             return false;
-        if (op_kind(op[i]) == OP_INSERT)
-            renamed = true;
-        else if (pair_at(t, id)->name != pair_at(t, get32(from + 4 * (size_t)op_at(op[i])))->name)
+        if (op_kind(op[i]) == OP_REPLACE) {
+            if (pair_at(t, pair)->name != pair_at(t, get32(from + 4 * (size_t)op_at(op[i])))->name)
+                return false;
+            continue;
+        }
+        inserted++;
+        if (!between_neighbours(t, pairs, n, at))
             return false;
     }
-    return !renamed || pairs_sorted(t, pairs, n);
+    return true;
 }
 
 /* The base as a record that stands alone: what was one for the writer need not be one here. */

@@ -1,9 +1,9 @@
-/* index_table.c: from a key to a number, at eight bytes for a series.
+/* index_table.c: from a key to a number, at nine bytes for a series.
  *
  * Problem  One table that doubles is half empty on average, is copied while everybody waits, and needs both copies
  *          meanwhile.
- * Idea     The key's upper bits choose one of 1,024 segments, each a small table that grows alone by half: at a million
- *          series that moves a thousand entries. Keys are not repeated here: a number leads to its key. So that few
+ * Idea     The key's upper bits choose one of 1,024 segments, each a small table that doubles alone: at a million series
+ *          that moves a thousand entries. Keys are not repeated here: a number leads to its key. So that few
  *          wrong keys are looked at, eight bits of each key stand beside its number, and twelve numbers with their bits
  *          are one cache line, a group: a search reads one line here and one key.
  * Full     A group that is full passes on to the next one and says so (`spilled`): a search goes on only then. The mark
@@ -98,6 +98,14 @@ static uint32_t room(uint32_t ngroups)
     return ngroups * GROUP * 4 / 5;
 }
 
+/* The keys of a group lie all over the memory: asked for together, they come together. */
+static void prefetch_keys(const struct series_index *ix, const struct group *line)
+{
+    for (unsigned i = 0; i < GROUP; i++)
+        if (line->id[i] && !(line->id[i] & ALIAS_BIT))
+            __builtin_prefetch(&stripe_of(ix, line->id[i])->key[line->id[i] & (STRIPE - 1)]);
+}
+
 static int rebuild(const struct series_index *ix, struct segment *s, uint32_t ngroups)
 {
     void *memory = mem_zalloc((size_t)ngroups * sizeof(struct group) + LINE);
@@ -107,10 +115,12 @@ static int rebuild(const struct series_index *ix, struct segment *s, uint32_t ng
         return ERR_NOMEM;
     to = (struct segment){ memory, (struct group *)(((uintptr_t)memory + LINE - 1) & ~(uintptr_t)(LINE - 1)), ngroups,
                            s->n, 0 };
-    for (uint32_t g = 0; g < s->ngroups; g++)
+    for (uint32_t g = 0; g < s->ngroups; g++) {
+        prefetch_keys(ix, &s->groups[next(s, g)]);
         for (unsigned i = 0; i < GROUP; i++)
             if (s->groups[g].id[i])
                 place(&to, key_of(ix, s->groups[g].id[i]), s->groups[g].id[i]);
+    }
     mem_free(s->memory);
     *s = to;
     return 0;
@@ -121,7 +131,7 @@ int table_put(struct series_index *ix, struct index_key key, uint32_t id)
     struct segment *s = segment_of(ix, key);
 
     if (s->n + s->graves >= room(s->ngroups)) {
-        uint32_t want = s->n >= room(s->ngroups) * 2 / 3 ? s->ngroups + s->ngroups / 2 + 1 : s->ngroups;
+        uint32_t want = s->n >= room(s->ngroups) / 2 ? s->ngroups * 2 + (s->ngroups == 0) : s->ngroups;
 
         if (rebuild(ix, s, want) < 0)
             return ERR_NOMEM;
