@@ -278,7 +278,7 @@ END_TEST
 
 START_TEST(a_series_may_be_large)
 {
-    static char names[INDEX_MAX_LABELS + 1][8], value[1 << 20];
+    static char names[INDEX_MAX_LABELS + 1][16], value[1 << 20];
     static struct label l[INDEX_MAX_LABELS + 1];
     struct fixture f;
     struct err e = ERR_INIT;
@@ -355,7 +355,7 @@ START_TEST(aliases_are_no_more_than_series)
 {
     struct fixture f;
     size_t there = 0;
-    char text[16];
+    char text[32];
 
     open_index(&f);
     add_known(&f);
