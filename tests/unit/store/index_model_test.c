@@ -1,4 +1,4 @@
-/* index_model_test.c: the index beside a list of label sets, with memory that runs out, and with many readers at once. */
+/* index_model_test.c: the index beside a list of label sets, without memory, and with many readers at once. */
 #include "tests/unit/store/index_fixture.h"
 
 #include "base/mem.h"
@@ -71,12 +71,15 @@ static struct matcher random_matcher(struct model *md, struct arena *a)
     static const char *const names[] = { "__name__", "app", "code", "id", "job", "le", "zone", "none" };
     static const char *const values[] = { "", "0", "1", "2", "7", "31", "none" };
     static const char *const patterns[] = { ".*", ".+", "", "1|2|3", "1.*", "[02468]", "(1|5)?", "none|0|11", "7|" };
+    struct str name = str_of(names[rng_below(&md->rng, COUNT(names))]), value;
     enum match_op op = (enum match_op)rng_below(&md->rng, 4);
-    bool re = op == MATCH_RE || op == MATCH_NRE;
-    const char *value = re ? patterns[rng_below(&md->rng, COUNT(patterns))] : values[rng_below(&md->rng, COUNT(values))];
     struct matcher m;
 
-    ck_assert_int_eq(matcher_init(&m, a, op, str_of(names[rng_below(&md->rng, COUNT(names))]), str_of(value), NULL), 0);
+    if (op == MATCH_RE || op == MATCH_NRE)
+        value = str_of(patterns[rng_below(&md->rng, COUNT(patterns))]);
+    else
+        value = str_of(values[rng_below(&md->rng, COUNT(values))]);
+    ck_assert_int_eq(matcher_init(&m, a, op, name, value, NULL), 0);
     return m;
 }
 
@@ -254,11 +257,65 @@ START_TEST(a_failed_allocation_changes_nothing)
             break;
         }
         mem_fail_at(0);
-        ck_assert_uint_eq(index_add(ix, key_of(other), other, NULL), index_end(ix) - 1); /* goes on as if nothing had been */
+        add(ix, other); /* goes on as if nothing had been */
         index_free(ix);
         index_free(again);
     }
     ck_assert_int_gt(fails, 20);
+    arena_free(&a);
+}
+END_TEST
+
+enum { GROWN = 200 };
+
+/* A label set whose names and values are new now and then, so that each table grows. */
+static struct labels grown(struct arena *a, int i)
+{
+    struct label *l = arena_array(a, 2, sizeof(*l));
+
+    ck_assert_ptr_nonnull(l);
+    l[0] = (struct label){ arena_printf(a, "a%d", i % 100), STR("same") };
+    l[1] = (struct label){ STR("b"), arena_printf(a, "%d", i) };
+    return (struct labels){ l, 2 };
+}
+
+/* With one allocation failing on the way: that add changes nothing, and succeeds when tried again. */
+static void grow(struct series_index *ix, const struct labels *sets, const struct index_key *keys)
+{
+    for (int i = 0; i < GROWN; i++) {
+        struct index_mark mark = index_mark(ix), after;
+
+        if (index_add(ix, keys[i], sets[i], NULL))
+            continue;
+        after = index_mark(ix);
+        ck_assert_mem_eq(&mark, &after, sizeof(mark));
+        ck_assert_uint_eq(index_add(ix, keys[i], sets[i], NULL), (unsigned)i + 1);
+    }
+}
+
+START_TEST(growth_may_fail_anywhere)
+{
+    struct arena a = ARENA_INIT(0);
+    struct labels sets[GROWN];
+    struct index_key keys[GROWN];
+    bool failed = true;
+
+    for (int i = 0; i < GROWN; i++) {
+        sets[i] = grown(&a, i);
+        keys[i] = key_of(sets[i]);
+    }
+    for (long n = 1; failed; n++) {
+        struct series_index *ix = index_new();
+
+        ck_assert_ptr_nonnull(ix);
+        mem_fail_at(n);
+        grow(ix, sets, keys);
+        failed = mem_has_failed();
+        mem_fail_at(0);
+        for (int i = 0; i < GROWN; i++)
+            assert_labels(ix, index_find(ix, keys[i]), sets[i]);
+        index_free(ix);
+    }
     arena_free(&a);
 }
 END_TEST
@@ -355,6 +412,7 @@ static Suite *make_suite(void)
 
     tcase_add_loop_test(tc, does_what_a_list_does, 0, 2);
     tcase_add_test(tc, a_failed_allocation_changes_nothing);
+    tcase_add_test(tc, growth_may_fail_anywhere);
     tcase_add_test(tc, readers_build_together);
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);

@@ -436,7 +436,7 @@ START_TEST(a_bad_record_changes_nothing)
     ck_assert_mem_eq(&mark, &start, sizeof(mark));
     ck_assert_int_eq(index_replay(g.ix, buf_view(&log), &e), 0);
     ck_assert_int_eq(index_replay(g.ix, buf_view(&log), &e), ERR_CORRUPT);
-    ck_assert_str_eq(e.msg, "record of the series index: it begins at series 1, name 0, pair 0, should be 9, 4, 9");
+    ck_assert_str_eq(e.msg, "record of the series index: begins at series 1, name 0, pair 0, should be 9, 4, 9");
     ck_assert_uint_eq(index_count(g.ix), COUNT(known));
     buf_reset(&log);
     index_log_removal((const uint32_t[]){ 3, 9 }, 2, &log);
