@@ -17,11 +17,11 @@
 /* What is needed to build columns of one name. */
 struct builder {
     struct pair_cursor cursor;
-    uint16_t *code_of;        /* by pair.local: its code and one, 0 = none yet */
+    uint16_t *code_of; /* by pair.local: its code and one, 0 = none yet */
     uint32_t pairs[STRIPE];
     uint16_t codes[STRIPE];
     uint32_t distinct;
-    uint32_t absent;          /* the code of pair 0 and one */
+    uint32_t absent; /* the code of pair 0 and one */
 };
 
 static uint16_t code_of(struct builder *b, uint32_t pair)

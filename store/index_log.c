@@ -2,13 +2,14 @@
  *
  *   record     KIND(8)  SUM(64)  BODY           SUM = str_hash_stable(BODY), little endian as all here
  *   additions  KIND 1   BODY: FIRST  NAMES  PAIRS  N  NNAMES  NPAIRS  SIZE  N x KEY(128)  zstd(SIZE bytes)
- *              FIRST is the first series' number, NAMES and PAIRS how many there were before; N, NNAMES, NPAIRS how
- *              many come. Unpacked: NNAMES x (LENGTH name), NPAIRS x (NAME LENGTH value), HOLES, HOLES x STEP (the numbers
- *              of series that had gone already, each told from the one before), N x series (index_record.c)
  *   removal    KIND 2   BODY: COUNT, COUNT x STEP, zigzag
  *
- * Numbers without a width are varints. Keys do not compress, so they stay out of zstd; labels are written as they are in
- * memory, except that a record refers to nothing before its own FIRST. */
+ * FIRST is the first series' number, NAMES and PAIRS how many there were before; N, NNAMES and NPAIRS how many come.
+ * Unpacked: NNAMES x (LENGTH name), NPAIRS x (NAME LENGTH value), HOLES, HOLES x STEP (series that had gone by then,
+ * each told from the one before, the first from FIRST), N x the record of a series (index_record.c).
+ *
+ * Numbers without a width are varints. Keys do not compress, so they stay out of zstd; labels are written as they are
+ * in memory, except that they refer to nothing before the record's own FIRST. */
 #include "store/index_state-internal.h"
 
 #include "base/mem.h"
@@ -173,7 +174,7 @@ static int read_head(const struct series_index *ix, struct str body, struct addi
             return corrupt(e, "its head is cut short");
     if (ad->first != ix->end || ad->names != ix->texts.nnames || ad->pairs != ix->texts.npairs)
         return err_set(e, ERR_CORRUPT,
-                       "record of the series index: it begins at series %llu, name %llu, pair %llu, should be %u, %u, %u",
+                       "record of the series index: begins at series %llu, name %llu, pair %llu, should be %u, %u, %u",
                        (unsigned long long)ad->first, (unsigned long long)ad->names, (unsigned long long)ad->pairs,
                        ix->end, ix->texts.nnames, ix->texts.npairs);
     if (ad->size > MOST_UNPACKED || ad->n > bytes_left(&r) / KEY)

@@ -1,4 +1,4 @@
-/* index_order.c: names for label sets that are the same in every process: their canonical bytes, their key, their order.
+/* index_order.c: what a label set is called in every process: its canonical bytes, its key, its order.
  *
  * The order of a label set is 64 bits:
  *
@@ -10,8 +10,8 @@
  *   LE    the upper 16 bits of le as a double, turned so that they rise with it: all bits inverted when it is negative,
  *         else the sign bit set. 0 without le, or when it is not a number. Bounds closer than a sixteenth may meet.
  *
- * modulo 2^64, with H = str_hash_stable, K = 0x9e3779b97f4a7c15, M = 0xd6e8feb86659fd93. What a label adds is kept with its pair, so the order
- * of a new series is a sum. */
+ * modulo 2^64, with H = str_hash_stable, K = 0x9e3779b97f4a7c15, M = 0xd6e8feb86659fd93. What a label adds is kept with
+ * its pair, so the order of a new series is a sum. */
 #define XXH_INLINE_ALL
 #include "store/index_state-internal.h"
 

@@ -3,14 +3,14 @@
  * Problem  Seventeen pairs are 68 bytes, and most of them stand in the neighbour as well: a histogram's buckets differ
  *          in `le`, the answers of one route in the code.
  * Idea     A record stands alone, or is a few edits of a base, which is a record nearby that stands alone. So reading
- *          takes one step back at most, and a unit of thirty series takes 15 bytes for each instead of 65.
+ *          takes one step back at most, and the series of a mesh take 15 bytes each instead of 65.
  *
  *            alone:  00  N  N x PAIR(32)
  *            edits:  E  BACK(16)  E x OP(8)  PAIR(32) for each OP that has one
  *
- *          Little endian. The base is the series BACK numbers before. OP is KIND << 6 | AT, by rising AT, a place among
- *          the base's pairs: 0 puts the pair in the place of AT's, which has the same name; 1 puts it before AT; 2 drops
- *          AT's and has no pair.
+ *          Little endian. The base is the series BACK numbers before. OP is KIND << 6 | AT, by rising AT, a place
+ *          among the base's pairs: 0 puts the pair in the place of AT's, which has the same name; 1 puts it before AT;
+ *          2 drops AT's and has no pair.
  * Left out Edits of edits would save two bytes more, and make reading walk. */
 #include "store/index_state-internal.h"
 

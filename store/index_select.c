@@ -1,8 +1,8 @@
 /* index_select.c: from matchers to series.
  *
- * The series that are there are bits by number. Each matcher in turn, the one that promises least first, clears the bits
- * of those it does not hold for: stripe by stripe through the column of its name, or, when so few are left that building
- * a column would be more work, by looking at their labels. What remains is the answer, in order. */
+ * The series that are there are bits by number. Each matcher in turn, the one that promises least first, clears the
+ * bits of those it does not hold for: stripe by stripe through the column of its name, or, when so few are left that
+ * building a column would be more work, by looking at their labels. What remains is the answer, in order. */
 #include "store/index_match-internal.h"
 
 #include <endian.h>
@@ -13,7 +13,7 @@ struct selection {
     struct series_index *ix;
     uint64_t *bits; /* STRIPE_WORDS for each stripe */
     size_t stripes;
-    size_t left;    /* bits that are set */
+    size_t left; /* bits that are set */
 };
 
 static uint32_t bits_of(const uint64_t *words)

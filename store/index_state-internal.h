@@ -6,8 +6,8 @@
  *   table     from a key to a number                                              index_table.c
  *   columns   by name and stripe: which series has which value                    index_column.c
  *
- * All memory is taken in chunks that stay where they are: growth copies pointers, never contents, so that no add is slow
- * and the memory never doubles.
+ * Nearly all memory is taken in chunks that stay where they are: growth copies pointers, not contents, so that no add
+ * is slow and the memory never doubles.
  * The committer changes everything but the columns, which readers build: `lock` guards those. */
 #ifndef STORE_INDEX_STATE_INTERNAL_H
 #define STORE_INDEX_STATE_INTERNAL_H
@@ -40,15 +40,15 @@ struct column;
 /* Numbered from 1, as pairs are: 0 is none. */
 struct name {
     struct str text;
-    uint64_t hash;        /* str_hash_stable */
-    uint32_t live;        /* pairs that some series has */
+    uint64_t hash; /* str_hash_stable */
+    uint32_t live; /* pairs that some series has */
     uint32_t npairs;
-    uint32_t *pairs;      /* its pairs, as they came */
+    uint32_t *pairs; /* its pairs, as they came */
     size_t pairs_cap;
     struct column **columns; /* by stripe; under the lock, or while pinned */
     size_t ncolumns;
-    uint64_t used_at;     /* under the lock, as the next */
-    unsigned pins;        /* readers that walk the columns */
+    uint64_t used_at; /* under the lock, as the next */
+    unsigned pins;    /* readers that walk the columns */
 };
 
 struct pair {
@@ -75,8 +75,8 @@ struct text_block {
 
 struct texts {
     struct text_block *blocks;
-    size_t taken, held;  /* bytes of texts; of blocks */
-    struct name *names;  /* [1..nnames] */
+    size_t taken, held; /* bytes of texts; of blocks */
+    struct name *names; /* [1..nnames] */
     size_t names_cap;
     struct pair **pairs; /* chunks of PAIR_CHUNK */
     size_t pair_chunks, pair_chunks_cap;
@@ -215,7 +215,7 @@ struct record_reader {
     uint32_t base;  /* the base last met, and its record; 0: none */
     char bytes[RECORD_MAX];
 };
-/* Takes the record of series `id` off `bytes`. False when it is not one; pairs are checked for being there and sorted. */
+/* Takes the record of series `id` off `bytes`. False when it is not one: pairs must be there, and sorted by name. */
 bool record_read(const struct series_index *ix, struct record_reader *rd, struct str *bytes, uint32_t id,
                  uint32_t *pairs, uint32_t *n);
 

@@ -2,8 +2,8 @@
  *
  * Problem  One table that doubles is half empty on average, is copied while everybody waits, and needs both copies
  *          meanwhile.
- * Idea     The key's upper bits choose one of 1,024 segments, each a small table that doubles alone: at a million series
- *          that moves a thousand entries. Keys are not repeated here: a number leads to its key. So that few
+ * Idea     The key's upper bits choose one of 1,024 segments, each a small table that doubles alone: at a million
+ *          series that moves a thousand entries. Keys are not repeated here: a number leads to its key. So that few
  *          wrong keys are looked at, eight bits of each key stand beside its number, and twelve numbers with their bits
  *          are one cache line, a group: a search reads one line here and one key.
  * Full     A group that is full passes on to the next one and says so (`spilled`): a search goes on only then. The mark
@@ -38,8 +38,7 @@ static uint32_t next(const struct segment *s, uint32_t g)
 
 static struct index_key key_of(const struct series_index *ix, uint32_t id)
 {
-    return id & ALIAS_BIT ? alias_key(&ix->aliases, id & ~ALIAS_BIT)
-                          : stripe_of(ix, id)->key[id & (STRIPE - 1)];
+    return id & ALIAS_BIT ? alias_key(&ix->aliases, id & ~ALIAS_BIT) : stripe_of(ix, id)->key[id & (STRIPE - 1)];
 }
 
 static bool same(struct index_key a, struct index_key b)
