@@ -195,7 +195,7 @@ static bool read_values(struct head *h, struct page_reader_column *c)
         return false;
     if (c->mode == MODE_RATIO)
         c->ratio = RATIO_ONE + unzigzag(field(h, FIELD_RATIO));
-    if (mode & MODE_BASE && !read_base(h, c))
+    if (mode & MODE_TRACK && !read_base(h, c))
         return false;
     before = h->column && form_equal(c->form, c[-1].form) ? c[-1].first : 0;
     c->first = unzigzag(field(h, FIELD_FIRST)) + first_expected((enum page_mode)c->mode, c->ratio, before);

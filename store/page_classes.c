@@ -8,7 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { RUNS_KEY = 512, RARITY_STEP = 32, TABLE_BITS = 24, SYMBOL_BITS = 3, DENSE_GROUPS = 64 };
+enum { KIND_KEY = 1 << 24, SIGN_CLASSES = 5, TABLE_BITS = 24, SYMBOL_BITS = 3, KIND_GROUPS = 32 };
+enum { PASSES = 2, COST_SCALE = 64, ABSENT_COST = 20 * COST_SCALE };
 
 /* Of a mean token. */
 static unsigned size_class(double token)
@@ -18,55 +19,77 @@ static unsigned size_class(double token)
     return 12 + (unsigned)((token - TOKEN_DIRECT) * 0.75);
 }
 
-/* Mostly zeros: their runs are counted instead. */
-static bool wants_runs(size_t zeros, size_t n)
+/* Of a sequence. */
+struct shape {
+    size_t n, zeros, small, negative; /* small: below PAIR_BASE */
+    uint64_t tokens;                  /* added up */
+};
+
+static enum code_kind kind_of(const struct shape *s)
 {
-    return zeros * 5 > n * 3;
+    if (s->zeros * 5 > s->n * 4)
+        return CODE_WITH_RUNS;
+    return s->small * 20 > s->n * 19 && s->n > 1 ? CODE_WITH_PAIRS : CODE_PLAIN;
 }
 
-static uint16_t key_of(size_t zeros, uint64_t tokens, size_t n)
+static uint32_t key_of(const struct shape *s, enum code_kind kind)
 {
-    double others = (double)(n - zeros);
-    unsigned rarity, size;
+    size_t others = s->n - s->zeros;
+    unsigned sign = (unsigned)(s->negative * SIGN_CLASSES / (others + 1)), rarity, size;
 
-    if (!wants_runs(zeros, n))
-        return (uint16_t)size_class((double)tokens / (double)n);
-    rarity = (unsigned)(log2f((float)((double)n / others)) * 2);
-    size = size_class((double)tokens / others) / 4;
-    return (uint16_t)(RUNS_KEY + rarity * RARITY_STEP + (size < RARITY_STEP ? size : RARITY_STEP - 1));
+    if (kind == CODE_PLAIN)
+        return size_class((double)s->tokens / (double)s->n) << 8 | sign;
+    rarity = (unsigned)(log2f((float)s->n / (float)others) * 2);
+    size = size_class((double)s->tokens / (double)others) / 2;
+    return (uint32_t)kind * KIND_KEY + (rarity << 16 | size << 8 | sign);
 }
 
 void page_sequence_add(struct page_plan *p, const uint64_t *u, size_t n, struct page_sequence *s)
 {
-    uint64_t tokens = 0;
-    size_t zeros = 0;
+    struct shape shape = { .n = n };
 
     memcpy(p->residuals + p->n_residuals, u, n * sizeof(*u));
     for (size_t i = 0; i < n; i++) {
-        tokens += token_of(u[i]);
-        zeros += u[i] == 0;
+        shape.tokens += token_of(u[i]);
+        shape.zeros += u[i] == 0;
+        shape.small += u[i] < PAIR_BASE;
+        shape.negative += u[i] & 1;
     }
-    *s = (struct page_sequence){ .at = (uint32_t)p->n_residuals,
-                                 .n = (uint32_t)n,
-                                 .key = key_of(zeros, tokens, n),
-                                 .runs = wants_runs(zeros, n) };
+    *s = (struct page_sequence){ .at = (uint32_t)p->n_residuals, .n = (uint32_t)n, .kind = kind_of(&shape) };
+    s->key = key_of(&shape, s->kind);
     p->n_residuals += n;
 }
 
-static void count(const struct page_plan *p, const struct page_sequence *s, struct code_counts *c)
+static void tally(struct page_plan *p, struct page_sequence *s, uint16_t *count)
 {
-    const uint64_t *u = p->residuals + s->at;
+    struct page_tally *to = p->tallies + p->n_tallies;
+    unsigned end = 0;
 
-    for (size_t i = 0; i < s->n; i++) {
-        size_t run = s->runs ? zeros_from(u + i, s->n - i) : 0;
+    for (size_t i = 0; i < s->n;) {
+        struct code_step step = code_step(s->kind, p->residuals + s->at + i, s->n - i);
 
-        if (run) {
-            code_count(c, TOKENS + token_of(run - 1));
-            i += run - 1;
-        } else {
-            code_count(c, token_of(u[i]));
-        }
+        count[step.symbol]++;
+        end = step.symbol >= end ? step.symbol + 1 : end;
+        i += step.n;
     }
+    s->tally_at = (uint32_t)p->n_tallies;
+    for (unsigned symbol = 0; symbol < end; symbol++)
+        if (count[symbol]) {
+            *to++ = (struct page_tally){ (uint16_t)symbol, count[symbol] };
+            count[symbol] = 0;
+        }
+    p->n_tallies = (size_t)(to - p->tallies);
+    s->tallies = (uint32_t)p->n_tallies - s->tally_at;
+}
+
+static void add(const struct page_plan *p, const struct page_sequence *s, struct code_counts *c)
+{
+    const struct page_tally *t = p->tallies + s->tally_at;
+
+    for (size_t i = 0; i < s->tallies; i++)
+        c->n[t[i].symbol] += t[i].n;
+    if (t[s->tallies - 1].symbol >= c->end)
+        c->end = t[s->tallies - 1].symbol + 1u;
 }
 
 static double n_log_n(double n)
@@ -94,7 +117,7 @@ static double cost_of(const struct code_counts *a, const struct code_counts *b)
 
 static void cost_together(struct page_group *g, size_t i, size_t n)
 {
-    if (i + 1 < n && g[i].runs == g[i + 1].runs)
+    if (i + 1 < n && g[i].kind == g[i + 1].kind)
         g[i].together = cost_of(&g[i].counts, &g[i + 1].counts);
     else
         g[i].together = INFINITY;
@@ -172,24 +195,82 @@ static size_t collect(struct page_plan *p, struct page_sequence **s)
     return n;
 }
 
+static void set_costs(struct page_group *g)
+{
+    double total = 0;
+    float log_total;
+
+    for (unsigned s = 0; s < g->counts.end; s++)
+        total += g->counts.n[s];
+    log_total = log2f((float)total + 1);
+    for (unsigned s = 0; s < CODE_SYMBOLS; s++)
+        g->cost[s] = ABSENT_COST;
+    for (unsigned s = 0; s < g->counts.end; s++)
+        if (g->counts.n[s])
+            g->cost[s] = (uint16_t)((log_total - log2f((float)g->counts.n[s])) * COST_SCALE);
+}
+
+static uint64_t cost_in(const struct page_plan *p, const struct page_sequence *s, const struct page_group *g)
+{
+    const struct page_tally *t = p->tallies + s->tally_at;
+    uint64_t cost = 0;
+
+    for (size_t i = 0; i < s->tallies; i++)
+        cost += (uint64_t)t[i].n * g->cost[t[i].symbol];
+    return cost;
+}
+
+/* Each sequence goes where it is cheapest, then the groups are counted anew. */
+static void reassign(struct page_plan *p, struct page_sequence **s, size_t n, size_t groups)
+{
+    for (size_t i = 0; i < groups; i++) {
+        set_costs(&p->groups[i]);
+        memset(&p->groups[i].counts, 0, sizeof(p->groups[i].counts));
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint64_t best = UINT64_MAX;
+
+        for (size_t k = 0; k < groups; k++) {
+            uint64_t cost = p->groups[k].kind == s[i]->kind ? cost_in(p, s[i], &p->groups[k]) : UINT64_MAX;
+
+            if (cost < best) {
+                best = cost;
+                s[i]->code = (uint8_t)k;
+            }
+        }
+        add(p, s[i], &p->groups[s[i]->code].counts);
+    }
+}
+
+static void merge_groups(struct page_plan *p, struct page_sequence **s, size_t n, size_t *groups)
+{
+    uint8_t code_of[PAGE_GROUPS];
+
+    *groups = merge(p->groups, *groups, code_of);
+    for (size_t i = 0; i < n; i++)
+        s[i]->code = code_of[s[i]->code];
+}
+
 void page_plan_codes(struct page_plan *p)
 {
     struct page_sequence *s[2 * PAGE_COLUMNS];
-    uint8_t code_of[PAGE_GROUPS];
+    static const size_t most[] = { PAGE_GROUPS - 2 * KIND_GROUPS, PAGE_GROUPS - KIND_GROUPS, PAGE_GROUPS };
+    uint16_t count[CODE_SYMBOLS] = { 0 };
     size_t n = collect(p, s), groups = 0;
 
     qsort(s, n, sizeof(*s), by_key);
     for (size_t i = 0; i < n; i++) {
-        size_t most = s[i]->runs ? PAGE_GROUPS : DENSE_GROUPS;
-
-        if (i == 0 || s[i]->runs != s[i - 1]->runs || (s[i]->key != s[i - 1]->key && groups < most)) {
+        if (i == 0 || s[i]->kind != s[i - 1]->kind || (s[i]->key != s[i - 1]->key && groups < most[s[i]->kind])) {
             memset(&p->groups[groups], 0, sizeof(*p->groups));
-            p->groups[groups++].runs = s[i]->runs;
+            p->groups[groups++].kind = s[i]->kind;
         }
         s[i]->code = (uint8_t)(groups - 1);
-        count(p, s[i], &p->groups[groups - 1].counts);
+        tally(p, s[i], count);
+        add(p, s[i], &p->groups[groups - 1].counts);
     }
-    p->n_codes = merge(p->groups, groups, code_of);
-    for (size_t i = 0; i < n; i++)
-        s[i]->code = code_of[s[i]->code];
+    merge_groups(p, s, n, &groups);
+    for (int pass = 0; pass < PASSES; pass++)
+        reassign(p, s, n, groups);
+    merge_groups(p, s, n, &groups);
+    p->n_codes = groups;
 }

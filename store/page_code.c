@@ -7,8 +7,8 @@
  *      0               as the one before (before the first: 0)
  *      10  110         one more; one less
  *      1110 llll       l bits
- *      1111 nnnnnn     as the one before, MIN_REPEAT + n times */
-enum { END_BITS = 9, MIN_REPEAT = 10, REPEAT_BITS = 6, MAX_REPEAT = MIN_REPEAT + (1 << REPEAT_BITS) - 1 };
+ *      1111 nnnnnnnn   as the one before, MIN_REPEAT + n times */
+enum { END_BITS = 9, MIN_REPEAT = 10, REPEAT_BITS = 8, MAX_REPEAT = MIN_REPEAT + (1 << REPEAT_BITS) - 1 };
 
 struct leaf {
     uint32_t count;
@@ -214,9 +214,15 @@ bool code_get_lengths(struct bit_reader *r, struct code_lengths *l)
 
 static struct code_entry entry_of(unsigned symbol, unsigned bits)
 {
-    unsigned token = symbol < TOKENS ? symbol : symbol - TOKENS, raw = token_raw(token);
+    unsigned token = symbol < CODE_RUNS ? symbol : (symbol - CODE_RUNS) % RUN_TOKENS, raw = token_raw(token);
+    unsigned more = symbol < CODE_RUNS ? 0 : 1 + (symbol - CODE_RUNS) / RUN_TOKENS;
 
-    return (struct code_entry){ (uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), symbol >= TOKENS };
+    if (symbol >= CODE_PAIRS) {
+        unsigned pair = symbol - CODE_PAIRS;
+
+        return (struct code_entry){ (uint8_t)bits, 0, (uint8_t)(pair / PAIR_BASE), (uint8_t)(1 + pair % PAIR_BASE) };
+    }
+    return (struct code_entry){ (uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), (uint8_t)more };
 }
 
 void code_reader_init(struct code_reader *r, const struct code_lengths *l)
@@ -224,6 +230,7 @@ void code_reader_init(struct code_reader *r, const struct code_lengths *l)
     uint32_t next[CODE_BITS + 2];
 
     first_codes(l, next);
+    r->kind = code_kind_of(l);
     r->bits = 0;
     for (unsigned s = 0; s < l->end; s++)
         if (l->bits[s] > r->bits)

@@ -54,6 +54,7 @@ static size_t lay_out(struct encoder *en, char *memory)
     p->patterns = cut(memory, &used, p->n, sizeof(*p->patterns));
     p->groups = cut(memory, &used, PAGE_GROUPS, sizeof(*p->groups));
     p->residuals = cut(memory, &used, 2 * p->samples, sizeof(*p->residuals));
+    p->tallies = cut(memory, &used, 2 * p->samples, sizeof(*p->tallies));
     p->d = cut(memory, &used, p->longest, sizeof(*p->d));
     p->before = cut(memory, &used, p->longest, sizeof(*p->before));
     p->tried[0] = cut(memory, &used, p->longest, sizeof(*p->tried[0]));
@@ -163,7 +164,7 @@ static void head_of_values(struct encoder *en, struct told *told, size_t column,
 
     put(en, FIELD_FORM, same_form ? 0 : 1 + (uint64_t)c->form.kind * FORM_SHIFTS + c->form.shift);
     told->form = c->form;
-    mode |= c->base ? MODE_BASE : 0;
+    mode |= c->base ? MODE_TRACK : 0;
     mode |= c->residuals.n ? MODE_BODY : 0;
     mode |= c->exceptions ? MODE_EXCEPTIONS : 0;
     put(en, FIELD_MODE, mode);
@@ -191,18 +192,12 @@ static void write_residuals(struct encoder *en, struct bit_writer *w, const stru
     const struct code_writer *code = &en->value[s->code];
     const uint64_t *u = en->plan.residuals + s->at;
 
-    for (size_t i = 0; i < s->n; i++) {
-        size_t run = s->runs ? zeros_from(u + i, s->n - i) : 0;
+    for (size_t i = 0; i < s->n;) {
+        struct code_step step = code_step(s->kind, u + i, s->n - i);
 
-        if (run) {
-            unsigned token = token_of(run - 1);
-
-            code_put(w, code, TOKENS + token);
-            bits_put(w, run - 1 - token_base(token), token_raw(token));
-            i += run - 1;
-        } else {
-            code_put_number(w, code, u[i]);
-        }
+        code_put(w, code, step.symbol);
+        bits_put_long(w, step.raw, step.raw_bits);
+        i += step.n;
     }
 }
 

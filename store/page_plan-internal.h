@@ -15,9 +15,15 @@
 /* Residuals, zigzag, that are written with one code. */
 struct page_sequence {
     uint32_t at, n; /* plan->residuals[at .. at + n); n is 0 when all of them are 0 */
-    uint16_t key;  /* alike sequences have near keys (page_classes.c) */
+    uint32_t key; /* alike sequences have near keys (page_classes.c) */
     uint8_t code;
-    bool runs;
+    enum code_kind kind;
+    uint32_t tally_at, tallies; /* plan->tallies[tally_at .. tally_at + tallies) */
+};
+
+/* How often a symbol occurs in a sequence. */
+struct page_tally {
+    uint16_t symbol, n;
 };
 
 struct page_pattern {
@@ -54,7 +60,8 @@ struct page_plan {
     uint16_t times_slot[2 * PAGE_COLUMNS], pattern_slot[2 * PAGE_COLUMNS];
 
     uint64_t *residuals; /* room for two for each sample: times and values */
-    size_t n_residuals;
+    struct page_tally *tallies; /* one for each residual would be the most */
+    size_t n_residuals, n_tallies;
     /* Room for one for each sample of the longest column. */
     uint64_t *d, *before; /* differences of this column and of the one before it; [0] is not used */
     uint64_t *tried[2]; /* residuals of the best choice so far and of the one being tried */
@@ -71,7 +78,8 @@ enum { PAGE_GROUPS = 96 };
 struct page_group {
     struct code_counts counts;
     double bits, together; /* alone; in one group with the next */
-    bool runs;
+    uint16_t cost[CODE_SYMBOLS]; /* of each symbol */
+    enum code_kind kind;
 };
 
 void page_plan_times(struct page_plan *p, size_t column);
@@ -85,16 +93,6 @@ void page_plan_codes(struct page_plan *p);
 static inline unsigned bit_length(uint64_t u)
 {
     return u ? 64u - (unsigned)__builtin_clzll(u) : 0;
-}
-
-/* A run of zeros from u[0] on. */
-static inline size_t zeros_from(const uint64_t *u, size_t n)
-{
-    size_t run = 0;
-
-    while (run < n && u[run] == 0)
-        run++;
-    return run;
 }
 
 #endif

@@ -33,20 +33,22 @@ static uint64_t base_of(const struct choice *c)
 static size_t residuals(const struct choice *c, const int64_t *x, const uint64_t *d, const uint64_t *p, size_t n,
                         uint64_t *u)
 {
-    uint64_t base = base_of(c);
+    uint64_t track = track_begin(base_of(c));
 
     switch (c->mode) {
     case MODE_DELTA:
-        for (size_t i = 1; i < n; i++)
-            u[i - 1] = zigzag(d[i] - base);
+        for (size_t i = 1; i < n; i++) {
+            u[i - 1] = zigzag(d[i] - track_expected(track));
+            track = c->base ? track_next(track, d[i]) : 0;
+        }
         return n - 1;
     case MODE_PREV:
         for (size_t i = 1; i < n; i++)
-            u[i - 1] = zigzag(d[i] - p[i] - base);
+            u[i - 1] = zigzag(d[i] - p[i]);
         return n - 1;
     case MODE_RATIO:
         for (size_t i = 1; i < n; i++)
-            u[i - 1] = zigzag(d[i] - ratio_of(p[i], c->ratio) - base);
+            u[i - 1] = zigzag(d[i] - ratio_of(p[i], c->ratio));
         return n - 1;
     default:
         for (size_t i = 0; i < n; i++)
