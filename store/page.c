@@ -64,6 +64,7 @@ struct head {
     uint64_t start;          /* of the times before */
     size_t last_times, last_pattern;
     struct form form;
+    uint64_t last_bits[PAGE_CODES]; /* of the last body in each code */
     const char *what;
 };
 
@@ -96,10 +97,12 @@ static bool refer(uint64_t u, size_t last, size_t n, size_t *to)
 
 static bool read_body(struct head *h, bool residuals, bool exceptions, struct page_body *body)
 {
-    uint64_t code = residuals ? field(h, FIELD_CODE) : 0, n = residuals || exceptions ? field(h, FIELD_BITS) : 0;
+    uint64_t code = residuals ? field(h, FIELD_CODE) : 0, n = 0;
 
-    if (code >= h->r->n_codes && residuals)
+    if (residuals && code >= h->r->n_codes)
         return wrong(h, "CODE: no such code");
+    if (residuals || exceptions)
+        h->last_bits[code] = n = h->last_bits[code] + unzigzag(field(h, FIELD_BITS));
     if (n > h->bodies_end - h->body)
         return wrong(h, "BITS: longer than the page");
     *body = (struct page_body){ h->body, h->body + n, (uint8_t)code, residuals };

@@ -66,7 +66,7 @@ static inline void code_count(struct code_counts *c, unsigned symbol)
 void code_lengths(const struct code_counts *c, struct code_lengths *l);
 void code_writer_init(struct code_writer *w, const struct code_counts *c);
 /* A code in a page: see page.c. At most CODE_TABLE_BYTES. */
-enum { CODE_TABLE_BYTES = CODE_SYMBOLS + 16 };
+enum { CODE_TABLE_BYTES = CODE_SYMBOLS * 2 + 16 };
 void code_put_lengths(struct bit_writer *w, const struct code_lengths *l);
 /* False: not a complete prefix code. */
 bool code_get_lengths(struct bit_reader *r, struct code_lengths *l);

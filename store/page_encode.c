@@ -107,20 +107,23 @@ static uint64_t reference(size_t at, size_t before, size_t end)
     return at == before ? REFER_SAME : REFER_BACK + (end - 1 - at);
 }
 
-static void head_of_residuals(struct encoder *en, const struct page_sequence *s, uint32_t exceptions, uint64_t bits)
-{
-    if (s->n)
-        put(en, FIELD_CODE, s->code);
-    if (s->n || exceptions)
-        put(en, FIELD_BITS, bits);
-}
-
 /* Which times and patterns have been told so far, and the last ones named. */
 struct told {
     size_t times, patterns, last_times, last_pattern;
     uint64_t start;
     struct form form;
+    uint64_t bits[PAGE_CODES]; /* of the last body in each code */
 };
+
+static void head_of_residuals(struct encoder *en, struct told *told, const struct page_sequence *s, uint32_t exceptions, uint64_t bits)
+{
+    if (s->n)
+        put(en, FIELD_CODE, s->code);
+    if (s->n || exceptions) {
+        put(en, FIELD_BITS, zigzag(bits - told->bits[s->code]));
+        told->bits[s->code] = bits;
+    }
+}
 
 static void head_of_pattern(struct encoder *en, struct told *told, size_t pattern, uint64_t bits)
 {
@@ -137,7 +140,7 @@ static void head_of_pattern(struct encoder *en, struct told *told, size_t patter
         return;
     put(en, FIELD_STEP, zigzag(q->step));
     put(en, FIELD_MODE, q->residuals.n ? MODE_BODY : 0);
-    head_of_residuals(en, &q->residuals, 0, bits);
+    head_of_residuals(en, told, &q->residuals, 0, bits);
 }
 
 static void head_of_times(struct encoder *en, struct told *told, size_t times, uint64_t pattern_bits)
@@ -171,13 +174,13 @@ static void head_of_values(struct encoder *en, struct told *told, size_t column,
     if (c->mode == MODE_RATIO)
         put(en, FIELD_RATIO, zigzag(c->ratio - RATIO_ONE));
     if (c->base) {
-        put(en, FIELD_BASE, zigzag((uint64_t)(int64_t)c->base));
+        put(en, FIELD_BASE, zigzag((uint64_t)c->base));
         put(en, FIELD_BASE_SHIFT, c->base_shift);
     }
     put(en, FIELD_FIRST, zigzag(c->first - first_expected((enum page_mode)c->mode, c->ratio, before)));
     if (c->exceptions)
         put(en, FIELD_EXCEPTIONS, c->exceptions);
-    head_of_residuals(en, &c->residuals, c->exceptions, bits);
+    head_of_residuals(en, told, &c->residuals, c->exceptions, bits);
 }
 
 /* --- bodies --- */

@@ -24,7 +24,7 @@ enum page_field {
     FIELD_BASE_SHIFT, /* and how far it is shifted to the left */
     FIELD_FIRST,      /* first integer less what is expected, zigzag */
     FIELD_CODE,       /* of the residuals */
-    FIELD_BITS,       /* length of the body */
+    FIELD_BITS,       /* length of the body less that of the last one in its code, zigzag */
     FIELD_EXCEPTIONS, /* how many */
     FIELD_GAP,        /* in bodies: places between exceptions */
     FIELD_EXCEPTION,  /* in bodies: bits of the value, XOR the stale marker's */

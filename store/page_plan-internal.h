@@ -43,7 +43,7 @@ struct page_plan_column {
     uint8_t mode; /* enum page_mode */
     uint8_t base_shift;
     uint8_t depth; /* columns in a row it leans on */
-    int32_t base;  /* mantissa */
+    int64_t base; /* mantissa */
     uint32_t exceptions;
     uint64_t ratio, first;
     struct page_sequence residuals;

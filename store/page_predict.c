@@ -13,12 +13,12 @@
 #include <math.h>
 
 /* What the fields cost, in bits, roughly. */
-enum { BASE_BITS = 12, RATIO_FIELD_BITS = 14, MANTISSA_BITS = 8 };
+enum { BASE_BITS = 12, RATIO_FIELD_BITS = 14, MANTISSA_BITS = 6 };
 static const double ratio_max = 64;
 
 struct choice {
     enum page_mode mode;
-    int32_t base;
+    int64_t base;
     unsigned base_shift;
     uint64_t ratio;
     uint64_t level;
@@ -26,7 +26,7 @@ struct choice {
 
 static uint64_t base_of(const struct choice *c)
 {
-    return (uint64_t)(int64_t)c->base << c->base_shift;
+    return (uint64_t)c->base << c->base_shift;
 }
 
 /* u[0..n) from x[0..n) and differences d[1..], p[1..]; without the first, unless the mode is level. Returns their number. */
@@ -66,13 +66,14 @@ static uint64_t cost_of(const uint64_t *u, size_t n)
     return bits;
 }
 
-static void set_base(struct choice *c, int64_t base)
+/* A track soon leaves its beginning behind, so that need not be exact, unless it is all there is. */
+static void set_base(struct choice *c, int64_t base, bool exact)
 {
     uint64_t size = base < 0 ? 0 - (uint64_t)base : (uint64_t)base;
     unsigned length = bit_length(size);
 
-    c->base_shift = length > MANTISSA_BITS ? length - MANTISSA_BITS : 0;
-    c->base = (int32_t)(base >> c->base_shift);
+    c->base_shift = length > MANTISSA_BITS && !exact ? length - MANTISSA_BITS : 0;
+    c->base = base >> c->base_shift;
 }
 
 /* Growth over all differences, per difference. */
@@ -128,6 +129,15 @@ static void try_choice(struct trial *t, const struct choice *c, unsigned fields)
     t->best = *c;
 }
 
+static bool steady(const uint64_t *d, size_t n)
+{
+    uint64_t differ = 0;
+
+    for (size_t i = 2; i < n; i++)
+        differ |= d[i] ^ d[1];
+    return differ == 0;
+}
+
 static void try_own(struct trial *t)
 {
     struct choice c = { .mode = MODE_DELTA };
@@ -136,7 +146,7 @@ static void try_own(struct trial *t)
     try_choice(t, &c, 0);
     if (t->n < 2 || t->cost == 0)
         return;
-    set_base(&c, mean_growth(growth, t->n));
+    set_base(&c, mean_growth(growth, t->n), steady(t->p->d, t->n));
     if (c.base)
         try_choice(t, &c, BASE_BITS);
     if (t->n < 4)
