@@ -8,8 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { KIND_KEY = 1 << 24, SIGN_CLASSES = 5, TABLE_BITS = 24, SYMBOL_BITS = 3, KIND_GROUPS = 32 };
-enum { PASSES = 2, COST_SCALE = 64, ABSENT_COST = 20 * COST_SCALE };
+enum { KIND_KEY = 1 << 24, SIGN_CLASSES = 5, TABLE_BITS = 40, SYMBOL_BITS = 4, KIND_GROUPS = 32 };
 
 /* Of a mean token. */
 static unsigned size_class(double token)
@@ -60,36 +59,14 @@ void page_sequence_add(struct page_plan *p, const uint64_t *u, size_t n, struct 
     p->n_residuals += n;
 }
 
-static void tally(struct page_plan *p, struct page_sequence *s, uint16_t *count)
+static void count(const struct page_plan *p, const struct page_sequence *s, struct code_counts *c)
 {
-    struct page_tally *to = p->tallies + p->n_tallies;
-    unsigned end = 0;
-
     for (size_t i = 0; i < s->n;) {
         struct code_step step = code_step(s->kind, p->residuals + s->at + i, s->n - i);
 
-        count[step.symbol]++;
-        end = step.symbol >= end ? step.symbol + 1 : end;
+        code_count(c, step.symbol);
         i += step.n;
     }
-    s->tally_at = (uint32_t)p->n_tallies;
-    for (unsigned symbol = 0; symbol < end; symbol++)
-        if (count[symbol]) {
-            *to++ = (struct page_tally){ (uint16_t)symbol, count[symbol] };
-            count[symbol] = 0;
-        }
-    p->n_tallies = (size_t)(to - p->tallies);
-    s->tallies = (uint32_t)p->n_tallies - s->tally_at;
-}
-
-static void add(const struct page_plan *p, const struct page_sequence *s, struct code_counts *c)
-{
-    const struct page_tally *t = p->tallies + s->tally_at;
-
-    for (size_t i = 0; i < s->tallies; i++)
-        c->n[t[i].symbol] += t[i].n;
-    if (t[s->tallies - 1].symbol >= c->end)
-        c->end = t[s->tallies - 1].symbol + 1u;
 }
 
 static double n_log_n(double n)
@@ -195,67 +172,11 @@ static size_t collect(struct page_plan *p, struct page_sequence **s)
     return n;
 }
 
-static void set_costs(struct page_group *g)
-{
-    double total = 0;
-    float log_total;
-
-    for (unsigned s = 0; s < g->counts.end; s++)
-        total += g->counts.n[s];
-    log_total = log2f((float)total + 1);
-    for (unsigned s = 0; s < CODE_SYMBOLS; s++)
-        g->cost[s] = ABSENT_COST;
-    for (unsigned s = 0; s < g->counts.end; s++)
-        if (g->counts.n[s])
-            g->cost[s] = (uint16_t)((log_total - log2f((float)g->counts.n[s])) * COST_SCALE);
-}
-
-static uint64_t cost_in(const struct page_plan *p, const struct page_sequence *s, const struct page_group *g)
-{
-    const struct page_tally *t = p->tallies + s->tally_at;
-    uint64_t cost = 0;
-
-    for (size_t i = 0; i < s->tallies; i++)
-        cost += (uint64_t)t[i].n * g->cost[t[i].symbol];
-    return cost;
-}
-
-/* Each sequence goes where it is cheapest, then the groups are counted anew. */
-static void reassign(struct page_plan *p, struct page_sequence **s, size_t n, size_t groups)
-{
-    for (size_t i = 0; i < groups; i++) {
-        set_costs(&p->groups[i]);
-        memset(&p->groups[i].counts, 0, sizeof(p->groups[i].counts));
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint64_t best = UINT64_MAX;
-
-        for (size_t k = 0; k < groups; k++) {
-            uint64_t cost = p->groups[k].kind == s[i]->kind ? cost_in(p, s[i], &p->groups[k]) : UINT64_MAX;
-
-            if (cost < best) {
-                best = cost;
-                s[i]->code = (uint8_t)k;
-            }
-        }
-        add(p, s[i], &p->groups[s[i]->code].counts);
-    }
-}
-
-static void merge_groups(struct page_plan *p, struct page_sequence **s, size_t n, size_t *groups)
-{
-    uint8_t code_of[PAGE_GROUPS];
-
-    *groups = merge(p->groups, *groups, code_of);
-    for (size_t i = 0; i < n; i++)
-        s[i]->code = code_of[s[i]->code];
-}
-
 void page_plan_codes(struct page_plan *p)
 {
-    struct page_sequence *s[2 * PAGE_COLUMNS];
     static const size_t most[] = { PAGE_GROUPS - 2 * KIND_GROUPS, PAGE_GROUPS - KIND_GROUPS, PAGE_GROUPS };
-    uint16_t count[CODE_SYMBOLS] = { 0 };
+    struct page_sequence *s[2 * PAGE_COLUMNS];
+    uint8_t code_of[PAGE_GROUPS];
     size_t n = collect(p, s), groups = 0;
 
     qsort(s, n, sizeof(*s), by_key);
@@ -265,12 +186,9 @@ void page_plan_codes(struct page_plan *p)
             p->groups[groups++].kind = s[i]->kind;
         }
         s[i]->code = (uint8_t)(groups - 1);
-        tally(p, s[i], count);
-        add(p, s[i], &p->groups[groups - 1].counts);
+        count(p, s[i], &p->groups[groups - 1].counts);
     }
-    merge_groups(p, s, n, &groups);
-    for (int pass = 0; pass < PASSES; pass++)
-        reassign(p, s, n, groups);
-    merge_groups(p, s, n, &groups);
-    p->n_codes = groups;
+    p->n_codes = merge(p->groups, groups, code_of);
+    for (size_t i = 0; i < n; i++)
+        s[i]->code = code_of[s[i]->code];
 }

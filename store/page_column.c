@@ -213,6 +213,8 @@ static int read_values(struct page_reader *r, struct page_reader_column *c, size
     form_values(c->form, first, d, r->v + c->at, n);
     if (!put_exceptions(r, c, n, r->v + c->at))
         return err_set(e, ERR_CORRUPT, "GAP: exceptions behind the last sample");
+    if (c + 1 < r->columns + r->n_columns && c[1].depth && c[1].body.at == c[1].body.end)
+        c[1].body = (struct page_body){ bits.at, c->body.end, c[1].body.code, c[1].body.residuals };
     c->read = true;
     return 0;
 }

@@ -18,12 +18,6 @@ struct page_sequence {
     uint32_t key; /* alike sequences have near keys (page_classes.c) */
     uint8_t code;
     enum code_kind kind;
-    uint32_t tally_at, tallies; /* plan->tallies[tally_at .. tally_at + tallies) */
-};
-
-/* How often a symbol occurs in a sequence. */
-struct page_tally {
-    uint16_t symbol, n;
 };
 
 struct page_pattern {
@@ -31,6 +25,7 @@ struct page_pattern {
     uint64_t hash;
     uint64_t step;
     struct page_sequence residuals;
+    uint64_t bits; /* of its body, once written */
 };
 struct page_times {
     uint32_t column;
@@ -47,6 +42,7 @@ struct page_plan_column {
     uint32_t exceptions;
     uint64_t ratio, first;
     struct page_sequence residuals;
+    uint64_t bits; /* of its body, once written */
 };
 
 struct page_plan {
@@ -60,8 +56,7 @@ struct page_plan {
     uint16_t times_slot[2 * PAGE_COLUMNS], pattern_slot[2 * PAGE_COLUMNS];
 
     uint64_t *residuals; /* room for two for each sample: times and values */
-    struct page_tally *tallies; /* one for each residual would be the most */
-    size_t n_residuals, n_tallies;
+    size_t n_residuals;
     /* Room for one for each sample of the longest column. */
     uint64_t *d, *before; /* differences of this column and of the one before it; [0] is not used */
     uint64_t *tried[2]; /* residuals of the best choice so far and of the one being tried */
@@ -78,7 +73,6 @@ enum { PAGE_GROUPS = 96 };
 struct page_group {
     struct code_counts counts;
     double bits, together; /* alone; in one group with the next */
-    uint16_t cost[CODE_SYMBOLS]; /* of each symbol */
     enum code_kind kind;
 };
 
