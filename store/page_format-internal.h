@@ -48,7 +48,7 @@ enum { RATIO_BITS = 12, RATIO_ONE = 1 << RATIO_BITS };
 /* Modulo 2^64 on both sides, so it is exact whatever comes. */
 static inline uint64_t ratio_of(uint64_t p, uint64_t ratio)
 {
-    return (uint64_t)((int64_t)(p * ratio) >> RATIO_BITS);
+    return (uint64_t)((int64_t)(p * ratio + RATIO_ONE / 2) >> RATIO_BITS);
 }
 
 /* The recent mean of a column's differences, in 1 / 2^TRACK_BITS: each one moves it by that part of its distance. */
@@ -61,12 +61,12 @@ static inline uint64_t track_begin(uint64_t base)
 
 static inline uint64_t track_expected(uint64_t track)
 {
-    return (uint64_t)((int64_t)track >> TRACK_BITS);
+    return (uint64_t)((int64_t)(track + (1u << TRACK_BITS) / 2) >> TRACK_BITS);
 }
 
 static inline uint64_t track_next(uint64_t track, uint64_t d)
 {
-    return track + d - track_expected(track);
+    return track + d - (uint64_t)((int64_t)track >> TRACK_BITS);
 }
 
 /* What a column is expected to begin with, when the one before has the same form. */
