@@ -206,7 +206,7 @@ static bool read_values(struct head *h, struct page_reader_column *c)
     if (mode & MODE_TRACK && !read_base(h, c))
         return false;
     before = h->column && form_equal(c->form, c[-1].form) ? c[-1].first : 0;
-    c->first = unzigzag(field(h, FIELD_FIRST)) + first_expected((enum page_mode)c->mode, c->ratio, before);
+    c->first = unzigzag(field(h, FIELD_FIRST)) + first_expected((enum page_mode)c->mode, c->form, c->ratio, before);
     n = mode & MODE_EXCEPTIONS ? field(h, FIELD_EXCEPTIONS) : 0;
     if (n > h->r->patterns[h->r->times[c->times].pattern].n)
         return wrong(h, "EXCEPTIONS: more than samples");

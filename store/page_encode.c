@@ -254,7 +254,7 @@ static void head_of_values(struct encoder *en, struct told *told, size_t column)
         put(en, FIELD_BASE, zigzag((uint64_t)c->base));
         put(en, FIELD_BASE_SHIFT, c->base_shift);
     }
-    put(en, FIELD_FIRST, zigzag(c->first - first_expected((enum page_mode)c->mode, c->ratio, before)));
+    put(en, FIELD_FIRST, zigzag(c->first - first_expected((enum page_mode)c->mode, c->form, c->ratio, before)));
     if (c->exceptions)
         put(en, FIELD_EXCEPTIONS, c->exceptions);
     if (c->residuals.n)

@@ -69,10 +69,13 @@ static inline uint64_t track_next(uint64_t track, uint64_t d)
     return track + d - (uint64_t)((int64_t)track >> TRACK_BITS);
 }
 
-/* What a column is expected to begin with, when the one before has the same form. */
-static inline uint64_t first_expected(enum page_mode mode, uint64_t ratio, uint64_t before)
+/* What a column is expected to begin with, when the one before has the same form and begins with `before`. Integers that
+ * do not lean on their neighbours are of any size; bits of doubles at least share the exponent's highest. */
+static inline uint64_t first_expected(enum page_mode mode, struct form form, uint64_t ratio, uint64_t before)
 {
-    return mode == MODE_RATIO ? ratio_of(before, ratio) : before;
+    if (mode == MODE_RATIO)
+        return ratio_of(before, ratio);
+    return mode == MODE_PREV || form.kind == FORM_BITS ? before : 0;
 }
 
 #endif

@@ -178,6 +178,12 @@ static bool may_lean(const struct page_plan *p, size_t column)
     return column && c->times == c[-1].times && form_equal(c->form, c[-1].form) && c[-1].depth + 1 < PAGE_CHAIN;
 }
 
+/* Whether a number is better told as a difference to the one before. */
+static bool nearer(int64_t x, uint64_t before)
+{
+    return zigzag((uint64_t)x - before) < zigzag((uint64_t)x);
+}
+
 static void settle(struct page_plan *p, size_t column, const struct trial *t)
 {
     struct page_plan_column *c = &p->column[column];
@@ -212,7 +218,10 @@ void page_plan_values(struct page_plan *p, size_t column)
     t.u = p->tried[0];
     t.spare = p->tried[1];
     try_own(&t);
-    if (t.cost && may_lean(p, column))
-        try_before(&t, (enum form_kind)c->form.kind);
+    if (may_lean(p, column)) {
+        t.cost += t.best.mode == MODE_DELTA && nearer(p->x[0], c[-1].first); /* with all else equal */
+        if (t.cost)
+            try_before(&t, (enum form_kind)c->form.kind);
+    }
     settle(p, column, &t);
 }
