@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 enum {
-    CODE_BITS = 11,
+    CODE_BITS = 10,
     PAIR_BASE = 4,
     CODE_RUNS = TOKENS,
     RUN_TOKENS = 64,
