@@ -64,6 +64,8 @@ struct head {
     uint64_t start;          /* of the times before */
     size_t last_times, last_pattern;
     struct form form;
+    uint64_t last_bits[PAGE_CODES]; /* of the last body in each code */
+    bool chain;                     /* BITS of the columns that lean on one another has been read */
     const char *what;
 };
 
@@ -94,16 +96,21 @@ static bool refer(uint64_t u, size_t last, size_t n, size_t *to)
     return n > 0;
 }
 
+/* Where a body stands, unless it stands behind that of the column before: that is known when that one is read. */
 static bool read_body(struct head *h, bool residuals, bool exceptions, struct page_body *body)
 {
-    uint64_t code = residuals ? field(h, FIELD_CODE) : 0, n = residuals || exceptions ? field(h, FIELD_BITS) : 0;
+    uint64_t code = residuals ? field(h, FIELD_CODE) : 0, n = 0;
 
-    if (code >= h->r->n_codes && residuals)
+    if (residuals && code >= h->r->n_codes)
         return wrong(h, "CODE: no such code");
+    if ((residuals || exceptions) && !h->chain) {
+        h->last_bits[code] = n = h->last_bits[code] + unzigzag(field(h, FIELD_BITS));
+        h->chain = true;
+    }
     if (n > h->bodies_end - h->body)
         return wrong(h, "BITS: longer than the page");
-    *body = (struct page_body){ h->body, h->body + n, (uint8_t)code, residuals };
     h->body += n;
+    *body = (struct page_body){ h->body - n, h->body, (uint8_t)code, residuals };
     return true;
 }
 
@@ -129,6 +136,7 @@ static bool read_pattern(struct head *h, size_t *to)
     mode = field(h, FIELD_MODE);
     if (mode != 0 && mode != MODE_BODY)
         return wrong(h, "MODE: none that times have");
+    h->chain = false;
     return read_body(h, mode & MODE_BODY, false, &p->body);
 }
 
@@ -195,14 +203,15 @@ static bool read_values(struct head *h, struct page_reader_column *c)
         return false;
     if (c->mode == MODE_RATIO)
         c->ratio = RATIO_ONE + unzigzag(field(h, FIELD_RATIO));
-    if (mode & MODE_BASE && !read_base(h, c))
+    if (mode & MODE_TRACK && !read_base(h, c))
         return false;
     before = h->column && form_equal(c->form, c[-1].form) ? c[-1].first : 0;
-    c->first = unzigzag(field(h, FIELD_FIRST)) + first_expected((enum page_mode)c->mode, c->ratio, before);
+    c->first = unzigzag(field(h, FIELD_FIRST)) + first_expected((enum page_mode)c->mode, c->form, c->ratio, before);
     n = mode & MODE_EXCEPTIONS ? field(h, FIELD_EXCEPTIONS) : 0;
     if (n > h->r->patterns[h->r->times[c->times].pattern].n)
         return wrong(h, "EXCEPTIONS: more than samples");
     c->exceptions = (uint32_t)n;
+    h->chain = c->depth && h->chain;
     return read_body(h, mode & MODE_BODY, n > 0, &c->body);
 }
 

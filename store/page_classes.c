@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { RUNS_KEY = 512, RARITY_STEP = 32, TABLE_BITS = 24, SYMBOL_BITS = 3, DENSE_GROUPS = 64 };
+enum { KIND_KEY = 1 << 24, SIGN_CLASSES = 5, TABLE_BITS = 40, SYMBOL_BITS = 4, KIND_GROUPS = 32 };
 
 /* Of a mean token. */
 static unsigned size_class(double token)
@@ -18,54 +18,54 @@ static unsigned size_class(double token)
     return 12 + (unsigned)((token - TOKEN_DIRECT) * 0.75);
 }
 
-/* Mostly zeros: their runs are counted instead. */
-static bool wants_runs(size_t zeros, size_t n)
+/* Of a sequence. */
+struct shape {
+    size_t n, zeros, small, negative; /* small: below PAIR_BASE */
+    uint64_t tokens;                  /* added up */
+};
+
+static enum code_kind kind_of(const struct shape *s)
 {
-    return zeros * 5 > n * 3;
+    if (s->zeros * 5 > s->n * 4)
+        return CODE_WITH_RUNS;
+    return s->small * 20 > s->n * 19 && s->n > 1 ? CODE_WITH_PAIRS : CODE_PLAIN;
 }
 
-static uint16_t key_of(size_t zeros, uint64_t tokens, size_t n)
+static uint32_t key_of(const struct shape *s, enum code_kind kind)
 {
-    double others = (double)(n - zeros);
-    unsigned rarity, size;
+    size_t others = s->n - s->zeros;
+    unsigned sign = (unsigned)(s->negative * SIGN_CLASSES / (others + 1)), rarity, size;
 
-    if (!wants_runs(zeros, n))
-        return (uint16_t)size_class((double)tokens / (double)n);
-    rarity = (unsigned)(log2f((float)((double)n / others)) * 2);
-    size = size_class((double)tokens / others) / 4;
-    return (uint16_t)(RUNS_KEY + rarity * RARITY_STEP + (size < RARITY_STEP ? size : RARITY_STEP - 1));
+    if (kind == CODE_PLAIN)
+        return size_class((double)s->tokens / (double)s->n) << 8 | sign;
+    rarity = (unsigned)(log2f((float)s->n / (float)others) * 2);
+    size = size_class((double)s->tokens / (double)others) / 2;
+    return (uint32_t)kind * KIND_KEY + (rarity << 16 | size << 8 | sign);
 }
 
 void page_sequence_add(struct page_plan *p, const uint64_t *u, size_t n, struct page_sequence *s)
 {
-    uint64_t tokens = 0;
-    size_t zeros = 0;
+    struct shape shape = { .n = n };
 
     memcpy(p->residuals + p->n_residuals, u, n * sizeof(*u));
     for (size_t i = 0; i < n; i++) {
-        tokens += token_of(u[i]);
-        zeros += u[i] == 0;
+        shape.tokens += token_of(u[i]);
+        shape.zeros += u[i] == 0;
+        shape.small += u[i] < PAIR_BASE;
+        shape.negative += u[i] & 1;
     }
-    *s = (struct page_sequence){ .at = (uint32_t)p->n_residuals,
-                                 .n = (uint32_t)n,
-                                 .key = key_of(zeros, tokens, n),
-                                 .runs = wants_runs(zeros, n) };
+    *s = (struct page_sequence){ .at = (uint32_t)p->n_residuals, .n = (uint32_t)n, .kind = kind_of(&shape) };
+    s->key = key_of(&shape, s->kind);
     p->n_residuals += n;
 }
 
 static void count(const struct page_plan *p, const struct page_sequence *s, struct code_counts *c)
 {
-    const uint64_t *u = p->residuals + s->at;
+    for (size_t i = 0; i < s->n;) {
+        struct code_step step = code_step(s->kind, p->residuals + s->at + i, s->n - i);
 
-    for (size_t i = 0; i < s->n; i++) {
-        size_t run = s->runs ? zeros_from(u + i, s->n - i) : 0;
-
-        if (run) {
-            code_count(c, TOKENS + token_of(run - 1));
-            i += run - 1;
-        } else {
-            code_count(c, token_of(u[i]));
-        }
+        code_count(c, step.symbol);
+        i += step.n;
     }
 }
 
@@ -94,7 +94,7 @@ static double cost_of(const struct code_counts *a, const struct code_counts *b)
 
 static void cost_together(struct page_group *g, size_t i, size_t n)
 {
-    if (i + 1 < n && g[i].runs == g[i + 1].runs)
+    if (i + 1 < n && g[i].kind == g[i + 1].kind)
         g[i].together = cost_of(&g[i].counts, &g[i + 1].counts);
     else
         g[i].together = INFINITY;
@@ -174,17 +174,16 @@ static size_t collect(struct page_plan *p, struct page_sequence **s)
 
 void page_plan_codes(struct page_plan *p)
 {
+    static const size_t most[] = { PAGE_GROUPS - 2 * KIND_GROUPS, PAGE_GROUPS - KIND_GROUPS, PAGE_GROUPS };
     struct page_sequence *s[2 * PAGE_COLUMNS];
     uint8_t code_of[PAGE_GROUPS];
     size_t n = collect(p, s), groups = 0;
 
     qsort(s, n, sizeof(*s), by_key);
     for (size_t i = 0; i < n; i++) {
-        size_t most = s[i]->runs ? PAGE_GROUPS : DENSE_GROUPS;
-
-        if (i == 0 || s[i]->runs != s[i - 1]->runs || (s[i]->key != s[i - 1]->key && groups < most)) {
+        if (i == 0 || s[i]->kind != s[i - 1]->kind || (s[i]->key != s[i - 1]->key && groups < most[s[i]->kind])) {
             memset(&p->groups[groups], 0, sizeof(*p->groups));
-            p->groups[groups++].runs = s[i]->runs;
+            p->groups[groups++].kind = s[i]->kind;
         }
         s[i]->code = (uint8_t)(groups - 1);
         count(p, s[i], &p->groups[groups - 1].counts);

@@ -2,13 +2,16 @@
 
 #include <stdlib.h>
 
-/* A code's lengths in a page: one past the highest symbol, 9 bits; then for each symbol from 0 on
+/* A code's lengths in a page. How many symbols up to the highest that occurs: the bits of that number, 4 bits, and the
+ * number without its highest bit; then for each symbol from 0 on
  *
  *      0               as the one before (before the first: 0)
- *      10  110         one more; one less
- *      1110 llll       l bits
- *      1111 nnnnnn     as the one before, MIN_REPEAT + n times */
-enum { END_BITS = 9, MIN_REPEAT = 10, REPEAT_BITS = 6, MAX_REPEAT = MIN_REPEAT + (1 << REPEAT_BITS) - 1 };
+ *      10  110         one more, one less than the last that was not 0
+ *      1110            0, behind another; the last that was not 0, behind a 0
+ *      1111 llll       l bits
+ *
+ * and wherever ZEROS in a row have come, in 8 bits how many more follow; 255: a further 8 bits, too. */
+enum { ZEROS = 6, MORE_BITS = 8, MORE_MAX = (1 << MORE_BITS) - 1 };
 
 struct leaf {
     uint32_t count;
@@ -139,84 +142,122 @@ void code_writer_init(struct code_writer *w, const struct code_counts *c)
     }
 }
 
-static unsigned repeats(const struct code_lengths *l, unsigned at, unsigned before)
+static unsigned bits_of(unsigned u)
 {
-    unsigned n = 0;
+    return u ? 32u - (unsigned)__builtin_clz(u) : 0;
+}
 
-    while (at + n < l->end && l->bits[at + n] == before && n < MAX_REPEAT)
-        n++;
-    return n;
+/* Zeros behind the first ZEROS. Returns the next symbol. */
+static unsigned put_more_zeros(struct bit_writer *w, const struct code_lengths *l, unsigned s)
+{
+    unsigned more = 0, from = s;
+
+    while (s < l->end && l->bits[s] == 0)
+        s++;
+    for (more = s - from; more >= MORE_MAX; more -= MORE_MAX)
+        bits_put(w, MORE_MAX, MORE_BITS);
+    bits_put(w, more, MORE_BITS);
+    return s;
+}
+
+static void put_length(struct bit_writer *w, unsigned bits, unsigned before, unsigned last)
+{
+    if (bits == before)
+        bits_put(w, 0, 1);
+    else if (bits == last + 1)
+        bits_put(w, 1, 2);
+    else if (bits && bits + 1 == last)
+        bits_put(w, 3, 3);
+    else if (bits == (before ? 0 : last))
+        bits_put(w, 7, 4);
+    else
+        bits_put(w, 15 | bits << 4, 8);
 }
 
 void code_put_lengths(struct bit_writer *w, const struct code_lengths *l)
 {
-    unsigned before = 0;
+    unsigned before = 0, last = 0, zeros = 0, end_bits = bits_of(l->end);
 
-    bits_put(w, l->end, END_BITS);
+    bits_put(w, end_bits, 4);
+    bits_put(w, end_bits ? bits_low(l->end, end_bits - 1) : 0, end_bits ? end_bits - 1 : 0);
     for (unsigned s = 0; s < l->end;) {
-        unsigned bits = l->bits[s], n = repeats(l, s, before);
+        unsigned bits = l->bits[s++];
 
-        if (n >= MIN_REPEAT) {
-            bits_put(w, 15 | (n - MIN_REPEAT) << 4, 4 + REPEAT_BITS);
-            s += n;
-            continue;
-        }
-        if (bits == before)
-            bits_put(w, 0, 1);
-        else if (bits == before + 1)
-            bits_put(w, 1, 2);
-        else if (bits + 1 == before)
-            bits_put(w, 3, 3);
-        else
-            bits_put(w, 7 | bits << 4, 8);
+        put_length(w, bits, before, last);
+        last = bits ? bits : last;
         before = bits;
-        s++;
+        zeros = bits ? 0 : zeros + 1;
+        if (zeros == ZEROS) {
+            s = put_more_zeros(w, l, s);
+            zeros = 0;
+        }
     }
 }
 
-/* The next length or lengths; 0 when they are none. */
-static unsigned get_length(struct bit_reader *r, unsigned *bits)
+static unsigned get_length(struct bit_reader *r, unsigned before, unsigned last)
 {
     if (bits_get(r, 1) == 0)
-        return 1;
+        return before;
     if (bits_get(r, 1) == 0)
-        ++*bits;
-    else if (bits_get(r, 1) == 0)
-        --*bits;
-    else if (bits_get(r, 1) == 0)
-        *bits = (unsigned)bits_get(r, 4);
-    else
-        return MIN_REPEAT + (unsigned)bits_get(r, REPEAT_BITS);
-    return *bits <= CODE_BITS;
+        return last + 1;
+    if (bits_get(r, 1) == 0)
+        return last - 1;
+    if (bits_get(r, 1) == 0)
+        return before ? 0 : last;
+    return (unsigned)bits_get(r, 4);
+}
+
+static unsigned get_more_zeros(struct bit_reader *r)
+{
+    unsigned more, zeros = 0;
+
+    do {
+        more = (unsigned)bits_get(r, MORE_BITS);
+        zeros += more;
+    } while (more == MORE_MAX && zeros < CODE_SYMBOLS);
+    return zeros;
 }
 
 bool code_get_lengths(struct bit_reader *r, struct code_lengths *l)
 {
-    unsigned bits = 0, used = 0;
+    unsigned before = 0, last = 0, zeros = 0, end_bits = (unsigned)bits_get(r, 4);
     uint32_t sum = 0;
 
-    l->end = (unsigned)bits_get(r, END_BITS);
+    l->end = end_bits ? 1u << (end_bits - 1) | (unsigned)bits_get(r, end_bits - 1) : 0;
     if (l->end > CODE_SYMBOLS)
         return false;
     memset(l->bits, 0, sizeof(l->bits));
     for (unsigned s = 0; s < l->end;) {
-        unsigned n = get_length(r, &bits);
+        unsigned bits = get_length(r, before, last);
 
-        if (n == 0 || n > l->end - s)
+        if (bits > CODE_BITS)
             return false;
-        used += bits ? n : 0;
-        sum += bits ? n * share(bits) : 0;
-        memset(l->bits + s, (int)bits, n);
-        s += n;
+        l->bits[s++] = (uint8_t)bits;
+        sum += bits ? share(bits) : 0;
+        last = bits ? bits : last;
+        before = bits;
+        zeros = bits ? 0 : zeros + 1;
+        if (zeros == ZEROS) {
+            s += get_more_zeros(r);
+            zeros = 0;
+        }
+        if (s > l->end)
+            return false;
     }
-    return r->at <= r->end && (used == 0 || sum == share(0));
+    return r->at <= r->end && (sum == 0 || sum == share(0));
 }
 
 static struct code_entry entry_of(unsigned symbol, unsigned bits)
 {
-    unsigned token = symbol < TOKENS ? symbol : symbol - TOKENS, raw = token_raw(token);
+    unsigned token = symbol < CODE_RUNS ? symbol : (symbol - CODE_RUNS) % RUN_TOKENS, raw = token_raw(token);
+    unsigned more = symbol < CODE_RUNS ? 0 : 1 + (symbol - CODE_RUNS) / RUN_TOKENS;
 
-    return (struct code_entry){ (uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), symbol >= TOKENS };
+    if (symbol >= CODE_PAIRS) {
+        unsigned pair = symbol - CODE_PAIRS;
+
+        return (struct code_entry){ (uint8_t)bits, 0, (uint8_t)(pair / PAIR_BASE), (uint8_t)(1 + pair % PAIR_BASE) };
+    }
+    return (struct code_entry){ (uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), (uint8_t)more };
 }
 
 void code_reader_init(struct code_reader *r, const struct code_lengths *l)
@@ -224,6 +265,7 @@ void code_reader_init(struct code_reader *r, const struct code_lengths *l)
     uint32_t next[CODE_BITS + 2];
 
     first_codes(l, next);
+    r->kind = code_kind_of(l);
     r->bits = 0;
     for (unsigned s = 0; s < l->end; s++)
         if (l->bits[s] > r->bits)

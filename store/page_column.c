@@ -47,14 +47,32 @@ static void read_runs(struct bit_reader *r, const struct code_reader *c, uint64_
         struct code_entry e = code_entry_at(c, bits_peek(r));
         uint64_t u = code_get_number(r, c);
 
-        if (!e.run) {
+        if (!e.more) {
             to[i++] = unzigzag(u);
             continue;
         }
         u = u < n - i ? u + 1 : n - i;
         memset(to + i, 0, u * sizeof(*to));
         i += u;
+        if (e.more > 1 && i < n)
+            to[i++] = unzigzag((uint64_t)e.more - 1);
     }
+}
+
+/* A second number is written in any case; when there is none the next overwrites it. */
+static void read_pairs(struct bit_reader *r, const struct code_reader *c, uint64_t *to, size_t n)
+{
+    size_t i = 0;
+
+    while (i + 1 < n) {
+        struct code_entry e = code_entry_at(c, bits_peek(r));
+
+        to[i] = unzigzag(code_get_number(r, c));
+        to[i + 1] = unzigzag((uint64_t)e.more - 1);
+        i += 1 + (e.more != 0);
+    }
+    if (i < n)
+        to[i] = unzigzag(code_get_number(r, c));
 }
 
 static void read_long(struct bit_reader *r, const struct code_reader *c, uint64_t *to, size_t n)
@@ -82,8 +100,10 @@ static bool read_residuals(struct page_reader *r, const struct page_body *body, 
         return true;
     }
     c = value_code(r, body->code);
-    if (r->lengths[body->code].end > TOKENS)
+    if (c->kind == CODE_WITH_RUNS)
         read_runs(bits, c, to, n);
+    else if (c->kind == CODE_WITH_PAIRS)
+        read_pairs(bits, c, to, n);
     else if (c->longest <= FETCH / 4)
         read_some(bits, c, to, n, 4);
     else if (c->longest <= FETCH / 2)
@@ -126,24 +146,26 @@ static int read_times(struct page_reader *r, struct page_reader_times *times, st
 /* Residuals in d[1..n) become differences. */
 static void undo(const struct page_reader_column *c, uint64_t *d, const uint64_t *before, size_t n)
 {
-    uint64_t base = c->base, ratio = c->ratio;
+    uint64_t ratio = c->ratio, track = track_begin(c->base);
 
     switch (c->mode) {
     case MODE_PREV:
         for (size_t i = 1; i < n; i++)
-            d[i] += base + before[i];
+            d[i] += before[i];
         break;
     case MODE_RATIO:
         for (size_t i = 1; i < n; i++)
-            d[i] += base + ratio_of(before[i], ratio);
+            d[i] += ratio_of(before[i], ratio);
         break;
     case MODE_LEVEL:
         for (size_t i = n; i-- > 1;)
             d[i] -= d[i - 1];
         break;
     default:
-        for (size_t i = 1; base && i < n; i++)
-            d[i] += base;
+        for (size_t i = 1; c->base && i < n; i++) {
+            d[i] += track_expected(track);
+            track = track_next(track, d[i]);
+        }
     }
 }
 
@@ -191,6 +213,8 @@ static int read_values(struct page_reader *r, struct page_reader_column *c, size
     form_values(c->form, first, d, r->v + c->at, n);
     if (!put_exceptions(r, c, n, r->v + c->at))
         return err_set(e, ERR_CORRUPT, "GAP: exceptions behind the last sample");
+    if (c + 1 < r->columns + r->n_columns && c[1].depth && c[1].body.at == c[1].body.end)
+        c[1].body = (struct page_body){ bits.at, c->body.end, c[1].body.code, c[1].body.residuals };
     c->read = true;
     return 0;
 }

@@ -89,96 +89,6 @@ static struct encoder *encoder_new(const struct sample_columns *columns, size_t 
     return en;
 }
 
-/* --- the head --- */
-
-static void put(struct encoder *en, enum page_field field, uint64_t u)
-{
-    en->head.numbers[en->head.n].u = u;
-    en->head.numbers[en->head.n++].field = (uint8_t)field;
-    code_count(&en->plan.field[field], token_of(u));
-}
-
-/* `at` of those numbered before `end`. */
-static uint64_t reference(size_t at, size_t before, size_t end)
-{
-    if (at == end)
-        return REFER_NEW;
-    return at == before ? REFER_SAME : REFER_BACK + (end - 1 - at);
-}
-
-static void head_of_residuals(struct encoder *en, const struct page_sequence *s, uint32_t exceptions, uint64_t bits)
-{
-    if (s->n)
-        put(en, FIELD_CODE, s->code);
-    if (s->n || exceptions)
-        put(en, FIELD_BITS, bits);
-}
-
-/* Which times and patterns have been told so far, and the last ones named. */
-struct told {
-    size_t times, patterns, last_times, last_pattern;
-    uint64_t start;
-    struct form form;
-};
-
-static void head_of_pattern(struct encoder *en, struct told *told, size_t pattern, uint64_t bits)
-{
-    const struct page_pattern *q = &en->plan.patterns[pattern];
-    size_t count = en->plan.columns[q->column].n - 1;
-
-    put(en, FIELD_PATTERN, reference(pattern, told->last_pattern, told->patterns));
-    told->last_pattern = pattern;
-    if (pattern < told->patterns)
-        return;
-    told->patterns++;
-    put(en, FIELD_COUNT, count);
-    if (count == 0)
-        return;
-    put(en, FIELD_STEP, zigzag(q->step));
-    put(en, FIELD_MODE, q->residuals.n ? MODE_BODY : 0);
-    head_of_residuals(en, &q->residuals, 0, bits);
-}
-
-static void head_of_times(struct encoder *en, struct told *told, size_t times, uint64_t pattern_bits)
-{
-    const struct page_times *q = &en->plan.times[times];
-    uint64_t start = (uint64_t)en->plan.columns[q->column].t[0];
-
-    put(en, FIELD_TIME, reference(times, told->last_times, told->times));
-    told->last_times = times;
-    if (times < told->times)
-        return;
-    told->times++;
-    put(en, FIELD_START, zigzag(start - told->start));
-    told->start = start;
-    head_of_pattern(en, told, q->pattern, pattern_bits);
-}
-
-static void head_of_values(struct encoder *en, struct told *told, size_t column, uint64_t bits)
-{
-    const struct page_plan_column *c = &en->plan.column[column];
-    bool same_form = form_equal(c->form, told->form);
-    uint64_t before = column && same_form ? c[-1].first : 0;
-    unsigned mode = c->mode;
-
-    put(en, FIELD_FORM, same_form ? 0 : 1 + (uint64_t)c->form.kind * FORM_SHIFTS + c->form.shift);
-    told->form = c->form;
-    mode |= c->base ? MODE_BASE : 0;
-    mode |= c->residuals.n ? MODE_BODY : 0;
-    mode |= c->exceptions ? MODE_EXCEPTIONS : 0;
-    put(en, FIELD_MODE, mode);
-    if (c->mode == MODE_RATIO)
-        put(en, FIELD_RATIO, zigzag(c->ratio - RATIO_ONE));
-    if (c->base) {
-        put(en, FIELD_BASE, zigzag((uint64_t)(int64_t)c->base));
-        put(en, FIELD_BASE_SHIFT, c->base_shift);
-    }
-    put(en, FIELD_FIRST, zigzag(c->first - first_expected((enum page_mode)c->mode, c->ratio, before)));
-    if (c->exceptions)
-        put(en, FIELD_EXCEPTIONS, c->exceptions);
-    head_of_residuals(en, &c->residuals, c->exceptions, bits);
-}
-
 /* --- bodies --- */
 
 static uint64_t bits_written(const struct bit_writer *w, const uint8_t *from)
@@ -191,18 +101,12 @@ static void write_residuals(struct encoder *en, struct bit_writer *w, const stru
     const struct code_writer *code = &en->value[s->code];
     const uint64_t *u = en->plan.residuals + s->at;
 
-    for (size_t i = 0; i < s->n; i++) {
-        size_t run = s->runs ? zeros_from(u + i, s->n - i) : 0;
+    for (size_t i = 0; i < s->n;) {
+        struct code_step step = code_step(s->kind, u + i, s->n - i);
 
-        if (run) {
-            unsigned token = token_of(run - 1);
-
-            code_put(w, code, TOKENS + token);
-            bits_put(w, run - 1 - token_base(token), token_raw(token));
-            i += run - 1;
-        } else {
-            code_put_number(w, code, u[i]);
-        }
+        code_put(w, code, step.symbol);
+        bits_put_long(w, step.raw, step.raw_bits);
+        i += step.n;
     }
 }
 
@@ -234,22 +138,132 @@ static void write_exception(struct encoder *en, struct bit_writer *w, enum page_
     code_put_number(w, &en->field[field], u);
 }
 
-/* Writes the bodies of one column and of the times that it is the first to have, and puts their heads. */
-static void write_column(struct encoder *en, struct bit_writer *w, struct told *told, size_t column)
+/* Writes the bodies of one column and of the pattern that it is the first to have. */
+static void write_column(struct encoder *en, struct bit_writer *w, size_t column)
 {
     struct page_plan *p = &en->plan;
-    const struct page_plan_column *c = &p->column[column];
+    struct page_plan_column *c = &p->column[column];
+    struct page_pattern *pattern = &p->patterns[p->times[c->times].pattern];
     uint8_t *from = w->to;
-    uint64_t at = w->n, end;
+    uint64_t at = w->n;
 
-    if (c->times == told->times && p->times[c->times].pattern == told->patterns)
-        write_residuals(en, w, &p->patterns[told->patterns].residuals);
-    end = bits_written(w, from);
-    head_of_times(en, told, c->times, end - at);
-    at = end;
+    if (pattern->column == column) {
+        write_residuals(en, w, &pattern->residuals);
+        pattern->bits = bits_written(w, from) - at;
+        at += pattern->bits;
+    }
     each_exception(en, column, w, write_exception);
     write_residuals(en, w, &c->residuals);
-    head_of_values(en, told, column, bits_written(w, from) - at);
+    c->bits = bits_written(w, from) - at;
+}
+
+/* --- the head --- */
+
+static void put(struct encoder *en, enum page_field field, uint64_t u)
+{
+    en->head.numbers[en->head.n].u = u;
+    en->head.numbers[en->head.n++].field = (uint8_t)field;
+    code_count(&en->plan.field[field], token_of(u));
+}
+
+/* `at` of those numbered before `end`. */
+static uint64_t reference(size_t at, size_t before, size_t end)
+{
+    if (at == end)
+        return REFER_NEW;
+    return at == before ? REFER_SAME : REFER_BACK + (end - 1 - at);
+}
+
+/* Which times and patterns have been told so far, and the last ones named. */
+struct told {
+    size_t times, patterns, last_times, last_pattern;
+    uint64_t start;
+    struct form form;
+    uint64_t bits[PAGE_CODES]; /* of the last body in each code */
+    bool chain;                /* bits of this chain */
+};
+
+static void head_of_body(struct encoder *en, struct told *told, uint8_t code, uint64_t bits)
+{
+    put(en, FIELD_BITS, zigzag(bits - told->bits[code]));
+    told->bits[code] = bits;
+}
+
+static void head_of_pattern(struct encoder *en, struct told *told, size_t pattern)
+{
+    const struct page_pattern *q = &en->plan.patterns[pattern];
+    size_t count = en->plan.columns[q->column].n - 1;
+
+    put(en, FIELD_PATTERN, reference(pattern, told->last_pattern, told->patterns));
+    told->last_pattern = pattern;
+    if (pattern < told->patterns)
+        return;
+    told->patterns++;
+    put(en, FIELD_COUNT, count);
+    if (count == 0)
+        return;
+    put(en, FIELD_STEP, zigzag(q->step));
+    put(en, FIELD_MODE, q->residuals.n ? MODE_BODY : 0);
+    if (q->residuals.n) {
+        put(en, FIELD_CODE, q->residuals.code);
+        head_of_body(en, told, q->residuals.code, q->bits);
+    }
+}
+
+static void head_of_times(struct encoder *en, struct told *told, size_t times)
+{
+    const struct page_times *q = &en->plan.times[times];
+    uint64_t start = (uint64_t)en->plan.columns[q->column].t[0];
+
+    put(en, FIELD_TIME, reference(times, told->last_times, told->times));
+    told->last_times = times;
+    if (times < told->times)
+        return;
+    told->times++;
+    put(en, FIELD_START, zigzag(start - told->start));
+    told->start = start;
+    head_of_pattern(en, told, q->pattern);
+}
+
+/* Of the columns that lean on one another from this one on. */
+static uint64_t chain_bits(const struct page_plan *p, size_t column)
+{
+    uint64_t bits = p->column[column].bits;
+
+    while (++column < p->n && p->column[column].depth)
+        bits += p->column[column].bits;
+    return bits;
+}
+
+static void head_of_values(struct encoder *en, struct told *told, size_t column)
+{
+    const struct page_plan_column *c = &en->plan.column[column];
+    bool same_form = form_equal(c->form, told->form);
+    uint64_t before = column && same_form ? c[-1].first : 0;
+    unsigned mode = c->mode;
+
+    put(en, FIELD_FORM, same_form ? 0 : 1 + (uint64_t)c->form.kind * FORM_SHIFTS + c->form.shift);
+    told->form = c->form;
+    mode |= c->base ? MODE_TRACK : 0;
+    mode |= c->residuals.n ? MODE_BODY : 0;
+    mode |= c->exceptions ? MODE_EXCEPTIONS : 0;
+    put(en, FIELD_MODE, mode);
+    if (c->mode == MODE_RATIO)
+        put(en, FIELD_RATIO, zigzag(c->ratio - RATIO_ONE));
+    if (c->base) {
+        put(en, FIELD_BASE, zigzag((uint64_t)c->base));
+        put(en, FIELD_BASE_SHIFT, c->base_shift);
+    }
+    put(en, FIELD_FIRST, zigzag(c->first - first_expected((enum page_mode)c->mode, c->form, c->ratio, before)));
+    if (c->exceptions)
+        put(en, FIELD_EXCEPTIONS, c->exceptions);
+    if (c->residuals.n)
+        put(en, FIELD_CODE, c->residuals.code);
+    told->chain = c->depth && told->chain;
+    if ((c->residuals.n || c->exceptions) && !told->chain) {
+        head_of_body(en, told, c->residuals.code, chain_bits(&en->plan, column));
+        told->chain = true;
+    }
 }
 
 /* Room for what a column may come to; the writer keeps its place in the buffer. */
@@ -287,15 +301,24 @@ static void make_plan(struct encoder *en)
 static bool write_bodies(struct encoder *en, struct buf *bodies)
 {
     struct bit_writer w = { 0 };
-    struct told told = { .last_times = SIZE_MAX, .last_pattern = SIZE_MAX };
 
     for (size_t i = 0; i < en->plan.n; i++) {
         if (!reserve(bodies, &w, (2 * en->plan.columns[i].n + 2 * en->plan.column[i].exceptions) * NUMBER_BYTES))
             return false;
-        write_column(en, &w, &told, i);
+        write_column(en, &w, i);
     }
     finish(bodies, &w);
     return true;
+}
+
+static void make_head(struct encoder *en)
+{
+    struct told told = { .last_times = SIZE_MAX, .last_pattern = SIZE_MAX };
+
+    for (size_t i = 0; i < en->plan.n; i++) {
+        head_of_times(en, &told, en->plan.column[i].times);
+        head_of_values(en, &told, i);
+    }
 }
 
 static bool write_head(struct encoder *en, struct buf *out)
@@ -338,6 +361,7 @@ static bool write_page(struct encoder *en, struct buf *out, struct buf *bodies)
     make_plan(en);
     if (!write_bodies(en, bodies) || !buf_reserve(out, PAGE_HEADER))
         return false;
+    make_head(en);
     out->n += PAGE_HEADER;
     if (!write_head(en, out))
         return false;

@@ -20,11 +20,11 @@ enum page_field {
     FIELD_FORM,       /* 0: as the column before; else 1 + kind * 64 + shift */
     FIELD_MODE,       /* a page_mode and MODE_* */
     FIELD_RATIO,      /* less RATIO_ONE, zigzag */
-    FIELD_BASE,       /* mantissa of the base, zigzag; not 0 */
+    FIELD_BASE,       /* what a track begins with: mantissa, zigzag; not 0 */
     FIELD_BASE_SHIFT, /* and how far it is shifted to the left */
     FIELD_FIRST,      /* first integer less what is expected, zigzag */
     FIELD_CODE,       /* of the residuals */
-    FIELD_BITS,       /* length of the body */
+    FIELD_BITS,       /* length of the body less that of the last one in its code, zigzag */
     FIELD_EXCEPTIONS, /* how many */
     FIELD_GAP,        /* in bodies: places between exceptions */
     FIELD_EXCEPTION,  /* in bodies: bits of the value, XOR the stale marker's */
@@ -36,25 +36,46 @@ enum { REFER_SAME, REFER_NEW, REFER_BACK };
 
 /* How a column's integers x follow from residuals r; d are the differences of x, p those of the column before. */
 enum page_mode {
-    MODE_DELTA, /* d = base + r */
-    MODE_PREV,  /* d = base + p + r */
-    MODE_RATIO, /* d = base + ratio * p + r */
+    MODE_DELTA, /* d = r; with MODE_TRACK: d = what it was lately + r */
+    MODE_PREV,  /* d = p + r */
+    MODE_RATIO, /* d = ratio * p + r */
     MODE_LEVEL  /* x = first + r, the first x too */
 };
-enum { MODE_MASK = 3, MODE_BASE = 4, MODE_BODY = 8, MODE_EXCEPTIONS = 16, MODE_END = 32 };
+enum { MODE_MASK = 3, MODE_TRACK = 4, MODE_BODY = 8, MODE_EXCEPTIONS = 16, MODE_END = 32 };
 
-enum { RATIO_BITS = 14, RATIO_ONE = 1 << RATIO_BITS };
+enum { RATIO_BITS = 12, RATIO_ONE = 1 << RATIO_BITS };
 
 /* Modulo 2^64 on both sides, so it is exact whatever comes. */
 static inline uint64_t ratio_of(uint64_t p, uint64_t ratio)
 {
-    return (uint64_t)((int64_t)(p * ratio) >> RATIO_BITS);
+    return (uint64_t)((int64_t)(p * ratio + RATIO_ONE / 2) >> RATIO_BITS);
 }
 
-/* What a column is expected to begin with, when the one before has the same form. */
-static inline uint64_t first_expected(enum page_mode mode, uint64_t ratio, uint64_t before)
+/* The recent mean of a column's differences, in 1 / 2^TRACK_BITS: each one moves it by that part of its distance. */
+enum { TRACK_BITS = 5 };
+
+static inline uint64_t track_begin(uint64_t base)
 {
-    return mode == MODE_RATIO ? ratio_of(before, ratio) : before;
+    return base << TRACK_BITS;
+}
+
+static inline uint64_t track_expected(uint64_t track)
+{
+    return (uint64_t)((int64_t)(track + (1u << TRACK_BITS) / 2) >> TRACK_BITS);
+}
+
+static inline uint64_t track_next(uint64_t track, uint64_t d)
+{
+    return track + d - (uint64_t)((int64_t)track >> TRACK_BITS);
+}
+
+/* What a column is expected to begin with, when the one before has the same form and begins with `before`. Integers that
+ * do not lean on their neighbours are of any size; bits of doubles at least share the exponent's highest. */
+static inline uint64_t first_expected(enum page_mode mode, struct form form, uint64_t ratio, uint64_t before)
+{
+    if (mode == MODE_RATIO)
+        return ratio_of(before, ratio);
+    return mode == MODE_PREV || form.kind == FORM_BITS ? before : 0;
 }
 
 #endif

@@ -15,9 +15,9 @@
 /* Residuals, zigzag, that are written with one code. */
 struct page_sequence {
     uint32_t at, n; /* plan->residuals[at .. at + n); n is 0 when all of them are 0 */
-    uint16_t key;  /* alike sequences have near keys (page_classes.c) */
+    uint32_t key; /* alike sequences have near keys (page_classes.c) */
     uint8_t code;
-    bool runs;
+    enum code_kind kind;
 };
 
 struct page_pattern {
@@ -25,6 +25,7 @@ struct page_pattern {
     uint64_t hash;
     uint64_t step;
     struct page_sequence residuals;
+    uint64_t bits; /* of its body, once written */
 };
 struct page_times {
     uint32_t column;
@@ -37,10 +38,11 @@ struct page_plan_column {
     uint8_t mode; /* enum page_mode */
     uint8_t base_shift;
     uint8_t depth; /* columns in a row it leans on */
-    int32_t base;  /* mantissa */
+    int64_t base; /* mantissa */
     uint32_t exceptions;
     uint64_t ratio, first;
     struct page_sequence residuals;
+    uint64_t bits; /* of its body, once written */
 };
 
 struct page_plan {
@@ -71,7 +73,7 @@ enum { PAGE_GROUPS = 96 };
 struct page_group {
     struct code_counts counts;
     double bits, together; /* alone; in one group with the next */
-    bool runs;
+    enum code_kind kind;
 };
 
 void page_plan_times(struct page_plan *p, size_t column);
@@ -85,16 +87,6 @@ void page_plan_codes(struct page_plan *p);
 static inline unsigned bit_length(uint64_t u)
 {
     return u ? 64u - (unsigned)__builtin_clzll(u) : 0;
-}
-
-/* A run of zeros from u[0] on. */
-static inline size_t zeros_from(const uint64_t *u, size_t n)
-{
-    size_t run = 0;
-
-    while (run < n && u[run] == 0)
-        run++;
-    return run;
 }
 
 #endif

@@ -13,12 +13,12 @@
 #include <math.h>
 
 /* What the fields cost, in bits, roughly. */
-enum { BASE_BITS = 12, RATIO_FIELD_BITS = 14, MANTISSA_BITS = 8 };
+enum { BASE_BITS = 12, RATIO_FIELD_BITS = 14, MANTISSA_BITS = 6 };
 static const double ratio_max = 64;
 
 struct choice {
     enum page_mode mode;
-    int32_t base;
+    int64_t base;
     unsigned base_shift;
     uint64_t ratio;
     uint64_t level;
@@ -26,27 +26,29 @@ struct choice {
 
 static uint64_t base_of(const struct choice *c)
 {
-    return (uint64_t)(int64_t)c->base << c->base_shift;
+    return (uint64_t)c->base << c->base_shift;
 }
 
 /* u[0..n) from x[0..n) and differences d[1..], p[1..]; without the first, unless the mode is level. Returns their number. */
 static size_t residuals(const struct choice *c, const int64_t *x, const uint64_t *d, const uint64_t *p, size_t n,
                         uint64_t *u)
 {
-    uint64_t base = base_of(c);
+    uint64_t track = track_begin(base_of(c));
 
     switch (c->mode) {
     case MODE_DELTA:
-        for (size_t i = 1; i < n; i++)
-            u[i - 1] = zigzag(d[i] - base);
+        for (size_t i = 1; i < n; i++) {
+            u[i - 1] = zigzag(d[i] - track_expected(track));
+            track = c->base ? track_next(track, d[i]) : 0;
+        }
         return n - 1;
     case MODE_PREV:
         for (size_t i = 1; i < n; i++)
-            u[i - 1] = zigzag(d[i] - p[i] - base);
+            u[i - 1] = zigzag(d[i] - p[i]);
         return n - 1;
     case MODE_RATIO:
         for (size_t i = 1; i < n; i++)
-            u[i - 1] = zigzag(d[i] - ratio_of(p[i], c->ratio) - base);
+            u[i - 1] = zigzag(d[i] - ratio_of(p[i], c->ratio));
         return n - 1;
     default:
         for (size_t i = 0; i < n; i++)
@@ -64,13 +66,14 @@ static uint64_t cost_of(const uint64_t *u, size_t n)
     return bits;
 }
 
-static void set_base(struct choice *c, int64_t base)
+/* A track soon leaves its beginning behind, so that need not be exact, unless it is all there is. */
+static void set_base(struct choice *c, int64_t base, bool exact)
 {
     uint64_t size = base < 0 ? 0 - (uint64_t)base : (uint64_t)base;
     unsigned length = bit_length(size);
 
-    c->base_shift = length > MANTISSA_BITS ? length - MANTISSA_BITS : 0;
-    c->base = (int32_t)(base >> c->base_shift);
+    c->base_shift = length > MANTISSA_BITS && !exact ? length - MANTISSA_BITS : 0;
+    c->base = base >> c->base_shift;
 }
 
 /* Growth over all differences, per difference. */
@@ -126,6 +129,15 @@ static void try_choice(struct trial *t, const struct choice *c, unsigned fields)
     t->best = *c;
 }
 
+static bool steady(const uint64_t *d, size_t n)
+{
+    uint64_t differ = 0;
+
+    for (size_t i = 2; i < n; i++)
+        differ |= d[i] ^ d[1];
+    return differ == 0;
+}
+
 static void try_own(struct trial *t)
 {
     struct choice c = { .mode = MODE_DELTA };
@@ -134,7 +146,7 @@ static void try_own(struct trial *t)
     try_choice(t, &c, 0);
     if (t->n < 2 || t->cost == 0)
         return;
-    set_base(&c, mean_growth(growth, t->n));
+    set_base(&c, mean_growth(growth, t->n), steady(t->p->d, t->n));
     if (c.base)
         try_choice(t, &c, BASE_BITS);
     if (t->n < 4)
@@ -164,6 +176,12 @@ static bool may_lean(const struct page_plan *p, size_t column)
     const struct page_plan_column *c = &p->column[column];
 
     return column && c->times == c[-1].times && form_equal(c->form, c[-1].form) && c[-1].depth + 1 < PAGE_CHAIN;
+}
+
+/* Whether a number is better told as a difference to the one before. */
+static bool nearer(int64_t x, uint64_t before)
+{
+    return zigzag((uint64_t)x - before) < zigzag((uint64_t)x);
 }
 
 static void settle(struct page_plan *p, size_t column, const struct trial *t)
@@ -200,7 +218,10 @@ void page_plan_values(struct page_plan *p, size_t column)
     t.u = p->tried[0];
     t.spare = p->tried[1];
     try_own(&t);
-    if (t.cost && may_lean(p, column))
-        try_before(&t, (enum form_kind)c->form.kind);
+    if (may_lean(p, column)) {
+        t.cost += t.best.mode == MODE_DELTA && nearer(p->x[0], c[-1].first); /* with all else equal */
+        if (t.cost)
+            try_before(&t, (enum form_kind)c->form.kind);
+    }
     settle(p, column, &t);
 }
