@@ -142,6 +142,8 @@ static int read_part(struct block_reader *r, const struct block *b, uint32_t par
         return rc;
     if (at + n > db_blob_size(r->blob))
         return err_set(e, ERR_CORRUPT, "%zu bytes, should reach from %zu to %zu", db_blob_size(r->blob), at, at + n);
+    if (n == 0)
+        return 0;
     to = buf_reserve(out, n);
     if (!to)
         return err_set(e, ERR_NOMEM, "no memory for %zu bytes", n);

@@ -243,8 +243,7 @@ static struct blocks *blocks_new(const char *dir, enum store_durability durabili
     bs->garbage_end = &bs->garbage;
     memcpy(bs->dir, dir, n);
     memcpy(bs->dir + n, below, sizeof(below));
-    bs->lock_made = pthread_mutex_init(&bs->lock, NULL) == 0;
-    if (bs->lock_made)
+    if (pthread_mutex_init(&bs->lock, NULL) == 0)
         return bs;
     mem_free(bs);
     return NULL;
@@ -294,6 +293,7 @@ void blocks_close(struct blocks *bs)
     if (!bs)
         return;
     block_readers_close(bs, NULL, INT64_MAX);
+    blocks_close_cleaner(bs);
     blocks_release(bs, bs->list);
     for (struct partition *p = bs->partitions; p; p = p->next)
         p->keep = true;

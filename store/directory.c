@@ -263,13 +263,38 @@ static int place_pages(struct block_page *pages, size_t n, struct directory_sums
     return 0;
 }
 
+/* One id and the next, and so on: as long as eight differences of 1 follow each other, eight at a time. */
+static size_t get_run(struct bytes *r, uint32_t *ids, size_t n, uint64_t id)
+{
+    size_t i = 0;
+    uint64_t word;
+
+    while (n - i >= 8 && bytes_left(r) >= 8) {
+        memcpy(&word, r->p, 8);
+        if (word != 0x0202020202020202) /* 1, zigzag */
+            break;
+        for (uint32_t k = 0; k < 8; k++)
+            ids[i + k] = (uint32_t)id + 1 + k;
+        id += 8;
+        i += 8;
+        r->p += 8;
+    }
+    return i;
+}
+
 static bool get_ids(struct bytes *r, uint32_t *ids, size_t n)
 {
     uint64_t id = 0, bad = 0;
 
     for (size_t i = 0; i < n; i++) {
+        size_t run = get_run(r, ids + i, n - i, id);
         uint64_t u;
 
+        i += run;
+        id += run;
+        bad |= id > UINT32_MAX;
+        if (i == n)
+            break;
         if (r->p < r->end && *r->p < 0x80)
             u = *r->p++;
         else if (!varint_get(r, &u))

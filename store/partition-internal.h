@@ -27,7 +27,8 @@ struct partition {
 
 struct blocks {
     enum store_durability durability;
-    bool lock_made;
+    struct partition *cleaning;           /* the writer's: what the connection below is to */
+    struct db *cleaner;
     pthread_mutex_t lock; /* guards all that follows, and the fields of partitions */
     struct block_list *list;
     struct partition *partitions;
@@ -61,6 +62,8 @@ int partition_clear_place(struct partition *p, struct err *e);
 
 /* Takes the oldest out of the garbage, of a partition that is not being written to; NULL: there is none. Takes the lock. */
 struct block *blocks_next_garbage(struct blocks *bs);
+/* Closes the connection that cleans, after a checkpoint. */
+void blocks_close_cleaner(struct blocks *bs);
 /* Frees a block that is in no list and not in the garbage. */
 void blocks_forget(struct blocks *bs, struct block *b);
 

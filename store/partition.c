@@ -72,6 +72,8 @@ void partition_leave(struct blocks *bs, struct partition *p)
     if (!last)
         return;
     block_readers_close(bs, p, INT64_MAX);
+    if (bs->cleaning == p)
+        blocks_close_cleaner(bs);
     if ((p->dropped || !p->keep) && each_file(p, p->path, remove_file) < 0 && errno != ENOENT)
         log_warn("%s: remove: %m", p->path); /* it is read again at the next start, and dropped again */
     mem_free(p);

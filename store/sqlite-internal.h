@@ -147,6 +147,7 @@ struct block_row {
 int db_blocks_schema(struct db *db, struct err *e);
 /* Whether the file is one of blocks: ERR_CORRUPT, ERR_UNSUPPORTED. *empty: it has no tables yet. */
 int db_blocks_recognise(struct db *db, bool *empty, struct err *e);
+/* ERR_CORRUPT: there are none, but parts. */
 int db_blocks_each(struct db *db, int (*fn)(void *arg, const struct block_row *row, struct err *e), void *arg,
                    struct err *e);
 int db_block_get(struct db *db, uint64_t id, struct block_row *row, struct err *e); /* ERR_CORRUPT: not there */

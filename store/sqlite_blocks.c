@@ -19,6 +19,19 @@ static const char tables[] =
     "CREATE TABLE part(id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
     "PRAGMA user_version=1";
 
+/* Made, and killed before the first block: no tables, in a file that has no room for any. */
+static int check_empty(struct db *db, struct err *e)
+{
+    int64_t tables, pages = 0;
+    int rc = db_number(db, "SELECT count(*) FROM sqlite_master", &tables, e);
+
+    if (rc == 0)
+        rc = db_number(db, "PRAGMA page_count", &pages, e);
+    if (rc == 0 && (tables || pages > 2))
+        rc = err_set(e, ERR_CORRUPT, "no format, but %lld pages", (long long)pages);
+    return rc;
+}
+
 int db_blocks_recognise(struct db *db, bool *empty, struct err *e)
 {
     int64_t format = 0;
@@ -27,10 +40,13 @@ int db_blocks_recognise(struct db *db, bool *empty, struct err *e)
     *empty = false;
     if (rc == 0)
         rc = db_number(db, "PRAGMA user_version", &format, e);
-    if (rc == 0 && format > FORMAT)
+    if (rc == 0 && (format < 0 || format > FORMAT))
         rc = err_set(e, ERR_UNSUPPORTED, "format %lld, of a newer vigla; this one reads up to %d", (long long)format,
                      FORMAT);
-    *empty = rc == 0 && format == 0; /* made, and killed before the first block */
+    if (rc == 0 && format == 0) {
+        rc = check_empty(db, e);
+        *empty = rc == 0;
+    }
     return rc;
 }
 
@@ -73,18 +89,21 @@ int db_blocks_each(struct db *db, int (*fn)(void *arg, const struct block_row *r
 {
     struct stmt *s = db_cached(db, "SELECT " ROW " FROM block", e);
     struct block_row row;
+    int64_t rows = 0, parts = 0;
     int rc;
 
     if (!s)
         return db_why(db);
-    while ((rc = stmt_step(s, e)) == 1) {
+    for (; (rc = stmt_step(s, e)) == 1; rows++) {
         get_row(s, &row);
         rc = fn(arg, &row, e);
         if (rc < 0)
             break;
     }
     stmt_reset(s);
-    return rc;
+    if (rc == 0 && rows == 0) /* the file would be removed */
+        rc = db_number(db, "SELECT EXISTS(SELECT 1 FROM part)", &parts, e);
+    return rc == 0 && parts ? err_set(e, ERR_CORRUPT, "parts, but no blocks") : rc;
 }
 
 int db_block_get(struct db *db, uint64_t id, struct block_row *row, struct err *e)
@@ -184,7 +203,7 @@ struct db_blob *db_part_open(struct db *db, uint64_t block, uint32_t no, struct 
     return db_blob_open(db, "part", "body", part_row(block, no), e);
 }
 
-/* A quarter, and at least 4 MiB: less will be filled by the next blocks. */
+/* A quarter, and at least 1 MiB: less will be filled by the next blocks. */
 int db_is_loose(struct db *db, bool *loose, struct err *e)
 {
     int64_t unused = 0, all = 0;
@@ -192,7 +211,7 @@ int db_is_loose(struct db *db, bool *loose, struct err *e)
 
     if (rc == 0)
         rc = db_number(db, "PRAGMA page_count", &all, e);
-    *loose = rc == 0 && unused >= 256 && unused >= all / 4;
+    *loose = rc == 0 && unused >= 64 && unused >= all / 4;
     return rc;
 }
 
