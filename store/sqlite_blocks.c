@@ -22,12 +22,12 @@ static const char tables[] =
 /* Made, and killed before the first block: no tables, in a file that has no room for any. */
 static int check_empty(struct db *db, struct err *e)
 {
-    int64_t tables, pages = 0;
-    int rc = db_number(db, "SELECT count(*) FROM sqlite_master", &tables, e);
+    int64_t made, pages = 0;
+    int rc = db_number(db, "SELECT count(*) FROM sqlite_master", &made, e);
 
     if (rc == 0)
         rc = db_number(db, "PRAGMA page_count", &pages, e);
-    if (rc == 0 && (tables || pages > 2))
+    if (rc == 0 && (made || pages > 2))
         rc = err_set(e, ERR_CORRUPT, "no format, but %lld pages", (long long)pages);
     return rc;
 }
