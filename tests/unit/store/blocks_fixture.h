@@ -141,6 +141,40 @@ static inline struct blocks *blocks_must_open(const char *dir)
     return bs;
 }
 
+/* The items of some blocks, to write them again. */
+struct items {
+    uint32_t v[8000];
+    size_t n;
+};
+
+static inline void items_add(void *arg, uint32_t item)
+{
+    struct items *it = arg;
+
+    ck_assert_uint_lt(it->n, COUNT(it->v));
+    it->v[it->n++] = item;
+}
+
+static inline void items_of(struct blocks *bs, const struct block *b, struct items *out)
+{
+    struct err e = ERR_INIT;
+    struct block_reader *r = block_reader_take(bs, b->partition, &e);
+
+    ck_assert_msg(r && block_read(r, b, partition_of(b->first), items_add, out, &e) == 0, "%s", e.msg);
+    block_reader_give(bs, r);
+}
+
+/* A random run of neighbours of one partition: *n blocks from the one returned on; NULL when there are no blocks. */
+static inline struct block *const *pick_blocks(struct rng *r, const struct block_list *list, size_t *n)
+{
+    size_t from = list->n ? rng_below(r, list->n) : 0, to = from;
+
+    while (to < list->n && list->blocks[to]->partition == list->blocks[from]->partition && to - from < 1 + rng_below(r, 8))
+        to++;
+    *n = to - from;
+    return *n ? list->blocks + from : NULL;
+}
+
 /* Items as a sum and a number: a set that is the same in any order. */
 struct tally {
     uint64_t n, sum;
