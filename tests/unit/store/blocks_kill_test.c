@@ -22,7 +22,7 @@ static enum state states[ITEMS];
 
 static void setup(void)
 {
-    fixture_dir(dir);
+    blocks_fixture_dir(dir);
     memset(states, 0, sizeof(states));
 }
 

@@ -19,7 +19,7 @@ static char dir[64];
 
 static void setup(void)
 {
-    fixture_dir(dir);
+    blocks_fixture_dir(dir);
 }
 
 static void teardown(void)
