@@ -4,8 +4,9 @@
  * retention removes files. A block is written once, in one transaction, and read until another replaces it or its file
  * goes. Its pages are sorted by index_order; its directory says which series stand in which page.
  *
- * Threads   One writer at a time (blocks_write, blocks_drop, blocks_clean); readers are many and hold a list of blocks,
- *           which stay readable as long as somebody holds them: rows and files are removed only after that.
+ * Threads   One writer at a time (block_writer_*, blocks_drop, blocks_clean: one thread, which may be at several
+ *           partitions); readers are many and hold a list of blocks, which stay readable as long as somebody holds them:
+ *           rows and files are removed only after that.
  * Crash     A block's rows come in one transaction, which also marks the blocks it replaces as gone. What is marked and
  *           still there at the next start is removed then; so samples are never doubled and never lost.
  *
@@ -63,7 +64,7 @@ void blocks_close(struct blocks *bs); /* no list may be held any more; NULL is f
 
 /* The present list, held for the caller; never NULL. Thread-safe. */
 struct block_list *blocks_hold(struct blocks *bs);
-void blocks_release(struct blocks *bs, struct block_list *list);
+void blocks_release(struct blocks *bs, struct block_list *list); /* NULL is fine */
 /* Takes a block out of the list that a reader found damaged (`why`); logged and counted, once. Thread-safe. */
 void blocks_set_aside(struct blocks *bs, struct block *b, const struct err *why);
 uint64_t blocks_bytes(struct blocks *bs);    /* on disk, files and their logs */

@@ -78,25 +78,21 @@ static void sum_page(struct directory_sums *sums, const struct block_page *p)
 
 /* --- writing --- */
 
-static void put_id(struct directory_writer *w, uint32_t id)
-{
-    varint_put(&w->columns[DIR_ID], zigzag((uint64_t)id - w->id_before));
-    w->id_before = id;
-}
-
 int directory_add(struct directory_writer *w, const struct block_page *page, const uint32_t *ids, struct err *e)
 {
     int rc = check_page(page, &w->sums, ERR_INVALID, e);
-    bool failed = false;
+    bool failed = false; /* sticks: of a writer that failed so nothing more can be made */
 
     if (rc < 0)
         return rc;
     if (w->sums.pages == DIRECTORY_PAGES || w->sums.series + page->n > DIRECTORY_SERIES)
         return err_set(e, ERR_LIMIT, "a block of more than %d pages or %d series", DIRECTORY_PAGES, DIRECTORY_SERIES);
-    for (size_t i = 0; i < page->n; i++) {
+    for (size_t i = 0; i < page->n; i++)
         if (ids[i] == 0)
             return err_set(e, ERR_INVALID, "directory: series 0 in page %u", w->sums.pages);
-        put_id(w, ids[i]);
+    for (size_t i = 0; i < page->n; i++) {
+        varint_put(&w->columns[DIR_ID], zigzag((uint64_t)ids[i] - w->id_before));
+        w->id_before = ids[i];
     }
     varint_put(&w->columns[DIR_LENGTH], (uint64_t)page->length << 1 | (page->offset == 0));
     varint_put(&w->columns[DIR_SERIES], page->n);

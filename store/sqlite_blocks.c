@@ -5,7 +5,14 @@
  *        each, one behind the other
  *
  * A part of 512 KiB is a chain of SQLite's overflow pages, walked in one pass for rising offsets. SQLite fills these
- * pages to the last byte and keeps the rest of a blob in the leaf, so little is lost. */
+ * pages to the last byte and keeps the rest of a blob in the leaf, so little is lost. Measured with a block of 17 MB, CPU
+ * ms to write it and to read all its pages, the space lost, and the size of a file with one tiny block:
+ *
+ *     database page    4 KiB    8 KiB   16 KiB   32 KiB   64 KiB
+ *     write              112       94       62       53       56
+ *     read               8.4      6.5      4.3      3.7      6.5
+ *     lost             0.5 %    0.6 %    1.0 %    2.6 %    3.1 %
+ *     tiny             16 K     32 K     64 K     128 K    256 K */
 #include "store/sqlite-internal.h"
 
 #include <stdio.h>
