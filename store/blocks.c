@@ -6,8 +6,8 @@
  *                                          gone ◀──────── garbage
  *                                            (blocks_clean: rows or file)
  *
- * The present list is an array that never changes; a change makes another one and swaps it. A list holds its blocks; the
- * present list is held by `bs`. So a block that no list holds can come back into none. */
+ * The present list is an array that never changes; a change makes another one and swaps it. A list holds its blocks;
+ * the present list is held by `bs`. So a block that no list holds can come back into none. */
 #include "store/partition-internal.h"
 
 #include "base/file.h"
@@ -157,7 +157,7 @@ static bool is_partition_file(const char *name, int64_t *number)
     char again[32];
     size_t n = strlen(name);
 
-    if (n < 4 || strcmp(name + n - 3, ".db") || !num_i64((struct str){ name, n - 3 }, number))
+    if (n < 4 || strcmp(name + n - 3, ".db") != 0 || !num_i64((struct str){ name, n - 3 }, number))
         return false;
     if (*number < partition_of(INT64_MIN) || *number > partition_of(INT64_MAX))
         return false;

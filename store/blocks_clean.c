@@ -43,8 +43,8 @@ static void set_loose(struct blocks *bs, struct partition *p, bool loose)
     pthread_mutex_unlock(&bs->lock);
 }
 
-/* The connection stays from step to step, so that a step need not wait for the disk: the log is copied into the file when
- * it has become long, and at the end. */
+/* The connection stays from step to step, so that a step need not wait for the disk: the log is copied into the file
+ * when it has become long, and at the end. */
 static int open_cleaner(struct blocks *bs, struct partition *p, struct err *e)
 {
     int rc;

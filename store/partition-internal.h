@@ -54,13 +54,15 @@ struct partition *partition_add(struct blocks *bs, int64_t number, struct err *e
 void partition_leave(struct blocks *bs, struct partition *p);
 /* Reads which blocks the file has: those to be served are put behind (*found)[*n), which mem_grow grows; those that are
  * gone go into the garbage, damaged ones are set aside. ERR_NOMEM, or why the file as a whole is to be set aside. */
-int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap, struct err *e);
+int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap,
+                   struct err *e);
 /* A file that stands in the place of a new partition was set aside: it is renamed, and stays. */
 int partition_clear_place(struct partition *p, struct err *e);
 
 /* --- blocks_clean.c --- */
 
-/* Takes the oldest out of the garbage, of a partition that is not being written to; NULL: there is none. Takes the lock. */
+/* Takes the oldest out of the garbage, of a partition that is not being written to; NULL: there is none. Takes the
+ * lock. */
 struct block *blocks_next_garbage(struct blocks *bs);
 /* Closes the connection that cleans, after a checkpoint. */
 void blocks_close_cleaner(struct blocks *bs);

@@ -190,7 +190,8 @@ static void take_gone(struct loading *l, void (*fn)(struct blocks *bs, struct bl
     }
 }
 
-int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap, struct err *e)
+int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap,
+                   struct err *e)
 {
     struct loading l = { bs, p, found, NULL, n, cap };
     size_t before = *n;

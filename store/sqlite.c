@@ -109,7 +109,7 @@ int db_check_application(struct db *db, struct err *e)
     if (rc < 0 || (id == 0 && tables == 0))
         return rc;
     if (id != db->kind->application)
-        return err_set(e, ERR_CORRUPT, "%s: a database, but not one of Vigla's for this place (choose another directory)",
+        return err_set(e, ERR_CORRUPT, "%s: a database, but not Vigla's for this place (choose another directory)",
                        sqlite3_db_filename(db->h, "main"));
     return 0;
 }

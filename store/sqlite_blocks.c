@@ -5,8 +5,8 @@
  *        each, one behind the other
  *
  * A part of 512 KiB is a chain of SQLite's overflow pages, walked in one pass for rising offsets. SQLite fills these
- * pages to the last byte and keeps the rest of a blob in the leaf, so little is lost. Measured with a block of 17 MB, CPU
- * ms to write it and to read all its pages, the space lost, and the size of a file with one tiny block:
+ * pages to the last byte and keeps the rest of a blob in the leaf, so little is lost. Measured with a block of 17 MB,
+ * CPU ms to write it and to read all its pages, the space lost, and the size of a file with one tiny block:
  *
  *     database page    4 KiB    8 KiB   16 KiB   32 KiB   64 KiB
  *     write              112       94       62       53       56
@@ -170,7 +170,7 @@ static int ask_parts(struct db *db, const char *sql, const int64_t range[2], uin
 int db_block_remove(struct db *db, uint64_t id, size_t n, bool *done, struct err *e)
 {
     const int64_t v[] = { part_row(id, 0), part_row(id + 1, 0), (int64_t)n };
-    uint64_t left[2];
+    uint64_t left[2] = { 0 };
     int rc = run(db, "DELETE FROM part WHERE id IN (SELECT id FROM part WHERE id>=? AND id<? LIMIT ?)", v, 3, e);
 
     *done = false;
@@ -186,7 +186,7 @@ int db_block_remove(struct db *db, uint64_t id, size_t n, bool *done, struct err
 int db_parts_count(struct db *db, uint64_t block, uint64_t *parts, uint64_t *bytes, struct err *e)
 {
     const int64_t range[] = { part_row(block, 1), part_row(block + 1, 0) };
-    uint64_t out[2];
+    uint64_t out[2] = { 0 };
     int rc = ask_parts(db, "SELECT count(*), sum(length(body)) FROM part WHERE id>=? AND id<?", range, out, e);
 
     *parts = out[0];

@@ -1,4 +1,5 @@
-/* directory_fuzz.c: a directory that decodes encodes to one that decodes to the same; one made from any pages comes back.
+/* directory_fuzz.c: a directory that decodes encodes to one that decodes to the same; one made from any pages comes
+ * back.
  *
  * The input is tried twice: as a directory with its checksum put right (else nothing would pass), and as pages. */
 #include "store/directory-internal.h"

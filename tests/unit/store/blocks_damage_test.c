@@ -166,7 +166,7 @@ END_TEST
 /* A file that is no database stays, under another name when its own is needed. */
 START_TEST(a_place_that_is_taken)
 {
-    static const char text[] = "Dear diary, today I was written into a directory that is not mine. And so on, and so on...";
+    static const char text[] = "Dear diary, today I was written into a directory that is not mine. And so on...";
     char aside[160];
     struct blocks *bs;
     struct tally t;
@@ -191,8 +191,8 @@ END_TEST
 
 START_TEST(other_files_are_left_alone)
 {
-    static const char *const names[] = { "x.db", "1.db.bak", "01.db", "+1.db", "-0.db", ".db", "99999999999999999999.db",
-                                         "106751991168.db" };
+    static const char *const names[] = { "x.db", "1.db.bak", "01.db",           "+1.db",
+                                         "-0.db", ".db",     "106751991168.db", "99999999999999999999.db" };
     char name[160];
     struct blocks *bs;
 

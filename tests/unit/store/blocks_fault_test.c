@@ -1,6 +1,6 @@
-/* blocks_fault_test.c: the n-th allocation fails (SQLite's among them); the disk is full, or broken, from the n-th write on.
- * For all n of a scenario: what was told to be done is there, before and after the next start, once; what is there can be
- * read meanwhile; nothing leaks (SAN=address); and when memory or space is back, work goes on. */
+/* blocks_fault_test.c: the n-th allocation fails (SQLite's among them); the disk is full, or broken, from the n-th
+ * write on. For all n of a scenario: what was told to be done is there, before and after the next start, once; what is
+ * there can be read meanwhile; nothing leaks (SAN=address); and when memory or space is back, work goes on. */
 #include "tests/unit/store/blocks_fixture.h"
 #include "tests/unit/store/sqlite_heap.h"
 
@@ -75,8 +75,8 @@ struct told {
     bool first, second, merged, other, later;
 };
 
-static const uint32_t first[] = { 1, 2, 3, 8 }, second[] = { 11, 12 }, both[] = { 1, 2, 3, 8, 11, 12 }, other[] = { 100 },
-                      later[] = { 200 };
+static const uint32_t first[] = { 1, 2, 3, 8 }, second[] = { 11, 12 }, both[] = { 1, 2, 3, 8, 11, 12 },
+                      other[] = { 100 }, later[] = { 200 };
 
 static bool expected_code(int rc, const int *allowed)
 {
@@ -162,10 +162,10 @@ static void verify(struct blocks *bs, const struct told *told, long at)
                 tally_add(&t, items.v[k]);
         }
     blocks_release(bs, list);
-    ck_assert_msg(t.n == (told->first ? 4u : 0u) + (told->second ? 2u : 0u) + (told->later ? 1u : 0u), "fault %ld: %llu items", at,
-                  (unsigned long long)t.n);
-    ck_assert_msg(t.sum == (told->first ? 14u : 0u) + (told->second ? 23u : 0u) + (told->later ? 200u : 0u), "fault %ld: other items", at);
-    ck_assert_msg(!told->merged || blocks == 1 + (told->later ? 1u : 0u), "fault %ld: %llu blocks", at,
+    ck_assert_msg(t.n == told->first * COUNT(first) + told->second * COUNT(second) + told->later * COUNT(later),
+                  "fault %ld: %llu items", at, (unsigned long long)t.n);
+    ck_assert_msg(t.sum == told->first * 14u + told->second * 23u + told->later * 200u, "fault %ld: other items", at);
+    ck_assert_msg(!told->merged || blocks == 1u + told->later, "fault %ld: %llu blocks", at,
                   (unsigned long long)blocks);
     ck_assert_uint_eq(blocks_damaged(bs), 0);
 }

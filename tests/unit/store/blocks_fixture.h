@@ -1,5 +1,5 @@
-/* blocks_fixture.h: blocks of numbered items. An item is a page whose bytes, series, and times follow from its number, so
- * that a test can say of any block which items it has, and that each is as it was written. */
+/* blocks_fixture.h: blocks of numbered items. An item is a page whose bytes, series, and times follow from its number,
+ * so that a test can say of any block which items it has, and that each is as it was written. */
 #ifndef TESTS_UNIT_STORE_BLOCKS_FIXTURE_H
 #define TESTS_UNIT_STORE_BLOCKS_FIXTURE_H
 
@@ -55,7 +55,8 @@ static inline struct item item_new(void)
 
 static inline int item_write(struct block_writer *w, const struct item *it, struct err *e)
 {
-    return block_writer_add(w, (struct str){ it->bytes, it->nbytes }, it->ids, it->n, it->first, it->last, it->samples, e);
+    return block_writer_add(w, (struct str){ it->bytes, it->nbytes }, it->ids, it->n, it->first, it->last, it->samples,
+                            e);
 }
 
 /* One block with these items, in the place of others. */
@@ -175,9 +176,9 @@ static inline void items_of(struct blocks *bs, const struct block *b, struct ite
 /* A random run of neighbours of one partition: *n blocks from the one returned on; NULL when there are no blocks. */
 static inline struct block *const *pick_blocks(struct rng *r, const struct block_list *list, size_t *n)
 {
-    size_t from = list->n ? rng_below(r, list->n) : 0, to = from;
+    size_t from = list->n ? rng_below(r, list->n) : 0, most = from + 1 + rng_below(r, 8), to = from;
 
-    while (to < list->n && list->blocks[to]->partition == list->blocks[from]->partition && to - from < 1 + rng_below(r, 8))
+    while (to < list->n && to < most && list->blocks[to]->partition == list->blocks[from]->partition)
         to++;
     *n = to - from;
     return *n ? list->blocks + from : NULL;

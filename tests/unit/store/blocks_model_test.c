@@ -1,5 +1,5 @@
-/* blocks_model_test.c: random writes, replacements, removals, drops, holds across them, and reopening, against a model that
- * knows of each item where it is. */
+/* blocks_model_test.c: random writes, replacements, removals, drops, holds across them, and reopening, against a model
+ * that knows of each item where it is. */
 #include "tests/unit/store/blocks_fixture.h"
 
 enum { ITEMS = 8000, DAYS = 4, HOLDS = 4, STEPS = 400 };

@@ -49,7 +49,12 @@ static uint64_t sum_of(uint64_t from, uint64_t n)
 }
 
 static const struct { int64_t ms, partition; } days[] = {
-    { 0, 0 }, { PARTITION_MS - 1, 0 }, { PARTITION_MS, 1 }, { -1, -1 }, { -PARTITION_MS, -1 }, { -PARTITION_MS - 1, -2 },
+    { 0, 0 },
+    { PARTITION_MS - 1, 0 },
+    { PARTITION_MS, 1 },
+    { -1, -1 },
+    { -PARTITION_MS, -1 },
+    { -PARTITION_MS - 1, -2 },
     { INT64_MAX, 106751991167 }, { INT64_MIN, -106751991168 },
 };
 
@@ -126,6 +131,17 @@ START_TEST(replaced_blocks_stay_for_their_holders)
         ck_assert_tally(bs, 31, sum_of(1000, 20) + sum_of(5000, 10) + 1);
         reopen();
     }
+}
+END_TEST
+
+START_TEST(survives_loss_of_power)
+{
+    blocks_close(bs);
+    bs = blocks_open(dir, STORE_POWER, NULL);
+    ck_assert_ptr_nonnull(bs);
+    put(7, 1, 10, NULL, 0);
+    reopen();
+    ck_assert_tally(bs, 10, sum_of(1, 10)); /* that it is synced, too, only a loss of power would show */
 }
 END_TEST
 
@@ -342,6 +358,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, times_have_partitions, 0, COUNT(days));
     tcase_add_test(tc, what_is_written_is_read);
     tcase_add_test(tc, idle_files_have_no_logs);
+    tcase_add_test(tc, survives_loss_of_power);
     tcase_add_test(tc, replaced_blocks_stay_for_their_holders);
     tcase_add_test(tc, what_is_replaced_does_not_come_back);
     tcase_add_test(tc, dropped_partitions_go_with_their_holders);

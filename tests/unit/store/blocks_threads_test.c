@@ -1,8 +1,9 @@
-/* blocks_threads_test.c: readers and the writer at once; SAN=thread. Every reader sees a whole list, of which every block can
- * be read, whatever is replaced, dropped and cleaned meanwhile; and nobody is ever told that a file is busy.
+/* blocks_threads_test.c: readers and the writer at once; SAN=thread. Every reader sees a whole list, of which every
+ * block can be read, whatever is replaced, dropped and cleaned meanwhile; and nobody is ever told that a file is busy.
  *
- * The writer keeps the set of items of each day: it writes day D's items 100 D + 1 to 100 D + 100 in pieces, then only merges
- * them. So a reader that holds a list finds each item at most once, and from the day's completion on exactly once. */
+ * The writer keeps the set of items of each day: it writes day D's items 100 D + 1 to 100 D + 100 in pieces, then only
+ * merges them. So a reader that holds a list finds each item at most once, and from the day's completion on exactly
+ * once. */
 #include "tests/unit/store/blocks_fixture.h"
 
 #include "base/clock.h"

@@ -93,8 +93,8 @@ START_TEST(is_small)
     for (uint32_t i = 0; i < PAGES; i++) {
         for (uint32_t k = 0; k < COLUMNS; k++) /* histograms of 20 series, in an order of their own */
             ids[k] = 1 + ((i * COLUMNS + k) / 20 * 37 % 500) * 20 + k % 20;
-        add(&w, (struct block_page){ .n = COLUMNS, .samples = COLUMNS * 240, .part = 1 + i / 50, .offset = i % 50 * 17000,
-                                     .length = 17000, .first = 5, .last = 5 + 239 * 30000 }, ids);
+        add(&w, (struct block_page){ .n = COLUMNS, .samples = COLUMNS * 240, .part = 1 + i / 50, .length = 17000,
+                                     .offset = i % 50 * 17000, .first = 5, .last = 5 + 239 * 30000 }, ids);
     }
     ck_assert_int_eq(directory_encode(&w, &b, NULL), 0);
     ck_assert_uint_lt(b.n, PAGES * COLUMNS / 2); /* half a byte for each series */
@@ -131,8 +131,10 @@ static const struct {
       "directory: 1048576 pages, 1 series, should be 1048575 and 16777216" },
     { "series", 1, 0, 1, (1u << 24) + 1, 6, COLUMNS("\x0b\x01\x01\x00\x00\x02"),
       "directory: 1 pages, 16777217 series, should be 1048575 and 16777216" },
-    { "no part", 1, 0, 1, 1, 6, COLUMNS("\x0a\x01\x01\x00\x00\x02"), "directory: page 0 stands in part 0, behind part 0" },
-    { "no bytes", 1, 0, 1, 1, 6, COLUMNS("\x01\x01\x01\x00\x00\x02"), "directory: page 0 of 0 bytes, should be 1 to 1048576" },
+    { "no part", 1, 0, 1, 1, 6, COLUMNS("\x0a\x01\x01\x00\x00\x02"),
+      "directory: page 0 stands in part 0, behind part 0" },
+    { "no bytes", 1, 0, 1, 1, 6, COLUMNS("\x01\x01\x01\x00\x00\x02"),
+      "directory: page 0 of 0 bytes, should be 1 to 1048576" },
     { "no columns", 1, 0, 1, 1, 6, COLUMNS("\x0b\x00\x01\x00\x00\x02"), "directory: page 0 has 1 samples of 0 series" },
     { "no samples", 1, 0, 1, 1, 6, COLUMNS("\x0b\x01\x00\x00\x00\x02"), "directory: page 0 has 0 samples of 1 series" },
     { "times", 1, 0, 1, 1, 15, COLUMNS("\x0b\x01\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02"),
@@ -143,7 +145,8 @@ static const struct {
     { "series -1", 1, 0, 1, 1, 6, COLUMNS("\x0b\x01\x01\x00\x00\x01"), "directory: series cut short or out of range" },
     { "series 2^32", 1, 0, 1, 1, 10, COLUMNS("\x0b\x01\x01\x00\x00\x80\x80\x80\x80\x20"),
       "directory: series cut short or out of range" },
-    { "more series", 1, 0, 1, 2, 7, COLUMNS("\x0b\x01\x01\x00\x00\x02\x02"), "directory: 1 series in pages, should be 2" },
+    { "more series", 1, 0, 1, 2, 7, COLUMNS("\x0b\x01\x01\x00\x00\x02\x02"),
+      "directory: 1 series in pages, should be 2" },
     { "behind", 1, 0, 1, 1, 7, COLUMNS("\x0b\x01\x01\x00\x00\x02\x02"), "directory: 1 bytes behind the series" },
 };
 
