@@ -86,7 +86,8 @@ static int remove_rows(struct blocks *bs, const struct block *b, bool *done, str
     return rc;
 }
 
-/* A block whose file goes as a whole, or whose rows stay, is only forgotten. */
+/* A block whose file goes as a whole, or whose rows stay, is only forgotten. (Should the file be written to again before
+ * it goes, what was forgotten is marked as gone, and removed after the next start.) */
 static int clean_block(struct blocks *bs, struct block *b, struct err *e)
 {
     bool done = true;
