@@ -19,7 +19,7 @@ enum {
     ERR_TIMEOUT = -11,
     ERR_CLOSED = -12,     /* the object is shutting down */
     ERR_UNSUPPORTED = -13, /* valid, and not offered here */
-    ERR_FULL = -14        /* no space is left on the disk; what was asked for is not done, and can be tried again */
+    ERR_FULL = -14         /* no space is left on the disk: nothing has changed, try again later */
 };
 
 struct err {

@@ -1,8 +1,8 @@
 /* block_reader.c: pages out of a file.
  *
- * A reader keeps one blob open, the part it read last: the next page of the same part goes on where the chain of overflow
- * pages was left. An open blob holds a snapshot of the file. A block comes in one transaction, so a snapshot that has one of
- * its parts has all; for another block the blob is opened anew, and with it the snapshot.
+ * A reader keeps one blob open, the part it read last: the next page of the same part goes on where the chain of
+ * overflow pages was left. An open blob holds a snapshot of the file. A block comes in one transaction, so a snapshot
+ * that has one of its parts has all; for another block the blob is opened anew, and with it the snapshot.
  *
  * Readers that were given back wait in one list for all partitions, the latest first; the oldest are closed. */
 #include "store/partition-internal.h"
@@ -142,6 +142,8 @@ static int read_part(struct block_reader *r, const struct block *b, uint32_t par
         return rc;
     if (at + n > db_blob_size(r->blob))
         return err_set(e, ERR_CORRUPT, "%zu bytes, should reach from %zu to %zu", db_blob_size(r->blob), at, at + n);
+    if (n == 0)
+        return 0;
     to = buf_reserve(out, n);
     if (!to)
         return err_set(e, ERR_NOMEM, "no memory for %zu bytes", n);
@@ -178,7 +180,7 @@ int block_directory_sums(struct block_reader *r, const struct block *b, struct a
 int block_directory(struct block_reader *r, const struct block *b, struct arena *a, struct block_directory *out,
                     struct err *e)
 {
-    struct directory_sums sums;
+    struct directory_sums sums = { 0 };
 
     return block_directory_sums(r, b, a, out, &sums, e);
 }
@@ -195,8 +197,8 @@ int block_page(struct block_reader *r, const struct block *b, const struct block
 
 /* --- all of it --- */
 
-/* The parts that there are hold what the directory says and nothing else; with every page read from inside its part, that
- * leaves no byte unaccounted for. */
+/* The parts that there are hold what the directory says and nothing else; with every page read from inside its part,
+ * that leaves no byte unaccounted for. */
 static int check_parts(struct block_reader *r, const struct block *b, const struct directory_sums *sums, struct err *e)
 {
     uint64_t parts, bytes;
@@ -230,7 +232,7 @@ int blocks_check(struct blocks *bs, const struct block *b,
     struct arena a = ARENA_INIT(0); /* a directory's size is bounded */
     struct buf bytes = BUF_INIT(PAGE_BYTES_MAX);
     struct block_directory d = { 0 };
-    struct directory_sums sums;
+    struct directory_sums sums = { 0 };
     struct err own = ERR_INIT;
     struct block_reader *r = block_reader_take(bs, b->partition, &own);
     int rc = r ? check_row(r, b, &own) : own.code;

@@ -1,8 +1,9 @@
 /* block_writer.c: a block is written.
  *
- * One transaction in the partition's file holds it all: the parts as they fill, at the end the directory, the block's row,
- * and the mark on those it replaces. Only when that is committed is the list swapped; whatever the swap needs has been
- * allocated before. The connection ends with the block, after a checkpoint, so files that are not written to have no log. */
+ * One transaction in the partition's file holds it all: the parts as they fill, at the end the directory, the block's
+ * row, and the mark on those it replaces. Only when that is committed is the list swapped; whatever the swap needs has
+ * been allocated before. The connection ends with the block, after a checkpoint, so files that are not written to have
+ * no log. */
 #include "store/partition-internal.h"
 
 #include "base/mem.h"
@@ -133,8 +134,8 @@ static int add(struct block_writer *w, struct str bytes, const struct block_page
     return rc;
 }
 
-int block_writer_add(struct block_writer *w, struct str page, const uint32_t *ids, size_t n, int64_t first, int64_t last,
-                     size_t samples, struct err *e)
+int block_writer_add(struct block_writer *w, struct str page, const uint32_t *ids, size_t n, int64_t first,
+                     int64_t last, size_t samples, struct err *e)
 {
     const struct block_page p = { .n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX,
                                   .samples = samples < UINT32_MAX ? (uint32_t)samples : UINT32_MAX,

@@ -1,16 +1,17 @@
 /* blocks-internal.h: sealed samples on disk: blocks of pages in one SQLite file for each span of time.
  *
- * DIR/metrics/NUMBER.db holds the samples with NUMBER <= floor(t / PARTITION_MS) < NUMBER + 1 (also before 1970), so that
- * retention removes files. A block is written once, in one transaction, and read until another replaces it or its file
- * goes. Its pages are sorted by index_order; its directory says which series stand in which page.
+ * DIR/metrics/NUMBER.db holds the samples with NUMBER <= floor(t / PARTITION_MS) < NUMBER + 1 (also before 1970), so
+ * that retention removes files. A block is written once, in one transaction, and read until another replaces it or its
+ * file goes. Its pages are sorted by index_order; its directory says which series stand in which page.
  *
- * Threads   One writer at a time (blocks_write, blocks_drop, blocks_clean); readers are many and hold a list of blocks,
- *           which stay readable as long as somebody holds them: rows and files are removed only after that.
+ * Threads   One writer at a time (block_writer_*, blocks_drop, blocks_clean: one thread, which may be at several
+ *           partitions); readers are many and hold a list of blocks, which stay readable as long as somebody holds
+ *           them: rows and files are removed only after that.
  * Crash     A block's rows come in one transaction, which also marks the blocks it replaces as gone. What is marked and
  *           still there at the next start is removed then; so samples are never doubled and never lost.
  *
- * Functions that return int return 0 or ERR_IO, ERR_FULL (no space left: nothing has changed, try again later), ERR_CORRUPT,
- * ERR_NOMEM. */
+ * Functions that return int return 0 or ERR_IO, ERR_FULL (no space left: nothing has changed, try again later),
+ * ERR_CORRUPT, ERR_NOMEM. */
 #ifndef STORE_BLOCKS_INTERNAL_H
 #define STORE_BLOCKS_INTERNAL_H
 
@@ -63,7 +64,7 @@ void blocks_close(struct blocks *bs); /* no list may be held any more; NULL is f
 
 /* The present list, held for the caller; never NULL. Thread-safe. */
 struct block_list *blocks_hold(struct blocks *bs);
-void blocks_release(struct blocks *bs, struct block_list *list);
+void blocks_release(struct blocks *bs, struct block_list *list); /* NULL is fine */
 /* Takes a block out of the list that a reader found damaged (`why`); logged and counted, once. Thread-safe. */
 void blocks_set_aside(struct blocks *bs, struct block *b, const struct err *why);
 uint64_t blocks_bytes(struct blocks *bs);    /* on disk, files and their logs */
@@ -78,8 +79,8 @@ struct block_writer;
 /* ERR_CONFLICT: another one is at this partition. */
 struct block_writer *block_writer_new(struct blocks *bs, int64_t partition, struct err *e);
 /* ids[0..n): the series of the page's columns, in their order; first..last: the times in it; samples: in it. */
-int block_writer_add(struct block_writer *w, struct str page, const uint32_t *ids, size_t n, int64_t first, int64_t last,
-                     size_t samples, struct err *e);
+int block_writer_add(struct block_writer *w, struct str page, const uint32_t *ids, size_t n, int64_t first,
+                     int64_t last, size_t samples, struct err *e);
 /* Commits it, under a rank above all others or, when it replaces blocks, the highest of theirs, and swaps the list. The
  * replaced blocks must be of the same partition (ERR_INVALID), and held. A block without pages only removes. */
 int block_writer_commit(struct block_writer *w, struct block *const *replaced, size_t n, struct err *e);
@@ -87,9 +88,9 @@ void block_writer_abandon(struct block_writer *w);
 
 /* Takes partitions that end at or before `before_ms` out of the list; their files go when nobody holds them. */
 int blocks_drop(struct blocks *bs, int64_t before_ms, size_t *dropped, struct err *e);
-/* One bounded step of removing the rows and files of blocks that nobody holds any more, of giving free space back, and of
- * closing connections that have been idle. 1: there is more to do; 0: not now. Called now and then by the writer, not
- * while a block is being written. */
+/* One bounded step of removing the rows and files of blocks that nobody holds any more, of giving free space back, and
+ * of closing connections that have been idle. 1: there is more to do; 0: not now. Called now and then by the writer,
+ * not while a block is being written. */
 int blocks_clean(struct blocks *bs, struct err *e);
 
 /* --- reading --- */
@@ -118,8 +119,8 @@ int block_directory(struct block_reader *r, const struct block *b, struct arena 
 int block_page(struct block_reader *r, const struct block *b, const struct block_page *page, struct buf *out,
                struct err *e);
 
-/* Reads all of a block: its row, directory and parts agree with each other, and page() is called for each page, in order,
- * to verify its bytes (a failure of it ends the check). ERR_CORRUPT says what is wrong. */
+/* Reads all of a block: its row, directory and parts agree with each other, and page() is called for each page, in
+ * order, to verify its bytes (a failure of it ends the check). ERR_CORRUPT says what is wrong. */
 int blocks_check(struct blocks *bs, const struct block *b,
                  int (*page)(void *arg, struct str bytes, const uint32_t *ids, size_t n, struct err *e), void *arg,
                  struct err *e);

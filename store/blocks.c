@@ -6,8 +6,8 @@
  *                                          gone ◀──────── garbage
  *                                            (blocks_clean: rows or file)
  *
- * The present list is an array that never changes; a change makes another one and swaps it. A list holds its blocks; the
- * present list is held by `bs`. So a block that no list holds can come back into none. */
+ * The present list is an array that never changes; a change makes another one and swaps it. A list holds its blocks;
+ * the present list is held by `bs`. So a block that no list holds can come back into none. */
 #include "store/partition-internal.h"
 
 #include "base/file.h"
@@ -157,7 +157,7 @@ static bool is_partition_file(const char *name, int64_t *number)
     char again[32];
     size_t n = strlen(name);
 
-    if (n < 4 || strcmp(name + n - 3, ".db") || !num_i64((struct str){ name, n - 3 }, number))
+    if (n < 4 || strcmp(name + n - 3, ".db") != 0 || !num_i64((struct str){ name, n - 3 }, number))
         return false;
     if (*number < partition_of(INT64_MIN) || *number > partition_of(INT64_MAX))
         return false;
@@ -243,8 +243,7 @@ static struct blocks *blocks_new(const char *dir, enum store_durability durabili
     bs->garbage_end = &bs->garbage;
     memcpy(bs->dir, dir, n);
     memcpy(bs->dir + n, below, sizeof(below));
-    bs->lock_made = pthread_mutex_init(&bs->lock, NULL) == 0;
-    if (bs->lock_made)
+    if (pthread_mutex_init(&bs->lock, NULL) == 0)
         return bs;
     mem_free(bs);
     return NULL;
@@ -294,6 +293,7 @@ void blocks_close(struct blocks *bs)
     if (!bs)
         return;
     block_readers_close(bs, NULL, INT64_MAX);
+    blocks_close_cleaner(bs);
     blocks_release(bs, bs->list);
     for (struct partition *p = bs->partitions; p; p = p->next)
         p->keep = true;

@@ -43,27 +43,51 @@ static void set_loose(struct blocks *bs, struct partition *p, bool loose)
     pthread_mutex_unlock(&bs->lock);
 }
 
-static int remove_rows(struct blocks *bs, const struct block *b, bool *done, struct err *e)
+/* The connection stays from step to step, so that a step need not wait for the disk: the log is copied into the file
+ * when it has become long, and at the end. */
+static int open_cleaner(struct blocks *bs, struct partition *p, struct err *e)
 {
-    struct db *db;
-    bool loose = false;
-    int rc = db_open_partition(b->partition->path, blocks_mode(bs), &db, e);
+    int rc;
 
+    if (bs->cleaning == p)
+        return 0;
+    blocks_close_cleaner(bs);
+    rc = db_open_partition(p->path, blocks_mode(bs), &bs->cleaner, e);
     if (rc == 0)
-        rc = db_begin(db, e);
-    if (rc == 0)
-        rc = db_block_remove(db, b->id, STEP_PARTS, done, e);
-    if (rc == 0)
-        rc = db_commit(db, e);
-    if (rc == 0 && *done && db_is_loose(db, &loose, NULL) == 0)
-        set_loose(bs, b->partition, loose);
-    if (rc == 0)
-        db_checkpoint(db);
-    db_close(db); /* which rolls back what is not committed */
+        bs->cleaning = p;
     return rc;
 }
 
-/* A block whose file goes as a whole, or whose rows stay, is only forgotten. */
+void blocks_close_cleaner(struct blocks *bs)
+{
+    if (bs->cleaner)
+        db_checkpoint(bs->cleaner);
+    db_close(bs->cleaner);
+    bs->cleaner = NULL;
+    bs->cleaning = NULL;
+}
+
+static int remove_rows(struct blocks *bs, const struct block *b, bool *done, struct err *e)
+{
+    bool loose = false;
+    int rc = open_cleaner(bs, b->partition, e);
+
+    if (rc < 0)
+        return rc;
+    rc = db_begin(bs->cleaner, e);
+    if (rc == 0)
+        rc = db_block_remove(bs->cleaner, b->id, STEP_PARTS, done, e);
+    if (rc == 0)
+        rc = db_commit(bs->cleaner, e);
+    else
+        db_rollback(bs->cleaner);
+    if (rc == 0 && *done && db_is_loose(bs->cleaner, &loose, NULL) == 0)
+        set_loose(bs, b->partition, loose);
+    return rc;
+}
+
+/* A block whose file goes as a whole, or whose rows stay, is only forgotten. (Should the file be written to again before
+ * it goes, what was forgotten is marked as gone, and removed after the next start.) */
 static int clean_block(struct blocks *bs, struct block *b, struct err *e)
 {
     bool done = true;
@@ -94,15 +118,11 @@ static struct partition *find_loose(struct blocks *bs)
 
 static int shrink(struct blocks *bs, struct partition *p, struct err *e)
 {
-    struct db *db;
     bool left = false; /* after a failure, too: the next block that goes will find the file loose again */
-    int rc = db_open_partition(p->path, blocks_mode(bs), &db, e);
+    int rc = open_cleaner(bs, p, e);
 
     if (rc == 0)
-        rc = db_shrink(db, STEP_PAGES, &left, e);
-    if (rc == 0)
-        db_checkpoint(db);
-    db_close(db);
+        rc = db_shrink(bs->cleaner, STEP_PAGES, &left, e);
     set_loose(bs, p, rc == 0 && left);
     return rc;
 }
@@ -118,5 +138,7 @@ int blocks_clean(struct blocks *bs, struct err *e)
         rc = clean_block(bs, b, e);
     else if (p)
         rc = shrink(bs, p, e);
+    else
+        blocks_close_cleaner(bs);
     return rc < 0 ? rc : b || p;
 }

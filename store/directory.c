@@ -78,25 +78,21 @@ static void sum_page(struct directory_sums *sums, const struct block_page *p)
 
 /* --- writing --- */
 
-static void put_id(struct directory_writer *w, uint32_t id)
-{
-    varint_put(&w->columns[DIR_ID], zigzag((uint64_t)id - w->id_before));
-    w->id_before = id;
-}
-
 int directory_add(struct directory_writer *w, const struct block_page *page, const uint32_t *ids, struct err *e)
 {
     int rc = check_page(page, &w->sums, ERR_INVALID, e);
-    bool failed = false;
+    bool failed = false; /* sticks: of a writer that failed so nothing more can be made */
 
     if (rc < 0)
         return rc;
     if (w->sums.pages == DIRECTORY_PAGES || w->sums.series + page->n > DIRECTORY_SERIES)
         return err_set(e, ERR_LIMIT, "a block of more than %d pages or %d series", DIRECTORY_PAGES, DIRECTORY_SERIES);
-    for (size_t i = 0; i < page->n; i++) {
+    for (size_t i = 0; i < page->n; i++)
         if (ids[i] == 0)
             return err_set(e, ERR_INVALID, "directory: series 0 in page %u", w->sums.pages);
-        put_id(w, ids[i]);
+    for (size_t i = 0; i < page->n; i++) {
+        varint_put(&w->columns[DIR_ID], zigzag((uint64_t)ids[i] - w->id_before));
+        w->id_before = ids[i];
     }
     varint_put(&w->columns[DIR_LENGTH], (uint64_t)page->length << 1 | (page->offset == 0));
     varint_put(&w->columns[DIR_SERIES], page->n);
@@ -263,13 +259,38 @@ static int place_pages(struct block_page *pages, size_t n, struct directory_sums
     return 0;
 }
 
+/* One id and the next, and so on: as long as eight differences of 1 follow each other, eight at a time. */
+static size_t get_run(struct bytes *r, uint32_t *ids, size_t n, uint64_t id)
+{
+    size_t i = 0;
+    uint64_t word;
+
+    while (n - i >= 8 && bytes_left(r) >= 8) {
+        memcpy(&word, r->p, 8);
+        if (word != 0x0202020202020202) /* 1, zigzag */
+            break;
+        for (uint32_t k = 0; k < 8; k++)
+            ids[i + k] = (uint32_t)id + 1 + k;
+        id += 8;
+        i += 8;
+        r->p += 8;
+    }
+    return i;
+}
+
 static bool get_ids(struct bytes *r, uint32_t *ids, size_t n)
 {
     uint64_t id = 0, bad = 0;
 
     for (size_t i = 0; i < n; i++) {
+        size_t run = get_run(r, ids + i, n - i, id);
         uint64_t u;
 
+        i += run;
+        id += run;
+        bad |= id > UINT32_MAX;
+        if (i == n)
+            break;
         if (r->p < r->end && *r->p < 0x80)
             u = *r->p++;
         else if (!varint_get(r, &u))

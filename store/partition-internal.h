@@ -27,7 +27,8 @@ struct partition {
 
 struct blocks {
     enum store_durability durability;
-    bool lock_made;
+    struct partition *cleaning;           /* the writer's: what the connection below is to */
+    struct db *cleaner;
     pthread_mutex_t lock; /* guards all that follows, and the fields of partitions */
     struct block_list *list;
     struct partition *partitions;
@@ -53,14 +54,18 @@ struct partition *partition_add(struct blocks *bs, int64_t number, struct err *e
 void partition_leave(struct blocks *bs, struct partition *p);
 /* Reads which blocks the file has: those to be served are put behind (*found)[*n), which mem_grow grows; those that are
  * gone go into the garbage, damaged ones are set aside. ERR_NOMEM, or why the file as a whole is to be set aside. */
-int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap, struct err *e);
+int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap,
+                   struct err *e);
 /* A file that stands in the place of a new partition was set aside: it is renamed, and stays. */
 int partition_clear_place(struct partition *p, struct err *e);
 
 /* --- blocks_clean.c --- */
 
-/* Takes the oldest out of the garbage, of a partition that is not being written to; NULL: there is none. Takes the lock. */
+/* Takes the oldest out of the garbage, of a partition that is not being written to; NULL: there is none. Takes the
+ * lock. */
 struct block *blocks_next_garbage(struct blocks *bs);
+/* Closes the connection that cleans, after a checkpoint. */
+void blocks_close_cleaner(struct blocks *bs);
 /* Frees a block that is in no list and not in the garbage. */
 void blocks_forget(struct blocks *bs, struct block *b);
 

@@ -72,6 +72,8 @@ void partition_leave(struct blocks *bs, struct partition *p)
     if (!last)
         return;
     block_readers_close(bs, p, INT64_MAX);
+    if (bs->cleaning == p)
+        blocks_close_cleaner(bs);
     if ((p->dropped || !p->keep) && each_file(p, p->path, remove_file) < 0 && errno != ENOENT)
         log_warn("%s: remove: %m", p->path); /* it is read again at the next start, and dropped again */
     mem_free(p);
@@ -188,7 +190,8 @@ static void take_gone(struct loading *l, void (*fn)(struct blocks *bs, struct bl
     }
 }
 
-int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap, struct err *e)
+int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap,
+                   struct err *e)
 {
     struct loading l = { bs, p, found, NULL, n, cap };
     size_t before = *n;

@@ -66,8 +66,8 @@ struct str stmt_text(struct stmt *s, int column);
 /* ERR_NOMEM when a text read since the reset could not be had (and came out empty). */
 int stmt_check(struct stmt *s, struct err *e);
 
-/* One blob, read piece by piece without the rest of its row; it sees the database as it was when it was opened. A failed
- * move leaves nothing but db_blob_close. ERR_CORRUPT: there is no such row. */
+/* One blob, read piece by piece without the rest of its row; it sees the database as it was when it was opened. A
+ * failed move leaves nothing but db_blob_close. ERR_CORRUPT: there is no such row. */
 struct db_blob;
 struct db_blob *db_blob_open(struct db *db, const char *table, const char *column, int64_t row, struct err *e);
 int db_blob_move(struct db_blob *b, int64_t row, struct err *e);
@@ -128,6 +128,7 @@ struct block_row {
 int db_blocks_schema(struct db *db, struct err *e);
 /* Whether the file is one of blocks: ERR_CORRUPT, ERR_UNSUPPORTED. *empty: it has no tables yet. */
 int db_blocks_recognise(struct db *db, bool *empty, struct err *e);
+/* ERR_CORRUPT: there are none, but parts. */
 int db_blocks_each(struct db *db, int (*fn)(void *arg, const struct block_row *row, struct err *e), void *arg,
                    struct err *e);
 int db_block_get(struct db *db, uint64_t id, struct block_row *row, struct err *e); /* ERR_CORRUPT: not there */

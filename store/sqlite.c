@@ -36,7 +36,7 @@ static const struct kind main_kind = {
 static const struct kind partition_kind = {
     "unix-excl", 0x56494742 /* VIGB */,
     "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-    "PRAGMA application_id=0x56494742; PRAGMA wal_autocheckpoint=0;"
+    "PRAGMA application_id=0x56494742; PRAGMA wal_autocheckpoint=" CHECKPOINT_PAGES ";"
     "PRAGMA secure_delete=OFF; PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY",
     "PRAGMA query_only=ON; PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY",
 };
@@ -109,7 +109,7 @@ int db_check_application(struct db *db, struct err *e)
     if (rc < 0 || (id == 0 && tables == 0))
         return rc;
     if (id != db->kind->application)
-        return err_set(e, ERR_CORRUPT, "%s: a database, but not one of Vigla's for this place (choose another directory)",
+        return err_set(e, ERR_CORRUPT, "%s: a database, but not Vigla's for this place (choose another directory)",
                        sqlite3_db_filename(db->h, "main"));
     return 0;
 }

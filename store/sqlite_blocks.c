@@ -5,7 +5,14 @@
  *        each, one behind the other
  *
  * A part of 512 KiB is a chain of SQLite's overflow pages, walked in one pass for rising offsets. SQLite fills these
- * pages to the last byte and keeps the rest of a blob in the leaf, so little is lost. */
+ * pages to the last byte and keeps the rest of a blob in the leaf, so little is lost. Measured with a block of 17 MB,
+ * CPU ms to write it and to read all its pages, the space lost, and the size of a file with one tiny block:
+ *
+ *     database page    4 KiB    8 KiB   16 KiB   32 KiB   64 KiB
+ *     write              112       94       62       53       56
+ *     read               8.4      6.5      4.3      3.7      6.5
+ *     lost             0.5 %    0.6 %    1.0 %    2.6 %    3.1 %
+ *     tiny             16 K     32 K     64 K     128 K    256 K */
 #include "store/sqlite-internal.h"
 
 #include <stdio.h>
@@ -19,6 +26,19 @@ static const char tables[] =
     "CREATE TABLE part(id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
     "PRAGMA user_version=1";
 
+/* Made, and killed before the first block: no tables, in a file that has no room for any. */
+static int check_empty(struct db *db, struct err *e)
+{
+    int64_t made, pages = 0;
+    int rc = db_number(db, "SELECT count(*) FROM sqlite_master", &made, e);
+
+    if (rc == 0)
+        rc = db_number(db, "PRAGMA page_count", &pages, e);
+    if (rc == 0 && (made || pages > 2))
+        rc = err_set(e, ERR_CORRUPT, "no format, but %lld pages", (long long)pages);
+    return rc;
+}
+
 int db_blocks_recognise(struct db *db, bool *empty, struct err *e)
 {
     int64_t format = 0;
@@ -27,10 +47,13 @@ int db_blocks_recognise(struct db *db, bool *empty, struct err *e)
     *empty = false;
     if (rc == 0)
         rc = db_number(db, "PRAGMA user_version", &format, e);
-    if (rc == 0 && format > FORMAT)
+    if (rc == 0 && (format < 0 || format > FORMAT))
         rc = err_set(e, ERR_UNSUPPORTED, "format %lld, of a newer vigla; this one reads up to %d", (long long)format,
                      FORMAT);
-    *empty = rc == 0 && format == 0; /* made, and killed before the first block */
+    if (rc == 0 && format == 0) {
+        rc = check_empty(db, e);
+        *empty = rc == 0;
+    }
     return rc;
 }
 
@@ -73,18 +96,21 @@ int db_blocks_each(struct db *db, int (*fn)(void *arg, const struct block_row *r
 {
     struct stmt *s = db_cached(db, "SELECT " ROW " FROM block", e);
     struct block_row row;
+    int64_t rows = 0, parts = 0;
     int rc;
 
     if (!s)
         return db_why(db);
-    while ((rc = stmt_step(s, e)) == 1) {
+    for (; (rc = stmt_step(s, e)) == 1; rows++) {
         get_row(s, &row);
         rc = fn(arg, &row, e);
         if (rc < 0)
             break;
     }
     stmt_reset(s);
-    return rc;
+    if (rc == 0 && rows == 0) /* the file would be removed */
+        rc = db_number(db, "SELECT EXISTS(SELECT 1 FROM part)", &parts, e);
+    return rc == 0 && parts ? err_set(e, ERR_CORRUPT, "parts, but no blocks") : rc;
 }
 
 int db_block_get(struct db *db, uint64_t id, struct block_row *row, struct err *e)
@@ -144,7 +170,7 @@ static int ask_parts(struct db *db, const char *sql, const int64_t range[2], uin
 int db_block_remove(struct db *db, uint64_t id, size_t n, bool *done, struct err *e)
 {
     const int64_t v[] = { part_row(id, 0), part_row(id + 1, 0), (int64_t)n };
-    uint64_t left[2];
+    uint64_t left[2] = { 0 };
     int rc = run(db, "DELETE FROM part WHERE id IN (SELECT id FROM part WHERE id>=? AND id<? LIMIT ?)", v, 3, e);
 
     *done = false;
@@ -160,7 +186,7 @@ int db_block_remove(struct db *db, uint64_t id, size_t n, bool *done, struct err
 int db_parts_count(struct db *db, uint64_t block, uint64_t *parts, uint64_t *bytes, struct err *e)
 {
     const int64_t range[] = { part_row(block, 1), part_row(block + 1, 0) };
-    uint64_t out[2];
+    uint64_t out[2] = { 0 };
     int rc = ask_parts(db, "SELECT count(*), sum(length(body)) FROM part WHERE id>=? AND id<?", range, out, e);
 
     *parts = out[0];
@@ -184,7 +210,7 @@ struct db_blob *db_part_open(struct db *db, uint64_t block, uint32_t no, struct 
     return db_blob_open(db, "part", "body", part_row(block, no), e);
 }
 
-/* A quarter, and at least 4 MiB: less will be filled by the next blocks. */
+/* A quarter, and at least 1 MiB: less will be filled by the next blocks. */
 int db_is_loose(struct db *db, bool *loose, struct err *e)
 {
     int64_t unused = 0, all = 0;
@@ -192,7 +218,7 @@ int db_is_loose(struct db *db, bool *loose, struct err *e)
 
     if (rc == 0)
         rc = db_number(db, "PRAGMA page_count", &all, e);
-    *loose = rc == 0 && unused >= 256 && unused >= all / 4;
+    *loose = rc == 0 && unused >= 64 && unused >= all / 4;
     return rc;
 }
 

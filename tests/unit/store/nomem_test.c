@@ -5,53 +5,17 @@
 #include "store/catalog.h"
 #include "store/events.h"
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/store/sqlite_heap.h"
 
 #include "base/rand.h"
 
-#include <malloc.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 static char dir[64];
 
-static void *sq_malloc(int n)
-{
-    return mem_alloc((size_t)n);
-}
-
-static void *sq_realloc(void *p, int n)
-{
-    return mem_realloc(p, (size_t)n);
-}
-
-static int sq_size(void *p)
-{
-    return p ? (int)malloc_usable_size(p) : 0;
-}
-
-static int sq_round(int n)
-{
-    return (n + 15) & ~15;
-}
-
-static int sq_init(void *arg)
-{
-    (void)arg;
-    return SQLITE_OK;
-}
-
-static void sq_shutdown(void *arg)
-{
-    (void)arg;
-}
-
 static void setup(void)
 {
-    static const sqlite3_mem_methods methods = { sq_malloc, mem_free,    sq_realloc, sq_size,
-                                                 sq_round,  sq_init, sq_shutdown, NULL };
-
-    sqlite3_shutdown();
-    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_MALLOC, &methods), SQLITE_OK);
+    sqlite_heap_install();
     fixture_dir(dir);
 }
 

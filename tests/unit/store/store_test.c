@@ -498,7 +498,8 @@ static const struct {
     int rc;
 } troubles[] = {
     { "PRAGMA query_only=ON", "PRAGMA query_only=OFF", ERR_IO },
-    { "PRAGMA max_page_count=1", "PRAGMA max_page_count=1073741823", ERR_FULL }, /* the present size at least: no page more */
+    /* The present size at least: no page more. */
+    { "PRAGMA max_page_count=1", "PRAGMA max_page_count=1073741823", ERR_FULL },
 };
 
 static int run_pragma(struct store *st, void *arg, struct err *e)
