@@ -4,6 +4,7 @@
  * they are shared by all who look at it. */
 
 #include "graph/graph.h"
+#include "api/gateways-internal.h"
 #include "api/http-internal.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -14,14 +15,21 @@ enum { BOXES = 8, KINDS = 4 * BOXES * 2, DEFAULT_WINDOW_MS = 600000, MOST_NAMESP
 struct graph_state {
     pthread_mutex_t lock; /* guards the positions: of one kind only one graph is laid out at a time */
     struct graph_positions *positions[KINDS]; /* NULL until that kind is asked for */
+    struct gateways *gateways;
 };
 
 struct graph_state *graph_state_new(void)
 {
     struct graph_state *s = mem_zalloc(sizeof(*s));
 
-    if (s)
-        pthread_mutex_init(&s->lock, NULL);
+    if (!s)
+        return NULL;
+    pthread_mutex_init(&s->lock, NULL);
+    s->gateways = gateways_new();
+    if (!s->gateways) {
+        graph_state_free(s);
+        return NULL;
+    }
     return s;
 }
 
@@ -31,6 +39,7 @@ void graph_state_free(struct graph_state *s)
         return;
     for (size_t i = 0; i < KINDS; i++)
         graph_positions_free(s->positions[i]);
+    gateways_free(s->gateways);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }
@@ -163,7 +172,9 @@ static int read_options(struct request *rq, struct graph_options *o, struct err 
     if ((rc = read_type(rq, o, e)) < 0 || (rc = read_boxes(rq, o, e)) < 0 || (rc = read_namespaces(rq, o, e)) < 0 ||
         (rc = read_window(rq, o, e)) < 0)
         return rc;
-    if ((rc = read_declared(rq, o, e)) < 0 || (rc = request_bool(rq, "injectServiceNodes", false, &o->inject_service_nodes, e)) < 0)
+    if ((rc = read_declared(rq, o, e)) < 0 ||
+        (rc = gateways_list(rq->api->graph->gateways, rq->api->store, &rq->arena, &o->gateways, &o->ngateways, e)) < 0 ||
+        (rc = request_bool(rq, "injectServiceNodes", false, &o->inject_service_nodes, e)) < 0)
         return rc;
     return request_bool(rq, "includeIdleEdges", false, &o->include_idle_edges, e);
 }

@@ -16,6 +16,14 @@ enum graph_type { GRAPH_WORKLOAD, GRAPH_APP, GRAPH_VERSIONED_APP, GRAPH_SERVICE 
 
 enum graph_box { GRAPH_BOX_APP = 1, GRAPH_BOX_NAMESPACE = 2, GRAPH_BOX_CLUSTER = 4 };
 
+/* A workload that the mesh's objects make a gateway; told by its name, or by its app where nodes have no workload. */
+struct graph_gateway {
+    struct str ns, workload, app;
+    bool egress;
+    const struct str *hosts; /* of the Gateways that select it */
+    size_t nhosts;
+};
+
 struct graph_options {
     int64_t from_ms, to_ms;
     enum graph_type type;
@@ -27,6 +35,8 @@ struct graph_options {
     /* Namespaces that are declared: nodes of others are marked isInaccessible. n 0 = none is, and all are accessible. */
     const struct str *declared;
     size_t ndeclared;
+    const struct graph_gateway *gateways;
+    size_t ngateways;
 };
 
 struct graph;
