@@ -128,6 +128,9 @@ export function graphStyle(): StylesheetJson {
         "line-color": c("idle"), "target-arrow-color": c("idle"), "target-arrow-shape": "vee",
       },
     },
+    /* From far away (detail.ts): a line, which is the quickest there is. What fails is dashed, since its head is not seen. */
+    { selector: "edge.far", style: { "curve-style": "haystack", "haystack-radius": 0, label: "" } },
+    { selector: "edge.far.h-Failure", style: { "line-style": "dashed", "line-dash-pattern": [12, 4] } },
     { selector: ".dim", style: { opacity: 0.18 } },
     { selector: ".found", style: { "underlay-color": c("find"), "underlay-opacity": 0.45, "underlay-padding": 7 } },
     { selector: ".hover", style: { "underlay-color": c("accent"), "underlay-opacity": 0.14, "underlay-padding": 6 } },
