@@ -11,8 +11,9 @@ import type { EdgeLabel } from "../lib/state";
 import { edgeBends, type Point } from "./bends";
 import { MANY_EDGES, boundsOf, nearEdges } from "./detail";
 import { EMPTY, diffGraph, type GraphDiff } from "./diff";
-import { edgeLabel, edgeWidth, homeNamespace, nodeLabel } from "./labels";
+import { edgeLabel, edgeWidth, nodeLabels } from "./labels";
 import { placeLabels } from "./labelplace";
+import { Slices } from "./slices";
 import { graphStyle } from "./style";
 import { Traffic } from "./traffic";
 
@@ -60,8 +61,7 @@ export class GraphCanvas {
   private shifts = new Map<string, Point>();
   /** The edges that are drawn in full; null: all are, as always in a graph of few. */
   private close: Set<string> | null = null;
-  private waiting: (() => void)[] = [];
-  private frame = 0;
+  private readonly slices = new Slices();
   private refining: ReturnType<typeof setTimeout> | undefined;
   private readonly traffic: Traffic;
   private readonly observer: ResizeObserver;
@@ -110,7 +110,7 @@ export class GraphCanvas {
 
   destroy(): void {
     clearTimeout(this.refining);
-    cancelAnimationFrame(this.frame);
+    this.slices.stop();
     this.observer.disconnect();
     this.traffic.destroy();
     this.cy.destroy();
@@ -145,7 +145,7 @@ export class GraphCanvas {
   }
 
   setGraph(next: Graph): void {
-    this.drain();
+    this.slices.drain();
     const first = this.shown.nodes.length === 0;
     const diff = diffGraph(this.shown, next);
     const changed = diff.addedNodes.length > 0 || diff.removed.length > 0 || diff.moved.length > 0;
@@ -160,9 +160,9 @@ export class GraphCanvas {
     if (!many) this.close = null;
     else if (this.close === null) this.close = new Set();
     this.changeNodes(next, diff);
-    this.inSlices(many ? ADDED_AT_ONCE : Infinity, diff.addedEdges, (some) => this.addEdges(some));
-    this.inSlices(many ? EDGES_AT_ONCE : Infinity, diff.updatedEdges, (some) => this.updateEdges(some));
-    this.inSlices(many && first ? 0 : Infinity, [next], () => {
+    this.slices.run(many ? ADDED_AT_ONCE : Infinity, diff.addedEdges, (some) => this.addEdges(some));
+    this.slices.run(many ? EDGES_AT_ONCE : Infinity, diff.updatedEdges, (some) => this.updateEdges(some));
+    this.slices.run(Infinity, [next], () => {
       if (changed) this.cy.batch(() => this.arrange(next));
       this.mark();
       this.traffic.refresh();
@@ -174,16 +174,16 @@ export class GraphCanvas {
   }
 
   private changeNodes(next: Graph, diff: GraphDiff): void {
-    const home = homeNamespace(next);
+    const labels = nodeLabels(next);
     this.cy.batch(() => {
       for (const id of diff.removed) this.cy.getElementById(id).remove();
       this.cy.add(diff.addedNodes.map((n): ElementDefinition => ({
         group: "nodes",
-        data: { id: n.id, ...(n.parent ? { parent: n.parent } : {}), label: nodeLabel(n, home) },
+        data: { id: n.id, ...(n.parent ? { parent: n.parent } : {}), label: labels.get(n.id)! },
         classes: nodeClasses(n),
         ...(n.position && n.type !== "box" ? { position: { ...n.position } } : {}),
       })));
-      for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: nodeLabel(n, home) });
+      for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: labels.get(n.id)! });
     });
   }
 
@@ -207,34 +207,10 @@ export class GraphCanvas {
     });
   }
 
-  /** Works through `all`, `size` in each frame, after what waits already; with nothing waiting and all in one: now. */
-  private inSlices<T>(size: number, all: T[], work: (some: T[]) => void): void {
-    if (!all.length) return;
-    if (size === Infinity && !this.waiting.length) {
-      work(all);
-      return;
-    }
-    const step = Math.max(1, Math.min(size, all.length));
-    for (let i = 0; i < all.length; i += step) this.waiting.push(() => work(all.slice(i, i + step)));
-    this.frame ||= requestAnimationFrame(this.next);
-  }
-
-  private next = (): void => {
-    this.waiting.shift()?.();
-    this.frame = this.waiting.length ? requestAnimationFrame(this.next) : 0;
-  };
-
-  /** What still waits is done before anything else changes. */
-  private drain(): void {
-    cancelAnimationFrame(this.frame);
-    this.frame = 0;
-    for (const work of this.waiting.splice(0)) work();
-  }
-
   /** What depends on the other elements, too: whether a namespace is named, how edges run, where labels stand. */
   private arrange(g: Graph): void {
-    const home = homeNamespace(g);
-    for (const n of g.nodes) setData(this.cy.getElementById(n.id), { label: nodeLabel(n, home) });
+    const labels = nodeLabels(g);
+    for (const n of g.nodes) setData(this.cy.getElementById(n.id), { label: labels.get(n.id)! });
     for (const e of g.edges) {
       const element = this.cy.getElementById(e.id);
       setData(element, { bend: this.bends.get(e.id) ?? 0, ...this.edgeData(e) });

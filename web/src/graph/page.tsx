@@ -90,6 +90,7 @@ function Totals(props: { graph: Graph }) {
     fmt.plural(g.edges.length, "edge"),
     `${fmt.rate(t.rps)} entering`,
     t.errorShare === null ? "" : `${fmt.percent(t.errorShare)} errors`,
+    t.clientShare ? `${fmt.percent(t.clientShare)} 4xx` : "",
     t.bps > 0 ? `TCP ${fmt.throughput(t.bps)}` : "",
     sick > 0 ? `${sick} not healthy` : "",
   ];
@@ -101,8 +102,14 @@ function NoTraffic() {
   return (
     <div class="overlay">
       <Empty title={`No traffic in this window (${spanText(state.windowMs)}).`}>
-        <p>Send a request through the mesh, it shows here within a second:</p>
-        <pre>curl -H "Host: guestbook.lvh.me" http://127.0.0.1:8080/</pre>
+        {state.at === null ? (
+          <>
+            <p>Send a request through the mesh, it shows here within a second. With the guestbook of <code>make up</code>:</p>
+            <pre>curl -H "Host: guestbook.lvh.me" http://127.0.0.1:8080/</pre>
+          </>
+        ) : (
+          <p>It ends at {fmt.dateTime(state.at)}.</p>
+        )}
         <p>
           {state.namespaces.length > 0 && <button type="button" class="button" onClick={() => set({ namespaces: [] })}>Show all namespaces</button>}{" "}
           {state.windowMs < 3_600_000 && <button type="button" class="button" onClick={() => set({ windowMs: 3_600_000 })}>Look at the last hour</button>}{" "}

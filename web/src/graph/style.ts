@@ -3,7 +3,7 @@
 // idle is dashed, mTLS a double line.
 
 import type { StylesheetJson } from "cytoscape";
-import { cssColor } from "../lib/hooks";
+import { cssColor, reducedMotion } from "../lib/hooks";
 
 const FONT = "system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, DejaVu Sans, sans-serif";
 
@@ -56,7 +56,7 @@ export function graphStyle(): StylesheetJson {
         "text-background-color": c("canvas"), "text-background-opacity": 0.85,
         "text-background-padding": "2px", "text-background-shape": "roundrectangle",
         "min-zoomed-font-size": 6, "z-index": 10,
-        "transition-property": "opacity", "transition-duration": 120,
+        "transition-property": "opacity", "transition-duration": reducedMotion() ? 0 : 120,
       },
     },
     {
@@ -72,7 +72,7 @@ export function graphStyle(): StylesheetJson {
         "text-background-color": c("canvas"), "text-background-opacity": 0.92,
         "text-background-padding": "3px", "text-background-shape": "roundrectangle",
         "min-zoomed-font-size": 7,
-        "transition-property": "opacity", "transition-duration": 120,
+        "transition-property": "opacity", "transition-duration": reducedMotion() ? 0 : 120,
       },
     },
     {
