@@ -217,20 +217,35 @@ static void draw(struct request *rq, const struct graph_options *o, enum graph_f
     graph_free(g);
 }
 
-static void answer(struct request *rq, enum graph_format format)
+/* Of all nodes, or of those about one. */
+static void answer(struct request *rq, enum graph_format format, const struct graph_focus *focus)
 {
     struct graph_options o;
     struct err e = ERR_INIT;
 
-    if (read_options(rq, &o, &e) < 0)
+    if (read_options(rq, &o, &e) < 0) {
         reply_error(rq, &e);
-    else
-        draw(rq, &o, format);
+        return;
+    }
+    if (focus) {
+        o.focus = *focus;
+        o.namespaces = &focus->ns;
+        o.nnamespaces = 1;
+    }
+    draw(rq, &o, format);
 }
 
 void graph_get(struct request *rq)
 {
-    answer(rq, GRAPH_KIALI);
+    answer(rq, GRAPH_KIALI, NULL);
+}
+
+/* Appenders that are named but none: Kiali's bare keys alone. */
+static enum graph_format kiali_format(struct request *rq)
+{
+    struct str appenders = request_parameter(rq, "appenders");
+
+    return appenders.p && appenders.n == 0 ? GRAPH_KIALI_PLAIN : GRAPH_KIALI;
 }
 
 void graph_kiali(struct request *rq)
@@ -238,13 +253,30 @@ void graph_kiali(struct request *rq)
     struct err e = ERR_INIT;
 
     if (request_parameter(rq, "namespaces").n) {
-        struct str appenders = request_parameter(rq, "appenders"); /* present and empty: Kiali's bare keys alone */
-
-        answer(rq, appenders.p && appenders.n == 0 ? GRAPH_KIALI_PLAIN : GRAPH_KIALI);
+        answer(rq, kiali_format(rq), NULL);
         return;
     }
     err_set(&e, ERR_INVALID, "namespaces: at least one must be named");
     reply_error(rq, &e);
+}
+
+void graph_kiali_workload(struct request *rq)
+{
+    answer(rq, kiali_format(rq), &(struct graph_focus){ .ns = rq->arguments[0], .workload = rq->arguments[1] });
+}
+
+void graph_kiali_service(struct request *rq)
+{
+    answer(rq, kiali_format(rq), &(struct graph_focus){ .ns = rq->arguments[0], .service = rq->arguments[1] });
+}
+
+void graph_kiali_app(struct request *rq)
+{
+    struct graph_focus f = { .ns = rq->arguments[0], .app = rq->arguments[1] };
+
+    if (rq->narguments > 2)
+        f.version = rq->arguments[2];
+    answer(rq, kiali_format(rq), &f);
 }
 
 void graph_topology(struct request *rq)
@@ -254,7 +286,7 @@ void graph_topology(struct request *rq)
     struct err e = ERR_INIT;
 
     if (format >= 0) {
-        answer(rq, (enum graph_format)format);
+        answer(rq, (enum graph_format)format, NULL);
         return;
     }
     err_set(&e, ERR_INVALID, "format: \"%.*s\" should be dot, svg, png, graphml, mermaid, csv, json or cytoscape",

@@ -35,6 +35,18 @@ static bool copy_gateways(struct graph *g, const struct graph_gateway *from, siz
     return ok;
 }
 
+static bool copy_focus(struct graph *g, const struct graph_focus *from)
+{
+    struct graph_focus *to = &g->o.focus;
+
+    to->ns = arena_str(&g->arena, from->ns);
+    to->workload = arena_str(&g->arena, from->workload);
+    to->app = arena_str(&g->arena, from->app);
+    to->version = arena_str(&g->arena, from->version);
+    to->service = arena_str(&g->arena, from->service);
+    return to->ns.p && to->workload.p && to->app.p && to->version.p && to->service.p;
+}
+
 struct graph *graph_new(const struct graph_options *o, struct err *e)
 {
     char name[] = "vigla";
@@ -55,7 +67,7 @@ struct graph *graph_new(const struct graph_options *o, struct err *e)
     g->seconds = (double)(o->to_ms - o->from_ms) / 1000;
     if (!copy_strings(g, o->namespaces, o->nnamespaces, &g->o.namespaces) ||
         !copy_strings(g, o->declared, o->ndeclared, &g->o.declared) ||
-        !copy_gateways(g, o->gateways, o->ngateways)) {
+        !copy_gateways(g, o->gateways, o->ngateways) || !copy_focus(g, &o->focus)) {
         err_set(e, ERR_NOMEM, "graph: no memory");
         graph_free(g);
         return NULL;

@@ -24,11 +24,17 @@ struct graph_gateway {
     size_t nhosts;
 };
 
+/* One node, by what is not empty: a workload, a service, or an app and perhaps its version. */
+struct graph_focus {
+    struct str ns, workload, app, version, service;
+};
+
 struct graph_options {
     int64_t from_ms, to_ms;
     enum graph_type type;
     const struct str *namespaces; /* both ends outside: left out. n 0 = all */
     size_t nnamespaces;
+    struct graph_focus focus; /* only what comes in there or goes out of it; ns empty = all */
     bool inject_service_nodes;
     bool include_idle_edges;
     unsigned boxes; /* enum graph_box */

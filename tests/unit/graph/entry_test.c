@@ -123,6 +123,28 @@ START_TEST(what_carried_nothing_is_no_edge)
 }
 END_TEST
 
+static const struct {
+    struct graph_focus focus;
+    size_t nodes, edges;
+} foci[] = {
+    { { .ns = STR_INIT("shop"), .workload = STR_INIT("b") }, 3, 2 },  /* a → b → c */
+    { { .ns = STR_INIT("shop"), .service = STR_INIT("d") }, 3, 2 },   /* c, gw → d */
+    { { .ns = STR_INIT("edge"), .app = STR_INIT("gw") }, 2, 1 },
+    { { .ns = STR_INIT("edge"), .app = STR_INIT("gw"), .version = STR_INIT("v9") }, 0, 0 },
+    { { .ns = STR_INIT("edge"), .workload = STR_INIT("b") }, 0, 0 },
+};
+
+START_TEST(draws_what_is_about_one_node)
+{
+    struct graph_options o = { .focus = foci[_i].focus };
+    struct graph *g = must_graph(late, COUNT(late), &o);
+
+    ck_assert_uint_eq(g->nnodes, foci[_i].nodes);
+    ck_assert_uint_eq(g->nedges, foci[_i].edges);
+    graph_free(g);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("graph entry");
@@ -131,6 +153,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, tells_gateways_as_kiali, 0, COUNT(answers));
     tcase_add_test(t, gateways_stand_leftmost);
     tcase_add_loop_test(t, what_carried_nothing_is_no_edge, 0, COUNT(silences));
+    tcase_add_loop_test(t, draws_what_is_about_one_node, 0, COUNT(foci));
     suite_add_tcase(s, t);
     return s;
 }
