@@ -13,7 +13,7 @@ import { describeEdge, describeNode } from "./labels";
 import { Legend } from "./legend";
 import { Panel } from "./panel";
 import { GraphTable } from "./table";
-import { entry, nextEdge, walk, type Direction } from "./walk";
+import { entry, nextEdge, nextNode, walk, type Direction } from "./walk";
 
 const TYPE_NAMES: readonly (readonly [GraphType, string])[] = [
   ["workload", "Workloads"],
@@ -251,6 +251,9 @@ function Picture(props: { graph: Graph | null; onChoose: (id: string | null) => 
     } else if (e.key === "e") {
       const to = nextEdge(graph, state.selected ?? entry(graph));
       if (to !== null) set({ selected: to });
+    } else if (e.key === "n" || e.key === "N") {
+      const to = nextNode(graph, state.selected, e.key === "N");
+      if (to !== null) set({ selected: to });
     } else if (e.key === "Enter") {
       if (state.selected === null) set({ selected: entry(graph) });
       props.onPanel();
@@ -263,7 +266,7 @@ function Picture(props: { graph: Graph | null; onChoose: (id: string | null) => 
   return (
     <>
       <div class="canvas" ref={host} tabIndex={0} role="application" onKeyDown={keys}
-        aria-label="Service graph. Arrow keys walk along the edges, e goes through a node's edges, Enter opens the details. The Table view has the same data." />
+        aria-label="Service graph. Arrow keys walk along the edges, n and N go through all nodes, e through a node's edges, Enter opens the details. The Table view has the same data." />
       <p class="sr" role="status">{announced}</p>
       <div class="zoom" role="group" aria-label="Zoom">
         <button type="button" class="icon-button" title="Zoom in (+)" onClick={() => canvas.current?.zoomBy(1.25)}><Icon d={ICONS.plus} /><span class="sr">Zoom in</span></button>
