@@ -141,7 +141,8 @@ export class GraphCanvas {
 
   private edgeData(e: GraphEdge): Record<string, unknown> {
     const shift = this.shifts.get(e.id);
-    return { label: this.labelOf(e), width: edgeWidth(e), dx: shift?.x ?? 0, dy: shift?.y ?? 0 };
+    const width = this.isFar(e.id) ? Math.round(edgeWidth(e)) : edgeWidth(e);
+    return { label: this.labelOf(e), width, dx: shift?.x ?? 0, dy: shift?.y ?? 0 };
   }
 
   setGraph(next: Graph): void {
@@ -161,7 +162,9 @@ export class GraphCanvas {
     else if (this.close === null) this.close = new Set();
     this.changeNodes(next, diff);
     this.slices.run(many ? ADDED_AT_ONCE : Infinity, diff.addedEdges, (some) => this.addEdges(some));
-    this.slices.run(many ? EDGES_AT_ONCE : Infinity, diff.updatedEdges, (some) => this.updateEdges(some));
+    for (const e of diff.updatedEdges) this.cy.getElementById(e.id).scratch("_flow", flow(e));
+    const differ = many ? diff.updatedEdges.filter((e) => this.looksOther(e)) : diff.updatedEdges;
+    this.slices.run(many ? EDGES_AT_ONCE : Infinity, differ, (some) => this.updateEdges(some));
     this.slices.run(Infinity, [next], () => {
       if (changed) this.cy.batch(() => this.arrange(next));
       this.mark();
@@ -200,11 +203,16 @@ export class GraphCanvas {
 
   private updateEdges(edges: GraphEdge[]): void {
     this.cy.batch(() => {
-      for (const e of edges) {
-        this.update(e.id, edgeClasses(e), this.edgeData(e));
-        this.cy.getElementById(e.id).scratch("_flow", flow(e));
-      }
+      for (const e of edges) this.update(e.id, edgeClasses(e), this.edgeData(e));
     });
+  }
+
+  /** Whether new numbers change what is drawn of the edge: of most, from far away, they do not. */
+  private looksOther(e: GraphEdge): boolean {
+    const element = this.cy.getElementById(e.id);
+    const health = `h-${e.health}`;
+    return !element.hasClass(health) || element.hasClass("idle") !== e.idle || element.hasClass("mtls") !== !!e.mtls ||
+      Object.entries(this.edgeData(e)).some(([k, v]) => element.data(k) !== v);
   }
 
   /** What depends on the other elements, too: whether a namespace is named, how edges run, where labels stand. */
@@ -237,7 +245,7 @@ export class GraphCanvas {
         else close.delete(e.id);
         const element = this.cy.getElementById(e.id);
         element.toggleClass("far", this.isFar(e.id));
-        setData(element, { label: this.labelOf(e) });
+        setData(element, this.edgeData(e));
       }
     });
     this.refining = setTimeout(() => this.refine());
