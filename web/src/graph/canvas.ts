@@ -22,7 +22,7 @@ const FIT_PADDING = 48;
 const LARGEST_FIT = 1.4;
 /** How long the view is still before edges are drawn in more or less detail, and how many at once. */
 const REFINE_MS = 120;
-const EDGES_AT_ONCE = 60;
+const EDGES_AT_ONCE = 30;
 /** New edges of a large graph come in slices, so that the page answers meanwhile. */
 const ADDED_AT_ONCE = 150;
 
