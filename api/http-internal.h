@@ -227,6 +227,9 @@ void graph_state_free(struct graph_state *s);
 void graph_get(struct request *rq);
 void graph_topology(struct request *rq);
 void graph_kiali(struct request *rq);
+void graph_kiali_workload(struct request *rq);
+void graph_kiali_service(struct request *rq);
+void graph_kiali_app(struct request *rq);
 
 void mesh_list(struct request *rq);
 void mesh_get(struct request *rq);

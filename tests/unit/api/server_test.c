@@ -93,6 +93,10 @@ static const struct {
     { "GET", "/api/topology?format=dot", "", NULL, 200, "digraph" },
     { "GET", "/kiali/api/namespaces/graph?duration=600s", "", NULL, 400, "namespaces" },
     { "GET", "/kiali/api/namespaces/graph?duration=600s&namespaces=a&appenders=deadNode", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/workloads/w/graph?duration=600s", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/services/s/graph?duration=600s", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/applications/x/versions/v1/graph?graphType=app", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/pods/x/graph", "", NULL, 404, "" },
 
     { "POST", "/v1/logs", "Content-Type: text/plain\r\n", "{}", 415, "application/x-protobuf" },
     { "POST", "/v1/logs", JSON_BODY, "{", 400, "{\"code\":3,\"message\":\"json: byte 1: should be a string\"}" },
