@@ -63,7 +63,8 @@ struct request {
     struct buf body;      /* as it came, then unpacked */
     size_t reserved;      /* bytes of the api's budget for bodies */
     size_t dropped;       /* bytes of a refused body that have been read */
-    bool headers_seen, body_refused, suspended, finished;
+    bool headers_seen, is_head, suspended, finished;
+    bool told;            /* the answer has gone out already; what comes of the body is dropped */
     int64_t started_ns;   /* monotonic */
 
     /* the answer */

@@ -4,8 +4,8 @@
  * its end, and once more after a resume. What it has come to stands in the request:
  *
  *   headers      begin(): who asks, what for, how long is the body. What is wrong already is known now, and is answered
- *                after the body has been read and dropped: many clients look for an answer only when they have sent
- *                all, and a connection that is closed before loses it on the way
+ *                now (tell_early), past libmicrohttpd, which goes on reading for a while and drops the body: a client
+ *                that is still sending would lose the answer to the reset of a connection closed too soon
  *   pieces       collect(): into rq->body, bounded
  *   end          dispatch(): unpack the body, call the handler or hand it to a worker
  *   resumed      an answer is there: send()
@@ -19,11 +19,14 @@
 #include "base/zip.h"
 
 #include <assert.h>
+#include <sys/socket.h>
+#include <time.h>
 
 enum {
     LARGEST_ANSWER = 512 << 20,
     SMALLEST_ZIPPED = 1024, /* below a packet there is nothing to win */
     BULK = 256 << 10,       /* what takes longer than some milliseconds to decode (ROUTE_BULK) */
+    DROPPING_SECONDS = 5,   /* without a byte of a body that is not wanted */
     BODIES = 8              /* as many of the largest size may be in memory at one time */
 };
 
@@ -242,6 +245,44 @@ static bool check_host(struct request *rq)
     return false;
 }
 
+/* How often the fields stand there that say where a request goes and where it ends. */
+struct framing {
+    unsigned hosts, lengths, codings;
+    bool chunked;
+};
+
+static enum MHD_Result count_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct framing *f = cls;
+    struct str s = str_of(name);
+
+    (void)kind;
+    f->hosts += str_ieq(s, STR(MHD_HTTP_HEADER_HOST));
+    f->lengths += str_ieq(s, STR(MHD_HTTP_HEADER_CONTENT_LENGTH));
+    if (str_ieq(s, STR(MHD_HTTP_HEADER_TRANSFER_ENCODING))) {
+        f->codings++;
+        f->chunked = str_ieq(str_trim(str_of(value)), STR("chunked"));
+    }
+    return MHD_YES;
+}
+
+/* What libmicrohttpd takes one way and a proxy before us might take another (RFC 9112, 6.3). */
+static bool check_framing(struct request *rq, const char *version)
+{
+    struct framing f = { 0 };
+
+    MHD_get_connection_values(rq->connection, MHD_HEADER_KIND, count_field, &f);
+    if (f.hosts > 1)
+        reply_text(rq, 400, "Host stands there %u times, should be once", f.hosts);
+    else if (f.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)
+        reply_text(rq, 400, "Host is missing");
+    else if (f.lengths + f.codings > 1)
+        reply_text(rq, 400, "should be one Content-Length or one Transfer-Encoding");
+    else if (f.codings && !f.chunked)
+        reply_text(rq, 501, "Transfer-Encoding should be chunked");
+    return rq->status == 0;
+}
+
 static bool check_origin(struct request *rq)
 {
     struct str origin = str_of(request_header(rq, MHD_HTTP_HEADER_ORIGIN));
@@ -306,15 +347,16 @@ static bool read_target(struct request *rq)
 }
 
 /* True: go on with the body. False: the answer is there. */
-static bool begin(struct request *rq, const char *method)
+static bool begin(struct request *rq, const char *method, const char *version)
 {
     rq->method = method_of(method);
+    rq->is_head = strcmp(method, "HEAD") == 0;
     if (!rq->target.p || atomic_load(&rq->api->stopping)) {
         reply_text(rq, 503, "the server is stopping");
         reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
         return false;
     }
-    if (!check_host(rq))
+    if (!check_framing(rq, version) || !check_host(rq))
         return false;
     rq->target = without_authority(rq->target);
     rq->path = (struct str){ rq->target.p, strcspn(rq->target.p, "?") };
@@ -344,7 +386,7 @@ static size_t most_dropped(const struct api *api)
     return 4 * api->options.max_body;
 }
 
-/* Whether a body is under way that is worth waiting for before it is refused. Who asked with Expect sends none. */
+/* Whether a body is under way. Who asked with Expect has sent none. */
 static bool expects_to_send(const struct request *rq)
 {
     struct str text = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH));
@@ -352,13 +394,45 @@ static bool expects_to_send(const struct request *rq)
 
     if (request_header(rq, MHD_HTTP_HEADER_EXPECT) || (text.p && !num_u64(text, &length)))
         return false;
-    return (length > 0 && length <= most_dropped(rq->api)) || request_header(rq, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    return length > 0 || request_header(rq, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+/* The answer to a request whose body is not wanted, written to the socket while libmicrohttpd waits for that body. It is
+ * the connection's last one, so nobody else writes after it; earlier ones have gone out whole before this request was
+ * read. What the socket does not take at once (it is empty, and this is short) is given up with the connection. */
+static void tell_early(struct request *rq)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    time_t now = (time_t)(clock_now_ms() / 1000);
+    struct buf b = BUF_INIT(16 * 1024);
+    char date[40];
+    struct str text;
+    struct tm tm;
+
+    gmtime_r(&now, &tm);
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    buf_printf(&b, "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n",
+               rq->status, MHD_get_reason_phrase_for(rq->status), date, rq->out.n);
+    if (rq->content_type)
+        buf_printf(&b, "Content-Type: %s\r\n", rq->content_type);
+    for (size_t i = 0; i < rq->nheaders; i++)
+        buf_printf(&b, "%s: %s\r\n", rq->headers[i].name, rq->headers[i].value);
+    buf_puts(&b, "\r\n");
+    if (!rq->is_head)
+        buf_str(&b, buf_view(&rq->out));
+    text = buf_view(&b);
+    if (info && !buf_failed(&b) && !buf_failed(&rq->out) &&
+        send(info->connect_fd, text.p, text.n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)text.n)
+        shutdown(info->connect_fd, SHUT_WR);
+    MHD_set_connection_option(rq->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)DROPPING_SECONDS);
+    buf_free(&b);
+    rq->told = true;
 }
 
 /* False: enough of it. */
 static bool collect(struct request *rq, const char *bytes, size_t n)
 {
-    if (rq->body_refused) {
+    if (rq->told) {
         rq->dropped += n;
         return rq->dropped <= most_dropped(rq->api);
     }
@@ -368,9 +442,10 @@ static bool collect(struct request *rq, const char *bytes, size_t n)
         buf_put(&rq->body, bytes, n);
     if (buf_failed(&rq->body))
         reply_text(rq, 503, "no memory for the body");
-    rq->body_refused = rq->status != 0;
-    if (rq->body_refused)
+    if (rq->status) {
         buf_free(&rq->body);
+        tell_early(rq);
+    }
     return true;
 }
 
@@ -452,19 +527,23 @@ enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const 
     (void)cls;
     (void)connection;
     (void)url;
-    (void)version;
     if (!rq)
         return MHD_NO;
     if (!rq->headers_seen) {
         rq->headers_seen = true;
-        rq->body_refused = !begin(rq, method);
-        if (!rq->body_refused || expects_to_send(rq))
+        if (begin(rq, method, version))
             return MHD_YES;
+        if (expects_to_send(rq)) {
+            tell_early(rq);
+            return MHD_YES;
+        }
     } else if (*upload_data_size) {
         size_t n = *upload_data_size;
 
         *upload_data_size = 0;
         return collect(rq, upload_data, n) ? MHD_YES : MHD_NO;
+    } else if (rq->told) {
+        return MHD_NO; /* the end: libmicrohttpd closes the connection */
     } else if (rq->status == 0) {
         dispatch(rq);
         if (rq->suspended)

@@ -53,6 +53,7 @@ wait_for() {
 
 start() { # NAME COMMAND...: in a session of its own, so that a Ctrl-C reaches this script alone
   local name=$1; shift
+  : >"$state/$name.log" # here, not in the child: wait_for must not read the last run's "ready"
   setsid "$@" >"$state/$name.log" 2>&1 </dev/null &
   children+=($!)
 }

@@ -464,6 +464,36 @@ def test_slow_reader_does_not_fill_memory():
         expect(len(receive_all(s).partition(b"\r\n\r\n")[2]), 100000000, "bytes in the end")
 
 
+def in_kernel(s):
+    """Bytes on their way to a socket of ours: in its own buffer and in its peer's, which is on this machine, too."""
+    def text(address):
+        return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
+    ours, peer, total = text(s.getsockname()), text(s.getpeername()), 0
+    with open("/proc/net/tcp") as f:
+        for local, remote, _, queues in (line.split()[1:5] for line in f):
+            total += int(queues.split(":")[0], 16) if (local, remote) == (peer, ours) else 0
+            total += int(queues.split(":")[1], 16) if (local, remote) == (ours, peer) else 0
+    return total
+
+
+def test_kept_connection_after_a_slow_reader():
+    """The host's connection rests while the client is behind. When the response ends meanwhile, it must not rest on."""
+    def ask(w, s, size):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(("127.0.0.1", w.proxy.port))
+        s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX-Test-Bytes: %d\r\n\r\n" % size)
+    with World(TO_V1) as w:
+        with socket.socket() as s:
+            ask(w, s, 100 << 20)
+            time.sleep(0.3)
+            full = in_kernel(s) + (256 << 10)                # what is taken from the host until it rests: CONN_HIGH
+        for size in range(full - (80 << 10), full + (80 << 10), 4 << 10):   # one ends in the piece that makes it rest
+            with socket.socket() as s:
+                ask(w, s, size)
+                time.sleep(0.03)
+                expect(w.proxy.request("/")[0].status, 200, f"after {size} bytes that nobody read")
+
+
 def test_retries():
     rules = """  - match: [{uri: {prefix: /retry}}]
     route: [{destination: {host: app, subset: v1}}]
