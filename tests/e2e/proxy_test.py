@@ -494,6 +494,20 @@ def test_kept_connection_after_a_slow_reader():
                 expect(w.proxy.request("/")[0].status, 200, f"after {size} bytes that nobody read")
 
 
+def test_more_fields_than_fit():
+    """Nothing is left out in silence: what the configuration adds may be what protects."""
+    many = ", ".join(f"x-{i}: a" for i in range(200))
+    rules = f"""  - match: [{{uri: {{prefix: /request}}}}]
+    route: [{{destination: {{host: app}}}}]
+    headers: {{request: {{add: {{{many}}}}}}}
+  - route: [{{destination: {{host: app}}}}]
+    headers: {{response: {{add: {{{many}}}}}}}"""
+    with World(rules) as w:
+        expect(w.proxy.request("/request")[0].status, 431)
+        expect(w.proxy.request("/response")[0].status, 502)
+        assert " UPE response_headers_too_large " in w.proxy.lines(2)[1], w.proxy.lines(2)[1]
+
+
 def test_retries():
     rules = """  - match: [{uri: {prefix: /retry}}]
     route: [{destination: {host: app, subset: v1}}]
