@@ -64,6 +64,7 @@ struct request {
     size_t reserved;      /* bytes of the api's budget for bodies */
     size_t dropped;       /* bytes of a refused body that have been read */
     bool headers_seen, is_head, suspended, finished;
+    bool prepared;        /* the body is unpacked, a form is read */
     bool told;            /* the answer has gone out already; what comes of the body is dropped */
     int64_t started_ns;   /* monotonic */
 
@@ -125,6 +126,8 @@ void http_request_end(void *cls, struct MHD_Connection *connection, void **state
 void request_suspend(struct request *rq);
 /* The answer is ready. The caller must not touch the request any more. */
 void request_resume(struct request *rq);
+/* On a worker: what is left to be done with the request, up to its answer. */
+void request_serve(struct request *rq);
 /* NULL when the header is not there. */
 const char *request_header(const struct request *rq, const char *name);
 bool request_accepts_gzip(const struct request *rq);

@@ -26,6 +26,7 @@ enum {
     LARGEST_ANSWER = 512 << 20,
     SMALLEST_ZIPPED = 1024, /* below a packet there is nothing to win */
     BULK = 256 << 10,       /* what takes longer than some milliseconds to decode (ROUTE_BULK) */
+    PACKED = 4 << 10,       /* as long, when it is packed */
     DROPPING_SECONDS = 5,   /* without a byte of a body that is not wanted */
     BODIES = 8              /* as many of the largest size may be in memory at one time */
 };
@@ -495,19 +496,39 @@ static bool read_form(struct request *rq)
     return rc == 0;
 }
 
+static bool is_packed(const struct request *rq)
+{
+    struct str coding = str_trim(str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING)));
+
+    return coding.n && !str_ieq(coding, STR("identity"));
+}
+
 static bool is_inline(const struct request *rq)
 {
     return (rq->route->flags & ROUTE_INLINE) && (!(rq->route->flags & ROUTE_BULK) || rq->body.n <= BULK);
 }
 
-/* The whole request is here. After it the request is either answered or suspended. */
+static bool prepare(struct request *rq)
+{
+    rq->prepared = true;
+    return unpack_body(rq) && read_form(rq);
+}
+
+void request_serve(struct request *rq)
+{
+    if (rq->prepared || prepare(rq))
+        rq->route->handler(rq);
+}
+
+/* The whole request is here. After it the request is either answered or suspended. What may unpack to much is unpacked
+ * by a worker: a thousandfold is easily done. */
 static void dispatch(struct request *rq)
 {
     struct err e = ERR_INIT;
 
-    if (!unpack_body(rq) || !read_form(rq))
+    if (!(is_packed(rq) && rq->body.n > PACKED) && !prepare(rq))
         return;
-    if (is_inline(rq)) {
+    if (rq->prepared && is_inline(rq)) {
         rq->route->handler(rq);
         return;
     }

@@ -167,7 +167,7 @@ END_TEST
 START_TEST(takes_large_bodies)
 {
     const struct api_options o = { .max_body = 4 << 20 };
-    struct buf json = BUF_INIT(4 << 20);
+    struct buf json = BUF_INIT(4 << 20), packed = BUF_INIT(4 << 20);
     struct store_stats stats;
     struct server other;
     struct answer a;
@@ -182,7 +182,14 @@ START_TEST(takes_large_bodies)
     store_stats(other.store, &stats);
     ck_assert_int_eq(stats.events[EVENT_LOG], 20000);
     answer_free(&a);
+    ck_assert_int_eq(gzip_pack(buf_view(&json), &packed, NULL), 0); /* unpacked by a worker, too */
+    expect_status(client_ask(other.port, "POST", "/v1/logs", JSON_BODY "Content-Encoding: gzip\r\n", buf_view(&packed)), 200);
+    store_stats(other.store, &stats);
+    ck_assert_int_eq(stats.events[EVENT_LOG], 40000);
+    packed.n /= 2;
+    expect_status(client_ask(other.port, "POST", "/v1/logs", JSON_BODY "Content-Encoding: gzip\r\n", buf_view(&packed)), 400);
     server_stop(&other);
+    buf_free(&packed);
     buf_free(&json);
 }
 END_TEST
