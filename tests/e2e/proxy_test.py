@@ -917,7 +917,9 @@ def test_thousand_idle_connections():
 def test_wrong_usage():
     for args, word in [(["--nonsense"], "--nonsense"), (["--gateway", "x.y"], "--config"), (["--gateway", "x"], "NAME.NAMESPACE"),
                        (["--config", "/nowhere"], "--gateway"), (["--gateway", "a.b", "--config", "x", "--threads", "0"], "--threads"),
-                       (["--gateway", "a.b", "--config", "x", "--port-map", "80"], "--port-map")]:
+                       (["--gateway", "a.b", "--config", "x", "--port-map", "80"], "--port-map"),
+                       (["--gateway", "a.b", "--control", "x://y"], "--control: URL"),
+                       (["--gateway", "a.b", "--config", "x", "--telemetry", "y"], "--telemetry: URL")]:
         r = subprocess.run([PROXY, *args], capture_output=True, text=True, timeout=WAIT)
         assert r.returncode == 2 and word in r.stderr and r.stderr.startswith("vigla-proxy: "), (args, r)
     r = subprocess.run([PROXY, "--gateway", "a.b", "--config", "/nowhere.yaml"], capture_output=True, text=True, timeout=WAIT)
