@@ -33,6 +33,19 @@ enum {
 
 /* --- a request's life --- */
 
+/* The query is decoded here. libmicrohttpd would put each parameter into the connection's own memory first, and when
+ * that is full (some 900 of them) leave the client without an answer. `uri` is its buffer, and this is the moment before
+ * it looks for the query there. */
+static void hide_query(const char *uri)
+{
+    char *own = (char *)(uintptr_t)uri;
+    size_t n = strlen(uri);
+
+    for (size_t i = 0; i < n; i++)
+        if (own[i] == '?')
+            own[i] = '\0';
+}
+
 void *http_request_new(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct api *api = cls;
@@ -48,6 +61,7 @@ void *http_request_new(void *cls, const char *uri, struct MHD_Connection *connec
     rq->out = (struct buf)BUF_INIT(LARGEST_ANSWER);
     rq->started_ns = clock_mono_ns();
     rq->target = arena_str(&rq->arena, str_of(uri));
+    hide_query(uri);
     query = rq->target.p ? strcspn(rq->target.p, "?") : 0;
     rq->path = (struct str){ rq->target.p, query };
     pthread_mutex_lock(&api->lock);

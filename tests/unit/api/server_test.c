@@ -252,6 +252,22 @@ START_TEST(refuses_before_the_body)
 }
 END_TEST
 
+/* More parameters than libmicrohttpd has room for: it must not see them. */
+START_TEST(takes_many_parameters)
+{
+    struct buf path = BUF_INIT(1 << 16);
+
+    buf_puts(&path, "/api/v1/query?query=42");
+    for (int i = 0; i < 3000; i++)
+        buf_puts(&path, "&a=?");
+    server_expect(&server, "GET", buf_cstr(&path), "", NULL, 200, "\"42\"");
+    for (int i = 0; i < 3000; i++)
+        buf_puts(&path, "&b=?");
+    server_expect(&server, "GET", buf_cstr(&path), "", NULL, 422, "more than 4096 parameters");
+    buf_free(&path);
+}
+END_TEST
+
 START_TEST(takes_packed_bodies)
 {
     struct buf json = BUF_INIT(1 << 16), packed = BUF_INIT(1 << 16);
@@ -653,6 +669,7 @@ static Suite *suite(void)
     tcase_add_test(t, bounds_bodies);
     tcase_add_test(t, takes_large_bodies);
     tcase_add_test(t, bounds_chunked_bodies);
+    tcase_add_test(t, takes_many_parameters);
     tcase_add_loop_test(t, refuses_before_the_body, 0, 9);
     tcase_add_test(t, takes_packed_bodies);
     tcase_add_test(t, packs_answers);
