@@ -193,6 +193,11 @@ bool host_is_loopback(struct str host, struct str bound);
 bool origin_is_own(struct str origin, struct str host);
 bool address_is_loopback(struct str address);
 
+/* --- framing.c: where a request goes and where it ends --- */
+
+/* False: it can be read in two ways; the answer is there. */
+bool framing_check(struct request *rq, const char *version);
+
 /* --- work.c: the workers --- */
 
 struct workers *workers_start(unsigned threads, struct err *e);

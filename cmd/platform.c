@@ -10,10 +10,9 @@
 #include "cmd/command-internal.h"
 #include "cmd/pod-internal.h"
 #include "cmd/podspec-internal.h"
+#include "cmd/statedir-internal.h"
 
 #include <event2/thread.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
@@ -21,7 +20,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -400,53 +398,6 @@ static int apply_files(struct session *s, const struct option_list *files)
     return files->n ? command_apply.run(s, argc, argv) : EXIT_WELL;
 }
 
-/* The file with our process id, locked for as long as we live: a lock cannot outlive a kill -9 as a number does, which
- * may be another process' by then. */
-static int open_pid(const char *state, int flags, struct err *e)
-{
-    char path[PATH_MAX + 16];
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/platform.pid", state);
-    fd = open(path, O_RDWR | O_CLOEXEC | flags, 0644);
-    return fd >= 0 ? fd : err_set(e, ERR_IO, "%s: %m", path);
-}
-
-/* The descriptor that holds the lock, or ERR_IO, ERR_CONFLICT. */
-static int hold_state(const char *state, struct err *e)
-{
-    int fd = open_pid(state, O_CREAT, e);
-
-    if (fd < 0)
-        return fd;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        close(fd);
-        return err_set(e, ERR_CONFLICT, "mesh up: %s: another mesh runs there (--state DIR for a second one)", state);
-    }
-    if (ftruncate(fd, 0) == 0 && dprintf(fd, "%d\n", (int)getpid()) > 0)
-        return fd;
-    close(fd);
-    return err_set(e, ERR_IO, "mesh up: %s/platform.pid: %m", state);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    (void)type;
-    (void)at;
-    remove(path);
-    return 0;
-}
-
-/* What the Pods of an earlier run kept: nobody comes back to it, their names are never used again. */
-static void remove_old_pods(const char *state)
-{
-    char path[PATH_MAX + 16];
-
-    snprintf(path, sizeof(path), "%s/pods", state);
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 struct up {
     struct option_list files;
     const char *images, *state, *port_map, *gateway_bind;
@@ -464,13 +415,13 @@ static int mesh_up(struct session *s, const struct up *up)
         return command_fail(EXIT_FAILED, &e);
     if (!realpath(up->state, state))
         return err_set(&e, ERR_IO, "mesh up: %s: %m", up->state), command_fail(EXIT_FAILED, &e);
-    held = hold_state(state, &e);
+    held = statedir_hold(state, &e);
     if (held < 0)
         return command_fail(EXIT_FAILED, &e);
     rc = apply_files(s, &up->files);
     if (rc)
         return rc;
-    remove_old_pods(state);
+    statedir_remove_pods(state);
     evthread_use_pthreads();
     snprintf(logs, sizeof(logs), "%s/logs", state);
     pf.set = (struct pod_setting){ .base = event_base_new(), .server = s->server, .bin = own_folder(bin), .state = state,
@@ -484,25 +435,6 @@ static int mesh_up(struct session *s, const struct up *up)
     images_free(&pf.images);
     close(held);
     return rc < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
-}
-
-static int mesh_down(const char *state)
-{
-    struct err e = ERR_INIT;
-    char digits[24] = "";
-    int fd = open_pid(state, 0, &e), rc = EXIT_FAILED;
-
-    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || read(fd, digits, sizeof(digits) - 1) <= 0 || atoi(digits) <= 1 ||
-        kill(atoi(digits), SIGTERM) < 0) {
-        err_set(&e, ERR_NOTFOUND, "mesh down: %s: nothing runs there (--state DIR, as mesh up had it)", state);
-    } else {
-        for (int i = 0; i < 100 && rc == EXIT_FAILED; i++, usleep(100000))
-            rc = flock(fd, LOCK_SH | LOCK_NB) == 0 ? EXIT_WELL : EXIT_FAILED;
-        err_set(&e, ERR_TIMEOUT, "mesh down: %s: process %s does not end", state, digits);
-    }
-    if (fd >= 0)
-        close(fd);
-    return rc == EXIT_WELL ? rc : command_fail(rc, &e);
 }
 
 static int run(struct session *s, int argc, char **argv)
@@ -519,13 +451,14 @@ static int run(struct session *s, int argc, char **argv)
     int rc = command_options(s, &command_mesh, options, 5,
                              "Runs until Ctrl-C. Each Pod has an address of its own in 127.10.0.0/16, and in a namespace\n"
                              "labelled istio-injection: enabled a vigla-proxy beside it.", &argc, argv);
+    struct err e = ERR_INIT;
 
     if (rc >= 0)
         return rc;
     if (argc == 2 && strcmp(argv[1], "up") == 0)
         return mesh_up(s, &up);
     if (argc == 2 && strcmp(argv[1], "down") == 0)
-        return mesh_down(up.state);
+        return statedir_end(up.state, &e) < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
     return command_usage("mesh: should be up or down");
 }
 
