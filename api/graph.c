@@ -4,6 +4,7 @@
  * they are shared by all who look at it. */
 
 #include "graph/graph.h"
+#include "api/gateways-internal.h"
 #include "api/http-internal.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -14,14 +15,21 @@ enum { BOXES = 8, KINDS = 4 * BOXES * 2, DEFAULT_WINDOW_MS = 600000, MOST_NAMESP
 struct graph_state {
     pthread_mutex_t lock; /* guards the positions: of one kind only one graph is laid out at a time */
     struct graph_positions *positions[KINDS]; /* NULL until that kind is asked for */
+    struct gateways *gateways;
 };
 
 struct graph_state *graph_state_new(void)
 {
     struct graph_state *s = mem_zalloc(sizeof(*s));
 
-    if (s)
-        pthread_mutex_init(&s->lock, NULL);
+    if (!s)
+        return NULL;
+    pthread_mutex_init(&s->lock, NULL);
+    s->gateways = gateways_new();
+    if (!s->gateways) {
+        graph_state_free(s);
+        return NULL;
+    }
     return s;
 }
 
@@ -31,6 +39,7 @@ void graph_state_free(struct graph_state *s)
         return;
     for (size_t i = 0; i < KINDS; i++)
         graph_positions_free(s->positions[i]);
+    gateways_free(s->gateways);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }
@@ -163,7 +172,9 @@ static int read_options(struct request *rq, struct graph_options *o, struct err 
     if ((rc = read_type(rq, o, e)) < 0 || (rc = read_boxes(rq, o, e)) < 0 || (rc = read_namespaces(rq, o, e)) < 0 ||
         (rc = read_window(rq, o, e)) < 0)
         return rc;
-    if ((rc = read_declared(rq, o, e)) < 0 || (rc = request_bool(rq, "injectServiceNodes", false, &o->inject_service_nodes, e)) < 0)
+    if ((rc = read_declared(rq, o, e)) < 0 ||
+        (rc = gateways_list(rq->api->graph->gateways, rq->api->store, &rq->arena, &o->gateways, &o->ngateways, e)) < 0 ||
+        (rc = request_bool(rq, "injectServiceNodes", false, &o->inject_service_nodes, e)) < 0)
         return rc;
     return request_bool(rq, "includeIdleEdges", false, &o->include_idle_edges, e);
 }
@@ -206,20 +217,35 @@ static void draw(struct request *rq, const struct graph_options *o, enum graph_f
     graph_free(g);
 }
 
-static void answer(struct request *rq, enum graph_format format)
+/* Of all nodes, or of those about one. */
+static void answer(struct request *rq, enum graph_format format, const struct graph_focus *focus)
 {
     struct graph_options o;
     struct err e = ERR_INIT;
 
-    if (read_options(rq, &o, &e) < 0)
+    if (read_options(rq, &o, &e) < 0) {
         reply_error(rq, &e);
-    else
-        draw(rq, &o, format);
+        return;
+    }
+    if (focus) {
+        o.focus = *focus;
+        o.namespaces = &focus->ns;
+        o.nnamespaces = 1;
+    }
+    draw(rq, &o, format);
 }
 
 void graph_get(struct request *rq)
 {
-    answer(rq, GRAPH_KIALI);
+    answer(rq, GRAPH_KIALI, NULL);
+}
+
+/* Appenders that are named but none: Kiali's bare keys alone. */
+static enum graph_format kiali_format(struct request *rq)
+{
+    struct str appenders = request_parameter(rq, "appenders");
+
+    return appenders.p && appenders.n == 0 ? GRAPH_KIALI_PLAIN : GRAPH_KIALI;
 }
 
 void graph_kiali(struct request *rq)
@@ -227,13 +253,30 @@ void graph_kiali(struct request *rq)
     struct err e = ERR_INIT;
 
     if (request_parameter(rq, "namespaces").n) {
-        struct str appenders = request_parameter(rq, "appenders"); /* present and empty: Kiali's bare keys alone */
-
-        answer(rq, appenders.p && appenders.n == 0 ? GRAPH_KIALI_PLAIN : GRAPH_KIALI);
+        answer(rq, kiali_format(rq), NULL);
         return;
     }
     err_set(&e, ERR_INVALID, "namespaces: at least one must be named");
     reply_error(rq, &e);
+}
+
+void graph_kiali_workload(struct request *rq)
+{
+    answer(rq, kiali_format(rq), &(struct graph_focus){ .ns = rq->arguments[0], .workload = rq->arguments[1] });
+}
+
+void graph_kiali_service(struct request *rq)
+{
+    answer(rq, kiali_format(rq), &(struct graph_focus){ .ns = rq->arguments[0], .service = rq->arguments[1] });
+}
+
+void graph_kiali_app(struct request *rq)
+{
+    struct graph_focus f = { .ns = rq->arguments[0], .app = rq->arguments[1] };
+
+    if (rq->narguments > 2)
+        f.version = rq->arguments[2];
+    answer(rq, kiali_format(rq), &f);
 }
 
 void graph_topology(struct request *rq)
@@ -243,7 +286,7 @@ void graph_topology(struct request *rq)
     struct err e = ERR_INIT;
 
     if (format >= 0) {
-        answer(rq, (enum graph_format)format);
+        answer(rq, (enum graph_format)format, NULL);
         return;
     }
     err_set(&e, ERR_INVALID, "format: \"%.*s\" should be dot, svg, png, graphml, mermaid, csv, json or cytoscape",

@@ -64,7 +64,9 @@ struct request {
     struct buf body;      /* as it came, then unpacked */
     size_t reserved;      /* bytes of the api's budget for bodies */
     size_t dropped;       /* bytes of a refused body that have been read */
-    bool headers_seen, body_refused, suspended, finished;
+    bool headers_seen, is_head, suspended, finished;
+    bool prepared;        /* the body is unpacked, a form is read */
+    bool told;            /* the answer has gone out already; what comes of the body is dropped */
     int64_t started_ns;   /* monotonic */
 
     /* the answer */
@@ -130,6 +132,8 @@ void http_request_end(void *cls, struct MHD_Connection *connection, void **state
 void request_suspend(struct request *rq);
 /* The answer is ready. The caller must not touch the request any more. */
 void request_resume(struct request *rq);
+/* On a worker: what is left to be done with the request, up to its answer. */
+void request_serve(struct request *rq);
 /* NULL when the header is not there. */
 const char *request_header(const struct request *rq, const char *name);
 bool request_accepts_gzip(const struct request *rq);
@@ -195,6 +199,11 @@ bool host_is_loopback(struct str host, struct str bound);
 bool origin_is_own(struct str origin, struct str host);
 bool address_is_loopback(struct str address);
 
+/* --- framing.c: where a request goes and where it ends --- */
+
+/* False: it can be read in two ways; the answer is there. */
+bool framing_check(struct request *rq, const char *version);
+
 /* --- work.c: the workers --- */
 
 struct workers *workers_start(unsigned threads, struct err *e);
@@ -242,6 +251,9 @@ void graph_state_free(struct graph_state *s);
 void graph_get(struct request *rq);
 void graph_topology(struct request *rq);
 void graph_kiali(struct request *rq);
+void graph_kiali_workload(struct request *rq);
+void graph_kiali_service(struct request *rq);
+void graph_kiali_app(struct request *rq);
 
 void mesh_list(struct request *rq);
 void mesh_get(struct request *rq);

@@ -4,8 +4,8 @@
  * its end, and once more after a resume. What it has come to stands in the request:
  *
  *   headers      begin(): who asks, what for, how long is the body. What is wrong already is known now, and is answered
- *                after the body has been read and dropped: many clients look for an answer only when they have sent
- *                all, and a connection that is closed before loses it on the way
+ *                now (tell_early), past libmicrohttpd, which goes on reading for a while and drops the body: a client
+ *                that is still sending would lose the answer to the reset of a connection closed too soon
  *   pieces       collect(): into rq->body, bounded
  *   end          dispatch(): unpack the body, call the handler or hand it to a worker
  *   resumed      an answer is there: send()
@@ -19,15 +19,32 @@
 #include "base/zip.h"
 
 #include <assert.h>
+#include <sys/socket.h>
+#include <time.h>
 
 enum {
     LARGEST_ANSWER = 512 << 20,
     SMALLEST_ZIPPED = 1024, /* below a packet there is nothing to win */
     BULK = 256 << 10,       /* what takes longer than some milliseconds to decode (ROUTE_BULK) */
+    PACKED = 4 << 10,       /* as long, when it is packed */
+    DROPPING_SECONDS = 5,   /* without a byte of a body that is not wanted */
     BODIES = 8              /* as many of the largest size may be in memory at one time */
 };
 
 /* --- a request's life --- */
+
+/* The query is decoded here. libmicrohttpd would put each parameter into the connection's own memory first, and when
+ * that is full (some 900 of them) leave the client without an answer. `uri` is its buffer, and this is the moment before
+ * it looks for the query there. */
+static void hide_query(const char *uri)
+{
+    char *own = (char *)(uintptr_t)uri;
+    size_t n = strlen(uri);
+
+    for (size_t i = 0; i < n; i++)
+        if (own[i] == '?')
+            own[i] = '\0';
+}
 
 void *http_request_new(void *cls, const char *uri, struct MHD_Connection *connection)
 {
@@ -44,6 +61,7 @@ void *http_request_new(void *cls, const char *uri, struct MHD_Connection *connec
     rq->out = (struct buf)BUF_INIT(LARGEST_ANSWER);
     rq->started_ns = clock_mono_ns();
     rq->target = arena_str(&rq->arena, str_of(uri));
+    hide_query(uri);
     query = rq->target.p ? strcspn(rq->target.p, "?") : 0;
     rq->path = (struct str){ rq->target.p, query };
     pthread_mutex_lock(&api->lock);
@@ -306,15 +324,16 @@ static bool read_target(struct request *rq)
 }
 
 /* True: go on with the body. False: the answer is there. */
-static bool begin(struct request *rq, const char *method)
+static bool begin(struct request *rq, const char *method, const char *version)
 {
     rq->method = method_of(method);
+    rq->is_head = strcmp(method, "HEAD") == 0;
     if (!rq->target.p || atomic_load(&rq->api->stopping)) {
         reply_text(rq, 503, "the server is stopping");
         reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
         return false;
     }
-    if (!check_host(rq))
+    if (!framing_check(rq, version) || !check_host(rq))
         return false;
     rq->target = without_authority(rq->target);
     rq->path = (struct str){ rq->target.p, strcspn(rq->target.p, "?") };
@@ -344,7 +363,7 @@ static size_t most_dropped(const struct api *api)
     return 4 * api->options.max_body;
 }
 
-/* Whether a body is under way that is worth waiting for before it is refused. Who asked with Expect sends none. */
+/* Whether a body is under way. Who asked with Expect has sent none. */
 static bool expects_to_send(const struct request *rq)
 {
     struct str text = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH));
@@ -352,13 +371,45 @@ static bool expects_to_send(const struct request *rq)
 
     if (request_header(rq, MHD_HTTP_HEADER_EXPECT) || (text.p && !num_u64(text, &length)))
         return false;
-    return (length > 0 && length <= most_dropped(rq->api)) || request_header(rq, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    return length > 0 || request_header(rq, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+/* The answer to a request whose body is not wanted, written to the socket while libmicrohttpd waits for that body. It is
+ * the connection's last one, so nobody else writes after it; earlier ones have gone out whole before this request was
+ * read. What the socket does not take at once (it is empty, and this is short) is given up with the connection. */
+static void tell_early(struct request *rq)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    time_t now = (time_t)(clock_now_ms() / 1000);
+    struct buf b = BUF_INIT(16 * 1024);
+    char date[40];
+    struct str text;
+    struct tm tm;
+
+    gmtime_r(&now, &tm);
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    buf_printf(&b, "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n",
+               rq->status, MHD_get_reason_phrase_for(rq->status), date, rq->out.n);
+    if (rq->content_type)
+        buf_printf(&b, "Content-Type: %s\r\n", rq->content_type);
+    for (size_t i = 0; i < rq->nheaders; i++)
+        buf_printf(&b, "%s: %s\r\n", rq->headers[i].name, rq->headers[i].value);
+    buf_puts(&b, "\r\n");
+    if (!rq->is_head)
+        buf_str(&b, buf_view(&rq->out));
+    text = buf_view(&b);
+    if (info && !buf_failed(&b) && !buf_failed(&rq->out) &&
+        send(info->connect_fd, text.p, text.n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)text.n)
+        shutdown(info->connect_fd, SHUT_WR);
+    MHD_set_connection_option(rq->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)DROPPING_SECONDS);
+    buf_free(&b);
+    rq->told = true;
 }
 
 /* False: enough of it. */
 static bool collect(struct request *rq, const char *bytes, size_t n)
 {
-    if (rq->body_refused) {
+    if (rq->told) {
         rq->dropped += n;
         return rq->dropped <= most_dropped(rq->api);
     }
@@ -368,9 +419,10 @@ static bool collect(struct request *rq, const char *bytes, size_t n)
         buf_put(&rq->body, bytes, n);
     if (buf_failed(&rq->body))
         reply_text(rq, 503, "no memory for the body");
-    rq->body_refused = rq->status != 0;
-    if (rq->body_refused)
+    if (rq->status) {
         buf_free(&rq->body);
+        tell_early(rq);
+    }
     return true;
 }
 
@@ -434,19 +486,39 @@ static bool read_form(struct request *rq)
     return rc == 0;
 }
 
+static bool is_packed(const struct request *rq)
+{
+    struct str coding = str_trim(str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING)));
+
+    return coding.n && !str_ieq(coding, STR("identity"));
+}
+
 static bool is_inline(const struct request *rq)
 {
     return (rq->route->flags & ROUTE_INLINE) && (!(rq->route->flags & ROUTE_BULK) || rq->body.n <= BULK);
 }
 
-/* The whole request is here. After it the request is either answered or suspended. */
+static bool prepare(struct request *rq)
+{
+    rq->prepared = true;
+    return unpack_body(rq) && read_form(rq);
+}
+
+void request_serve(struct request *rq)
+{
+    if (rq->prepared || prepare(rq))
+        rq->route->handler(rq);
+}
+
+/* The whole request is here. After it the request is either answered or suspended. What may unpack to much is unpacked
+ * by a worker: a thousandfold is easily done. */
 static void dispatch(struct request *rq)
 {
     struct err e = ERR_INIT;
 
-    if (!unpack_body(rq) || !read_form(rq))
+    if (!(is_packed(rq) && rq->body.n > PACKED) && !prepare(rq))
         return;
-    if (is_inline(rq)) {
+    if (rq->prepared && is_inline(rq)) {
         rq->route->handler(rq);
         return;
     }
@@ -466,19 +538,23 @@ enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const 
     (void)cls;
     (void)connection;
     (void)url;
-    (void)version;
     if (!rq)
         return MHD_NO;
     if (!rq->headers_seen) {
         rq->headers_seen = true;
-        rq->body_refused = !begin(rq, method);
-        if (!rq->body_refused || expects_to_send(rq))
+        if (begin(rq, method, version))
             return MHD_YES;
+        if (expects_to_send(rq)) {
+            tell_early(rq);
+            return MHD_YES;
+        }
     } else if (*upload_data_size) {
         size_t n = *upload_data_size;
 
         *upload_data_size = 0;
         return collect(rq, upload_data, n) ? MHD_YES : MHD_NO;
+    } else if (rq->told) {
+        return MHD_NO; /* the end: libmicrohttpd closes the connection */
     } else if (rq->status == 0) {
         dispatch(rq);
         if (rq->suspended)

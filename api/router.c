@@ -33,6 +33,10 @@ const struct route routes[] = {
     { HTTP_GET, "/api/graph", graph_get, 0 },
     { HTTP_GET, "/api/topology", graph_topology, 0 },
     { HTTP_GET, "/kiali/api/namespaces/graph", graph_kiali, 0 },
+    { HTTP_GET, "/kiali/api/namespaces/{}/workloads/{}/graph", graph_kiali_workload, 0 },
+    { HTTP_GET, "/kiali/api/namespaces/{}/services/{}/graph", graph_kiali_service, 0 },
+    { HTTP_GET, "/kiali/api/namespaces/{}/applications/{}/graph", graph_kiali_app, 0 },
+    { HTTP_GET, "/kiali/api/namespaces/{}/applications/{}/versions/{}/graph", graph_kiali_app, 0 },
 
     { HTTP_GET, "/api/mesh/objects", mesh_list, 0 },
     { HTTP_PUT | HTTP_POST, "/api/mesh/objects", mesh_put, ROUTE_CHANGES },

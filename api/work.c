@@ -36,7 +36,7 @@ static void *run(void *arg)
     struct request *rq;
 
     while ((rq = take(w))) {
-        rq->route->handler(rq);
+        request_serve(rq);
         request_resume(rq);
     }
     return NULL;

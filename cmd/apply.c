@@ -214,6 +214,18 @@ static int delete_files(struct session *s, const struct option_list *files, stru
     for (size_t i = 0; rc == 0 && i < list.n; i++)
         rc = mesh_parse(&arena, str_of(list.v[i].name), list.v[i].text, str_of(s->ns ? s->ns : "default"), &objects,
                         &problems);
+    if (rc == 0 && problems.errors) {
+        struct buf said = BUF_INIT(1 << 20);
+
+        for (size_t i = 0; i < problems.n; i++) {
+            mesh_problem_print(&said, &problems.v[i]);
+            buf_putc(&said, '\n');
+        }
+        fwrite(said.p, 1, said.n, stderr);
+        buf_free(&said);
+        rc = err_set(e, ERR_INVALID, "delete: %zu error%s: nothing was deleted", problems.errors,
+                     problems.errors == 1 ? "" : "s");
+    }
     for (size_t i = objects.n; rc == 0 && i-- > 0;) {
         const char *kind = arena_cstr(&arena, objects.v[i].kind), *name = arena_cstr(&arena, objects.v[i].name);
         const char *ns = arena_cstr(&arena, objects.v[i].ns);

@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 struct client_call {
     const char *method;       /* "GET" */
@@ -27,6 +28,8 @@ int client_call(const char *server, const struct client_call *call, struct clien
 /* client_call, decoded; a status of 400 or more becomes ERR_INVALID (ERR_NOTFOUND for 404) with the server's own words.
  * The caller json_decref's the result. */
 json_t *client_json(const char *server, const struct client_call *call, struct err *e);
+/* GET: the answer's body as it is, on `out`; refusals as in client_json. 0 or ERR_*. */
+int client_print(const char *server, const char *path, FILE *out, struct err *e);
 /* Percent-encodes a query value. */
 void client_escape(struct buf *b, const char *text);
 

@@ -4,6 +4,7 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <unistd.h>
 
 enum { MOST_REPLY = 256 << 20 };
 
@@ -59,7 +60,7 @@ static int perform(CURL *curl, const char *server, struct client_reply *reply, s
         return err_set(e, ERR_TIMEOUT, "%s: no answer in time", server);
     if (rc == CURLE_WRITE_ERROR)
         return err_set(e, ERR_LIMIT, "%s: the answer is larger than %d bytes", server, MOST_REPLY);
-    return err_set(e, ERR_IO, "%s: %s", server, curl_easy_strerror(rc));
+    return err_set(e, ERR_IO, "%s: %s (the server's URL should be http://HOST:PORT)", server, curl_easy_strerror(rc));
 }
 
 int client_call(const char *server, const struct client_call *call, struct client_reply *reply, struct err *e)
@@ -107,14 +108,44 @@ done:
     return rc;
 }
 
-/* The server's sentence: our own APIs say "error", Prometheus' too; anything else is quoted as it is. */
-static int refusal(const struct client_reply *reply, const json_t *body, struct err *e)
+/* The server's sentence: our own APIs say "error", Prometheus' too, Loki's is the whole body. What says nothing, or a
+ * page, is told with its place: it may be no Vigla at all. */
+static int refusal(const char *server, const struct client_call *call, const struct client_reply *reply, struct err *e)
 {
+    json_t *body = reply->body.n ? json_loadb(reply->body.p, reply->body.n, 0, NULL) : NULL;
     const char *words = json_string_value(json_object_get(body, "error"));
-    struct str text = words ? str_of(words) : buf_view(&reply->body);
+    struct str text = str_trim(buf_view(&reply->body));
+    int code = reply->status == 404 ? ERR_NOTFOUND : ERR_INVALID;
 
-    return err_set(e, reply->status == 404 ? ERR_NOTFOUND : ERR_INVALID, "%.*s",
-                   text.n ? (int)(text.n < 400 ? text.n : 400) : 9, text.n ? text.p : "no reason");
+    while (text.n && text.p[text.n - 1] == '\n')
+        text.n--;
+    if (words)
+        err_set(e, code, "%s", words);
+    else if (text.n && text.p[0] != '<')
+        err_set(e, code, "%.*s", (int)(text.n < 200 ? text.n : 200), text.p);
+    else
+        err_set(e, code, "%s: %s %.80s: status %ld (is this a Vigla server?)", server, call->method, call->path,
+                reply->status);
+    json_decref(body);
+    return code;
+}
+
+int client_print(const char *server, const char *path, FILE *out, struct err *e)
+{
+    const struct client_call call = { .method = "GET", .path = path };
+    struct client_reply reply;
+    int rc = client_call(server, &call, &reply, e);
+
+    if (rc < 0)
+        return rc;
+    if (reply.status >= 400)
+        rc = refusal(server, &call, &reply, e);
+    else if (fwrite(reply.body.p, 1, reply.body.n, out) < reply.body.n)
+        rc = err_set(e, ERR_IO, "the answer cannot be written: %m");
+    else if (reply.body.n && reply.body.p[reply.body.n - 1] != '\n' && isatty(fileno(out)))
+        fputc('\n', out);
+    buf_free(&reply.body);
+    return rc;
 }
 
 json_t *client_json(const char *server, const struct client_call *call, struct err *e)
@@ -124,12 +155,10 @@ json_t *client_json(const char *server, const struct client_call *call, struct e
 
     if (client_call(server, call, &reply, e) < 0)
         return NULL;
-    body = reply.body.n ? json_loadb(reply.body.p, reply.body.n, JSON_DECODE_ANY, NULL) : NULL;
     if (reply.status >= 400) {
-        refusal(&reply, body, e);
-        json_decref(body);
+        refusal(server, call, &reply, e);
         body = NULL;
-    } else if (!body) {
+    } else if (!(body = reply.body.n ? json_loadb(reply.body.p, reply.body.n, JSON_DECODE_ANY, NULL) : NULL)) {
         err_set(e, ERR_PARSE, "%s%s: the answer is no JSON", server, call->path);
     }
     buf_free(&reply.body);

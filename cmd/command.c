@@ -37,7 +37,7 @@ int command_options(struct session *s, const struct command *c, const struct opt
         return command_fail(EXIT_USAGE, &e);
     }
     if (help) {
-        printf("%s\n\nusage: vigla %s %s\n\n", c->summary, c->name, c->arguments);
+        printf("%s\n\nusage: vigla %s%s%s\n\n", c->summary, c->name, *c->arguments ? " " : "", c->arguments);
         options_help(stdout, all, n);
         if (details)
             printf("\n%s\n", details);

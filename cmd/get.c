@@ -29,26 +29,6 @@ static void age(char out[CLOCK_TEXT], json_int_t ms)
     duration_text(out, s * 1000);
 }
 
-static int print_json(const json_t *body)
-{
-    if (json_dumpf(body, stdout, JSON_INDENT(2)) < 0)
-        return EXIT_FAILED;
-    putchar('\n');
-    return EXIT_WELL;
-}
-
-/* The answer as it came, for -o yaml: the server prints YAML. */
-static int print_raw(const char *server, const char *path, struct err *e)
-{
-    struct client_reply reply;
-
-    if (client_call(server, &(struct client_call){ .method = "GET", .path = path }, &reply, e) < 0)
-        return command_fail(EXIT_FAILED, e);
-    fwrite(reply.body.p, 1, reply.body.n, reply.status < 400 ? stdout : stderr);
-    buf_free(&reply.body);
-    return reply.status < 400 ? EXIT_WELL : EXIT_FAILED;
-}
-
 static json_t *list_objects(struct session *s, const char *kind, struct err *e)
 {
     struct buf path = BUF_INIT(4096);
@@ -100,6 +80,11 @@ static int print_list(struct session *s, const json_t *items)
     return EXIT_WELL;
 }
 
+static int unknown_kind(const char *command, const char *kind)
+{
+    return command_usage("%s: %s: no such kind (virtualservice, destinationrule, gateway, service, pod, ...)", command, kind);
+}
+
 static int get_one(struct session *s, const char *kind, const char *name)
 {
     struct buf path = BUF_INIT(4096);
@@ -108,7 +93,12 @@ static int get_one(struct session *s, const char *kind, const char *name)
 
     object_path(s, &path, kind, name);
     buf_puts(&path, s->output == OUTPUT_JSON ? "" : "?format=yaml");
-    rc = buf_failed(&path) ? command_usage("get: %s: the name is too long", name) : print_raw(s->server, buf_cstr(&path), &e);
+    if (buf_failed(&path))
+        rc = command_usage("get: %s: the name is too long", name);
+    else if (client_print(s->server, buf_cstr(&path), stdout, &e) < 0)
+        rc = command_fail(EXIT_FAILED, &e);
+    else
+        rc = EXIT_WELL;
     buf_free(&path);
     return rc;
 }
@@ -121,8 +111,8 @@ static int get_kind(struct session *s, const char *kind)
 
     if (!body)
         return command_fail(EXIT_FAILED, &e);
-    if (s->output == OUTPUT_JSON)
-        rc = print_json(body);
+    if (output_is_document(s->output))
+        rc = document_print(body, s->output, stdout) < 0 ? EXIT_FAILED : EXIT_WELL;
     else if (json_array_size(json_object_get(body, "items")) == 0)
         rc = (fprintf(stderr, "No %s%s%s.\n", kind, s->ns ? " in namespace " : "", s->ns ? s->ns : ""), EXIT_WELL);
     else
@@ -175,8 +165,8 @@ static int print_pods(struct session *s)
         table_row(t, (const char *[]){ text(item, "namespace"), text(item, "name"), share, count, since,
                                        text(status, "podIP") });
     }
-    if (s->output == OUTPUT_JSON)
-        print_json(body);
+    if (output_is_document(s->output))
+        document_print(body, s->output, stdout);
     else
         table_print(t, s->output, stdout);
     table_free(t);
@@ -188,7 +178,9 @@ static int run_pods(struct session *s, int argc, char **argv)
 {
     int rc = command_options(s, &command_pods, NULL, 0, NULL, &argc, argv);
 
-    return rc >= 0 ? rc : print_pods(s);
+    if (rc >= 0)
+        return rc;
+    return argc == 1 ? print_pods(s) : command_usage("pods: %s: takes options only", argv[1]);
 }
 
 static int run_get(struct session *s, int argc, char **argv)
@@ -202,32 +194,36 @@ static int run_get(struct session *s, int argc, char **argv)
     if (argc < 2 || argc > 3)
         return command_usage("get: say what: vigla get KIND [NAME]");
     if (!mesh_kind_find(str_of(argv[1])))
-        return command_usage("get: %s: no such kind (virtualservice, destinationrule, gateway, service, pod, ...)", argv[1]);
+        return unknown_kind("get", argv[1]);
     if (argc == 3)
         return get_one(s, argv[1], argv[2]);
-    if (strcmp(mesh_kind_find(str_of(argv[1]))->kind, "Pod") == 0 && s->output != OUTPUT_YAML)
+    if (strcmp(mesh_kind_find(str_of(argv[1]))->kind, "Pod") == 0)
         return print_pods(s);
     return get_kind(s, argv[1]);
 }
 
-static int print_history(struct session *s, const char *kind, const char *name)
+static json_t *history(struct session *s, const char *kind, const char *name, struct err *e)
 {
+    const struct mesh_kind *known = mesh_kind_find(str_of(kind));
     struct buf path = BUF_INIT(4096);
-    struct err e = ERR_INIT;
     json_t *body;
-    const json_t *item;
-    size_t i;
 
     buf_puts(&path, "/api/mesh/history?limit=10&kind=");
     client_escape(&path, kind);
     buf_puts(&path, "&namespace=");
-    client_escape(&path, s->ns ? s->ns : "default");
+    client_escape(&path, known && !known->namespaced ? "" : s->ns ? s->ns : "default");
     buf_puts(&path, "&name=");
     client_escape(&path, name);
-    body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, &e);
+    body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, e);
     buf_free(&path);
-    if (!body)
-        return command_fail(EXIT_FAILED, &e);
+    return body;
+}
+
+static int print_history(const json_t *body)
+{
+    const json_t *item;
+    size_t i;
+
     puts("\nVersions:");
     json_array_foreach(json_object_get(body, "items"), i, item) {
         char when[CLOCK_TEXT];
@@ -236,20 +232,48 @@ static int print_history(struct session *s, const char *kind, const char *name)
         printf("  %-6" JSON_INTEGER_FORMAT " %s%s\n", json_integer_value(json_object_get(item, "revision")), when,
                json_is_true(json_object_get(item, "deleted")) ? "  deleted" : "");
     }
-    json_decref(body);
     return EXIT_WELL;
+}
+
+/* For programs: {"object": …, "versions": […]}. */
+static int print_described(struct session *s, const char *kind, const char *name, json_t *versions)
+{
+    struct buf path = BUF_INIT(4096);
+    struct err e = ERR_INIT;
+    json_t *object, *both = NULL;
+    int rc;
+
+    object_path(s, &path, kind, name);
+    object = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, &e);
+    buf_free(&path);
+    if (!object)
+        return command_fail(EXIT_FAILED, &e);
+    both = json_pack("{s:o, s:O}", "object", object, "versions", json_object_get(versions, "items"));
+    rc = both && document_print(both, s->output, stdout) == 0 ? EXIT_WELL : EXIT_FAILED;
+    json_decref(both);
+    return rc;
 }
 
 static int run_describe(struct session *s, int argc, char **argv)
 {
     int rc = command_options(s, &command_describe, NULL, 0, NULL, &argc, argv);
+    struct err e = ERR_INIT;
+    json_t *versions;
 
     if (rc >= 0)
         return rc;
     if (argc != 3)
         return command_usage("describe: say what: vigla describe KIND NAME");
-    rc = get_one(s, argv[1], argv[2]);
-    return rc ? rc : print_history(s, argv[1], argv[2]);
+    if (!mesh_kind_find(str_of(argv[1])))
+        return unknown_kind("describe", argv[1]);
+    if (!output_is_document(s->output) && (rc = get_one(s, argv[1], argv[2])) > 0)
+        return rc;
+    versions = history(s, argv[1], argv[2], &e);
+    if (!versions)
+        return command_fail(EXIT_FAILED, &e);
+    rc = output_is_document(s->output) ? print_described(s, argv[1], argv[2], versions) : print_history(versions);
+    json_decref(versions);
+    return rc;
 }
 
 static int run_proxy_status(struct session *s, int argc, char **argv)
@@ -264,6 +288,8 @@ static int run_proxy_status(struct session *s, int argc, char **argv)
 
     if (rc >= 0)
         return rc;
+    if (argc > 1)
+        return command_usage("proxy-status: %s: takes options only", argv[1]);
     t = table_new(headings, 5);
     body = t ? client_json(s->server, &(struct client_call){ .method = "GET", .path = "/api/mesh/proxies" }, &e) : NULL;
     if (!body) {
@@ -280,8 +306,8 @@ static int run_proxy_status(struct session *s, int argc, char **argv)
         table_row(t, (const char *[]){ text(item, "node"), *text(item, "error") ? "REJECTED" : behind ? "STALE" : "SYNCED",
                                        version, since, text(item, "error") });
     }
-    if (s->output == OUTPUT_JSON)
-        print_json(body);
+    if (output_is_document(s->output))
+        document_print(body, s->output, stdout);
     else
         table_print(t, s->output, stdout);
     table_free(t);

@@ -69,11 +69,13 @@ int main(int argc, char **argv)
         return EXIT_WELL;
     }
     if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0 || strcmp(argv[at], "help") == 0) {
-        c = at + 1 < argc ? find(argv[at + 1]) : NULL;
-        if (!c) {
+        if (at + 1 == argc) {
             print_help(stdout);
             return EXIT_WELL;
         }
+        c = find(argv[at + 1]);
+        if (!c)
+            return command_usage("%s: no such command (vigla --help lists them)", argv[at + 1]);
         return c->run(&s, 2, (char *[]){ argv[at + 1], (char[]){ "--help" }, NULL });
     }
     c = find(argv[at]);

@@ -10,6 +10,7 @@
 #include "cmd/command-internal.h"
 #include "cmd/pod-internal.h"
 #include "cmd/podspec-internal.h"
+#include "cmd/statedir-internal.h"
 
 #include <event2/thread.h>
 #include <inttypes.h>
@@ -22,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { FAILED_PAUSE_MS = 5000 };
+
 struct platform {
     struct session *session;
     struct pod_setting set;
@@ -30,10 +33,12 @@ struct platform {
     struct arena arena;           /* the objects as they were last heard */
     struct mesh_objects objects;
     struct event *news;           /* the watcher has something */
+    int64_t failed_ms;            /* monotonic; when a Pod could last not be made */
     bool ending, all_ready_told;
     int64_t end_by_ms;
-    pthread_mutex_t lock;         /* guards `heard` */
+    pthread_mutex_t lock;         /* guards what follows */
     struct buf heard;
+    bool fresh;                   /* `heard` was not looked at yet; it may be empty: all objects are gone */
 };
 
 /* --- watching --------------------------------------------------------------------------------------------------- */
@@ -57,6 +62,7 @@ static void *watch(void *arg)
             pthread_mutex_lock(&pf->lock);
             buf_free(&pf->heard);
             pf->heard = reply.body;
+            pf->fresh = true;
             pthread_mutex_unlock(&pf->lock);
             event_active(pf->news, EV_READ, 0);
         } else {
@@ -125,7 +131,8 @@ static void start_missing(struct platform *pf, const struct mesh_object *d)
         struct pod *p = pod_new(&pf->set, d, injected(pf, d), &pf->images, &pf->objects, &e);
 
         if (!p) {
-            log_error("%s", e.msg);
+            log_error("%s; trying again in %d s", e.msg, FAILED_PAUSE_MS / 1000);
+            pf->failed_ms = clock_mono_ns() / 1000000;
             return;
         }
         p->next = pf->pods;
@@ -151,11 +158,14 @@ static void end_superfluous(struct platform *pf, const struct mesh_object *d)
 
 static void reconcile(struct platform *pf)
 {
+    bool pausing = pf->failed_ms && clock_mono_ns() / 1000000 - pf->failed_ms < FAILED_PAUSE_MS;
+
     if (pf->ending)
         return;
     for (size_t i = 0; i < pf->objects.n; i++)
         if (str_eq(pf->objects.v[i].kind, STR("Deployment"))) {
-            start_missing(pf, &pf->objects.v[i]);
+            if (!pausing)
+                start_missing(pf, &pf->objects.v[i]);
             end_superfluous(pf, &pf->objects.v[i]);
         }
     for (struct pod *p = pf->pods; p; p = p->next)
@@ -239,15 +249,18 @@ static void take_news(evutil_socket_t fd, short what, void *arg)
     struct mesh_objects objects = { 0 };
     struct mesh_problems problems;
     struct buf text;
+    bool fresh;
 
     (void)fd;
     (void)what;
     pthread_mutex_lock(&pf->lock);
     text = pf->heard;
+    fresh = pf->fresh;
     pf->heard = (struct buf)BUF_INIT(0);
+    pf->fresh = false;
     pthread_mutex_unlock(&pf->lock);
-    if (text.n == 0 && pf->objects.n == 0)
-        return;
+    if (!fresh)
+        return; /* an earlier call has taken two at once */
     mesh_problems_init(&problems, &arena);
     if (mesh_parse(&arena, STR("server"), buf_view(&text), STR("default"), &objects, &problems) < 0 || problems.errors) {
         log_error("the server's objects cannot be read: %.*s", STR_ARG(problems.n ? problems.v[0].message : STR("no memory")));
@@ -256,6 +269,7 @@ static void take_news(evutil_socket_t fd, short what, void *arg)
         arena_free(&pf->arena);
         pf->arena = arena;
         pf->objects = objects;
+        pf->failed_ms = 0; /* it may go now */
         reconcile(pf);
         remove_orphans(pf);
     }
@@ -384,15 +398,6 @@ static int apply_files(struct session *s, const struct option_list *files)
     return files->n ? command_apply.run(s, argc, argv) : EXIT_WELL;
 }
 
-static int write_pid(const char *state, struct err *e)
-{
-    char path[PATH_MAX + 16], digits[24];
-    int n = snprintf(digits, sizeof(digits), "%d\n", (int)getpid());
-
-    snprintf(path, sizeof(path), "%s/platform.pid", state);
-    return file_write_atomic(path, (struct str){ digits, (size_t)n }, e);
-}
-
 struct up {
     struct option_list files;
     const char *images, *state, *port_map, *gateway_bind;
@@ -404,15 +409,19 @@ static int mesh_up(struct session *s, const struct up *up)
                            .arena = ARENA_INIT(512 << 20) };
     char bin[PATH_MAX], state[PATH_MAX], logs[PATH_MAX + 16];
     struct err e = ERR_INIT;
-    int rc;
+    int rc, held;
 
     if (file_mkdirs(up->state, &e) < 0 || images_read(&pf.images, up->images, &e) < 0)
+        return command_fail(EXIT_FAILED, &e);
+    if (!realpath(up->state, state))
+        return err_set(&e, ERR_IO, "mesh up: %s: %m", up->state), command_fail(EXIT_FAILED, &e);
+    held = statedir_hold(state, &e);
+    if (held < 0)
         return command_fail(EXIT_FAILED, &e);
     rc = apply_files(s, &up->files);
     if (rc)
         return rc;
-    if (!realpath(up->state, state) || write_pid(state, &e) < 0)
-        return command_fail(EXIT_FAILED, &e);
+    statedir_remove_pods(state);
     evthread_use_pthreads();
     snprintf(logs, sizeof(logs), "%s/logs", state);
     pf.set = (struct pod_setting){ .base = event_base_new(), .server = s->server, .bin = own_folder(bin), .state = state,
@@ -424,27 +433,8 @@ static int mesh_up(struct session *s, const struct up *up)
     tell_changes(&pf);
     podlog_close(pf.set.log);
     images_free(&pf.images);
-    snprintf(logs, sizeof(logs), "%s/platform.pid", state);
-    unlink(logs);
+    close(held);
     return rc < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
-}
-
-static int mesh_down(const char *state)
-{
-    char path[PATH_MAX + 16];
-    struct buf text = BUF_INIT(64);
-    struct err e = ERR_INIT;
-    int pid;
-
-    snprintf(path, sizeof(path), "%s/platform.pid", state);
-    if (file_read(path, &text, &e) < 0 || (pid = atoi(buf_cstr(&text))) <= 1 || kill(pid, SIGTERM) < 0) {
-        fprintf(stderr, "vigla: mesh down: nothing runs in %s\n", state);
-        return EXIT_FAILED;
-    }
-    buf_free(&text);
-    for (int i = 0; i < 100 && kill(pid, 0) == 0; i++)
-        usleep(100000);
-    return kill(pid, 0) == 0 ? EXIT_FAILED : EXIT_WELL;
 }
 
 static int run(struct session *s, int argc, char **argv)
@@ -461,13 +451,14 @@ static int run(struct session *s, int argc, char **argv)
     int rc = command_options(s, &command_mesh, options, 5,
                              "Runs until Ctrl-C. Each Pod has an address of its own in 127.10.0.0/16, and in a namespace\n"
                              "labelled istio-injection: enabled a vigla-proxy beside it.", &argc, argv);
+    struct err e = ERR_INIT;
 
     if (rc >= 0)
         return rc;
     if (argc == 2 && strcmp(argv[1], "up") == 0)
         return mesh_up(s, &up);
     if (argc == 2 && strcmp(argv[1], "down") == 0)
-        return mesh_down(up.state);
+        return statedir_end(up.state, &e) < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
     return command_usage("mesh: should be up or down");
 }
 

@@ -27,8 +27,9 @@ void process_init(struct process *p, void (*on_line)(void *arg, struct str line)
  * SIGTERM when we die. argv[0] is looked up in PATH. ERR_IO. */
 int process_start(struct process *p, struct event_base *base, char *const *argv, char *const *envp, const char *dir,
                   struct err *e);
-/* To be called for a pid that waitpid returned. */
+/* To be called for a pid that waitpid returned. What it had started and not ended is killed. */
 void process_ended(struct process *p, int status);
+/* To it and all it has started. */
 void process_signal(const struct process *p, int signal);
 /* "exit status 3", "killed by signal 9 (Killed)" */
 void process_status_text(char out[80], int status);

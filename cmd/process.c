@@ -105,6 +105,7 @@ int process_start(struct process *p, struct event_base *base, char *const *argv,
         close(ends[0]);
         return err_set(e, ERR_IO, "%s: cannot start: %m", argv[0]);
     }
+    setpgid(p->pid, p->pid); /* the child does so, too: whoever comes first */
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     p->fd = ends[0];
     p->readable = event_new(base, p->fd, EV_READ | EV_PERSIST, read_output, p);
@@ -118,6 +119,7 @@ void process_ended(struct process *p, int status)
     if (p->fd >= 0)
         read_output(p->fd, 0, p); /* what it said last */
     close_output(p);
+    kill(-p->pid, SIGKILL); /* what it started and left behind: it may hold ports that the next one needs */
     p->pid = 0;
     p->status = status;
 }
@@ -125,7 +127,7 @@ void process_ended(struct process *p, int status)
 void process_signal(const struct process *p, int signal)
 {
     if (p->pid > 0)
-        kill(p->pid, signal);
+        kill(-p->pid, signal);
 }
 
 void process_status_text(char out[80], int status)

@@ -28,19 +28,24 @@ static void parameter(struct buf *path, const char *key, const char *value)
     client_escape(path, value);
 }
 
-static int print_body(const char *server, struct buf *path, struct err *e)
+/* The answer as it came (a picture, JSON), or decoded for another form. */
+static int print_answer(struct session *s, struct buf *path, int (*print)(const json_t *body, enum output form))
 {
-    struct client_reply reply;
-    bool well;
+    struct err e = ERR_INIT;
+    json_t *body;
+    int rc;
 
-    if (client_call(server, &(struct client_call){ .method = "GET", .path = buf_cstr(path) }, &reply, e) < 0)
-        return command_fail(EXIT_FAILED, e);
-    well = reply.status < 400;
-    fwrite(reply.body.p, 1, reply.body.n, well ? stdout : stderr);
-    if (reply.body.n && reply.body.p[reply.body.n - 1] != '\n' && isatty(STDOUT_FILENO))
-        putchar('\n');
-    buf_free(&reply.body);
-    return well ? EXIT_WELL : EXIT_FAILED;
+    if (!print || s->output == OUTPUT_JSON)
+        return client_print(s->server, buf_cstr(path), stdout, &e) < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
+    body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(path) }, &e);
+    if (!body)
+        return command_fail(EXIT_FAILED, &e);
+    if (s->output == OUTPUT_YAML)
+        rc = document_print(body, s->output, stdout) < 0 ? EXIT_FAILED : EXIT_WELL;
+    else
+        rc = print(body, s->output);
+    json_decref(body);
+    return rc;
 }
 
 /* --- query ------------------------------------------------------------------------------------------------------ */
@@ -71,11 +76,11 @@ static void add_point(struct table *t, const char *series, const json_t *point)
     table_row(t, (const char *[]){ series, when, json_string_value(json_array_get(point, 1)) });
 }
 
-static int print_result(const json_t *data, enum output form)
+static int print_result(const json_t *body, enum output form)
 {
     static const char *const headings[] = { "SERIES", "TIME", "VALUE" };
     struct table *t = table_new(headings, 3);
-    const json_t *result = json_object_get(data, "result"), *series, *point;
+    const json_t *data = json_object_get(body, "data"), *result = json_object_get(data, "result"), *series, *point;
     size_t i, p;
     int rc;
 
@@ -110,8 +115,6 @@ static int run_query(struct session *s, int argc, char **argv)
     };
     int rc = command_options(s, &command_query, options, 4, NULL, &argc, argv);
     struct buf path = BUF_INIT(64 * 1024);
-    struct err e = ERR_INIT;
-    json_t *body;
 
     if (rc >= 0)
         return rc;
@@ -123,13 +126,7 @@ static int run_query(struct session *s, int argc, char **argv)
     parameter(&path, "start", start);
     parameter(&path, "end", end);
     parameter(&path, "step", start && !step ? "15s" : step);
-    if (s->output == OUTPUT_JSON) {
-        rc = print_body(s->server, &path, &e);
-    } else {
-        body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, &e);
-        rc = body ? print_result(json_object_get(body, "data"), s->output) : command_fail(EXIT_FAILED, &e);
-        json_decref(body);
-    }
+    rc = print_answer(s, &path, print_result);
     buf_free(&path);
     return rc;
 }
@@ -218,6 +215,25 @@ static int fetch_lines(struct session *s, const char *query, int64_t from, int64
     return rc;
 }
 
+/* No line came: is there such a Pod at all? */
+static int expect_pod(struct session *s, const char *name, struct err *e)
+{
+    struct buf path = BUF_INIT(16 * 1024);
+    json_t *body;
+    size_t n;
+
+    buf_puts(&path, "/api/mesh/objects?kind=Pod");
+    parameter(&path, "name", name);
+    parameter(&path, "namespace", s->ns);
+    body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, e);
+    buf_free(&path);
+    if (!body)
+        return e->code;
+    n = json_array_size(json_object_get(body, "items"));
+    json_decref(body);
+    return n ? 0 : err_set(e, ERR_NOTFOUND, "logs: %s: no lines, and no such Pod (vigla pods lists them)", name);
+}
+
 static int run_logs(struct session *s, int argc, char **argv)
 {
     const char *container = NULL;
@@ -243,6 +259,8 @@ static int run_logs(struct session *s, int argc, char **argv)
         return command_usage("logs: the query is too long");
     while ((rc = fetch_lines(s, buf_cstr(&query), from, limit, &last, &e)) == 0 && follow)
         usleep(500000);
+    if (rc == 0 && !last && !strchr(argv[1], '{'))
+        rc = expect_pod(s, argv[1], &e);
     buf_free(&query);
     return rc < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
 }
@@ -333,13 +351,12 @@ static int print_graph(const json_t *body, enum output form)
 static int export_topology(struct session *s, const struct view *v)
 {
     struct buf path = BUF_INIT(16 * 1024);
-    struct err e = ERR_INIT;
     int rc;
 
     buf_puts(&path, "/api/topology");
     parameter(&path, "format", v->format);
     view_path(&path, s, v);
-    rc = print_body(s->server, &path, &e);
+    rc = print_answer(s, &path, NULL);
     buf_free(&path);
     return rc;
 }
@@ -354,8 +371,6 @@ static int run_graph(struct session *s, int argc, char **argv)
     };
     int rc = command_options(s, &command_graph, options, 4, NULL, &argc, argv);
     struct buf path = BUF_INIT(16 * 1024);
-    struct err e = ERR_INIT;
-    json_t *body;
 
     if (rc >= 0)
         return rc;
@@ -365,13 +380,7 @@ static int run_graph(struct session *s, int argc, char **argv)
         return export_topology(s, &v);
     buf_puts(&path, "/api/graph");
     view_path(&path, s, &v);
-    if (s->output == OUTPUT_JSON) {
-        rc = print_body(s->server, &path, &e);
-    } else {
-        body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, &e);
-        rc = body ? print_graph(body, s->output) : command_fail(EXIT_FAILED, &e);
-        json_decref(body);
-    }
+    rc = print_answer(s, &path, print_graph);
     buf_free(&path);
     return rc;
 }

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "cmd/yaml_out-internal.h"
 
 struct table {
     struct arena arena;
@@ -98,6 +99,21 @@ int table_print(const struct table *t, enum output form, FILE *out)
     else
         print_aligned(t, out);
     return 0;
+}
+
+int document_print(const json_t *body, enum output form, FILE *out)
+{
+    struct buf b = BUF_INIT((size_t)1 << 30);
+    int rc = 0;
+
+    if (form == OUTPUT_JSON) {
+        rc = json_dumpf(body, out, JSON_INDENT(2)) < 0 || fputc('\n', out) < 0 ? ERR_IO : 0;
+    } else {
+        yaml_out(&b, body);
+        rc = buf_failed(&b) ? ERR_NOMEM : fwrite(b.p, 1, b.n, out) < b.n ? ERR_IO : 0;
+    }
+    buf_free(&b);
+    return rc;
 }
 
 void table_free(struct table *t)

@@ -17,13 +17,18 @@ children=()
 
 say() { printf '%s\n' "$*"; }
 
+# Descriptor 9 is the lock of who is up: unlike a process id in a file, it ends with its process, whatever kills it.
+lock() {
+  mkdir -p "$state"
+  exec 9>>"$state/up.pid"
+  flock -n 9
+}
+
 down() {
-  local pid
-  [ -s "$state/up.pid" ] || { say "Nothing to stop: no make up runs here."; return 0; }
-  pid=$(<"$state/up.pid")
-  kill -TERM "$pid" 2>/dev/null || { rm -f "$state/up.pid"; say "Nothing to stop."; return 0; }
-  for _ in $(seq 150); do kill -0 "$pid" 2>/dev/null || { say "Stopped."; return 0; }; sleep 0.1; done
-  say "make up (pid $pid) does not end; see $state/*.log" >&2
+  if lock; then say "Nothing to stop: no make up runs here."; return 0; fi
+  kill -TERM "$(<"$state/up.pid")"
+  if flock -w 15 9; then say "Stopped."; return 0; fi
+  say "make up (pid $(<"$state/up.pid")) does not end; see $state/*.log" >&2
   return 1
 }
 
@@ -35,7 +40,6 @@ stop_all() {
     kill -TERM "${children[i]}" 2>/dev/null || true
     wait "${children[i]}" 2>/dev/null || true
   done
-  rm -f "$state/up.pid"
 }
 
 # wait_for SECONDS FILE PATTERN PID: until the file has the line, while the process lives.
@@ -51,16 +55,17 @@ wait_for() {
   return 1
 }
 
-start() { # NAME COMMAND...: in a session of its own, so that a Ctrl-C reaches this script alone
+# NAME COMMAND...: in a session of its own, so that a Ctrl-C reaches this script alone; it ends with the script in any case
+start() {
   local name=$1; shift
-  setsid "$@" >"$state/$name.log" 2>&1 </dev/null &
+  : >"$state/$name.log" # here, not in the child: wait_for must not read the last run's "ready"
+  setsid setpriv --pdeathsig TERM "$@" >"$state/$name.log" 2>&1 </dev/null 9>&- &
   children+=($!)
 }
 
 [ "${1:-up}" = down ] && { down; exit; }
 
-mkdir -p "$state"
-if [ -s "$state/up.pid" ] && kill -0 "$(<"$state/up.pid")" 2>/dev/null; then
+if ! lock; then
   say "Already up (pid $(<"$state/up.pid")): $server/   (make down stops it)"
   exit 0
 fi

@@ -263,6 +263,32 @@ static void put_dest_services(struct buf *b, bool *first, const struct dest_serv
     buf_putc(b, ']');
 }
 
+static void put_hosts(struct buf *b, const struct graph_gateway *w, bool is)
+{
+    if (!is || w->nhosts == 0) {
+        buf_puts(b, "{}");
+        return;
+    }
+    for (size_t i = 0; i < w->nhosts; i++) {
+        buf_puts(b, i ? "," : "{\"hostnames\":[");
+        buf_json(b, w->hosts[i]);
+    }
+    buf_puts(b, "]}");
+}
+
+/* Kiali always writes all three. */
+static void put_gateway(struct buf *b, bool *first, const struct graph_gateway *w)
+{
+    if (!w)
+        return;
+    key(b, first, "isGateway");
+    buf_puts(b, "{\"ingressInfo\":");
+    put_hosts(b, w, !w->egress);
+    buf_puts(b, ",\"egressInfo\":");
+    put_hosts(b, w, w->egress);
+    buf_puts(b, ",\"gatewayAPIInfo\":{}}");
+}
+
 /* A node's members, without the braces. */
 static void put_node(struct buf *b, const struct graph *g, const struct graph_node *n, bool plain)
 {
@@ -287,6 +313,7 @@ static void put_node(struct buf *b, const struct graph *g, const struct graph_no
     put_true(b, &first, "isRoot", n->is_root);
     if (plain)
         return;
+    put_gateway(b, &first, n->gateway);
     put_true(b, &first, "isIdle", n->is_idle);
     put_text(b, &first, "healthStatus", str_of(health_name(n->health)));
     put_node_figures(b, &first, g, n);

@@ -11,6 +11,30 @@
     for (Agnode_t *n = agfstnode((g)->g); n; n = agnxtnode((g)->g, n))                                                 \
         for (Agedge_t *e = agfstout((g)->g, n); e; e = agnxtout((g)->g, e))
 
+/* ---- what is not there ------------------------------------------------------------------------------------------ */
+
+/* Kiali's TCP edges are their bytes: connections that were refused, as those to a server that is not up yet, make none.
+ * A histogram that did not move makes none either. Idle edges are shown when asked for. */
+static void drop_silent_edges(struct graph *g)
+{
+    for (Agnode_t *n = agfstnode(g->g); n; n = agnxtnode(g->g, n))
+        for (Agedge_t *gv = agfstout(g->g, n), *next; gv; gv = next) {
+            next = agnxtout(g->g, gv);
+            if (!(edge_of(gv)->counts.total > 0 || edge_of(gv)->tcp.sent > 0))
+                agdeledge(g->g, gv);
+        }
+}
+
+/* Who was only at the ends of such edges. */
+static void drop_lonely_nodes(struct graph *g)
+{
+    for (Agnode_t *n = agfstnode(g->g), *next; n; n = next) {
+        next = agnxtnode(g->g, n);
+        if (!agfstedge(g->g, n))
+            agdelnode(g->g, n);
+    }
+}
+
 /* ---- sums and marks -------------------------------------------------------------------------------------------- */
 
 static void sum_nodes(struct graph *g)
@@ -48,6 +72,19 @@ static bool is_egress_cluster(struct str service)
     return str_eqz(service, "PassthroughCluster") || str_eqz(service, "BlackHoleCluster");
 }
 
+/* Kiali tells gateways by their app, which every kind of node has but a service; a name is more precise. */
+static const struct graph_gateway *gateway_of(const struct graph *g, const struct graph_node *n)
+{
+    for (size_t i = 0; i < g->o.ngateways && (n->type == NODE_WORKLOAD || n->type == NODE_APP); i++) {
+        const struct graph_gateway *w = &g->o.gateways[i];
+
+        if (str_eq(w->ns, n->ns) && (label_known(n->workload) ? str_eq(w->workload, n->workload)
+                                                              : w->app.n && str_eq(w->app, n->app)))
+            return w;
+    }
+    return NULL;
+}
+
 static void mark_node(const struct graph *g, struct graph_node *n)
 {
     bool unknown_ns = str_eqz(n->ns, "unknown");
@@ -57,6 +94,7 @@ static void mark_node(const struct graph *g, struct graph_node *n)
     n->is_inaccessible = nowhere || (g->o.ndeclared && !listed(n->ns, g->o.declared, g->o.ndeclared));
     n->is_outside = !nowhere && !unknown_ns && g->o.nnamespaces && !listed(n->ns, g->o.namespaces, g->o.nnamespaces);
     n->is_root = agfstout(g->g, n->gv) && !agfstin(g->g, n->gv);
+    n->gateway = gateway_of(g, n);
 }
 
 static void mark_idle(struct graph_node *n)
@@ -329,6 +367,10 @@ static int complete(struct graph *g, struct err *e)
     struct strmap seen = STRMAP_INIT;
     int rc;
 
+    if (!g->o.include_idle_edges) {
+        drop_silent_edges(g);
+        drop_lonely_nodes(g);
+    }
     sum_nodes(g);
     mark_nodes(g);
     if (g->o.type == GRAPH_SERVICE && reduce_to_services(g, e) < 0)

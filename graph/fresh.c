@@ -123,6 +123,11 @@ static void list_levels(struct fresh *f)
             f->slot[f->list[i]] = i - f->at[l];
 }
 
+static bool is_entry(const struct graph_node *n)
+{
+    return n->gateway && !n->gateway->egress;
+}
+
 static int prepare(struct fresh *f)
 {
     const struct graph *g = f->g;
@@ -141,8 +146,10 @@ static int prepare(struct fresh *f)
     for (size_t i = 0; i < g->nnodes; i++) {
         struct node_look l = look_node(g->nodes[i]);
 
-        f->thing[i] = (struct layered_node){ l.width, l.height, 0, 0 };
+        f->thing[i] = (struct layered_node){ .width = l.width, .height = l.height, .first = is_entry(g->nodes[i]) };
         f->level[i] = level_of_box(g->nodes[i]->box);
+        for (const struct box *x = g->nodes[i]->box; x && f->thing[i].first; x = x->parent)
+            f->thing[thing_of_box(f, x)].first = true;
     }
     for (size_t i = 0; i < g->nboxes; i++)
         f->level[g->nnodes + i] = level_of_box(g->boxes[i]->parent);
@@ -181,9 +188,26 @@ static Agnode_t *dot_node(Agraph_t *to, size_t i, int create)
     return agnode(to, name, create);
 }
 
+/* Gateways stand leftmost, which dot alone does not see to: it pulls a source up to what it calls. A node that is not
+ * drawn leads to all sources, tautly to the gateways, slackly to the others. */
+static void lead_in(Agraph_t *to, const struct level *l)
+{
+    Agnode_t *lead = NULL;
+
+    for (size_t i = 0; i < l->n && !lead; i++)
+        if (l->v[i].first)
+            lead = dot_node(to, l->n, TRUE);
+    for (size_t i = 0; i < l->n && lead; i++) {
+        Agnode_t *v = dot_node(to, i, FALSE);
+
+        if (l->v[i].first || !agfstin(to, v))
+            set(agedge(to, lead, v, NULL, TRUE), "weight", l->v[i].first ? "100" : "0");
+    }
+}
+
 static Agraph_t *dot_graph(const struct level *l)
 {
-    static const char *const settings[][2] = { { "rankdir", "LR" }, { "splines", "false" }, { "nodesep", "0.35" },
+    static const char *const settings[][2] = { { "rankdir", "LR" }, { "splines", "false" },
                                                { "ranksep", "1.3" }, { "nslimit", "2" }, { "nslimit1", "2" },
                                                { "mclimit", "0.5" } };
     char name[] = "layout";
@@ -191,6 +215,7 @@ static Agraph_t *dot_graph(const struct level *l)
 
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         set(to, settings[i][0], settings[i][1]);
+    set_inches(to, "nodesep", NODE_GAP);
     for (size_t i = 0; i < l->n; i++) {
         Agnode_t *v = dot_node(to, i, TRUE);
 
@@ -202,6 +227,7 @@ static Agraph_t *dot_graph(const struct level *l)
     }
     for (size_t i = 0; i < l->m; i++)
         agedge(to, dot_node(to, l->e[i].from, FALSE), dot_node(to, l->e[i].to, FALSE), NULL, TRUE);
+    lead_in(to, l);
     return to;
 }
 

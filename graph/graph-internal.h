@@ -142,6 +142,7 @@ struct graph_node {
     enum health health;
     struct box *box;
     bool is_root, is_outside, is_inaccessible, is_injected, is_idle;
+    const struct graph_gateway *gateway; /* in graph.o; NULL: none */
     size_t index; /* in graph.nodes */
     double x, y;  /* the centre, points, y downwards; valid once graph.placed */
 };
@@ -251,6 +252,9 @@ int gv_layout(Agraph_t *g, const char *engine, struct err *e);
 const char *gv_complaint(void);
 void gv_free_layout(Agraph_t *g);
 
+/* Room under a node, between it and the next: the console writes its name, of two lines, there. */
+enum { NODE_GAP = 58 };
+
 /* fresh.c: the centre of each node, by index, in points, y downwards. Scratch memory is `a`'s. */
 enum { BOX_MARGIN = 14, BOX_TITLE = 18 };
 struct point {
@@ -269,6 +273,7 @@ struct layered_edge {
 };
 struct layered_node {
     double width, height;
+    bool first;  /* belongs at the left: traffic comes in there */
     double x, y; /* out */
 };
 int layered_place(struct layered_node *v, size_t nv, const struct layered_edge *e, size_t ne);

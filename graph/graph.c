@@ -3,7 +3,7 @@
 #include "base/mem.h"
 
 /* A copy of the options that lives as long as the graph. */
-static bool copy_namespaces(struct graph *g, const struct str *from, size_t n, const struct str **to)
+static bool copy_strings(struct graph *g, const struct str *from, size_t n, const struct str **to)
 {
     struct str *copy = arena_array(&g->arena, n + 1, sizeof(*copy));
 
@@ -16,6 +16,35 @@ static bool copy_namespaces(struct graph *g, const struct str *from, size_t n, c
     }
     *to = copy;
     return true;
+}
+
+static bool copy_gateways(struct graph *g, const struct graph_gateway *from, size_t n)
+{
+    struct graph_gateway *copy = arena_array(&g->arena, n + 1, sizeof(*copy));
+    bool ok = copy != NULL;
+
+    g->o.gateways = copy;
+    for (size_t i = 0; i < n && ok; i++) {
+        copy[i] = from[i];
+        copy[i].ns = arena_str(&g->arena, from[i].ns);
+        copy[i].workload = arena_str(&g->arena, from[i].workload);
+        copy[i].app = arena_str(&g->arena, from[i].app);
+        ok = copy[i].ns.p && copy[i].workload.p && copy[i].app.p &&
+             copy_strings(g, from[i].hosts, from[i].nhosts, &copy[i].hosts);
+    }
+    return ok;
+}
+
+static bool copy_focus(struct graph *g, const struct graph_focus *from)
+{
+    struct graph_focus *to = &g->o.focus;
+
+    to->ns = arena_str(&g->arena, from->ns);
+    to->workload = arena_str(&g->arena, from->workload);
+    to->app = arena_str(&g->arena, from->app);
+    to->version = arena_str(&g->arena, from->version);
+    to->service = arena_str(&g->arena, from->service);
+    return to->ns.p && to->workload.p && to->app.p && to->version.p && to->service.p;
 }
 
 struct graph *graph_new(const struct graph_options *o, struct err *e)
@@ -36,8 +65,9 @@ struct graph *graph_new(const struct graph_options *o, struct err *e)
     g->arena = (struct arena)ARENA_INIT(GRAPH_ARENA);
     g->o = *o;
     g->seconds = (double)(o->to_ms - o->from_ms) / 1000;
-    if (!copy_namespaces(g, o->namespaces, o->nnamespaces, &g->o.namespaces) ||
-        !copy_namespaces(g, o->declared, o->ndeclared, &g->o.declared)) {
+    if (!copy_strings(g, o->namespaces, o->nnamespaces, &g->o.namespaces) ||
+        !copy_strings(g, o->declared, o->ndeclared, &g->o.declared) ||
+        !copy_gateways(g, o->gateways, o->ngateways) || !copy_focus(g, &o->focus)) {
         err_set(e, ERR_NOMEM, "graph: no memory");
         graph_free(g);
         return NULL;

@@ -16,17 +16,33 @@ enum graph_type { GRAPH_WORKLOAD, GRAPH_APP, GRAPH_VERSIONED_APP, GRAPH_SERVICE 
 
 enum graph_box { GRAPH_BOX_APP = 1, GRAPH_BOX_NAMESPACE = 2, GRAPH_BOX_CLUSTER = 4 };
 
+/* A workload that the mesh's objects make a gateway; told by its name, or by its app where nodes have no workload. */
+struct graph_gateway {
+    struct str ns, workload, app;
+    bool egress;
+    const struct str *hosts; /* of the Gateways that select it */
+    size_t nhosts;
+};
+
+/* One node, by what is not empty: a workload, a service, or an app and perhaps its version. */
+struct graph_focus {
+    struct str ns, workload, app, version, service;
+};
+
 struct graph_options {
     int64_t from_ms, to_ms;
     enum graph_type type;
     const struct str *namespaces; /* both ends outside: left out. n 0 = all */
     size_t nnamespaces;
+    struct graph_focus focus; /* only what comes in there or goes out of it; ns empty = all */
     bool inject_service_nodes;
     bool include_idle_edges;
     unsigned boxes; /* enum graph_box */
     /* Namespaces that are declared: nodes of others are marked isInaccessible. n 0 = none is, and all are accessible. */
     const struct str *declared;
     size_t ndeclared;
+    const struct graph_gateway *gateways;
+    size_t ngateways;
 };
 
 struct graph;

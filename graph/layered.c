@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { SWEEPS = 8, GAP_Y = 22, GAP_COLUMN = 26, GAP_LAYER = 90 };
+enum { SWEEPS = 8, GAP_Y = NODE_GAP, GAP_COLUMN = 26, GAP_LAYER = 90 };
 
 struct slot {
     size_t node;

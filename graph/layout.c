@@ -122,7 +122,7 @@ static struct point offset_of(const struct placing *w, const struct graph_node *
 
 static bool overlaps(double ax, double ay, double aw, double ah, double bx, double by, double bw, double bh)
 {
-    return fabs(ax - bx) < (aw + bw) / 2 + GAP && fabs(ay - by) < (ah + bh) / 2 + GAP;
+    return fabs(ax - bx) < (aw + bw) / 2 + GAP && fabs(ay - by) < (ah + bh) / 2 + NODE_GAP - GAP;
 }
 
 /* Whether the place is taken, by a node of this graph or by the memory of one that is away. */
@@ -150,7 +150,7 @@ static bool is_taken(const struct placing *w, struct size size, double x, double
 static void put_node(struct placing *w, struct graph_node *n, double x, double y)
 {
     struct size size = w->size[n->index];
-    double step = size.height + GAP + 6, column = size.width + 2 * GAP;
+    double step = size.height + NODE_GAP, column = size.width + 2 * GAP;
 
     for (int i = 0; i < TRIES; i++) {
         int row = i % 20, side = i / 20;

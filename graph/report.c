@@ -147,10 +147,23 @@ static bool host_in(struct str host, struct str ns)
     return false;
 }
 
+static bool is_focus(const struct graph_focus *f, const struct party *p, bool destination)
+{
+    if (f->service.n)
+        return destination && str_eq(p->service_ns, f->ns) && str_eq(p->service, f->service);
+    if (!str_eq(p->ns, f->ns))
+        return false;
+    if (f->workload.n)
+        return str_eq(p->workload, f->workload);
+    return str_eq(p->app, f->app) && (f->version.n == 0 || str_eq(p->version, f->version));
+}
+
 bool report_wanted(const struct report *r, const struct graph_options *o)
 {
     bool lost = str_eq(r->destination.ns, unknown) && str_eq(r->destination.workload, unknown);
 
+    if (o->focus.ns.n && !is_focus(&o->focus, &r->source, false) && !is_focus(&o->focus, &r->destination, true))
+        return false;
     if (o->nnamespaces == 0)
         return true;
     for (size_t i = 0; i < o->nnamespaces; i++) {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { LINGER_S = 1, LINGER_SENDING_S = 30 };
+enum { LINGER_S = 1, LINGER_SENDING_S = 30 }; /* the second without a byte sent */
 
 static void update_reading(struct conn *c)
 {
@@ -238,6 +238,11 @@ static void linger_drained(struct conn *c)
     (void)c;
 }
 
+static int64_t linger_deadline(const struct conn *c, int seconds)
+{
+    return c->w->now_ns + seconds * INT64_C(1000000000);
+}
+
 void conn_linger(struct conn *c)
 {
     static const struct conn_ops linger = { .data = linger_data, .eof = conn_close, .error = linger_error,
@@ -251,7 +256,7 @@ void conn_linger(struct conn *c)
     }
     c->ops = &linger;
     c->lingering = true;
-    c->deadline_ns = c->w->now_ns + LINGER_SENDING_S * INT64_C(1000000000);
+    c->deadline_ns = linger_deadline(c, LINGER_SENDING_S);
     if (!c->delivering)
         buf_free(&c->in);
     conn_shut(c);
@@ -349,7 +354,7 @@ static void sent_all(struct conn *c)
     if (c->lingering && c->eof_seen)
         conn_close(c);
     else if (c->lingering)
-        c->deadline_ns = c->w->now_ns + LINGER_S * INT64_C(1000000000);
+        c->deadline_ns = linger_deadline(c, LINGER_S);
 }
 
 void conn_flush(struct conn *c)
@@ -368,6 +373,8 @@ void conn_flush(struct conn *c)
             return;
         }
         c->out_at += n > 0 ? (size_t)n : 0;
+        if (n > 0 && c->lingering)
+            c->deadline_ns = linger_deadline(c, LINGER_SENDING_S); /* slow is not gone */
         if (c->out_at >= CONN_LOW) { /* else what is sent would fill the buffer in the end */
             buf_drain(&c->out, c->out_at);
             c->out_at = 0;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "proxy/http_client-internal.h"
 
 #include <getopt.h>
 #include <unistd.h>
@@ -260,6 +261,7 @@ static void set_defaults(struct options *o)
 int options_parse(struct options *o, struct arena *a, int argc, char **argv, struct err *e)
 {
     static const struct label gateway_label = { STR_INIT("istio"), STR_INIT("ingressgateway") };
+    struct http_url url;
     int id, rc;
 
     set_defaults(o);
@@ -283,5 +285,9 @@ int options_parse(struct options *o, struct arena *a, int argc, char **argv, str
         o->telemetry = o->control;
     else if (strcmp(o->telemetry, "none") == 0)
         o->telemetry = NULL;
+    if (o->control && http_url_parse(o->control, &url, e) < 0)
+        return err_wrap(e, "--control");
+    if (o->telemetry && http_url_parse(o->telemetry, &url, e) < 0)
+        return err_wrap(e, "--telemetry");
     return 0;
 }

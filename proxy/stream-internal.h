@@ -73,6 +73,7 @@ struct stream {
     struct str grpc_status;
     char attempt_text[12], time_text[24];
 
+    int64_t delayed_until_ns;        /* by a fault */
     int64_t started_ns, request_done_ns, upstream_ns; /* upstream_ns: its response's head; 0: none */
     uint64_t bytes_received, bytes_sent, request_bytes, response_bytes;
 

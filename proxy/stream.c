@@ -18,7 +18,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
-static void after_delay(struct stream *s);
+static void end_delay(struct stream *s);
 
 static void on_pause(evutil_socket_t fd, short what, void *arg)
 {
@@ -28,7 +28,7 @@ static void on_pause(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     worker_enter(w);
     if (s->state == STREAM_DELAYED)
-        after_delay(s);
+        end_delay(s);
     else if (s->state == STREAM_BACKING_OFF)
         stream_continue(s);
     else
@@ -333,6 +333,18 @@ static void after_delay(struct stream *s)
         act(s);
 }
 
+/* libevent counts from the coarse clock of its loop's last turn, some milliseconds ago: a delay may not end before its
+ * time for that. */
+static void end_delay(struct stream *s)
+{
+    int64_t left_ns = s->delayed_until_ns - s->w->now_ns;
+
+    if (left_ns > 0)
+        stream_set_timer(&s->pause, (left_ns + 999999) / 1000000);
+    else
+        after_delay(s);
+}
+
 static void route(struct stream *s)
 {
     s->vh = listener_host(s->l, s->rq.authority);
@@ -348,6 +360,7 @@ static void route(struct stream *s)
     if (happens(s, s->route->fault.delay_ppm)) {
         s->flags |= FLAG_DI;
         s->state = STREAM_DELAYED;
+        s->delayed_until_ns = s->w->now_ns + s->route->fault.delay_ms * 1000000;
         stream_set_timer(&s->pause, s->route->fault.delay_ms);
         return;
     }

@@ -203,11 +203,19 @@ static void start_response(struct stream *s, const struct http1_head *h)
         fields_add(&f, STR("content-length"), http1_value(h, HTTP1_CONTENT_LENGTH));
     fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     fields_apply(&f, s->destination->headers.response, s->destination->headers.nresponse, NULL);
+    if (f.overflow) { /* by what the configuration adds: to leave some out may leave out what protects */
+        upstream_abort(s->up);
+        s->up = NULL;
+        stream_reply(s, 502, FLAG_UPE, "response_headers_too_large", STR_NULL);
+        return;
+    }
     if (str_starts(fields_get(&f, HTTP1_CONTENT_TYPE), STR("application/grpc")))
         s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP1_GRPC_STATUS));
     s->details = "via_upstream";
     s->state = h->status == 101 ? STREAM_TUNNEL : STREAM_RESPONDING;
     stream_write_head(s, h->status, http1_text(h, h->reason), &f, framing, h->length);
+    if (s->state == STREAM_TUNNEL)
+        conn_resume(&s->d->c);
 }
 
 static void on_head(void *arg, const struct http1_head *h)
@@ -236,8 +244,6 @@ static void on_head(void *arg, const struct http1_head *h)
         upstream_tunnel(s->up);
     }
     start_response(s, h);
-    if (s->state == STREAM_TUNNEL)
-        conn_resume(&s->d->c);
 }
 
 static void on_data(void *arg, struct str bytes)

@@ -130,10 +130,12 @@ static void finish(struct upstream_conn *u, bool more_bytes)
                 (u->most_requests == 0 || u->requests < u->most_requests);
 
     let_go(u);
-    if (keep)
+    if (keep) {
         enter_pool(u);
-    else
+        conn_resume(&u->c); /* the handler may have paused it just now */
+    } else {
         conn_close(&u->c);
+    }
     handler->end(arg);
 }
 

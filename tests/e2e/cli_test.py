@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The command line without a mesh: help, usage errors, exit codes, and the server's start and end."""
+import json
 import os
 import shutil
 import signal
@@ -35,7 +36,9 @@ def test_wrong_usage_is_2_and_says_what_is_right():
     for words, text in (((), "usage"), (("nonsense",), "no such command"), (("serve",), "--data DIR is missing"),
                         (("serve", "--nonsense"), "no such option"), (("get", "teapot"), "no such kind"),
                         (("serve", "--data", "x", "--listen", "here"), "HOST:PORT"), (("apply",), "-f FILE"),
-                        (("query", "up", "-o", "xml"), "table, json, yaml or csv")):
+                        (("query", "up", "-o", "xml"), "table, json, yaml or csv"),
+                        (("help", "nonsense"), "no such command"), (("pods", "all"), "options only"),
+                        (("describe", "teapot", "x"), "no such kind")):
         done = run(*words)
         assert done.returncode == 2 and text in done.stderr, (words, done)
 
@@ -63,6 +66,31 @@ def test_server_starts_once_and_ends_in_time():
         started = time.monotonic()
         assert server.process.stop(signal.SIGTERM) == 0
         assert time.monotonic() - started < 5
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_answers_and_refusals_of_a_server():
+    folder = tempfile.mkdtemp(prefix="vigla-cli-")
+    try:
+        server = Server(folder)
+        at = ("--server", f"http://127.0.0.1:{server.port}")
+        service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n"
+        assert run("apply", "-f", "-", "--wait=0", *at, stdin=service).returncode == 0
+        for words in (("get", "services"), ("describe", "service", "a"), ("pods",), ("proxy-status",), ("graph",), ("query", "vector(1)")):
+            as_json = run(*words, "-o", "json", *at)
+            assert as_json.returncode == 0 and isinstance(json.loads(as_json.stdout), dict), (words, as_json)
+            as_yaml = run(*words, "-o", "yaml", *at)         # block style with the same names
+            assert as_yaml.returncode == 0, (words, as_yaml)
+            assert {line.split(":")[0] for line in as_yaml.stdout.splitlines() if line[0].isalpha()} == set(json.loads(as_json.stdout)), as_yaml
+        for words, text in ((("get", "service", "b"), "vigla: Service default/b is not there"), (("describe", "service", "b"), "default/b is not there"),
+                            (("delete", "service", "b"), "default/b is not there"), (("logs", "nobody"), "no such Pod"),
+                            (("logs", "{a="), "vigla: parse error"), (("query", "sum("), "vigla: invalid parameter"),
+                            (("export", "topology", "--format", "xml"), "should be dot, svg"), (("delete", "-f", "-"), "nothing was deleted")):
+            done = run(*words, *at, stdin="kind: [")
+            assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("vigla: ") and text in done.stderr, (words, done)
+            assert '{"' not in done.stderr and not done.stdout, done
+        assert server.process.stop(signal.SIGTERM) == 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

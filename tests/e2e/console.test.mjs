@@ -134,6 +134,14 @@ await check("nodes do not lie on each other", async () => {
       assert.ok(a === b || Math.hypot(a.position.x - b.position.x, a.position.y - b.position.y) > 40, `${a.label} and ${b.label}`);
 });
 
+await check("the gateway looks like one and stands leftmost", async () => {
+  const real = (await drawn()).nodes.filter((n) => !n.classes.includes("box"));
+  const gateway = real.find((n) => nameOf(n) === "istio-ingressgateway");
+  if (!gateway) return; /* another mesh */
+  assert.ok(gateway.classes.includes("gateway"), gateway.classes.join(" "));
+  assert.ok(real.every((n) => n.position.x >= gateway.position.x - 1), JSON.stringify(real.map((n) => [n.label, n.position.x])));
+});
+
 await check("a refresh moves nothing", async () => {
   const before = await drawn();
   await Promise.all([1, 2].map(() => page.waitForResponse((r) => r.url().includes("/api/graph"))));
@@ -322,7 +330,7 @@ await check("nothing runs off the side of a narrow window", async () => {
   for (const where of ["#/graph", "#/graph?view=table", "#/logs", "#/metrics", "#/mesh"]) {
     await open(where);
     await page.waitForTimeout(500);
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    const over = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, document.querySelector("main").scrollWidth) - innerWidth);
     assert.ok(over <= 0, `${where}: ${over} px too wide`);
   }
 });

@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 const KEYS: readonly (readonly [string, string])[] = [
   ["/", "find"],
   ["← ↑ → ↓", "walk along the edges (the graph has the focus)"],
+  ["n N", "go through all nodes, forwards and back"],
   ["e", "go through the edges of a node"],
   ["Enter", "open the details"],
   ["Esc", "close what is open"],

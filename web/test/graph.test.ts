@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { edgeBends, onCurve } from "../src/graph/bends";
+import { CLOSE, MANY_EDGES, boundsOf, nearEdges } from "../src/graph/detail";
 import { EMPTY, diffGraph } from "../src/graph/diff";
 import { placeLabels } from "../src/graph/labelplace";
-import { edgeLabel, edgeWidth, homeNamespace, nodeLabel } from "../src/graph/labels";
-import { entry, nextEdge, walk } from "../src/graph/walk";
+import { edgeLabel, edgeWidth, healthReason, homeNamespace, nodeLabel, nodeLabels, nodeReason } from "../src/graph/labels";
+import { entry, nextEdge, nextNode, walk } from "../src/graph/walk";
 import { matches, readGraph, totals, withoutIdle, type Graph } from "../src/lib/model";
 
 const node = (id: string, x: number, y: number, more: object = {}) => ({
@@ -181,4 +182,64 @@ test("curves end where they should", () => {
     assert.deepEqual(onCurve({ x: 1, y: 2 }, { x: 30, y: 40 }, bend, 1), { x: 30, y: 40 });
   }
   assert.ok(onCurve({ x: 0, y: 0 }, { x: 10, y: 0 }, 8, 0.5).y > 0, "a positive bend is below an edge that goes right");
+});
+
+test("every node is reached in turn, with or without edges", () => {
+  const g = readGraph(answer([node("b", 200, 0), node("a", 0, 0), node("alone", 0, 300)], [edge("a", "b", 1)]));
+  const seen: (string | null)[] = [];
+  for (let i = 0, at: string | null = null; i < 4; i++) seen.push((at = nextNode(g, at, false)));
+  assert.deepEqual(seen, ["a", "alone", "b", "a"]);
+  assert.equal(nextNode(g, "a", true), "b");
+  assert.equal(nextNode(g, null, true), "b");
+  assert.equal(nextNode(EMPTY, null, false), null);
+});
+
+const numbers = (errorShare: number, clientErrors: number) =>
+  edge("gw", "f1", 1, { healthStatus: "Failure", vigla: { requests: 100, errors: errorShare * 100, clientErrors, rps: 1, errorShare } });
+
+test("what is red says why", () => {
+  const of = (item: object) => readGraph(answer([node("gw", 0, 0, { healthStatus: "Failure" }), node("f1", 9, 0)], [item]));
+  const client = of(numbers(0, 34));
+  assert.equal(healthReason("Failure", client.edges[0]!), "34% of answers are 4xx (failing from 20%)");
+  assert.equal(healthReason("Degraded", client.edges[0]!), "34% of answers are 4xx (degraded from 10%)");
+  assert.equal(healthReason("Healthy", client.edges[0]!), null);
+  assert.equal(healthReason("Failure", of(numbers(0.12, 0)).edges[0]!), "12% errors (failing from 10%)");
+  assert.equal(healthReason("Degraded", of(numbers(0.01, 0)).edges[0]!), "1% errors (degraded from the first)");
+  assert.equal(healthReason("Failure", of(numbers(0, 0)).edges[0]!), null);
+  assert.equal(nodeReason(client.nodes[0]!, client, new Map(client.nodes.map((n) => [n.id, n]))), "gw → f1: 34% of answers are 4xx (failing from 20%)");
+  assert.equal(edgeLabel(client.edges[0]!, ["rate", "errors"]), "1 rps\n34% 4xx");
+});
+
+test("a gateway says for which hosts, and has no rate of what comes in", () => {
+  const info = { ingressInfo: { hostnames: ["guestbook.lvh.me"] }, egressInfo: {}, gatewayAPIInfo: {} };
+  const [gw] = readGraph(answer([node("gw", 0, 0, { isGateway: info, vigla: { requests: 0, errors: 0, rps: 0, errorShare: null } })], [])).nodes;
+  assert.deepEqual([gw!.gateway, gw!.hosts, gw!.rps, gw!.errorShare], [true, ["guestbook.lvh.me"], null, null]);
+});
+
+test("apps that read alike are told apart by their workload", () => {
+  const app = (id: string, workload: string, version: string) =>
+    node(id, 0, 0, { nodeType: "app", app: "redis", workload, version });
+  const g = readGraph(answer([app("a", "redis-master", "latest"), app("b", "redis-slave", "latest"), app("c", "redis-v2", "v2")], []));
+  assert.deepEqual([...nodeLabels(g).values()], ["redis\nredis-master", "redis\nredis-slave", "redis v2"]);
+});
+
+const grid = (nodes: number, edges: number) =>
+  readGraph(answer(
+    Array.from({ length: nodes }, (_, i) => node(`n${i}`, i * 100, 0)),
+    Array.from({ length: edges }, (_, i) => edge(`n${i % nodes}`, `n${(i * 7 + 1) % nodes}`, 1, { id: `e${i}` }))));
+const view = { x1: -50, y1: -50, x2: 250, y2: 50 };
+
+test("few edges are always drawn in full, many only near by and close", () => {
+  assert.equal(nearEdges(grid(50, MANY_EDGES), 0.1, view), null);
+  const many = grid(50, MANY_EDGES + 100);
+  assert.equal(nearEdges(many, CLOSE / 2, view)!.size, 0);
+  const near = nearEdges(many, CLOSE, view)!;
+  const inView = new Set(["n0", "n1", "n2"]);
+  for (const e of many.edges) assert.equal(near.has(e.id), inView.has(e.source) || inView.has(e.target), e.id);
+});
+
+test("bounds take in all places and leave room for names", () => {
+  assert.equal(boundsOf(EMPTY), null);
+  const b = boundsOf(grid(3, 2))!;
+  assert.ok(b.x1 < 0 && b.x2 > 200 && b.y1 < 0 && b.y2 > 0);
 });

@@ -93,6 +93,10 @@ static const struct {
     { "GET", "/api/topology?format=dot", "", NULL, 200, "digraph" },
     { "GET", "/kiali/api/namespaces/graph?duration=600s", "", NULL, 400, "namespaces" },
     { "GET", "/kiali/api/namespaces/graph?duration=600s&namespaces=a&appenders=deadNode", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/workloads/w/graph?duration=600s", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/services/s/graph?duration=600s", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/applications/x/versions/v1/graph?graphType=app", "", NULL, 200, "\"elements\":" },
+    { "GET", "/kiali/api/namespaces/a/pods/x/graph", "", NULL, 404, "" },
 
     { "POST", "/v1/logs", "Content-Type: text/plain\r\n", "{}", 415, "application/x-protobuf" },
     { "POST", "/v1/logs", JSON_BODY, "{", 400, "{\"code\":3,\"message\":\"json: byte 1: should be a string\"}" },
@@ -167,7 +171,7 @@ END_TEST
 START_TEST(takes_large_bodies)
 {
     const struct api_options o = { .max_body = 4 << 20 };
-    struct buf json = BUF_INIT(4 << 20);
+    struct buf json = BUF_INIT(4 << 20), packed = BUF_INIT(4 << 20);
     struct store_stats stats;
     struct server other;
     struct answer a;
@@ -182,7 +186,14 @@ START_TEST(takes_large_bodies)
     store_stats(other.store, &stats);
     ck_assert_int_eq(stats.events[EVENT_LOG], 20000);
     answer_free(&a);
+    ck_assert_int_eq(gzip_pack(buf_view(&json), &packed, NULL), 0); /* unpacked by a worker, too */
+    expect_status(client_ask(other.port, "POST", "/v1/logs", JSON_BODY "Content-Encoding: gzip\r\n", buf_view(&packed)), 200);
+    store_stats(other.store, &stats);
+    ck_assert_int_eq(stats.events[EVENT_LOG], 40000);
+    packed.n /= 2;
+    expect_status(client_ask(other.port, "POST", "/v1/logs", JSON_BODY "Content-Encoding: gzip\r\n", buf_view(&packed)), 400);
     server_stop(&other);
+    buf_free(&packed);
     buf_free(&json);
 }
 END_TEST
@@ -205,6 +216,59 @@ START_TEST(bounds_chunked_bodies)
     client_read(fd, &a);
     close(fd);
     expect_status(a, 413);
+}
+END_TEST
+
+/* A body that is not wanted is refused before it comes, and whoever sends on all the same still gets the answer. */
+START_TEST(refuses_before_the_body)
+{
+    static const struct { const char *head; int status; } cases[] = {
+        { "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n", 413 },
+        { "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n", 413 },
+        { "HEAD /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n", 405 },
+        { "PUT /v1/logs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", 405 },
+        { "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 501 },
+        { "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n", 400 },
+        { "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400 },
+        { "POST /v1/logs HTTP/1.1\r\nContent-Length: 2\r\n\r\n", 400 },
+        { "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\nContent-Length: 2\r\n\r\n", 400 },
+    };
+    char piece[4096];
+    struct answer a;
+    int fd = client_connect(server.port);
+
+    client_write(fd, str_of(cases[_i].head));
+    client_read(fd, &a); /* to the end: nothing was sent, and the connection's half is closed */
+    ck_assert_msg(a.status == cases[_i].status, "%s: %s", cases[_i].head, a.bytes);
+    ck_assert((a.body.n == 0) == (cases[_i].head[0] == 'H'));
+    answer_free(&a);
+    close(fd);
+
+    fd = client_connect(server.port);
+    memset(piece, 'x', sizeof(piece));
+    client_write(fd, str_of(cases[_i].head));
+    for (int i = 0; i < 32; i++)
+        client_write(fd, (struct str){ piece, sizeof(piece) });
+    usleep(20000);
+    client_read(fd, &a);
+    close(fd);
+    expect_status(a, cases[_i].status);
+}
+END_TEST
+
+/* More parameters than libmicrohttpd has room for: it must not see them. */
+START_TEST(takes_many_parameters)
+{
+    struct buf path = BUF_INIT(1 << 16);
+
+    buf_puts(&path, "/api/v1/query?query=42");
+    for (int i = 0; i < 3000; i++)
+        buf_puts(&path, "&a=?");
+    server_expect(&server, "GET", buf_cstr(&path), "", NULL, 200, "\"42\"");
+    for (int i = 0; i < 3000; i++)
+        buf_puts(&path, "&b=?");
+    server_expect(&server, "GET", buf_cstr(&path), "", NULL, 422, "more than 4096 parameters");
+    buf_free(&path);
 }
 END_TEST
 
@@ -609,6 +673,8 @@ static Suite *suite(void)
     tcase_add_test(t, bounds_bodies);
     tcase_add_test(t, takes_large_bodies);
     tcase_add_test(t, bounds_chunked_bodies);
+    tcase_add_test(t, takes_many_parameters);
+    tcase_add_loop_test(t, refuses_before_the_body, 0, 9);
     tcase_add_test(t, takes_packed_bodies);
     tcase_add_test(t, packs_answers);
     tcase_add_test(t, survives_bad_clients);

@@ -272,7 +272,7 @@ START_TEST(cycles_are_placed)
     size_t n = 0;
 
     for (size_t i = 0; i < COUNT(v); i++) {
-        v[i] = (struct layered_node){ 100, 40, 0, 0 };
+        v[i] = (struct layered_node){ .width = 100, .height = 40 };
         for (size_t j = 0; j < COUNT(v); j++)
             if (i != j && (_i == 0 || j == (i + 1) % COUNT(v)))
                 e[n++] = (struct layered_edge){ i, j };

@@ -9,15 +9,22 @@ import { reducedMotion } from "../lib/hooks";
 import { isTcp, matches, nodeText, type Graph, type GraphEdge, type GraphNode } from "../lib/model";
 import type { EdgeLabel } from "../lib/state";
 import { edgeBends, type Point } from "./bends";
-import { EMPTY, diffGraph } from "./diff";
-import { edgeLabel, edgeWidth, homeNamespace, nodeLabel } from "./labels";
+import { MANY_EDGES, boundsOf, nearEdges } from "./detail";
+import { EMPTY, diffGraph, type GraphDiff } from "./diff";
+import { edgeLabel, edgeWidth, nodeLabels } from "./labels";
 import { placeLabels } from "./labelplace";
+import { Slices } from "./slices";
 import { graphStyle } from "./style";
 import { Traffic } from "./traffic";
 
 const MOVE_MS = 350;
 const FIT_PADDING = 48;
 const LARGEST_FIT = 1.4;
+/** How long the view is still before edges are drawn in more or less detail, and how many at once. */
+const REFINE_MS = 120;
+const EDGES_AT_ONCE = 30;
+/** New edges of a large graph come in slices, so that the page answers meanwhile. */
+const ADDED_AT_ONCE = 150;
 
 function nodeClasses(n: GraphNode): string {
   if (n.type === "box") return "box";
@@ -31,7 +38,9 @@ function edgeClasses(e: GraphEdge): string {
 }
 
 /** Classes that do not come from the element's own data. */
-const TRANSIENT = ["chosen", "hover", "dim", "found", "bent"];
+const TRANSIENT = ["chosen", "hover", "dim", "found", "bent", "far"];
+
+const flow = (e: GraphEdge) => ({ amount: isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0, errorShare: e.errorShare ?? 0 });
 
 /** Cytoscape works out the style anew of all that is set, whether it is new or not: only what is new is set. */
 function setData(element: SingularElementArgument, data: Record<string, unknown>): void {
@@ -48,6 +57,12 @@ export class GraphCanvas {
   private sought = "";
   private dimmed = false;
   private touched = false;
+  private bends = new Map<string, number>();
+  private shifts = new Map<string, Point>();
+  /** The edges that are drawn in full; null: all are, as always in a graph of few. */
+  private close: Set<string> | null = null;
+  private readonly slices = new Slices();
+  private refining: ReturnType<typeof setTimeout> | undefined;
   private readonly traffic: Traffic;
   private readonly observer: ResizeObserver;
 
@@ -83,6 +98,9 @@ export class GraphCanvas {
     this.cy.on("dragpan scrollzoom pinchzoom", () => {
       this.touched = true;
     });
+    this.cy.on("viewport", () => {
+      if (this.close) this.refineSoon();
+    });
     this.observer = new ResizeObserver(() => {
       this.cy.resize();
       if (!this.touched) this.fit(false);
@@ -91,6 +109,8 @@ export class GraphCanvas {
   }
 
   destroy(): void {
+    clearTimeout(this.refining);
+    this.slices.stop();
     this.observer.disconnect();
     this.traffic.destroy();
     this.cy.destroy();
@@ -107,58 +127,128 @@ export class GraphCanvas {
   setLabels(labels: readonly EdgeLabel[]): void {
     this.labels = labels;
     this.cy.batch(() => {
-      for (const e of this.shown.edges) this.cy.getElementById(e.id).data("label", edgeLabel(e, labels));
+      for (const e of this.shown.edges) setData(this.cy.getElementById(e.id), { label: this.labelOf(e) });
     });
   }
 
+  private isFar(id: string): boolean {
+    return this.close !== null && !this.close.has(id);
+  }
+
+  private labelOf(e: GraphEdge): string {
+    return this.isFar(e.id) ? "" : edgeLabel(e, this.labels);
+  }
+
+  private edgeData(e: GraphEdge): Record<string, unknown> {
+    const shift = this.shifts.get(e.id);
+    const width = this.isFar(e.id) ? Math.round(edgeWidth(e)) : edgeWidth(e);
+    return { label: this.labelOf(e), width, dx: shift?.x ?? 0, dy: shift?.y ?? 0 };
+  }
+
   setGraph(next: Graph): void {
+    this.slices.drain();
     const first = this.shown.nodes.length === 0;
     const diff = diffGraph(this.shown, next);
-    const home = homeNamespace(next);
-    const bends = edgeBends(next);
-    const shifts = placeLabels(next, bends);
-    const edgeData = (e: GraphEdge) => ({
-      label: edgeLabel(e, this.labels),
-      width: edgeWidth(e),
-      dx: shifts.get(e.id)?.x ?? 0,
-      dy: shifts.get(e.id)?.y ?? 0,
+    const changed = diff.addedNodes.length > 0 || diff.removed.length > 0 || diff.moved.length > 0;
+    this.shown = next;
+    if (changed || diff.addedEdges.length) {
+      this.bends = edgeBends(next);
+      this.shifts = placeLabels(next, this.bends);
+    }
+    /* Where one will stand decides how much of each edge is drawn. */
+    const many = next.edges.length > MANY_EDGES;
+    if (many && changed && !this.touched) this.fit(false);
+    if (!many) this.close = null;
+    else if (this.close === null) this.close = new Set();
+    this.changeNodes(next, diff);
+    this.slices.run(many ? ADDED_AT_ONCE : Infinity, diff.addedEdges, (some) => this.addEdges(some));
+    for (const e of diff.updatedEdges) this.cy.getElementById(e.id).scratch("_flow", flow(e));
+    const differ = many ? diff.updatedEdges.filter((e) => this.looksOther(e)) : diff.updatedEdges;
+    this.slices.run(many ? EDGES_AT_ONCE : Infinity, differ, (some) => this.updateEdges(some));
+    this.slices.run(Infinity, [next], () => {
+      if (changed) this.cy.batch(() => this.arrange(next));
+      this.mark();
+      this.traffic.refresh();
     });
+    this.move(diff.moved);
+    this.placeLost(next);
+    if (!many && changed && !this.touched) this.fit(!first);
+    if (many) this.refineSoon();
+  }
+
+  private changeNodes(next: Graph, diff: GraphDiff): void {
+    const labels = nodeLabels(next);
     this.cy.batch(() => {
       for (const id of diff.removed) this.cy.getElementById(id).remove();
       this.cy.add(diff.addedNodes.map((n): ElementDefinition => ({
         group: "nodes",
-        data: { id: n.id, ...(n.parent ? { parent: n.parent } : {}), label: nodeLabel(n, home) },
+        data: { id: n.id, ...(n.parent ? { parent: n.parent } : {}), label: labels.get(n.id)! },
         classes: nodeClasses(n),
         ...(n.position && n.type !== "box" ? { position: { ...n.position } } : {}),
       })));
-      this.cy.add(diff.addedEdges.map((e): ElementDefinition => ({
-        group: "edges",
-        data: { id: e.id, source: e.source, target: e.target, bend: 0, ...edgeData(e) },
-        classes: edgeClasses(e),
-      })));
-      for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: nodeLabel(n, home) });
-      for (const e of diff.updatedEdges) this.update(e.id, edgeClasses(e), edgeData(e));
-      if (diff.addedNodes.length || diff.removed.length || diff.moved.length) this.arrange(next, home, bends, shifts);
+      for (const n of diff.updatedNodes) this.update(n.id, nodeClasses(n), { label: labels.get(n.id)! });
     });
-    for (const e of [...diff.addedEdges, ...diff.updatedEdges])
-      this.cy.getElementById(e.id).scratch("_flow", { amount: isTcp(e) ? (e.bps ?? 0) / 1024 : e.rps ?? 0, errorShare: e.errorShare ?? 0 });
-    this.traffic.refresh();
-    this.move(diff.moved);
-    this.placeLost(next);
-    this.shown = next;
-    this.mark();
-    const changed = diff.addedNodes.length > 0 || diff.removed.length > 0 || diff.moved.length > 0;
-    if (changed && !this.touched) this.fit(!first);
+  }
+
+  private addEdges(edges: GraphEdge[]): void {
+    this.cy.batch(() => {
+      this.cy.add(edges.map((e): ElementDefinition => ({
+        group: "edges",
+        data: { id: e.id, source: e.source, target: e.target, bend: 0, ...this.edgeData(e) },
+        classes: edgeClasses(e) + (this.isFar(e.id) ? " far" : ""),
+        scratch: { _flow: flow(e) },
+      })));
+    });
+  }
+
+  private updateEdges(edges: GraphEdge[]): void {
+    this.cy.batch(() => {
+      for (const e of edges) this.update(e.id, edgeClasses(e), this.edgeData(e));
+    });
+  }
+
+  /** Whether new numbers change what is drawn of the edge: of most, from far away, they do not. */
+  private looksOther(e: GraphEdge): boolean {
+    const element = this.cy.getElementById(e.id);
+    const health = `h-${e.health}`;
+    return !element.hasClass(health) || element.hasClass("idle") !== e.idle || element.hasClass("mtls") !== !!e.mtls ||
+      Object.entries(this.edgeData(e)).some(([k, v]) => element.data(k) !== v);
   }
 
   /** What depends on the other elements, too: whether a namespace is named, how edges run, where labels stand. */
-  private arrange(g: Graph, home: string | null, bends: Map<string, number>, shifts: Map<string, Point>): void {
-    for (const n of g.nodes) setData(this.cy.getElementById(n.id), { label: nodeLabel(n, home) });
+  private arrange(g: Graph): void {
+    const labels = nodeLabels(g);
+    for (const n of g.nodes) setData(this.cy.getElementById(n.id), { label: labels.get(n.id)! });
     for (const e of g.edges) {
       const element = this.cy.getElementById(e.id);
-      setData(element, { bend: bends.get(e.id) ?? 0, dx: shifts.get(e.id)?.x ?? 0, dy: shifts.get(e.id)?.y ?? 0 });
-      element.toggleClass("bent", bends.has(e.id));
+      setData(element, { bend: this.bends.get(e.id) ?? 0, ...this.edgeData(e) });
+      if (element.hasClass("bent") !== this.bends.has(e.id)) element.toggleClass("bent");
+      if (element.hasClass("far") !== this.isFar(e.id)) element.toggleClass("far");
     }
+  }
+
+  private refineSoon(): void {
+    clearTimeout(this.refining);
+    this.refining = setTimeout(() => this.refine(), REFINE_MS);
+  }
+
+  /** Draws in full the edges that one is close to now, a few in each frame, and the others as lines again. */
+  private refine(): void {
+    const wanted = nearEdges(this.shown, this.cy.zoom(), this.cy.extent());
+    if (!wanted || !this.close) return;
+    const close = this.close;
+    const todo = this.shown.edges.filter((e) => wanted.has(e.id) !== close.has(e.id)).slice(0, EDGES_AT_ONCE);
+    if (!todo.length) return;
+    this.cy.batch(() => {
+      for (const e of todo) {
+        if (wanted.has(e.id)) close.add(e.id);
+        else close.delete(e.id);
+        const element = this.cy.getElementById(e.id);
+        element.toggleClass("far", this.isFar(e.id));
+        setData(element, this.edgeData(e));
+      }
+    });
+    this.refining = setTimeout(() => this.refine());
   }
 
   private update(id: string, classes: string, data: Record<string, unknown>): void {
@@ -242,19 +332,21 @@ export class GraphCanvas {
 
   fit(animated = true): void {
     this.touched = false;
-    const all = this.cy.elements();
-    if (all.empty() || this.cy.width() === 0) return;
-    const b = all.boundingBox({});
+    /* The bounds of many elements take their styles to be worked out; their places are near enough. */
+    const many = this.shown.edges.length > MANY_EDGES;
+    const b = many ? boundsOf(this.shown) : this.cy.elements().nonempty() ? this.cy.elements().boundingBox({}) : null;
+    if (!b || this.cy.width() === 0) return;
+    const [w, h] = [b.x2 - b.x1, b.y2 - b.y1];
     const padding = Math.min(FIT_PADDING, this.cy.width() * 0.05, this.cy.height() * 0.08);
     const zoom = Math.min(
       LARGEST_FIT,
-      (this.cy.width() - 2 * padding) / Math.max(1, b.w),
-      (this.cy.height() - 2 * padding) / Math.max(1, b.h),
+      (this.cy.width() - 2 * padding) / Math.max(1, w),
+      (this.cy.height() - 2 * padding) / Math.max(1, h),
     );
     if (!(zoom > 0)) return;
     const pan = {
-      x: this.cy.width() / 2 - zoom * (b.x1 + b.w / 2),
-      y: this.cy.height() / 2 - zoom * (b.y1 + b.h / 2),
+      x: this.cy.width() / 2 - zoom * (b.x1 + w / 2),
+      y: this.cy.height() / 2 - zoom * (b.y1 + h / 2),
     };
     if (animated && !reducedMotion()) this.cy.animate({ zoom, pan, duration: MOVE_MS, easing: "ease-in-out" });
     else this.cy.viewport({ zoom, pan });

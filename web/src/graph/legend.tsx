@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { HealthMark, ICONS, Icon } from "../lib/ui";
+import { MANY_EDGES } from "./detail";
 
 function Shape(props: { icon: string; label: string; children: ComponentChildren }) {
   return (
@@ -64,6 +65,7 @@ export function Legend(props: { onClose: () => void }) {
         <EdgeSample kind="idle" label="idle: dashed" dash="4 4" head={HEAD} />
         <EdgeSample kind="ok" label="mTLS: double" double head={HEAD} />
       </ul>
+      <p class="quiet">Of more than {MANY_EDGES} edges those you are not close to are plain lines, failing ones dashed. Zoom in for heads and numbers.</p>
     </section>
   );
 }

@@ -13,7 +13,7 @@ import { describeEdge, describeNode } from "./labels";
 import { Legend } from "./legend";
 import { Panel } from "./panel";
 import { GraphTable } from "./table";
-import { entry, nextEdge, walk, type Direction } from "./walk";
+import { entry, nextEdge, nextNode, walk, type Direction } from "./walk";
 
 const TYPE_NAMES: readonly (readonly [GraphType, string])[] = [
   ["workload", "Workloads"],
@@ -90,6 +90,7 @@ function Totals(props: { graph: Graph }) {
     fmt.plural(g.edges.length, "edge"),
     `${fmt.rate(t.rps)} entering`,
     t.errorShare === null ? "" : `${fmt.percent(t.errorShare)} errors`,
+    t.clientShare ? `${fmt.percent(t.clientShare)} 4xx` : "",
     t.bps > 0 ? `TCP ${fmt.throughput(t.bps)}` : "",
     sick > 0 ? `${sick} not healthy` : "",
   ];
@@ -101,8 +102,14 @@ function NoTraffic() {
   return (
     <div class="overlay">
       <Empty title={`No traffic in this window (${spanText(state.windowMs)}).`}>
-        <p>Send a request through the mesh, it shows here within a second:</p>
-        <pre>curl -H "Host: guestbook.lvh.me" http://127.0.0.1:8080/</pre>
+        {state.at === null ? (
+          <>
+            <p>Send a request through the mesh, it shows here within a second. With the guestbook of <code>make up</code>:</p>
+            <pre>curl -H "Host: guestbook.lvh.me" http://127.0.0.1:8080/</pre>
+          </>
+        ) : (
+          <p>It ends at {fmt.dateTime(state.at)}.</p>
+        )}
         <p>
           {state.namespaces.length > 0 && <button type="button" class="button" onClick={() => set({ namespaces: [] })}>Show all namespaces</button>}{" "}
           {state.windowMs < 3_600_000 && <button type="button" class="button" onClick={() => set({ windowMs: 3_600_000 })}>Look at the last hour</button>}{" "}
@@ -244,6 +251,9 @@ function Picture(props: { graph: Graph | null; onChoose: (id: string | null) => 
     } else if (e.key === "e") {
       const to = nextEdge(graph, state.selected ?? entry(graph));
       if (to !== null) set({ selected: to });
+    } else if (e.key === "n" || e.key === "N") {
+      const to = nextNode(graph, state.selected, e.key === "N");
+      if (to !== null) set({ selected: to });
     } else if (e.key === "Enter") {
       if (state.selected === null) set({ selected: entry(graph) });
       props.onPanel();
@@ -256,7 +266,7 @@ function Picture(props: { graph: Graph | null; onChoose: (id: string | null) => 
   return (
     <>
       <div class="canvas" ref={host} tabIndex={0} role="application" onKeyDown={keys}
-        aria-label="Service graph. Arrow keys walk along the edges, e goes through a node's edges, Enter opens the details. The Table view has the same data." />
+        aria-label="Service graph. Arrow keys walk along the edges, n and N go through all nodes, e through a node's edges, Enter opens the details. The Table view has the same data." />
       <p class="sr" role="status">{announced}</p>
       <div class="zoom" role="group" aria-label="Zoom">
         <button type="button" class="icon-button" title="Zoom in (+)" onClick={() => canvas.current?.zoomBy(1.25)}><Icon d={ICONS.plus} /><span class="sr">Zoom in</span></button>

@@ -4,11 +4,11 @@ import { useEffect, useRef } from "preact/hooks";
 import * as fmt from "../lib/format";
 import { useApp } from "../lib/hooks";
 import { LogLines } from "../lib/loglines";
-import { HEALTH_WORDS, isTcp, typeName, type Graph, type GraphEdge, type GraphNode, type Numbers } from "../lib/model";
+import { HEALTH_WORDS, isTcp, typeName, type Graph, type GraphEdge, type GraphNode, type Health, type Numbers } from "../lib/model";
 import { edgeLogs, edgeMatchers, nodeLogs, sideMatchers } from "../lib/queries";
 import { TrafficCharts } from "../lib/trafficcharts";
 import { HealthMark, ICONS, Icon } from "../lib/ui";
-import { edgeName } from "./labels";
+import { edgeName, healthReason, nodeReason } from "./labels";
 
 interface Props {
   graph: Graph;
@@ -45,22 +45,27 @@ export function Panel(props: Props) {
   );
 }
 
-function Figure(props: { label: string; value: string; bad?: boolean }) {
+function Figure(props: { label: string; value: string; small?: string; state?: "bad" | "warn" | "" }) {
   return (
-    <div class={`figure ${props.bad ? "bad" : ""}`}>
+    <div class={`figure ${props.state ?? ""}`}>
       <dt>{props.label}</dt>
       <dd>{props.value}</dd>
+      {props.small && <dd class="small">{props.small}</dd>}
     </div>
   );
+}
+
+function Reason(props: { health: Health; text: string | null }) {
+  return props.text === null ? null : <p class={`reason h-${props.health}`}>{props.text}</p>;
 }
 
 function HttpFigures(props: { n: Numbers; suffix?: string }) {
   const { n } = props;
   return (
     <dl class="figures">
-      <Figure label={`Requests${props.suffix ?? ""}`} value={fmt.rate(n.rps)} />
-      <Figure label="Errors" value={fmt.percent(n.errorShare)} bad={(n.errorShare ?? 0) > 0} />
-      <Figure label="In the window" value={n.requests === null ? "–" : fmt.count(n.requests)} />
+      <Figure label={`Requests${props.suffix ?? ""}`} value={fmt.rate(n.rps)} small={n.requests === null ? "" : fmt.plural(n.requests, "request")} />
+      <Figure label="Errors" value={fmt.percent(n.errorShare)} small="5xx, no answer" state={(n.errorShare ?? 0) > 0 ? "bad" : ""} />
+      <Figure label="4xx" value={fmt.percent(n.clientShare)} small="client errors" state={(n.clientShare ?? 0) > 0 ? "warn" : ""} />
       <Figure label="p50" value={fmt.duration(n.p50)} />
       <Figure label="p95" value={fmt.duration(n.p95)} />
       <Figure label="p99" value={fmt.duration(n.p99)} />
@@ -129,6 +134,7 @@ function EdgePanel(props: Props & { edge: GraphEdge; nodes: Map<string, GraphNod
           {edge.mtls ? <span>mTLS {edge.mtls.toFixed(0)}%</span> : <span>plain text</span>}
           {source.namespace !== target.namespace && <span>{source.namespace} → {target.namespace}</span>}
         </p>
+        <Reason health={edge.health} text={healthReason(edge.health, edge)} />
       </header>
       {isTcp(edge) ? <TcpFigures n={edge} bps={edge.bps} /> : <HttpFigures n={edge} />}
       <Codes edge={edge} />
@@ -164,7 +170,10 @@ function NodePanel(props: Props & { node: GraphNode; nodes: Map<string, GraphNod
           {node.namespace && node.type !== "unknown" && <span>namespace {node.namespace}</span>}
           {node.app && node.type !== "app" && <span>app {node.app}</span>}
           {node.version && <span>version {node.version}</span>}
+          {node.type === "app" && node.workload && <span>workload {node.workload}</span>}
+          {node.hosts.length > 0 && <span>for {node.hosts.join(", ")}</span>}
         </p>
+        <Reason health={node.health} text={nodeReason(node, graph, props.nodes)} />
       </header>
       {tcpOnly ? <TcpFigures n={node} bps={into.reduce((sum, e) => sum + (e.bps ?? 0), 0)} /> : into.length > 0 && <HttpFigures n={node} suffix=" in" />}
       <EdgeList title="Called by" edges={into} other={(e) => e.source} {...props} />
@@ -188,7 +197,7 @@ function EdgeList(props: Props & { title: string; edges: GraphEdge[]; other: (e:
       <table class="edges">
         <thead>
           <tr>
-            <th scope="col">Who</th><th scope="col" class="num">Rate</th><th scope="col" class="num">Errors</th><th scope="col" class="num">p95</th>
+            <th scope="col">Who</th><th scope="col" class="num">Rate</th><th scope="col" class="num">Errors</th><th scope="col" class="num">4xx</th><th scope="col" class="num">p95</th>
           </tr>
         </thead>
         <tbody>
@@ -202,6 +211,7 @@ function EdgeList(props: Props & { title: string; edges: GraphEdge[]; other: (e:
               </td>
               <td class="num">{isTcp(e) ? fmt.throughput(e.bps) : fmt.rate(e.rps)}</td>
               <td class="num">{isTcp(e) ? "–" : fmt.percent(e.errorShare)}</td>
+              <td class="num">{isTcp(e) ? "–" : fmt.percent(e.clientShare)}</td>
               <td class="num">{isTcp(e) ? "–" : fmt.duration(e.p95)}</td>
             </tr>
           ))}

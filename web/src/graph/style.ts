@@ -3,7 +3,7 @@
 // idle is dashed, mTLS a double line.
 
 import type { StylesheetJson } from "cytoscape";
-import { cssColor } from "../lib/hooks";
+import { cssColor, reducedMotion } from "../lib/hooks";
 
 const FONT = "system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, DejaVu Sans, sans-serif";
 
@@ -56,7 +56,7 @@ export function graphStyle(): StylesheetJson {
         "text-background-color": c("canvas"), "text-background-opacity": 0.85,
         "text-background-padding": "2px", "text-background-shape": "roundrectangle",
         "min-zoomed-font-size": 6, "z-index": 10,
-        "transition-property": "opacity", "transition-duration": 120,
+        "transition-property": "opacity", "transition-duration": reducedMotion() ? 0 : 120,
       },
     },
     {
@@ -72,7 +72,7 @@ export function graphStyle(): StylesheetJson {
         "text-background-color": c("canvas"), "text-background-opacity": 0.92,
         "text-background-padding": "3px", "text-background-shape": "roundrectangle",
         "min-zoomed-font-size": 7,
-        "transition-property": "opacity", "transition-duration": 120,
+        "transition-property": "opacity", "transition-duration": reducedMotion() ? 0 : 120,
       },
     },
     {
@@ -128,6 +128,9 @@ export function graphStyle(): StylesheetJson {
         "line-color": c("idle"), "target-arrow-color": c("idle"), "target-arrow-shape": "vee",
       },
     },
+    /* From far away (detail.ts): a line, which is the quickest there is. What fails is dashed, since its head is not seen. */
+    { selector: "edge.far", style: { "curve-style": "haystack", "haystack-radius": 0, label: "" } },
+    { selector: "edge.far.h-Failure", style: { "line-style": "dashed", "line-dash-pattern": [12, 4] } },
     { selector: ".dim", style: { opacity: 0.18 } },
     { selector: ".found", style: { "underlay-color": c("find"), "underlay-opacity": 0.45, "underlay-padding": 7 } },
     { selector: ".hover", style: { "underlay-color": c("accent"), "underlay-opacity": 0.14, "underlay-padding": 6 } },

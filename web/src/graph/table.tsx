@@ -37,6 +37,7 @@ function EdgeTable(props: Props & { edges: GraphEdge[]; nodes: Map<string, Graph
       protocol: (e) => e.protocol,
       rps: (e) => e.rps,
       errors: (e) => e.errorShare,
+      client: (e) => e.clientShare,
       p50: (e) => e.p50,
       p95: (e) => e.p95,
       p99: (e) => e.p99,
@@ -52,7 +53,7 @@ function EdgeTable(props: Props & { edges: GraphEdge[]; nodes: Map<string, Graph
           <thead>
             <tr>
               {head("source", "From")}{head("target", "To")}{head("health", "Health")}{head("protocol", "Protocol")}
-              {head("rps", "Requests", true)}{head("errors", "Errors", true)}{head("p50", "p50", true)}
+              {head("rps", "Requests", true)}{head("errors", "Errors", true)}{head("client", "4xx", true)}{head("p50", "p50", true)}
               {head("p95", "p95", true)}{head("p99", "p99", true)}{head("bps", "Throughput", true)}
             </tr>
           </thead>
@@ -66,6 +67,7 @@ function EdgeTable(props: Props & { edges: GraphEdge[]; nodes: Map<string, Graph
                 <td>{e.protocol || "–"}{e.mtls ? " mTLS" : ""}</td>
                 <td class="num">{isTcp(e) ? "–" : e.idle ? "idle" : fmt.rate(e.rps)}</td>
                 <td class="num">{isTcp(e) ? "–" : fmt.percent(e.errorShare)}</td>
+                <td class="num">{isTcp(e) ? "–" : fmt.percent(e.clientShare)}</td>
                 <td class="num">{fmt.duration(e.p50)}</td>
                 <td class="num">{fmt.duration(e.p95)}</td>
                 <td class="num">{fmt.duration(e.p99)}</td>
@@ -89,6 +91,7 @@ function NodeTable(props: Props & { rows: GraphNode[] }) {
       health: (n) => WORST_FIRST[n.health],
       rps: (n) => n.rps,
       errors: (n) => n.errorShare,
+      client: (n) => n.clientShare,
       p95: (n) => n.p95,
     },
     "name",
@@ -101,7 +104,7 @@ function NodeTable(props: Props & { rows: GraphNode[] }) {
           <thead>
             <tr>
               {head("name", "Name")}{head("type", "Type")}{head("namespace", "Namespace")}{head("health", "Health")}
-              {head("rps", "Requests in", true)}{head("errors", "Errors", true)}{head("p95", "p95", true)}
+              {head("rps", "Requests in", true)}{head("errors", "Errors", true)}{head("client", "4xx", true)}{head("p95", "p95", true)}
             </tr>
           </thead>
           <tbody>
@@ -110,12 +113,14 @@ function NodeTable(props: Props & { rows: GraphNode[] }) {
                 <td>
                   <button type="button" class="link" aria-pressed={n.id === props.selected}>{n.name}</button>
                   {n.type === "app" && n.version ? ` ${n.version}` : ""}
+                  {n.type === "app" && n.workload && <span class="quiet"> {n.workload}</span>}
                 </td>
                 <td>{typeName(n)}</td>
                 <td>{n.namespace || "–"}</td>
                 <td><HealthMark health={n.health} /></td>
                 <td class="num">{fmt.rate(n.rps)}</td>
                 <td class="num">{fmt.percent(n.errorShare)}</td>
+                <td class="num">{fmt.percent(n.clientShare)}</td>
                 <td class="num">{fmt.duration(n.p95)}</td>
               </tr>
             ))}

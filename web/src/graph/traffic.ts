@@ -23,8 +23,12 @@ interface Lane {
   tcp: boolean;
 }
 
+const amount = (e: EdgeSingular) => (e.scratch("_flow") as { amount: number } | undefined)?.amount ?? 0;
+
 function lanes(cy: Core): Lane[] {
-  const edges = cy.edges().filter((e) => !e.hasClass("idle") && !e.hasClass("dim") && e.visible()).toArray() as EdgeSingular[];
+  const all = cy.edges().filter((e) => !e.hasClass("idle") && !e.hasClass("dim") && e.visible()).toArray() as EdgeSingular[];
+  /* The busiest, where there are more edges than dots. */
+  const edges = all.length > MOST_DOTS ? all.sort((a, b) => amount(b) - amount(a)).slice(0, MOST_DOTS) : all;
   const share = Math.max(1, Math.floor(MOST_DOTS / Math.max(1, edges.length)));
   return edges.flatMap((e) => {
     const from = e.sourceEndpoint();

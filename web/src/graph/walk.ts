@@ -72,3 +72,14 @@ export function nextEdge(g: Graph, here: string | null): string | null {
   const at = own.findIndex((e) => e.id === here);
   return own[(at + 1) % own.length]!.id;
 }
+
+/** Every node in turn, from left to right and downwards, so that those that no edge leads to are reached, too. */
+export function nextNode(g: Graph, here: string | null, back: boolean): string | null {
+  const nodes = g.nodes.filter((n) => n.type !== "box");
+  const place = (n: (typeof nodes)[number]) => n.position ?? { x: Infinity, y: Infinity };
+  nodes.sort((a, b) => place(a).x - place(b).x || place(a).y - place(b).y || (a.id < b.id ? -1 : 1));
+  if (!nodes.length) return null;
+  const at = nodes.findIndex((n) => n.id === here);
+  if (at < 0) return nodes[back ? nodes.length - 1 : 0]!.id;
+  return nodes[(at + (back ? -1 : 1) + nodes.length) % nodes.length]!.id;
+}

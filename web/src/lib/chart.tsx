@@ -28,11 +28,14 @@ export interface ChartProps {
 const FONT = "11px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 function axisTime(spanSeconds: number): (u: uPlot, splits: number[]) => string[] {
-  return (_u, splits) =>
-    splits.map((s) => {
+  return (_u, splits) => {
+    /* Ticks within a minute of each other would read alike without their seconds. */
+    const fine = splits.length > 1 && splits[1]! - splits[0]! < 60;
+    return splits.map((s) => {
       const text = clock(s * 1000);
-      return spanSeconds > 86400 * 1.5 ? dateTime(s * 1000).slice(5, 16) : spanSeconds < 600 ? text : text.slice(0, 5);
+      return spanSeconds > 86400 * 1.5 ? dateTime(s * 1000).slice(5, 16) : fine ? text : text.slice(0, 5);
     });
+  };
 }
 
 const axisWidth = (_u: uPlot, labels: string[] | null) => 14 + 6.3 * Math.max(3, ...(labels ?? []).map((l) => l.length));

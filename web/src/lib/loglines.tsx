@@ -105,7 +105,7 @@ function Lines(props: { rows: Row[]; compact: boolean; open: string | null; onOp
           const key = rowKey(r.line);
           const isOpen = open === key;
           return [
-            <tr key={key} class={`${r.entry?.failed ? "failed-row" : ""} ${isOpen ? "open" : ""}`} onClick={() => onOpen(isOpen ? null : key)}>
+            <tr key={key} class={`${r.entry?.failed ? (statusClass(r.entry) === "warn" ? "warned-row" : "failed-row") : ""} ${isOpen ? "open" : ""}`} onClick={() => onOpen(isOpen ? null : key)}>
               <Cells row={r} compact={props.compact} open={isOpen} />
             </tr>,
             isOpen && (

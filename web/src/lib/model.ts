@@ -7,7 +7,10 @@ export type NodeType = "workload" | "app" | "service" | "unknown" | "box" | "agg
 
 export interface Numbers {
   requests: number | null;
+  /** No answer, 5xx and gRPC errors; `errorShare` is their share, 0–1. */
   errors: number | null;
+  /** 4xx, 0–1. */
+  clientShare: number | null;
   rps: number | null;
   errorShare: number | null;
   p50: number | null;
@@ -35,6 +38,8 @@ export interface GraphNode extends Numbers {
   idle: boolean;
   root: boolean;
   gateway: boolean;
+  /** What a gateway's Gateways let in. */
+  hosts: string[];
   serviceEntry: boolean;
   inaccessible: boolean;
   position: { x: number; y: number } | null;
@@ -84,9 +89,12 @@ function health(v: unknown): Health {
 }
 
 function numbers(v: Json): Numbers {
+  const requests = num(v.requests);
+  const client = num(v.clientErrors);
   return {
-    requests: num(v.requests),
+    requests,
     errors: num(v.errors),
+    clientShare: requests && client !== null ? client / requests : null,
     rps: num(v.rps),
     errorShare: num(v.errorShare),
     p50: num(v.p50),
@@ -109,6 +117,17 @@ function nodeName(d: Json, type: NodeType): string {
   return "unknown";
 }
 
+/** Of a node they are what comes in: where no requests do, there is no rate and no share of errors either. */
+function nodeNumbers(v: Json): Numbers {
+  const n = numbers(v);
+  if (n.requests) return n;
+  return { ...n, rps: null, errorShare: n.connections ? n.errorShare : null };
+}
+
+function hosts(v: unknown): string[] {
+  return Object.values(object(v)).flatMap((info) => list(object(info).hostnames)).map(text).filter(Boolean);
+}
+
 function readNode(item: unknown): GraphNode | null {
   const d = object(object(item).data);
   const id = text(d.id);
@@ -119,7 +138,7 @@ function readNode(item: unknown): GraphNode | null {
   const x = num(p.x);
   const y = num(p.y);
   return {
-    ...numbers(object(d.vigla)),
+    ...nodeNumbers(object(d.vigla)),
     id,
     parent: text(d.parent) || null,
     type,
@@ -135,6 +154,7 @@ function readNode(item: unknown): GraphNode | null {
     idle: d.isIdle === true,
     root: d.isRoot === true,
     gateway: isObject(d.isGateway),
+    hosts: hosts(d.isGateway),
     serviceEntry: isObject(d.isServiceEntry),
     inaccessible: d.isInaccessible === true,
     position: x !== null && y !== null ? { x, y } : null,
@@ -216,7 +236,7 @@ export const HEALTH_WORDS: Record<Health, string> = {
   Healthy: "healthy",
   Degraded: "degraded",
   Failure: "failing",
-  NA: "no data",
+  NA: "not rated",
 };
 
 /** Does what `find` says match? Words are all to be found, in any order, in the element's names. */
@@ -232,6 +252,7 @@ export function nodeText(n: GraphNode): string {
 export interface Totals {
   rps: number;
   errorShare: number | null;
+  clientShare: number | null;
   bps: number;
 }
 
@@ -241,6 +262,7 @@ export function totals(g: Graph): Totals {
   let rps = 0;
   let requests = 0;
   let errors = 0;
+  let client = 0;
   let bps = 0;
   for (const e of g.edges) {
     if (isTcp(e)) {
@@ -249,7 +271,9 @@ export function totals(g: Graph): Totals {
       rps += e.rps ?? 0;
       requests += e.requests ?? 0;
       errors += e.errors ?? 0;
+      client += (e.clientShare ?? 0) * (e.requests ?? 0);
     }
   }
-  return { rps, errorShare: requests > 0 ? errors / requests : null, bps };
+  const share = (n: number) => (requests > 0 ? n / requests : null);
+  return { rps, errorShare: share(errors), clientShare: share(client), bps };
 }
