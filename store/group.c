@@ -17,7 +17,10 @@
 #include "store/journal-internal.h"
 #include "store/rawlabels-internal.h"
 
-enum { RECORD_KEPT = 4 << 20 }; /* a larger buffer is given back */
+enum {
+    RECORD_KEPT = 4 << 20, /* a larger buffer is given back */
+    AHEAD = 16             /* series whose memory is fetched ahead: with many of them each is a cache miss */
+};
 
 void group_fini(struct group *g)
 {
@@ -81,9 +84,12 @@ static void publish(struct store *st)
     for (size_t i = 0; i < g->napplied; i++) {
         const struct batch *b = g->applied[i];
 
-        for (size_t k = 0; k < b->nseries; k++)
+        for (size_t k = 0; k < b->nseries; k++) {
+            if (k + AHEAD < b->nseries && b->series[k + AHEAD].n)
+                head_prefetch(st->head, b->series[k + AHEAD].id);
             if (b->series[k].n)
                 head_append(st->head, b->series[k].id, b->series[k].samples, b->series[k].n);
+        }
     }
     for (size_t i = 0; i < g->nmetadata; i++)
         (void)metadata_keep(st, g->metadata[i]); /* without memory: when it comes again, or at the next start */
@@ -182,10 +188,19 @@ static int resolve(struct store *st, struct batch_series *bs, struct err *e)
 
 void store_recognise(struct store *st, struct batch *b)
 {
+    struct index_key keys[AHEAD] = { 0 };
+
     pthread_rwlock_rdlock(&st->lock);
-    for (size_t i = 0; i < b->nseries; i++)
-        if (b->series[i].raw.n)
-            b->series[i].id = index_find(st->index, index_key(st->seed, b->series[i].raw));
+    for (size_t i = 0; i < b->nseries + AHEAD; i++) {
+        struct index_key *key = &keys[i % AHEAD];
+
+        if (i >= AHEAD && b->series[i - AHEAD].raw.n)
+            b->series[i - AHEAD].id = index_find(st->index, *key);
+        if (i >= b->nseries || b->series[i].raw.n == 0)
+            continue;
+        *key = index_key(st->seed, b->series[i].raw);
+        index_prefetch(st->index, *key);
+    }
     pthread_rwlock_unlock(&st->lock);
 }
 

@@ -34,6 +34,8 @@ void head_release(struct head *h); /* NULL is fine */
 int head_grow(struct head *h, uint32_t end);
 /* Takes the memory that appending `samples` samples to `series` series may need. ERR_NOMEM. */
 int head_reserve(struct head *h, size_t series, size_t samples);
+/* Fetches what head_append will look at first. */
+void head_prefetch(const struct head *h, uint32_t id);
 /* With the store's lock for writing. Cannot fail, within what was reserved. */
 void head_append(struct head *h, uint32_t id, const struct sample *s, size_t n);
 

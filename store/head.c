@@ -188,6 +188,15 @@ static void append(struct head *h, struct head_chunk **newest, const struct samp
     c->n++;
 }
 
+void head_prefetch(const struct head *h, uint32_t id)
+{
+    const struct head_series *hs = &h->rows[id / ROW][id % ROW];
+
+    __builtin_prefetch(hs, 1);
+    if (hs->newest)
+        __builtin_prefetch(hs->newest, 1);
+}
+
 void head_append(struct head *h, uint32_t id, const struct sample *s, size_t n)
 {
     struct head_series *hs = &h->rows[id / ROW][id % ROW];

@@ -478,6 +478,8 @@ void sealer_finish(struct store *st)
         rc = finish_one(st, st->frozen, s->upto);
     if (rc == 0 && head_samples(st->head) >= WORTH_SEALING) /* in order: records go from the oldest on */
         (void)finish_one(st, st->head, st->journal.last);
+    if (st->db) /* what the journal took is the file system's again */
+        (void)db_exec(st->db, "PRAGMA incremental_vacuum", NULL);
     pthread_cond_destroy(&s->ended);
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->lock);
