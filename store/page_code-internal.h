@@ -26,7 +26,7 @@ enum {
 /* What a code has beside tokens. */
 enum code_kind { CODE_PLAIN, CODE_WITH_PAIRS, CODE_WITH_RUNS };
 
-/* How often each symbol occurs, then what it costs. */
+/* How often each symbol occurs. */
 struct code_counts {
     uint32_t n[CODE_SYMBOLS];
     unsigned end; /* one past the highest that occurs */
@@ -63,7 +63,6 @@ static inline void code_count(struct code_counts *c, unsigned symbol)
         c->end = symbol + 1;
 }
 
-void code_lengths(const struct code_counts *c, struct code_lengths *l);
 void code_writer_init(struct code_writer *w, const struct code_counts *c);
 /* A code in a page: see page.c. At most CODE_TABLE_BYTES. */
 enum { CODE_TABLE_BYTES = CODE_SYMBOLS * 2 + 16 };
@@ -92,13 +91,13 @@ static inline struct code_step code_step_of_token(unsigned symbols, uint64_t u, 
 {
     unsigned token = token_of(u);
 
-    return (struct code_step){ symbols + token, token_raw(token), u - token_base(token), n };
+    return (struct code_step){symbols + token, token_raw(token), u - token_base(token), n};
 }
 
 static inline struct code_step code_step(enum code_kind kind, const uint64_t *u, size_t n)
 {
     if (kind == CODE_WITH_PAIRS && n > 1 && (u[0] | u[1]) < PAIR_BASE)
-        return (struct code_step){ CODE_PAIRS + PAIR_BASE * (unsigned)u[0] + (unsigned)u[1], 0, 0, 2 };
+        return (struct code_step){CODE_PAIRS + PAIR_BASE * (unsigned)u[0] + (unsigned)u[1], 0, 0, 2};
     if (kind == CODE_WITH_RUNS && u[0] == 0) {
         size_t run = 1;
         unsigned follows;

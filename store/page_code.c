@@ -85,7 +85,7 @@ static void limit(uint8_t *depth, size_t n)
             }
 }
 
-void code_lengths(const struct code_counts *c, struct code_lengths *l)
+static void lengths_of(const struct code_counts *c, struct code_lengths *l)
 {
     struct leaf leaf[CODE_SYMBOLS];
     uint8_t depth[CODE_SYMBOLS];
@@ -95,7 +95,7 @@ void code_lengths(const struct code_counts *c, struct code_lengths *l)
     l->end = c->end;
     for (unsigned s = 0; s < c->end; s++)
         if (c->n[s])
-            leaf[n++] = (struct leaf){ c->n[s], (uint16_t)s };
+            leaf[n++] = (struct leaf){c->n[s], (uint16_t)s};
     if (n < 2)
         return;
     qsort(leaf, n, sizeof(*leaf), by_count);
@@ -108,7 +108,7 @@ void code_lengths(const struct code_counts *c, struct code_lengths *l)
 /* The first code of each length, canonical: shorter codes first, equal ones by symbol. */
 static void first_codes(const struct code_lengths *l, uint32_t first[CODE_BITS + 2])
 {
-    uint32_t count[CODE_BITS + 1] = { 0 }, code = 0;
+    uint32_t count[CODE_BITS + 1] = {0}, code = 0;
 
     for (unsigned s = 0; s < l->end; s++)
         count[l->bits[s]]++;
@@ -133,7 +133,7 @@ void code_writer_init(struct code_writer *w, const struct code_counts *c)
 {
     uint32_t next[CODE_BITS + 2];
 
-    code_lengths(c, &w->lengths);
+    lengths_of(c, &w->lengths);
     first_codes(&w->lengths, next);
     for (unsigned s = 0; s < w->lengths.end; s++) {
         unsigned bits = w->lengths.bits[s];
@@ -150,7 +150,7 @@ static unsigned bits_of(unsigned u)
 /* Zeros behind the first ZEROS. Returns the next symbol. */
 static unsigned put_more_zeros(struct bit_writer *w, const struct code_lengths *l, unsigned s)
 {
-    unsigned more = 0, from = s;
+    unsigned more, from = s;
 
     while (s < l->end && l->bits[s] == 0)
         s++;
@@ -255,9 +255,9 @@ static struct code_entry entry_of(unsigned symbol, unsigned bits)
     if (symbol >= CODE_PAIRS) {
         unsigned pair = symbol - CODE_PAIRS;
 
-        return (struct code_entry){ (uint8_t)bits, 0, (uint8_t)(pair / PAIR_BASE), (uint8_t)(1 + pair % PAIR_BASE) };
+        return (struct code_entry){(uint8_t)bits, 0, (uint8_t)(pair / PAIR_BASE), (uint8_t)(1 + pair % PAIR_BASE)};
     }
-    return (struct code_entry){ (uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), (uint8_t)more };
+    return (struct code_entry){(uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), (uint8_t)more};
 }
 
 void code_reader_init(struct code_reader *r, const struct code_lengths *l)
@@ -270,7 +270,7 @@ void code_reader_init(struct code_reader *r, const struct code_lengths *l)
     for (unsigned s = 0; s < l->end; s++)
         if (l->bits[s] > r->bits)
             r->bits = l->bits[s];
-    r->entries[0] = l->end ? entry_of(l->end - 1, 0) : (struct code_entry){ 0, 0, 0, 0 };
+    r->entries[0] = l->end ? entry_of(l->end - 1, 0) : (struct code_entry){0, 0, 0, 0};
     r->longest = r->entries[0].raw; /* right when it is the only one; put right below when not */
     if (r->bits)
         r->longest = 0;

@@ -24,7 +24,7 @@ static inline unsigned take(const struct code_reader *c, uint64_t *u, uint64_t *
 
 /* `each` numbers from one fetch; inlined with a constant. */
 static inline __attribute__((always_inline)) void read_some(struct bit_reader *r, const struct code_reader *c,
-                                                             uint64_t *to, size_t n, size_t each)
+                                                            uint64_t *to, size_t n, size_t each)
 {
     size_t i = 0;
 
@@ -117,7 +117,7 @@ static bool read_residuals(struct page_reader *r, const struct page_body *body, 
 
 static struct bit_reader body_bits(const struct page_reader *r, const struct page_body *body)
 {
-    return (struct bit_reader){ r->bytes, body->at, body->end };
+    return (struct bit_reader){r->bytes, body->at, body->end};
 }
 
 static int read_times(struct page_reader *r, struct page_reader_times *times, struct err *e)
@@ -214,7 +214,7 @@ static int read_values(struct page_reader *r, struct page_reader_column *c, size
     if (!put_exceptions(r, c, n, r->v + c->at))
         return err_set(e, ERR_CORRUPT, "GAP: exceptions behind the last sample");
     if (c + 1 < r->columns + r->n_columns && c[1].depth && c[1].body.at == c[1].body.end)
-        c[1].body = (struct page_body){ bits.at, c->body.end, c[1].body.code, c[1].body.residuals };
+        c[1].body = (struct page_body){bits.at, c->body.end, c[1].body.code, c[1].body.residuals};
     c->read = true;
     return 0;
 }
@@ -249,7 +249,7 @@ int page_column(struct page_reader *r, size_t column, struct sample_columns *out
     if (rc == 0) {
         const struct page_reader_times *times = &r->times[c->times];
 
-        *out = (struct sample_columns){ SAMPLE_FLOAT, r->t + times->at, r->v + c->at, r->patterns[times->pattern].n };
+        *out = (struct sample_columns){SAMPLE_FLOAT, r->t + times->at, r->v + c->at, r->patterns[times->pattern].n};
     }
     return rc;
 }
