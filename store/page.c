@@ -110,7 +110,7 @@ static bool read_body(struct head *h, bool residuals, bool exceptions, struct pa
     if (n > h->bodies_end - h->body)
         return wrong(h, "BITS: longer than the page");
     h->body += n;
-    *body = (struct page_body){h->body - n, h->body, (uint8_t)code, residuals};
+    *body = (struct page_body){ h->body - n, h->body, (uint8_t)code, residuals };
     return true;
 }
 
@@ -129,7 +129,7 @@ static bool read_pattern(struct head *h, size_t *to)
     if (count >= PAGE_SAMPLES)
         return wrong(h, "COUNT: more samples than a page has");
     p = &r->patterns[r->n_patterns++];
-    *p = (struct page_reader_pattern){.n = (uint32_t)count + 1};
+    *p = (struct page_reader_pattern){ .n = (uint32_t)count + 1 };
     if (count == 0)
         return true;
     p->step = unzigzag(field(h, FIELD_STEP));
@@ -153,7 +153,7 @@ static bool read_times(struct head *h, size_t *to)
     h->start += unzigzag(field(h, FIELD_START));
     if (!read_pattern(h, &pattern))
         return false;
-    r->times[r->n_times++] = (struct page_reader_times){.start = h->start, .pattern = (uint16_t)pattern};
+    r->times[r->n_times++] = (struct page_reader_times){ .start = h->start, .pattern = (uint16_t)pattern };
     return true;
 }
 
@@ -165,7 +165,7 @@ static bool read_form(struct head *h, struct form *form)
         if (u > FORM_KINDS * FORM_SHIFTS ||
             !form_valid((unsigned)(u - 1) / FORM_SHIFTS, (unsigned)(u - 1) % FORM_SHIFTS))
             return wrong(h, "FORM: kind or shift unknown");
-        h->form = (struct form){(uint8_t)((u - 1) / FORM_SHIFTS), (uint8_t)((u - 1) % FORM_SHIFTS)};
+        h->form = (struct form){ (uint8_t)((u - 1) / FORM_SHIFTS), (uint8_t)((u - 1) % FORM_SHIFTS) };
     }
     *form = h->form;
     return true;
@@ -227,7 +227,7 @@ static bool read_column(struct head *h)
     n = r->patterns[r->times[times].pattern].n;
     if (n > PAGE_SAMPLES - r->samples)
         return wrong(h, "COUNT: more samples than a page has");
-    *c = (struct page_reader_column){.at = (uint32_t)r->samples, .times = (uint16_t)times};
+    *c = (struct page_reader_column){ .at = (uint32_t)r->samples, .times = (uint16_t)times };
     r->samples += n;
     if (!read_values(h, c))
         return false;
@@ -314,7 +314,7 @@ static int check_header(struct str bytes, uint8_t kinds[2], uint16_t *columns, u
 
 int page_open(struct page_reader *r, struct str bytes, size_t *n, struct err *e)
 {
-    struct head h = {.r = r};
+    struct head h = { .r = r };
     uint64_t body;
     uint8_t kinds[2];
     uint16_t columns = 0;
@@ -330,7 +330,7 @@ int page_open(struct page_reader *r, struct str bytes, size_t *n, struct err *e)
     r->n_codes = kinds[1];
     r->n_columns = columns;
     body = PAGE_HEADER + head;
-    h.bits = (struct bit_reader){r->bytes, PAGE_HEADER * 8, body * 8};
+    h.bits = (struct bit_reader){ r->bytes, PAGE_HEADER * 8, body * 8 };
     h.body = body * 8;
     h.bodies_end = bytes.n * 8;
     rc = read_head(&h, e);

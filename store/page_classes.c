@@ -52,7 +52,7 @@ static uint32_t key_of(const struct shape *s, enum code_kind kind)
 
 void page_sequence_add(struct page_plan *p, const uint64_t *u, size_t n, struct page_sequence *s)
 {
-    struct shape shape = {.n = n};
+    struct shape shape = { .n = n };
 
     memcpy(p->residuals + p->n_residuals, u, n * sizeof(*u));
     for (size_t i = 0; i < n; i++) {
@@ -61,7 +61,7 @@ void page_sequence_add(struct page_plan *p, const uint64_t *u, size_t n, struct 
         shape.small += u[i] < PAIR_BASE;
         shape.negative += u[i] & 1;
     }
-    *s = (struct page_sequence){.at = (uint32_t)p->n_residuals, .n = (uint32_t)n, .kind = kind_of(&shape)};
+    *s = (struct page_sequence){ .at = (uint32_t)p->n_residuals, .n = (uint32_t)n, .kind = kind_of(&shape) };
     s->key = key_of(&shape, s->kind);
     p->n_residuals += n;
 }
@@ -181,7 +181,7 @@ static size_t collect(struct page_plan *p, struct page_sequence **s)
 
 void page_plan_codes(struct page_plan *p)
 {
-    static const size_t most[] = {PAGE_GROUPS - 2 * KIND_GROUPS, PAGE_GROUPS - KIND_GROUPS, PAGE_GROUPS};
+    static const size_t most[] = { PAGE_GROUPS - 2 * KIND_GROUPS, PAGE_GROUPS - KIND_GROUPS, PAGE_GROUPS };
     struct page_sequence *s[2 * PAGE_COLUMNS];
     uint8_t code_of[PAGE_GROUPS];
     size_t n = collect(p, s), groups = 0;

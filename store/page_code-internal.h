@@ -46,7 +46,7 @@ struct code_writer {
 
 /* For reading: the entry of the next `bits` bits. */
 struct code_entry {
-    uint8_t bits, raw; /* of the code; behind it */
+    uint8_t all, raw; /* with the raw bits behind the code; these alone */
     uint8_t head;      /* the number is (head << raw) + the raw bits */
     uint8_t more;      /* of a run 1 + f; of a pair, whose first is the number, 1 + the second; else 0 */
 };
@@ -91,13 +91,13 @@ static inline struct code_step code_step_of_token(unsigned symbols, uint64_t u, 
 {
     unsigned token = token_of(u);
 
-    return (struct code_step){symbols + token, token_raw(token), u - token_base(token), n};
+    return (struct code_step){ symbols + token, token_raw(token), u - token_base(token), n };
 }
 
 static inline struct code_step code_step(enum code_kind kind, const uint64_t *u, size_t n)
 {
     if (kind == CODE_WITH_PAIRS && n > 1 && (u[0] | u[1]) < PAIR_BASE)
-        return (struct code_step){CODE_PAIRS + PAIR_BASE * (unsigned)u[0] + (unsigned)u[1], 0, 0, 2};
+        return (struct code_step){ CODE_PAIRS + PAIR_BASE * (unsigned)u[0] + (unsigned)u[1], 0, 0, 2 };
     if (kind == CODE_WITH_RUNS && u[0] == 0) {
         size_t run = 1;
         unsigned follows;
@@ -133,7 +133,7 @@ static inline uint64_t code_get_number(struct bit_reader *r, const struct code_r
 {
     struct code_entry e = code_entry_at(c, bits_peek(r));
 
-    r->at += e.bits;
+    r->at += e.all - e.raw;
     return ((uint64_t)e.head << e.raw) + bits_get_long(r, e.raw);
 }
 

@@ -95,7 +95,7 @@ static void lengths_of(const struct code_counts *c, struct code_lengths *l)
     l->end = c->end;
     for (unsigned s = 0; s < c->end; s++)
         if (c->n[s])
-            leaf[n++] = (struct leaf){c->n[s], (uint16_t)s};
+            leaf[n++] = (struct leaf){ c->n[s], (uint16_t)s };
     if (n < 2)
         return;
     qsort(leaf, n, sizeof(*leaf), by_count);
@@ -108,7 +108,7 @@ static void lengths_of(const struct code_counts *c, struct code_lengths *l)
 /* The first code of each length, canonical: shorter codes first, equal ones by symbol. */
 static void first_codes(const struct code_lengths *l, uint32_t first[CODE_BITS + 2])
 {
-    uint32_t count[CODE_BITS + 1] = {0}, code = 0;
+    uint32_t count[CODE_BITS + 1] = { 0 }, code = 0;
 
     for (unsigned s = 0; s < l->end; s++)
         count[l->bits[s]]++;
@@ -255,9 +255,10 @@ static struct code_entry entry_of(unsigned symbol, unsigned bits)
     if (symbol >= CODE_PAIRS) {
         unsigned pair = symbol - CODE_PAIRS;
 
-        return (struct code_entry){(uint8_t)bits, 0, (uint8_t)(pair / PAIR_BASE), (uint8_t)(1 + pair % PAIR_BASE)};
+        return (struct code_entry){ (uint8_t)bits, 0, (uint8_t)(pair / PAIR_BASE), (uint8_t)(1 + pair % PAIR_BASE) };
     }
-    return (struct code_entry){(uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), (uint8_t)more};
+    return (struct code_entry){ (uint8_t)(bits + raw), (uint8_t)raw, (uint8_t)(token_base(token) >> raw),
+                                (uint8_t)more };
 }
 
 void code_reader_init(struct code_reader *r, const struct code_lengths *l)
@@ -270,7 +271,7 @@ void code_reader_init(struct code_reader *r, const struct code_lengths *l)
     for (unsigned s = 0; s < l->end; s++)
         if (l->bits[s] > r->bits)
             r->bits = l->bits[s];
-    r->entries[0] = l->end ? entry_of(l->end - 1, 0) : (struct code_entry){0, 0, 0, 0};
+    r->entries[0] = l->end ? entry_of(l->end - 1, 0) : (struct code_entry){ 0, 0, 0, 0 };
     r->longest = r->entries[0].raw; /* right when it is the only one; put right below when not */
     if (r->bits)
         r->longest = 0;
@@ -281,8 +282,8 @@ void code_reader_init(struct code_reader *r, const struct code_lengths *l)
         if (bits == 0)
             continue;
         e = entry_of(s, bits);
-        if (bits + e.raw > r->longest)
-            r->longest = bits + e.raw;
+        if (e.all > r->longest)
+            r->longest = e.all;
         for (uint32_t at = reversed(next[bits]++, bits); at < 1u << r->bits; at += 1u << bits)
             r->entries[at] = e;
     }

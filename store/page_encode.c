@@ -13,7 +13,7 @@ struct head {
     struct {
         uint64_t u;
         uint8_t field;
-    } * numbers;
+    } *numbers;
     size_t n;
 };
 
@@ -304,7 +304,7 @@ static void make_plan(struct encoder *en)
 
 static bool write_bodies(struct encoder *en, struct buf *bodies)
 {
-    struct bit_writer w = {0};
+    struct bit_writer w = { 0 };
 
     for (size_t i = 0; i < en->plan.n; i++) {
         if (!reserve(bodies, &w, (2 * en->plan.columns[i].n + 2 * en->plan.column[i].exceptions) * NUMBER_BYTES))
@@ -317,7 +317,7 @@ static bool write_bodies(struct encoder *en, struct buf *bodies)
 
 static void make_head(struct encoder *en)
 {
-    struct told told = {.last_times = SIZE_MAX, .last_pattern = SIZE_MAX};
+    struct told told = { .last_times = SIZE_MAX, .last_pattern = SIZE_MAX };
 
     for (size_t i = 0; i < en->plan.n; i++) {
         head_of_times(en, &told, en->plan.column[i].times);
@@ -327,7 +327,7 @@ static void make_head(struct encoder *en)
 
 static bool write_head(struct encoder *en, struct buf *out)
 {
-    struct bit_writer w = {0};
+    struct bit_writer w = { 0 };
 
     if (!reserve(out, &w, (FIELDS + en->plan.n_codes) * CODE_TABLE_BYTES + en->head.n * NUMBER_BYTES))
         return false;
@@ -345,7 +345,7 @@ static bool write_head(struct encoder *en, struct buf *out)
 
 static void write_header(const struct encoder *en, struct buf *out, size_t start, size_t head)
 {
-    uint8_t kinds[2] = {PAGE_VERSION, (uint8_t)en->plan.n_codes};
+    uint8_t kinds[2] = { PAGE_VERSION, (uint8_t)en->plan.n_codes };
     uint16_t columns = htole16((uint16_t)en->plan.n);
     uint32_t length = htole32((uint32_t)head);
     char *page = out->p + start;
@@ -354,7 +354,7 @@ static void write_header(const struct encoder *en, struct buf *out, size_t start
     memcpy(page + 8, kinds, 2);
     memcpy(page + 10, &columns, 2);
     memcpy(page + 12, &length, 4);
-    sum = htole64(str_hash_stable((struct str){page + 8, out->n - start - 8}));
+    sum = htole64(str_hash_stable((struct str){ page + 8, out->n - start - 8 }));
     memcpy(page, &sum, 8);
 }
 

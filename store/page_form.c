@@ -5,7 +5,7 @@
 /* Shifts that chance alone would give cost more, by differing from neighbours, than they save. */
 enum { SHIFT_WORTH = 7 };
 
-static const double tens[FORM_DECIMALS + 1] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+static const double tens[FORM_DECIMALS + 1] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 
 /* Up to 2^53 doubles hold each whole number exactly. */
 static const double whole_max = 0x1p53;
@@ -68,7 +68,7 @@ static struct form with_shift(enum form_kind kind, unsigned zeros, struct form b
 
     if (before.kind == kind && before.shift <= zeros && zeros - before.shift < SHIFT_WORTH)
         shift = before.shift;
-    return (struct form){(uint8_t)kind, (uint8_t)shift};
+    return (struct form){ (uint8_t)kind, (uint8_t)shift };
 }
 
 static struct form as_bits(const double *v, size_t n, int64_t *x, struct form before)
@@ -126,13 +126,13 @@ size_t form_find(const double *v, size_t n, struct form before, struct form *f, 
     }
     if (as_whole(v, n, x, &any)) {
         if (any == 0)
-            *f = before.kind == FORM_WHOLE ? before : (struct form){FORM_WHOLE, 0};
+            *f = before.kind == FORM_WHOLE ? before : (struct form){ FORM_WHOLE, 0 };
         else
             *f = with_shift(FORM_WHOLE, (unsigned)__builtin_ctzll(any), before);
         for (size_t i = 0; f->shift && i < n; i++)
             x[i] >>= f->shift;
     } else if (as_decimals(v, n, x, &decimals)) {
-        *f = (struct form){FORM_DECIMAL, (uint8_t)decimals};
+        *f = (struct form){ FORM_DECIMAL, (uint8_t)decimals };
     } else {
         *f = as_bits(v, n, x, before);
     }

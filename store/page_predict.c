@@ -139,7 +139,7 @@ static bool steady(const uint64_t *d, size_t n)
 
 static void try_own(struct trial *t)
 {
-    struct choice c = {.mode = MODE_DELTA};
+    struct choice c = { .mode = MODE_DELTA };
     uint64_t growth = (uint64_t)t->p->x[t->n - 1] - (uint64_t)t->p->x[0];
 
     try_choice(t, &c, 0);
@@ -150,13 +150,13 @@ static void try_own(struct trial *t)
         try_choice(t, &c, BASE_BITS);
     if (t->n < 4)
         return;
-    c = (struct choice){.mode = MODE_LEVEL, .level = (uint64_t)mean_of(t->p->x, t->n)};
+    c = (struct choice){ .mode = MODE_LEVEL, .level = (uint64_t)mean_of(t->p->x, t->n) };
     try_choice(t, &c, 0);
 }
 
 static void try_before(struct trial *t, enum form_kind kind)
 {
-    struct choice c = {.mode = MODE_PREV};
+    struct choice c = { .mode = MODE_PREV };
     uint64_t growth = sum_of(t->p->d, t->n), before = sum_of(t->p->before, t->n);
     double ratio = (double)(int64_t)growth / (double)(int64_t)before;
 
@@ -194,7 +194,7 @@ static void settle(struct page_plan *p, size_t column, const struct trial *t)
     c->ratio = t->best.ratio;
     c->first = t->best.mode == MODE_LEVEL ? t->best.level : (uint64_t)p->x[0];
     c->depth = c->mode == MODE_PREV || c->mode == MODE_RATIO ? (uint8_t)(c[-1].depth + 1) : 0;
-    c->residuals = (struct page_sequence){0};
+    c->residuals = (struct page_sequence){ 0 };
     for (size_t i = 0; i < t->left; i++)
         any |= t->u[i];
     if (any)
@@ -203,10 +203,10 @@ static void settle(struct page_plan *p, size_t column, const struct trial *t)
 
 void page_plan_values(struct page_plan *p, size_t column)
 {
-    static const struct form none = {FORM_WHOLE, 0};
+    static const struct form none = { FORM_WHOLE, 0 };
     const struct sample_columns *from = &p->columns[column];
     struct page_plan_column *c = &p->column[column];
-    struct trial t = {.p = p, .n = from->n, .cost = UINT64_MAX};
+    struct trial t = { .p = p, .n = from->n, .cost = UINT64_MAX };
     uint64_t *d = p->before;
 
     p->before = p->d; /* page_plan_times writes there only when times are others, and then nobody leans */

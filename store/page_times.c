@@ -46,7 +46,7 @@ static void plan_residuals(struct page_plan *p, struct page_pattern *pattern, ui
 {
     uint64_t any = 0;
 
-    pattern->residuals = (struct page_sequence){0};
+    pattern->residuals = (struct page_sequence){ 0 };
     if (n == 0)
         return;
     pattern->step = step_of(d, n);
@@ -64,14 +64,14 @@ static size_t find_pattern(struct page_plan *p, size_t column)
 
     for (size_t i = 0; i < n; i++)
         p->d[i] = (uint64_t)c->t[i + 1] - (uint64_t)c->t[i];
-    hash = str_hash_stable((struct str){(const char *)p->d, n * sizeof(*p->d)});
+    hash = str_hash_stable((struct str){ (const char *)p->d, n * sizeof(*p->d) });
     for (slot = slot_of(hash); p->pattern_slot[slot]; slot = next_slot(slot)) {
         const struct page_pattern *q = &p->patterns[p->pattern_slot[slot] - 1];
 
         if (q->hash == hash && same_pattern(c, &p->columns[q->column]))
             return (size_t)p->pattern_slot[slot] - 1;
     }
-    p->patterns[p->n_patterns] = (struct page_pattern){.column = (uint32_t)column, .hash = hash};
+    p->patterns[p->n_patterns] = (struct page_pattern){ .column = (uint32_t)column, .hash = hash };
     plan_residuals(p, &p->patterns[p->n_patterns], p->d, n);
     p->pattern_slot[slot] = (uint16_t)++p->n_patterns;
     return p->n_patterns - 1;
@@ -96,7 +96,7 @@ void page_plan_times(struct page_plan *p, size_t column)
             return;
         }
     }
-    p->times[p->n_times] = (struct page_times){(uint32_t)column, (uint16_t)pattern};
+    p->times[p->n_times] = (struct page_times){ (uint32_t)column, (uint16_t)pattern };
     p->column[column].times = (uint16_t)p->n_times;
     p->times_slot[slot] = (uint16_t)++p->n_times;
 }

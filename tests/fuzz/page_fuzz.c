@@ -36,9 +36,9 @@ static void as_page(const uint8_t *data, size_t size)
     if (!r || !copy)
         abort();
     memcpy(copy + 8, data, size);
-    sum = htole64(str_hash_stable((struct str){copy + 8, size}));
+    sum = htole64(str_hash_stable((struct str){ copy + 8, size }));
     memcpy(copy, &sum, 8);
-    if (page_open(r, (struct str){copy, size + 8}, &n, NULL) == 0) {
+    if (page_open(r, (struct str){ copy, size + 8 }, &n, NULL) == 0) {
         for (size_t i = 0; i < n; i++)
             read += page_column(r, i, &columns[i], NULL) == 0;
         if (read == n)
@@ -65,7 +65,7 @@ static void as_samples(const uint8_t *data, size_t size)
 
         data += 2;
         size -= 2;
-        columns[n] = (struct sample_columns){SAMPLE_FLOAT, shared ? columns[n - 1].t : t + at, v + at, count};
+        columns[n] = (struct sample_columns){ SAMPLE_FLOAT, shared ? columns[n - 1].t : t + at, v + at, count };
         for (size_t i = 0; i < count; i++, at++) {
             uint16_t step, low;
 
