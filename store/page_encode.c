@@ -184,7 +184,7 @@ struct told {
     uint64_t start;
     struct form form;
     uint64_t bits[PAGE_CODES]; /* of the last body in each code */
-    bool chain;                /* bits of this chain */
+    bool chain;                /* that BITS of these columns, which lean on one another, is told */
 };
 
 static void head_of_body(struct encoder *en, struct told *told, uint8_t code, uint64_t bits)
