@@ -197,9 +197,9 @@ static bool read_values(struct head *h, struct page_reader_column *c)
     if (!read_form(h, &c->form))
         return false;
     mode = field(h, FIELD_MODE);
-    if (mode >= MODE_END)
-        return wrong(h, "MODE: unknown");
     c->mode = mode & MODE_MASK;
+    if (mode >= MODE_END || (mode & MODE_TRACK && c->mode != MODE_DELTA))
+        return wrong(h, "MODE: unknown");
     if (!check_lean(h, c))
         return false;
     if (c->mode == MODE_RATIO)

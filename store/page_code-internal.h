@@ -46,7 +46,7 @@ struct code_writer {
 
 /* For reading: the entry of the next `bits` bits. */
 struct code_entry {
-    uint8_t all, raw; /* with the raw bits behind the code; these alone */
+    uint8_t all, raw;  /* bits: of the code with the raw ones behind it; of these alone */
     uint8_t head;      /* the number is (head << raw) + the raw bits */
     uint8_t more;      /* of a run 1 + f; of a pair, whose first is the number, 1 + the second; else 0 */
 };
@@ -64,7 +64,7 @@ static inline void code_count(struct code_counts *c, unsigned symbol)
 }
 
 void code_writer_init(struct code_writer *w, const struct code_counts *c);
-/* A code in a page: see page.c. At most CODE_TABLE_BYTES. */
+/* A code in a page, drawn in page_code.c. At most CODE_TABLE_BYTES. */
 enum { CODE_TABLE_BYTES = CODE_SYMBOLS * 2 + 16 };
 void code_put_lengths(struct bit_writer *w, const struct code_lengths *l);
 /* False: not a complete prefix code. */
@@ -72,7 +72,7 @@ bool code_get_lengths(struct bit_reader *r, struct code_lengths *l);
 /* The lengths must have come from code_get_lengths. */
 void code_reader_init(struct code_reader *r, const struct code_lengths *l);
 
-/* What a code of this kind is for. */
+/* Its highest symbol tells. */
 static inline enum code_kind code_kind_of(const struct code_lengths *l)
 {
     if (l->end > CODE_PAIRS)

@@ -5,7 +5,7 @@
  *      page_classes.c   which residuals share a code
  *      page_encode.c    drives these, then writes
  *
- * One allocation each for what grows with samples and with columns; gone when page_encode returns. */
+ * All of it is gone when page_encode returns. */
 #ifndef STORE_PAGE_PLAN_INTERNAL_H
 #define STORE_PAGE_PLAN_INTERNAL_H
 
@@ -52,7 +52,7 @@ struct page_plan {
     struct page_times *times;
     struct page_pattern *patterns;
     size_t n_times, n_patterns;
-    /* Columns by the hash of their times, patterns by that of their differences: number + 1, linear probing. */
+    /* Times and patterns by their hashes: number + 1, linear probing. */
     uint16_t times_slot[2 * PAGE_COLUMNS], pattern_slot[2 * PAGE_COLUMNS];
 
     uint64_t *residuals; /* room for two for each sample: times and values */

@@ -131,6 +131,7 @@ static const struct {
     { PAGE(0, 1, "", REGULAR(3), { FIELD_FORM, 1 + 64 }), "page: column 0 of 1: FORM: kind or shift unknown" },
     { PAGE(0, 1, "", REGULAR(3), { FIELD_FORM, UINT64_MAX }), "page: column 0 of 1: FORM: kind or shift unknown" },
     { PAGE(0, 1, "", REGULAR(3), { FIELD_FORM, 0 }, { FIELD_MODE, MODE_END }), "page: column 0 of 1: MODE: unknown" },
+    { PAGE(0, 1, "", REGULAR(3), { FIELD_FORM, 0 }, { FIELD_MODE, MODE_TRACK | MODE_LEVEL }), "page: column 0 of 1: MODE: unknown" },
     { PAGE(0, 1, "", REGULAR(3), { FIELD_FORM, 0 }, { FIELD_MODE, MODE_PREV }),
       "page: column 0 of 1: MODE: leans on a column unlike it" },
     { PAGE(0, 2, "", REGULAR(3), CONSTANT, { FIELD_TIME, 0 }, { FIELD_FORM, 2 }, { FIELD_MODE, MODE_RATIO }),
