@@ -162,7 +162,7 @@ static bool read_form(struct head *h, struct form *form)
     uint64_t u = field(h, FIELD_FORM);
 
     if (u) {
-        if (u > FORM_KINDS * FORM_SHIFTS ||
+        if (u > (uint64_t)FORM_KINDS * FORM_SHIFTS ||
             !form_valid((unsigned)(u - 1) / FORM_SHIFTS, (unsigned)(u - 1) % FORM_SHIFTS))
             return wrong(h, "FORM: kind or shift unknown");
         h->form = (struct form){ (uint8_t)((u - 1) / FORM_SHIFTS), (uint8_t)((u - 1) % FORM_SHIFTS) };
@@ -316,7 +316,7 @@ int page_open(struct page_reader *r, struct str bytes, size_t *n, struct err *e)
 {
     struct head h = { .r = r };
     uint64_t body;
-    uint8_t kinds[2];
+    uint8_t kinds[2] = { 0 };
     uint16_t columns = 0;
     uint32_t head = 0;
     int rc;
@@ -330,7 +330,7 @@ int page_open(struct page_reader *r, struct str bytes, size_t *n, struct err *e)
     r->n_codes = kinds[1];
     r->n_columns = columns;
     body = PAGE_HEADER + head;
-    h.bits = (struct bit_reader){ r->bytes, PAGE_HEADER * 8, body * 8 };
+    h.bits = (struct bit_reader){ r->bytes, (uint64_t)PAGE_HEADER * 8, body * 8 };
     h.body = body * 8;
     h.bodies_end = bytes.n * 8;
     rc = read_head(&h, e);

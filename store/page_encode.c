@@ -307,7 +307,7 @@ static bool write_bodies(struct encoder *en, struct buf *bodies)
     struct bit_writer w = { 0 };
 
     for (size_t i = 0; i < en->plan.n; i++) {
-        if (!reserve(bodies, &w, (2 * en->plan.columns[i].n + 2 * en->plan.column[i].exceptions) * NUMBER_BYTES))
+        if (!reserve(bodies, &w, 2 * (en->plan.columns[i].n + en->plan.column[i].exceptions) * NUMBER_BYTES))
             return false;
         write_column(en, &w, i);
     }
