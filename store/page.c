@@ -18,16 +18,16 @@
  *      FORM MODE               how values are integers; how integers follow from residuals, and which of these are there:
  *      [RATIO] [BASE BASE_SHIFT] FIRST [EXCEPTIONS] [CODE] [BITS]
  *
- * A body has a length, so that one is read without those before it: exceptions (GAP, EXCEPTION), then residuals, one for
- * each sample but the first (in MODE_LEVEL for each), all in the code that CODE names. No body: all residuals are 0.
+ * A body is exceptions (GAP, EXCEPTION for each), then residuals, one for each sample but the first (in MODE_LEVEL for
+ * each), all in the code that CODE names. Without CODE all residuals are 0. A column that leans on the one before is read
+ * behind it anyway, so BITS, the length, is told once for all bodies from one on to the last that leans on it.
  *
  * Why so      What a scrape of a mesh brings is nearly all in four kinds: constants, integers that grow, sums and gauges
  *             whose low bits are noise, and histograms, where a bucket tells most of the next. Once these are taken apart
  *             (page_predict.c), what is left has no order that a match finder could find, only a distribution: so each
- *             class of columns has a prefix code of its own, and noise stands raw. A general compressor behind that gains
- *             nothing and costs more time than all the rest.
- * Left out    Arithmetic codes: 1-2 % smaller, and three times slower to read. Runs of zeros (page_classes.c) save most
- *             of what a prefix code loses on them. */
+ *             class of columns has a prefix code of its own, and noise stands raw.
+ * Left out    Arithmetic codes: prefix codes with runs and pairs come to within a hundredth of the entropy, and need
+ *             one look into a table for a number, or for several. */
 #include "store/page_reader-internal.h"
 #include "store/varint-internal.h"
 
@@ -59,9 +59,9 @@ struct head {
     struct page_reader *r;
     struct bit_reader bits;
     size_t column;
-    uint64_t body;           /* where the next body begins */
+    uint64_t body; /* where the next body begins */
     uint64_t bodies_end;
-    uint64_t start;          /* of the times before */
+    uint64_t start; /* of the times before */
     size_t last_times, last_pattern;
     struct form form;
     uint64_t last_bits[PAGE_CODES]; /* of the last body in each code */
@@ -162,7 +162,8 @@ static bool read_form(struct head *h, struct form *form)
     uint64_t u = field(h, FIELD_FORM);
 
     if (u) {
-        if (u > FORM_KINDS * FORM_SHIFTS || !form_valid((unsigned)(u - 1) / FORM_SHIFTS, (unsigned)(u - 1) % FORM_SHIFTS))
+        if (u > (uint64_t)FORM_KINDS * FORM_SHIFTS ||
+            !form_valid((unsigned)(u - 1) / FORM_SHIFTS, (unsigned)(u - 1) % FORM_SHIFTS))
             return wrong(h, "FORM: kind or shift unknown");
         h->form = (struct form){ (uint8_t)((u - 1) / FORM_SHIFTS), (uint8_t)((u - 1) % FORM_SHIFTS) };
     }
@@ -196,9 +197,9 @@ static bool read_values(struct head *h, struct page_reader_column *c)
     if (!read_form(h, &c->form))
         return false;
     mode = field(h, FIELD_MODE);
-    if (mode >= MODE_END)
-        return wrong(h, "MODE: unknown");
     c->mode = mode & MODE_MASK;
+    if (mode >= MODE_END || (mode & MODE_TRACK && c->mode != MODE_DELTA))
+        return wrong(h, "MODE: unknown");
     if (!check_lean(h, c))
         return false;
     if (c->mode == MODE_RATIO)
@@ -315,7 +316,7 @@ int page_open(struct page_reader *r, struct str bytes, size_t *n, struct err *e)
 {
     struct head h = { .r = r };
     uint64_t body;
-    uint8_t kinds[2];
+    uint8_t kinds[2] = { 0 };
     uint16_t columns = 0;
     uint32_t head = 0;
     int rc;
@@ -329,7 +330,7 @@ int page_open(struct page_reader *r, struct str bytes, size_t *n, struct err *e)
     r->n_codes = kinds[1];
     r->n_columns = columns;
     body = PAGE_HEADER + head;
-    h.bits = (struct bit_reader){ r->bytes, PAGE_HEADER * 8, body * 8 };
+    h.bits = (struct bit_reader){ r->bytes, (uint64_t)PAGE_HEADER * 8, body * 8 };
     h.body = body * 8;
     h.bodies_end = bytes.n * 8;
     rc = read_head(&h, e);

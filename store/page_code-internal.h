@@ -26,7 +26,7 @@ enum {
 /* What a code has beside tokens. */
 enum code_kind { CODE_PLAIN, CODE_WITH_PAIRS, CODE_WITH_RUNS };
 
-/* How often each symbol occurs, then what it costs. */
+/* How often each symbol occurs. */
 struct code_counts {
     uint32_t n[CODE_SYMBOLS];
     unsigned end; /* one past the highest that occurs */
@@ -46,7 +46,7 @@ struct code_writer {
 
 /* For reading: the entry of the next `bits` bits. */
 struct code_entry {
-    uint8_t bits, raw; /* of the code; behind it */
+    uint8_t all, raw;  /* bits: of the code with the raw ones behind it; of these alone */
     uint8_t head;      /* the number is (head << raw) + the raw bits */
     uint8_t more;      /* of a run 1 + f; of a pair, whose first is the number, 1 + the second; else 0 */
 };
@@ -63,9 +63,8 @@ static inline void code_count(struct code_counts *c, unsigned symbol)
         c->end = symbol + 1;
 }
 
-void code_lengths(const struct code_counts *c, struct code_lengths *l);
 void code_writer_init(struct code_writer *w, const struct code_counts *c);
-/* A code in a page: see page.c. At most CODE_TABLE_BYTES. */
+/* A code in a page, drawn in page_code.c. At most CODE_TABLE_BYTES. */
 enum { CODE_TABLE_BYTES = CODE_SYMBOLS * 2 + 16 };
 void code_put_lengths(struct bit_writer *w, const struct code_lengths *l);
 /* False: not a complete prefix code. */
@@ -73,7 +72,7 @@ bool code_get_lengths(struct bit_reader *r, struct code_lengths *l);
 /* The lengths must have come from code_get_lengths. */
 void code_reader_init(struct code_reader *r, const struct code_lengths *l);
 
-/* What a code of this kind is for. */
+/* Its highest symbol tells. */
 static inline enum code_kind code_kind_of(const struct code_lengths *l)
 {
     if (l->end > CODE_PAIRS)
@@ -134,7 +133,7 @@ static inline uint64_t code_get_number(struct bit_reader *r, const struct code_r
 {
     struct code_entry e = code_entry_at(c, bits_peek(r));
 
-    r->at += e.bits;
+    r->at += e.all - e.raw;
     return ((uint64_t)e.head << e.raw) + bits_get_long(r, e.raw);
 }
 

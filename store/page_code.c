@@ -85,7 +85,7 @@ static void limit(uint8_t *depth, size_t n)
             }
 }
 
-void code_lengths(const struct code_counts *c, struct code_lengths *l)
+static void lengths_of(const struct code_counts *c, struct code_lengths *l)
 {
     struct leaf leaf[CODE_SYMBOLS];
     uint8_t depth[CODE_SYMBOLS];
@@ -133,7 +133,7 @@ void code_writer_init(struct code_writer *w, const struct code_counts *c)
 {
     uint32_t next[CODE_BITS + 2];
 
-    code_lengths(c, &w->lengths);
+    lengths_of(c, &w->lengths);
     first_codes(&w->lengths, next);
     for (unsigned s = 0; s < w->lengths.end; s++) {
         unsigned bits = w->lengths.bits[s];
@@ -150,7 +150,7 @@ static unsigned bits_of(unsigned u)
 /* Zeros behind the first ZEROS. Returns the next symbol. */
 static unsigned put_more_zeros(struct bit_writer *w, const struct code_lengths *l, unsigned s)
 {
-    unsigned more = 0, from = s;
+    unsigned more, from = s;
 
     while (s < l->end && l->bits[s] == 0)
         s++;
@@ -257,7 +257,8 @@ static struct code_entry entry_of(unsigned symbol, unsigned bits)
 
         return (struct code_entry){ (uint8_t)bits, 0, (uint8_t)(pair / PAIR_BASE), (uint8_t)(1 + pair % PAIR_BASE) };
     }
-    return (struct code_entry){ (uint8_t)bits, (uint8_t)raw, (uint8_t)(token_base(token) >> raw), (uint8_t)more };
+    return (struct code_entry){ (uint8_t)(bits + raw), (uint8_t)raw, (uint8_t)(token_base(token) >> raw),
+                                (uint8_t)more };
 }
 
 void code_reader_init(struct code_reader *r, const struct code_lengths *l)
@@ -281,8 +282,8 @@ void code_reader_init(struct code_reader *r, const struct code_lengths *l)
         if (bits == 0)
             continue;
         e = entry_of(s, bits);
-        if (bits + e.raw > r->longest)
-            r->longest = bits + e.raw;
+        if (e.all > r->longest)
+            r->longest = e.all;
         for (uint32_t at = reversed(next[bits]++, bits); at < 1u << r->bits; at += 1u << bits)
             r->entries[at] = e;
     }

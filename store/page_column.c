@@ -15,16 +15,15 @@ enum { FETCH = 57 }; /* bits that a fetch is good for, at least */
 static inline unsigned take(const struct code_reader *c, uint64_t *u, uint64_t *to)
 {
     struct code_entry e = code_entry_at(c, *u);
-    unsigned bits = e.bits + e.raw;
 
-    *to = unzigzag(((uint64_t)e.head << e.raw) + bits_low(*u >> e.bits, e.raw));
-    *u >>= bits;
-    return bits;
+    *to = unzigzag(((uint64_t)e.head << e.raw) + bits_low(*u >> (e.all - e.raw), e.raw));
+    *u >>= e.all;
+    return e.all;
 }
 
 /* `each` numbers from one fetch; inlined with a constant. */
 static inline __attribute__((always_inline)) void read_some(struct bit_reader *r, const struct code_reader *c,
-                                                             uint64_t *to, size_t n, size_t each)
+                                                            uint64_t *to, size_t n, size_t each)
 {
     size_t i = 0;
 
@@ -198,21 +197,41 @@ static struct bit_reader skip_exceptions(const struct page_reader *r, const stru
     return bits;
 }
 
+/* Without residuals: differences that are all 0 or all as before, which takes no work. False: it is neither. */
+static bool without_residuals(const struct page_reader_column *c, uint64_t *d, const uint64_t *before, double *v, size_t n)
+{
+    if (c->body.residuals || c->base || c->mode == MODE_RATIO)
+        return false;
+    if (c->mode == MODE_PREV) {
+        memcpy(d, before, n * sizeof(*d));
+        form_values(c->form, c->first, d, v, n);
+        return true;
+    }
+    memset(d, 0, n * sizeof(*d));
+    form_values(c->form, c->first, d, v, 1);
+    for (size_t i = 1; i < n; i++)
+        v[i] = v[0];
+    return true;
+}
+
 static int read_values(struct page_reader *r, struct page_reader_column *c, size_t n, struct err *e)
 {
     struct bit_reader bits = skip_exceptions(r, c);
     uint64_t *d = r->d + c->at, first = c->first;
     const uint64_t *before = c->depth ? r->d + c[-1].at : NULL;
+    double *v = r->v + c->at;
     size_t skip = c->mode == MODE_LEVEL ? 0 : 1;
 
-    if (!read_residuals(r, &c->body, &bits, d + skip, n - skip))
-        return err_set(e, ERR_CORRUPT, "values cut short");
-    if (c->mode == MODE_LEVEL)
-        first += d[0];
-    undo(c, d, before, n);
-    form_values(c->form, first, d, r->v + c->at, n);
-    if (!put_exceptions(r, c, n, r->v + c->at))
-        return err_set(e, ERR_CORRUPT, "GAP: exceptions behind the last sample");
+    if (!without_residuals(c, d, before, v, n)) {
+        if (!read_residuals(r, &c->body, &bits, d + skip, n - skip))
+            return err_set(e, ERR_CORRUPT, "values cut short");
+        if (c->mode == MODE_LEVEL)
+            first += d[0];
+        undo(c, d, before, n);
+        form_values(c->form, first, d, v, n);
+    }
+    if (!put_exceptions(r, c, n, v))
+        return err_set(e, ERR_CORRUPT, "GAP: exceptions cut short, or behind the last sample");
     if (c + 1 < r->columns + r->n_columns && c[1].depth && c[1].body.at == c[1].body.end)
         c[1].body = (struct page_body){ bits.at, c->body.end, c[1].body.code, c[1].body.residuals };
     c->read = true;

@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
+
 /* Bits are written behind a reservation: of a number's code and raw bits, and of a whole column's fields. */
 enum { NUMBER_BYTES = 10, COLUMN_FIELDS = 16, SLACK = 8 };
 
@@ -35,7 +37,7 @@ static size_t longest_of(const struct sample_columns *c, size_t n, size_t *sampl
     return longest;
 }
 
-/* Cuts n items of a size from the memory at *at; with *at NULL only counts. */
+/* The next n items of a size in `memory`; where that is NULL only counts. */
 static void *cut(char *memory, size_t *used, size_t n, size_t size)
 {
     void *p = memory ? memory + *used : NULL;
@@ -77,9 +79,11 @@ static struct encoder *encoder_new(const struct sample_columns *columns, size_t 
 
     if (!en)
         return NULL;
+    assert(n >= 1 && n <= PAGE_COLUMNS);
     en->plan.columns = columns;
     en->plan.n = n;
     en->plan.longest = longest_of(columns, n, &en->plan.samples);
+    assert(en->plan.samples <= PAGE_SAMPLES);
     en->memory = mem_alloc(lay_out(en, NULL));
     if (!en->memory) {
         encoder_free(en);
@@ -180,7 +184,7 @@ struct told {
     uint64_t start;
     struct form form;
     uint64_t bits[PAGE_CODES]; /* of the last body in each code */
-    bool chain;                /* bits of this chain */
+    bool chain;                /* that BITS of these columns, which lean on one another, is told */
 };
 
 static void head_of_body(struct encoder *en, struct told *told, uint8_t code, uint64_t bits)
@@ -303,7 +307,7 @@ static bool write_bodies(struct encoder *en, struct buf *bodies)
     struct bit_writer w = { 0 };
 
     for (size_t i = 0; i < en->plan.n; i++) {
-        if (!reserve(bodies, &w, (2 * en->plan.columns[i].n + 2 * en->plan.column[i].exceptions) * NUMBER_BYTES))
+        if (!reserve(bodies, &w, 2 * (en->plan.columns[i].n + en->plan.column[i].exceptions) * NUMBER_BYTES))
             return false;
         write_column(en, &w, i);
     }

@@ -2,8 +2,6 @@
 
 #include "store/varint-internal.h"
 
-#include <math.h>
-
 /* Shifts that chance alone would give cost more, by differing from neighbours, than they save. */
 enum { SHIFT_WORTH = 7 };
 

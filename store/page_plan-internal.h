@@ -5,7 +5,7 @@
  *      page_classes.c   which residuals share a code
  *      page_encode.c    drives these, then writes
  *
- * One allocation each for what grows with samples and with columns; gone when page_encode returns. */
+ * All of it is gone when page_encode returns. */
 #ifndef STORE_PAGE_PLAN_INTERNAL_H
 #define STORE_PAGE_PLAN_INTERNAL_H
 
@@ -15,7 +15,7 @@
 /* Residuals, zigzag, that are written with one code. */
 struct page_sequence {
     uint32_t at, n; /* plan->residuals[at .. at + n); n is 0 when all of them are 0 */
-    uint32_t key; /* alike sequences have near keys (page_classes.c) */
+    uint32_t key;   /* alike sequences have near keys (page_classes.c) */
     uint8_t code;
     enum code_kind kind;
 };
@@ -38,7 +38,7 @@ struct page_plan_column {
     uint8_t mode; /* enum page_mode */
     uint8_t base_shift;
     uint8_t depth; /* columns in a row it leans on */
-    int64_t base; /* mantissa */
+    int64_t base;  /* mantissa */
     uint32_t exceptions;
     uint64_t ratio, first;
     struct page_sequence residuals;
@@ -52,14 +52,14 @@ struct page_plan {
     struct page_times *times;
     struct page_pattern *patterns;
     size_t n_times, n_patterns;
-    /* Columns by the hash of their times, patterns by that of their differences: number + 1, linear probing. */
+    /* Times and patterns by their hashes: number + 1, linear probing. */
     uint16_t times_slot[2 * PAGE_COLUMNS], pattern_slot[2 * PAGE_COLUMNS];
 
     uint64_t *residuals; /* room for two for each sample: times and values */
     size_t n_residuals;
     /* Room for one for each sample of the longest column. */
     uint64_t *d, *before; /* differences of this column and of the one before it; [0] is not used */
-    uint64_t *tried[2]; /* residuals of the best choice so far and of the one being tried */
+    uint64_t *tried[2];   /* residuals of the best choice so far and of the one being tried */
     int64_t *x;
     double *scratch;
 

@@ -2,15 +2,13 @@
  *
  * Buckets of a histogram count all that is below them, and their series are neighbours, so a bucket grows by what the one
  * before it grew by, and a share of it. Two equal buckets have no residuals at all; where the share is steady, the ratio
- * of the growths tells most of the rest. Anything else is compared with itself a sample ago (counters, and gauges that
- * wander), less what it grows by on average, or with its own mean (gauges that jitter).
+ * of the growths tells most of the rest. Anything else is compared with itself a sample ago (gauges that wander), with
+ * what it has grown by lately (counters), or with its own mean (gauges that jitter).
  *
  * Which of these is cheapest is found by trying: bits of the residuals, added up, come near enough to what the codes will
  * need. */
 #include "store/page_plan-internal.h"
 #include "store/varint-internal.h"
-
-#include <math.h>
 
 /* What the fields cost, in bits, roughly. */
 enum { BASE_BITS = 12, RATIO_FIELD_BITS = 14, MANTISSA_BITS = 6 };
@@ -62,7 +60,8 @@ static uint64_t cost_of(const uint64_t *u, size_t n)
     uint64_t bits = 0;
 
     for (size_t i = 0; i < n; i++)
-        bits += 63u ^ (unsigned)__builtin_clzll(u[i] << 1 | 1); /* bit_length without a branch, but for the last bit */
+        bits +=
+            63u ^ (unsigned)__builtin_clzll(u[i] << 1 | 1); /* bit_length(u[i]), but for the top bit */
     return bits;
 }
 
@@ -210,7 +209,7 @@ void page_plan_values(struct page_plan *p, size_t column)
     struct trial t = { .p = p, .n = from->n, .cost = UINT64_MAX };
     uint64_t *d = p->before;
 
-    p->before = p->d;
+    p->before = p->d; /* page_plan_times writes there only when times are others, and then nobody leans */
     p->d = d;
     c->exceptions = (uint32_t)form_find(from->v, from->n, column ? c[-1].form : none, &c->form, p->x, p->scratch);
     for (size_t i = 1; i < from->n; i++)
@@ -219,7 +218,7 @@ void page_plan_values(struct page_plan *p, size_t column)
     t.spare = p->tried[1];
     try_own(&t);
     if (may_lean(p, column)) {
-        t.cost += t.best.mode == MODE_DELTA && nearer(p->x[0], c[-1].first); /* with all else equal */
+        t.cost += nearer(p->x[0], c[-1].first); /* decides between a constant and its neighbour, another one */
         if (t.cost)
             try_before(&t, (enum form_kind)c->form.kind);
     }

@@ -8,49 +8,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void must_come_back(const struct sample_columns *columns, size_t n)
+/* Kept from one input to the next, as a server does. */
+struct readers {
+    struct page_reader *input, *again;
+};
+
+static void must_come_back(struct page_reader *r, const struct sample_columns *columns, size_t n)
 {
-    struct page_reader *r = page_reader_new();
     struct buf b = BUF_INIT(1 << 24);
     struct sample_columns got;
     size_t count;
 
-    if (!r || page_encode(columns, n, &b, NULL) < 0 || page_open(r, buf_view(&b), &count, NULL) < 0 || count != n)
+    if (page_encode(columns, n, &b, NULL) < 0 || page_open(r, buf_view(&b), &count, NULL) < 0 || count != n)
         abort();
     for (size_t i = n; i-- > 0;)
         if (page_column(r, i, &got, NULL) < 0 || got.n != columns[i].n ||
             memcmp(got.t, columns[i].t, got.n * sizeof(*got.t)) || memcmp(got.v, columns[i].v, got.n * sizeof(*got.v)))
             abort();
     buf_free(&b);
-    page_reader_free(r);
 }
 
-static void as_page(const uint8_t *data, size_t size)
+static void as_page(const struct readers *r, const uint8_t *data, size_t size)
 {
     static struct sample_columns columns[PAGE_COLUMNS];
-    struct page_reader *r = page_reader_new();
     char *copy = malloc(size + 8);
     uint64_t sum;
     size_t n, read = 0;
 
-    if (!r || !copy)
+    if (!copy)
         abort();
     memcpy(copy + 8, data, size);
     sum = htole64(str_hash_stable((struct str){ copy + 8, size }));
     memcpy(copy, &sum, 8);
-    if (page_open(r, (struct str){ copy, size + 8 }, &n, NULL) == 0) {
+    if (page_open(r->input, (struct str){ copy, size + 8 }, &n, NULL) == 0) {
         for (size_t i = 0; i < n; i++)
-            read += page_column(r, i, &columns[i], NULL) == 0;
+            read += page_column(r->input, i, &columns[i], NULL) == 0;
         if (read == n)
-            must_come_back(columns, n);
+            must_come_back(r->again, columns, n);
     }
     free(copy);
-    page_reader_free(r);
 }
 
 /* Columns of up to 16 samples: a byte says how many, and whether times are those of the column before; a sample is two
  * bytes of time, and of value eight bytes as they are, or two that are scaled or added up. */
-static void as_samples(const uint8_t *data, size_t size)
+static void as_samples(const struct readers *r, const uint8_t *data, size_t size)
 {
     static int64_t t[PAGE_SAMPLES];
     static double v[PAGE_SAMPLES];
@@ -84,13 +85,19 @@ static void as_samples(const uint8_t *data, size_t size)
         n++;
     }
     if (n)
-        must_come_back(columns, n);
+        must_come_back(r->again, columns, n);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    as_page(data, size);
-    as_samples(data, size);
+    static struct readers r;
+
+    if (!r.input)
+        r = (struct readers){ page_reader_new(), page_reader_new() };
+    if (!r.input || !r.again)
+        abort();
+    as_page(&r, data, size);
+    as_samples(&r, data, size);
     return 0;
 }
