@@ -241,6 +241,25 @@ static int read_labels(struct decoder *d, struct str bytes, struct err *e)
     return rc;
 }
 
+/* Also of a series without samples, whose labels nobody else looks at: they have to be some. */
+static int refuse_histograms(struct decoder *d, const struct wire_series *w, struct err *e)
+{
+    struct err why = ERR_INIT;
+    int rc;
+
+    d->labels.n = 0;
+    rc = read_labels(d, w->label_bytes, &why);
+    if (rc < 0 && !is_fault(rc))
+        return err_set(e, rc, "%s", why.msg);
+    if (w->histograms == 0)
+        return 0;
+    if (rc == 0)
+        err_set(&why, ERR_UNSUPPORTED, "native histograms are disabled");
+    name_series(d, &why);
+    refuse(d, w->histograms, &why);
+    return 0;
+}
+
 /* The first pass: samples, and labels as bytes. */
 static int decode_series(struct decoder *d, struct str message, struct err *e)
 {
@@ -252,22 +271,14 @@ static int decode_series(struct decoder *d, struct str message, struct err *e)
     rc = scan_series(d, message, &w, e);
     if (rc < 0)
         return rc;
-    if (w.histograms) {
-        struct err why = ERR_INIT;
-
-        err_set(&why, ERR_UNSUPPORTED, "native histograms are disabled");
-        d->labels.n = 0;
-        if (read_labels(d, w.label_bytes, &why) == 0)
-            err_set(&why, ERR_UNSUPPORTED, "native histograms are disabled");
-        name_series(d, &why);
-        refuse(d, w.histograms, &why);
-    }
     d->out->exemplars += w.exemplars;
     s.raw = w.label_bytes;
     s.samples = pool_take(&d->samples, &s.n);
-    if (s.n && batch_add_series(d->batch, &s) < 0)
-        return err_set(e, ERR_NOMEM, "no memory for the series");
-    return 0;
+    if (w.histograms || s.n == 0)
+        rc = refuse_histograms(d, &w, e);
+    if (rc == 0 && s.n && batch_add_series(d->batch, &s) < 0)
+        rc = err_set(e, ERR_NOMEM, "no memory for the series");
+    return rc;
 }
 
 /* The second pass: the labels of a series that is new to the store. */

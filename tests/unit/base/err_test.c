@@ -54,7 +54,8 @@ static const struct {
     { ERR_TIMEOUT, "ERR_TIMEOUT" },
     { ERR_CLOSED, "ERR_CLOSED" },
     { ERR_UNSUPPORTED, "ERR_UNSUPPORTED" },
-    { -14, "ERR_UNKNOWN" },
+    { ERR_FULL, "ERR_FULL" },
+    { -15, "ERR_UNKNOWN" },
     { 1, "ERR_UNKNOWN" },
     { -2147483647 - 1, "ERR_UNKNOWN" },
 };

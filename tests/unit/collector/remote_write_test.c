@@ -85,8 +85,8 @@ static const struct {
     { "no labels at all", "series 1@1", 0, 1, 0, "", "series {}: label \"__name__\" is missing" },
     { "a label without a name", "series =x __name__=a 1@1", 0, 1, 0, "", "series {}: a label has no name" },
     { "not UTF-8", "series __name__=a b=\xff 1@1", 0, 1, 0, "", "series {__name__=\"a\"}: a label's name or value is not UTF-8" },
-    { "the first reason is told", "series 1@1 series __name__=b histogram 1@2", 1, 2, 0, "{__name__=\"b\"} 2 1\n",
-      "series {}: label \"__name__\" is missing" },
+    { "one reason is told", "series 1@1 series __name__=b histogram 1@2", 1, 2, 0, "{__name__=\"b\"} 2 1\n",
+      "series {__name__=\"b\"}: native histograms are disabled" },
 };
 
 START_TEST(decodes)
