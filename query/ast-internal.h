@@ -67,6 +67,7 @@ struct selector {
     const struct node *range;       /* a duration expression; NULL: an instant selector */
     struct shift shift;
     enum extension extension;
+    bool labels_only;               /* info()'s second argument: may match everything */
 };
 
 struct subquery {

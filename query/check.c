@@ -37,6 +37,8 @@ static int check_selector(struct node *n, struct str text, struct err *e)
     const struct selector *s = &n->selector;
 
     n->type = s->range ? PROMQL_MATRIX : PROMQL_VECTOR;
+    if (s->labels_only)
+        return 0;
     for (size_t i = 0; i < s->n; i++)
         if (!matcher_match(&s->matchers[i], STR_NULL))
             return 0;
@@ -80,6 +82,10 @@ static int check_call(struct node *n, struct str text, struct err *e)
 
         if (expect_type(n->call.args[i], want, where, text, e) < 0)
             return ERR_PARSE;
+        if (i == 1 && fn->selects_labels &&
+            (n->call.args[i]->kind != NODE_SELECTOR || n->call.args[i]->selector.name.n))
+            return parse_error(e, text, n->call.args[i]->span.from,
+                               "expected label selectors only, got vector selector instead");
     }
     return 0;
 }

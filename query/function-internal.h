@@ -54,6 +54,7 @@ struct function {
     bool defaults_to_time; /* without an argument it reads vector(time()) */
     bool in_durations;     /* may stand in a range, a step or an offset */
     bool is_keyword;       /* its name may be written in any case */
+    bool selects_labels;   /* its second argument is no vector, but conditions on labels */
 };
 
 /* The call's argument i, which is a string. */
@@ -82,6 +83,8 @@ window_fn fn_sum_over_time, fn_avg_over_time, fn_min_over_time, fn_max_over_time
     fn_ts_of_min_over_time, fn_ts_of_max_over_time, fn_deriv, fn_predict_linear, fn_double_exponential_smoothing;
 /* functions_label.c */
 stream_fn fn_label_replace, fn_label_join, fn_absent, fn_absent_over_time;
+/* functions_info.c */
+stream_fn fn_info;
 /* functions_sort.c */
 stream_fn fn_sort, fn_sort_desc, fn_sort_by_label, fn_sort_by_label_desc;
 /* histogram.c */

@@ -63,6 +63,7 @@ static const struct function functions[] = {
     DATE(hour),
     OVER_TIME(idelta),
     WINDOW(increase, TAKES(1, 1, 1, M), .anchored = true, .smoothed = true, .wants_drops = true, .of_counter = true),
+    STREAM(info, TAKES(2, 1, 2, V, V), .selects_labels = true),
     WINDOW(irate, TAKES(1, 1, 1, M), .of_counter = true),
     STREAM(label_join, TAKES(4, 3, ANY, V, T, T, T)),
     STREAM(label_replace, TAKES(5, 5, 5, V, T, T, T, T)),

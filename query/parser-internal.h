@@ -12,6 +12,7 @@ struct parser {
     struct token cur; /* not consumed yet */
     uint32_t last;    /* where the token before it ended */
     int depth;
+    bool labels_only; /* what comes is the argument of info() that selects labels */
     struct err *e;
 };
 

@@ -94,8 +94,20 @@ int parse_label_list(struct parser *ps, const char *context, const struct str **
     return parser_expect(ps, T_RPAREN, context, "\",\" or \")\"");
 }
 
-/* The arguments in their parentheses. Returns how deep they are, or ERR_*. */
-static int parse_arguments(struct parser *ps, const char *context, const struct node ***args, size_t *n)
+static struct node *parse_argument(struct parser *ps, bool labels_only)
+{
+    bool before = ps->labels_only;
+    struct node *n;
+
+    ps->labels_only = labels_only;
+    n = parse_expression(ps);
+    ps->labels_only = before;
+    return n;
+}
+
+/* The arguments in their parentheses; fn is NULL for an aggregation. Returns how deep they are, or ERR_*. */
+static int parse_arguments(struct parser *ps, const struct function *fn, const char *context,
+                           const struct node ***args, size_t *n)
 {
     const struct node **list = NULL;
     size_t cap = 0;
@@ -105,7 +117,7 @@ static int parse_arguments(struct parser *ps, const char *context, const struct 
     if (parser_expect(ps, T_LPAREN, context, "\"(\"") < 0)
         return ERR_PARSE;
     while (ps->cur.kind != T_RPAREN) {
-        struct node *arg = parse_expression(ps);
+        struct node *arg = parse_argument(ps, fn && fn->selects_labels && *n == 1);
 
         if (!arg || arena_grow(ps->a, &list, &cap, *n + 1, sizeof(*list)) < 0)
             return arg ? parser_nomem(ps) : ERR_PARSE;
@@ -135,7 +147,7 @@ static struct node *parse_call(struct parser *ps)
         return NULL;
     }
     parser_advance(ps);
-    depth = parse_arguments(ps, "function call", &n->call.args, &n->call.n);
+    depth = parse_arguments(ps, n->call.fn, "function call", &n->call.args, &n->call.n);
     return depth < 0 ? NULL : parser_finish(ps, n, depth);
 }
 
@@ -189,7 +201,7 @@ static struct node *parse_aggregate(struct parser *ps, enum aggregate_op op)
     parser_advance(ps);
     if (parse_grouping(ps, &n->aggregate) < 0)
         return NULL;
-    depth = parse_arguments(ps, "aggregation", &args, &count);
+    depth = parse_arguments(ps, NULL, "aggregation", &args, &count);
     if (depth < 0 || parse_grouping(ps, &n->aggregate) < 0 || set_arguments(ps, n, args, count) < 0)
         return NULL;
     return parser_finish(ps, n, depth);

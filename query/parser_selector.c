@@ -109,6 +109,7 @@ struct node *parse_selector(struct parser *ps)
 
     if (!n)
         return NULL;
+    n->selector.labels_only = ps->labels_only;
     if (ps->cur.kind == T_IDENT) {
         struct matcher name = { MATCH_EQ, STR("__name__"), ps->cur.text, NULL };
 
