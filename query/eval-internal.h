@@ -70,6 +70,7 @@ struct sample_row {
     const int64_t *t;
     const double *v;
     size_t n;
+    uint32_t times; /* two rows of one stream with the same number here have the same times */
 };
 
 struct sample_stream {
@@ -159,6 +160,14 @@ static inline double absent_value(void)
     return v;
 }
 #define ABSENT absent_value()
+
+static inline bool any_value(const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!is_absent(v[i]))
+            return true;
+    return false;
+}
 
 /* Neumaier's compensated sum: *sum + *c is the sum. */
 static inline void kahan_add(double v, double *sum, double *c)

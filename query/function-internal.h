@@ -13,6 +13,29 @@ enum function_kind {
     FUNCTION_STREAM  /* a vector out, made as it pleases */
 };
 
+/* One series and the windows of all steps over it: that of step i holds the samples [lo[i], hi[i]). */
+struct sweep {
+    const int64_t *t;
+    const double *v;
+    size_t n, steps;
+    const uint32_t *lo, *hi;   /* never falling */
+    const struct gaps *gaps;   /* for rate and its like */
+    int64_t range;             /* as written, ms */
+    struct part *parts;        /* scratch, n of them */
+    uint32_t *counts;          /* scratch, n of them */
+};
+
+/* What rate() needs to know of each step's window but the values: the same for all series with the same times. */
+struct gaps {
+    double *sampled, *to_start, *to_end; /* seconds: first to last sample; how far to extrapolate to the borders */
+    double *factor;                      /* the change is multiplied by it, when the counter is far from zero */
+};
+
+/* What a run of neighbouring samples comes to; which of the fields mean what is the function's business. */
+struct part {
+    double a, b, n;
+};
+
 /* The samples of one series at one step. */
 struct window {
     const int64_t *t;
@@ -25,12 +48,15 @@ struct window {
     const double *args;       /* the function's scalar arguments at this step, in their order */
     const uint32_t *drops;    /* places in the series, rising, where a value is below the one before */
     size_t ndrops, first;     /* `first`: the place of t[0] in the series */
+    double *scratch;          /* as many as the series has samples */
     struct eval *ev;
     const struct node *call;
 };
 
 /* False: no result here. A function that fails sets ev->failed (eval_fail). */
 typedef bool window_fn(const struct window *w, double *out);
+/* All steps at once: fills out[0..steps), ABSENT where there is no result. Not for extended selectors. */
+typedef void sweep_fn(const struct sweep *s, double *out);
 typedef bool map_fn(double v, const double *args, double *out);
 typedef int scalar_fn(struct eval *ev, const struct grid *g, const struct call *c, double *out);
 typedef int stream_fn(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
@@ -47,6 +73,9 @@ struct function {
         scalar_fn *scalar;
         stream_fn *stream;
     };
+    sweep_fn *sweep;       /* of a window function: faster; NULL = none */
+    bool extrapolates;     /* its sweep needs gaps */
+    bool always_sweeps;    /* else only where windows overlap a lot */
     bool keeps_name;       /* of a window function */
     bool wants_drops;      /* window.drops is filled */
     bool of_counter;       /* an info when the metric's name says it is none */
@@ -74,6 +103,14 @@ map_fn fn_abs, fn_ceil, fn_floor, fn_exp, fn_ln, fn_log2, fn_log10, fn_sqrt, fn_
 map_fn fn_minute, fn_hour, fn_day_of_week, fn_day_of_month, fn_day_of_year, fn_days_in_month, fn_month, fn_year;
 scalar_fn fn_time, fn_pi, fn_start, fn_end, fn_range, fn_step, fn_max_of, fn_min_of, fn_scalar;
 stream_fn fn_timestamp, fn_vector;
+/* sweep.c, sweep_rate.c */
+sweep_fn sweep_sum_over_time, sweep_avg_over_time, sweep_min_over_time, sweep_max_over_time, sweep_count_over_time,
+    sweep_last_over_time, sweep_first_over_time, sweep_present_over_time, sweep_stddev_over_time,
+    sweep_stdvar_over_time, sweep_ts_of_first_over_time, sweep_ts_of_last_over_time, sweep_ts_of_min_over_time,
+    sweep_ts_of_max_over_time, sweep_changes, sweep_resets, sweep_rate, sweep_increase, sweep_delta, sweep_irate,
+    sweep_idelta;
+/* Of windows with borders (to - range, to], to being to0 at the first step. */
+void sweep_gaps(const struct sweep *s, int64_t to0, int64_t step, struct gaps *out);
 /* functions_rate.c */
 window_fn fn_rate, fn_increase, fn_delta, fn_irate, fn_idelta, fn_resets, fn_changes;
 /* functions_window.c */

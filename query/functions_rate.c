@@ -206,7 +206,7 @@ static int extend_samples(struct eval *ev, const struct window *w, struct sample
         }
     t[n] = w->to;
     v[n++] = b.right;
-    *row = (struct sample_row){ row->labels, row->drop_name, t, v, n };
+    *row = (struct sample_row){ row->labels, row->drop_name, t, v, n, row->times };
     return 0;
 }
 

@@ -9,6 +9,9 @@ struct reader {
     int64_t *t;
     double *v;
     size_t n, tcap, vcap;
+    size_t before;  /* samples of the series before, whose times are still in t beyond those read */
+    bool same;      /* so far the times are those of the series before */
+    uint32_t times; /* changes with the times */
 };
 
 static int reader_open(struct eval *ev, const struct selector *s, int64_t from, int64_t to, struct reader *r)
@@ -20,17 +23,41 @@ static int reader_open(struct eval *ev, const struct selector *s, int64_t from, 
     return r->set ? 0 : ev->e->code;
 }
 
+static bool any_stale(const double *v, size_t n)
+{
+    uint64_t any = 0;
+
+    for (size_t i = 0; i < n; i++)
+        any |= is_absent(v[i]);
+    return any != 0;
+}
+
+/* Without stale markers. */
+static void take_some(struct reader *r, const struct sample_columns *c)
+{
+    r->same = false;
+    for (size_t i = 0; i < c->n; i++) {
+        if (is_absent(c->v[i]))
+            continue;
+        r->t[r->n] = c->t[i];
+        r->v[r->n++] = c->v[i];
+    }
+}
+
 static int reader_take(struct reader *r, const struct sample_columns *c, bool stale)
 {
     if (arena_grow(r->ev->a, &r->t, &r->tcap, r->n + c->n, sizeof(*r->t)) < 0 ||
         arena_grow(r->ev->a, &r->v, &r->vcap, r->n + c->n, sizeof(*r->v)) < 0)
         return eval_nomem(r->ev);
-    for (size_t i = 0; i < c->n; i++) {
-        if (!stale && is_absent(c->v[i]))
-            continue;
-        r->t[r->n] = c->t[i];
-        r->v[r->n++] = c->v[i];
+    if (!stale && any_stale(c->v, c->n)) {
+        take_some(r, c);
+        return 0;
     }
+    r->same = r->same && r->n + c->n <= r->before && memcmp(r->t + r->n, c->t, c->n * sizeof(*r->t)) == 0;
+    if (!r->same)
+        memcpy(r->t + r->n, c->t, c->n * sizeof(*r->t));
+    memcpy(r->v + r->n, c->v, c->n * sizeof(*r->v));
+    r->n += c->n;
     return 0;
 }
 
@@ -42,12 +69,15 @@ static int reader_next(struct reader *r, struct labels *labels, bool stale)
 
     if (rc <= 0)
         return rc;
+    r->before = r->n;
     r->n = 0;
+    r->same = true;
     while ((rc = series_samples(r->set, &c, r->ev->e)) > 0)
         if ((rc = reader_take(r, &c, stale)) < 0)
             return rc;
     if (rc < 0)
         return rc;
+    r->times += !r->same || r->n != r->before;
     r->ev->read += r->n;
     if (eval_hold(r->ev, r->n) < 0 || eval_work(r->ev, r->n) < 0)
         return r->ev->failed;
@@ -150,7 +180,7 @@ static int next_ranged(struct sample_stream *s, struct sample_row *row)
 
     while ((rc = reader_next(&x->r, &labels, false)) > 0)
         if (x->r.n) {
-            *row = (struct sample_row){ labels, false, x->r.t, x->r.v, x->r.n };
+            *row = (struct sample_row){ labels, false, x->r.t, x->r.v, x->r.n, x->r.times };
             return 1;
         }
     return rc;
@@ -183,6 +213,7 @@ struct inner {
     struct grid g;
     int64_t *t;
     double *v;
+    uint32_t times; /* 0: all steps have a value */
 };
 
 static int next_inner(struct sample_stream *s, struct sample_row *out)
@@ -202,7 +233,8 @@ static int next_inner(struct sample_stream *s, struct sample_row *out)
         if (eval_work(x->ev, x->g.n) < 0)
             return x->ev->failed;
         if (n) {
-            *out = (struct sample_row){ row.labels, row.drop_name, x->t, x->v, n };
+            x->times += n < x->g.n;
+            *out = (struct sample_row){ row.labels, row.drop_name, x->t, x->v, n, n < x->g.n ? x->times : 0 };
             return 1;
         }
     }

@@ -387,7 +387,7 @@ static const char *const scripts[] = {
     "at 3m info(target_info{v=\"3\"})\n"
     "  target_info{instance=\"b\", job=\"j\", v=\"3\"} 1\n"
     "at 1m info(req{instance=\"b\"}, up)\n"
-    "  fails: 1:27: parse error: expected label selectors only, got vector selector instead\n",
+    "  fails: 1:25: parse error: expected label selectors only, got vector selector instead\n",
     "load 1m\n"
     "  req{instance=\"a\"} 1\n"
     "  target_info{instance=\"a\", v=\"2\"} 1\n"
