@@ -31,6 +31,8 @@ O := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 
 LIBS_base := -lzstd -lz -lpcre2-8 -lm -lpthread
 LIBS_store := -lsqlite3
+# Loops over many values: worth the vectoriser's full effort.
+CFLAGS_query := $(if $(SAN),,-O3 -fno-math-errno -fno-trapping-math)
 LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
 LIBS_mesh := -lyaml
 LIBS_collector := -ljansson

@@ -29,6 +29,7 @@ struct selection {
     struct label_map map;
     double *param; /* one for each step; NULL when it is a text */
     struct member *now;
+    double *places; /* of the rows, for limit_ratio */
     uint8_t *chosen; /* topk and its like: rows.n × g->n */
     struct rows out;
 };
@@ -43,12 +44,14 @@ static int add_row(struct selection *x, const struct row *row)
 
 static int make_groups(struct selection *x)
 {
-    struct label *scratch = NULL;
+    struct label_picker picker;
     struct labels l;
-    size_t scap = 0, at;
+    size_t at;
 
+    if (label_picker_init(&picker, x->ev->a, x->agg->labels, x->agg->n, !x->agg->without) < 0)
+        return eval_nomem(x->ev);
     for (size_t i = 0; i < x->rows.n; i++) {
-        int rc = group_labels(x->ev, x->agg, x->rows.v[i].labels, &scratch, &scap, &l);
+        int rc = label_pick(&picker, x->ev->a, x->rows.v[i].labels, &l);
         int fresh = rc < 0 ? rc : label_map_add(&x->map, x->ev->a, l, &at);
         struct members *m;
 
@@ -103,26 +106,37 @@ static int smallest_first(const void *a, const void *b)
     return cmp_members(a, b, false);
 }
 
-/* A place in [0, 1) that depends on the labels alone, as Prometheus computes it. */
-static double ratio_place(struct labels l)
+/* Each row's place in [0, 1), which depends on its labels alone, as Prometheus computes it. */
+static int find_places(struct selection *x)
 {
-    XXH64_state_t h;
+    struct buf text = BUF_INIT(1 << 20);
 
-    XXH64_reset(&h, 0);
-    for (size_t i = 0; i < l.n; i++) {
-        XXH64_update(&h, l.v[i].name.p, l.v[i].name.n);
-        XXH64_update(&h, "\xff", 1);
-        XXH64_update(&h, l.v[i].value.p, l.v[i].value.n);
-        XXH64_update(&h, "\xff", 1);
+    x->places = arena_array(x->ev->a, x->rows.n + 1, sizeof(*x->places));
+    if (!x->places)
+        return eval_nomem(x->ev);
+    for (size_t r = 0; r < x->rows.n; r++) {
+        struct labels l = x->rows.v[r].labels;
+
+        text.n = 0; /* but a failure sticks */
+        for (size_t i = 0; i < l.n; i++) {
+            buf_str(&text, l.v[i].name);
+            buf_putc(&text, '\xff');
+            buf_str(&text, l.v[i].value);
+            buf_putc(&text, '\xff');
+        }
+        x->places[r] = (double)XXH64(text.p, text.n, 0) / (double)UINT64_MAX;
     }
-    return (double)XXH64_digest(&h) / (double)UINT64_MAX;
+    if (buf_failed(&text)) {
+        buf_free(&text);
+        return eval_nomem(x->ev);
+    }
+    buf_free(&text);
+    return 0;
 }
 
-static bool in_ratio(struct labels l, double r)
+static bool in_ratio(double place, double r)
 {
-    double at = ratio_place(l);
-
-    return r >= 0 ? at < r : at >= 1 + r;
+    return r >= 0 ? place < r : place >= 1 + r;
 }
 
 /* Leaves the chosen ones of x->now[0..n) in front, in the order of the answer; returns how many. */
@@ -132,7 +146,7 @@ static size_t choose(struct selection *x, size_t n, double param)
 
     if (x->agg->op == AGG_LIMIT_RATIO) {
         for (size_t i = 0; i < n; i++)
-            if (in_ratio(x->rows.v[x->now[i].row].labels, param))
+            if (in_ratio(x->places[x->now[i].row], param))
                 x->now[kept++] = x->now[i];
         return kept;
     }
@@ -326,6 +340,8 @@ int select_open(struct eval *ev, const struct grid *g, const struct node *n, str
     x.now = arena_array(ev->a, x.rows.n + 1, sizeof(*x.now));
     if (!x.now)
         return eval_nomem(ev);
+    if (x.agg->op == AGG_LIMIT_RATIO && find_places(&x) < 0)
+        return ERR_NOMEM;
     if (x.agg->op == AGG_COUNT_VALUES)
         rc = count_values(&x);
     else if (x.agg->op == AGG_QUANTILE)

@@ -28,21 +28,10 @@ struct join {
     struct rows out;
     uint8_t **taken;         /* for each row of out and step: something came there, even when a comparison let it go */
     size_t taken_cap;
-    struct label *scratch, *scratch2;
-    size_t scap, scap2;
+    struct label_picker picker;
+    struct label *scratch;
+    size_t scap;
 };
-
-static int match_labels(struct join *j, struct labels l, struct labels *out)
-{
-    static const struct str name[] = { STR_INIT("__name__") };
-
-    if (arena_grow(j->ev->a, &j->scratch, &j->scap, l.n + 1, sizeof(*j->scratch)) < 0)
-        return eval_nomem(j->ev);
-    *out = labels_select(l, j->m->labels, j->m->n, j->m->on, j->scratch);
-    if (!j->m->on)
-        *out = labels_select(*out, name, 1, false, j->scratch);
-    return 0;
-}
 
 static int load_side(struct join *j, const struct node *n, struct side *side)
 {
@@ -58,9 +47,8 @@ static int load_side(struct join *j, const struct node *n, struct side *side)
     for (size_t r = 0; r < side->rows.n; r++) {
         for (size_t s = 0; s < j->g->n; s++)
             side->any[s] |= !is_absent(side->rows.v[r].v[s]);
-        if (match_labels(j, side->rows.v[r].labels, &l) < 0)
-            return ERR_NOMEM;
-        if (label_map_add(&j->groups, j->ev->a, l, &side->group[r]) < 0)
+        if (label_pick(&j->picker, j->ev->a, side->rows.v[r].labels, &l) < 0 ||
+            label_map_add(&j->groups, j->ev->a, l, &side->group[r]) < 0)
             return eval_nomem(j->ev);
     }
     return 0;
@@ -120,11 +108,10 @@ static int set_operation(struct join *j)
 
 static int duplicate(struct join *j, size_t a, size_t b)
 {
-    struct labels x = j->one.rows.v[a].labels, y = j->one.rows.v[b].labels, group;
+    struct labels x = j->one.rows.v[a].labels, y = j->one.rows.v[b].labels;
+    struct labels group = j->groups.keys[j->one.group[a]];
     struct buf text = BUF_INIT(4096);
 
-    if (match_labels(j, x, &group) < 0)
-        return ERR_NOMEM;
     buf_puts(&text, "found duplicate series for the match group ");
     labels_print(&text, group);
     buf_printf(&text, " on the %s hand-side of the operation: [", j->swapped ? "left" : "right");
@@ -164,11 +151,11 @@ static int find_partners(struct join *j)
 /* The labels of a result: the many side's, narrowed by a one-to-one match, with the included ones of the one side. */
 static int result_labels(struct join *j, struct labels many, struct labels one, struct labels *out)
 {
-    if (arena_grow(j->ev->a, &j->scratch2, &j->scap2, many.n + 1, sizeof(*j->scratch2)) < 0)
+    if (arena_grow(j->ev->a, &j->scratch, &j->scap, many.n + 1, sizeof(*j->scratch)) < 0)
         return eval_nomem(j->ev);
     *out = many;
     if (j->m->card == ONE_TO_ONE)
-        *out = labels_select(many, j->m->labels, j->m->n, j->m->on, j->scratch2);
+        *out = labels_select(many, j->m->labels, j->m->n, j->m->on, j->scratch);
     for (size_t i = 0; i < j->m->ninclude; i++) {
         *out = labels_with(j->ev->a, *out, j->m->include[i], labels_get(one, j->m->include[i]));
         if (!out->v)
@@ -310,6 +297,8 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
     j->fill_many = m->fill_left;
     j->fills_one = m->fills_right;
     j->fill_one = m->fill_right;
+    if (label_picker_init(&j->picker, ev->a, m->labels, m->n, m->on) < 0)
+        return eval_nomem(ev);
     rc = load_side(j, n->binary.l, j->swapped ? &j->one : &j->many);
     if (rc == 0)
         rc = load_side(j, n->binary.r, j->swapped ? &j->many : &j->one);

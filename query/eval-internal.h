@@ -131,9 +131,6 @@ int aggregate_open(struct eval *ev, const struct grid *g, const struct node *n, 
 int select_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
 int binary_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
 int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
-/* The labels of the group that a row with labels l belongs to, in *scratch, which grows. */
-int group_labels(struct eval *ev, const struct aggregate *agg, struct labels l, struct label **scratch, size_t *cap,
-                 struct labels *out);
 /* + - * / % ^ atan2; ABSENT for any other operator. */
 double binary_arithmetic(enum binary_op op, double l, double r);
 /* One operation on two numbers; ABSENT when a comparison (without bool) does not hold. */
@@ -160,6 +157,14 @@ static inline double absent_value(void)
     return v;
 }
 #define ABSENT absent_value()
+
+/* Loops over dense doubles, for the machine's widest vectors too. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define WIDE
+#endif
 
 static inline bool any_value(const double *v, size_t n)
 {

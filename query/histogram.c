@@ -30,6 +30,8 @@ struct groups {
     struct group *v;
     size_t n, cap;
     struct label_map map;
+    struct label *scratch;
+    size_t scratch_cap;
 };
 
 /* What a function makes of one step's buckets, sorted by bound, the last of them +Inf. */
@@ -45,11 +47,13 @@ static int by_bound(const void *a, const void *b)
 static int add_to_group(struct eval *ev, struct groups *gs, const struct row *row, double bound)
 {
     static const struct str le[] = { STR_INIT("le") };
-    struct label *v = arena_array(ev->a, row->labels.n + 1, sizeof(*v));
     struct group *g;
     size_t at;
-    int fresh = v ? label_map_add(&gs->map, ev->a, labels_select(row->labels, le, 1, false, v), &at) : ERR_NOMEM;
+    int fresh;
 
+    if (arena_grow(ev->a, &gs->scratch, &gs->scratch_cap, row->labels.n + 1, sizeof(*gs->scratch)) < 0)
+        return eval_nomem(ev);
+    fresh = label_map_add(&gs->map, ev->a, labels_select(row->labels, le, 1, false, gs->scratch), &at);
     if (fresh < 0 || arena_grow(ev->a, &gs->v, &gs->cap, gs->map.n, sizeof(*gs->v)) < 0)
         return eval_nomem(ev);
     g = &gs->v[at];
