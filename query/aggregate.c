@@ -83,7 +83,7 @@ int aggregate_open(struct eval *ev, const struct grid *g, const struct node *n, 
     if (!x || !(x->out = eval_values(ev, g)) ||
         label_picker_init(&x->picker, ev->a, agg->labels, agg->n, !agg->without) < 0)
         return eval_nomem(ev);
-    x->s.next = next_group;
+    x->s = (struct stream){ next_group, true };
     x->ev = ev;
     x->g = *g;
     x->agg = agg;

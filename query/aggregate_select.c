@@ -348,5 +348,6 @@ int select_open(struct eval *ev, const struct grid *g, const struct node *n, str
         rc = group_quantiles(&x);
     else if ((rc = check_choice(&x)) == 0)
         rc = select_rows(&x);
+    x.out.unique = x.agg->op == AGG_QUANTILE || x.agg->op == AGG_COUNT_VALUES || x.rows.unique;
     return rc < 0 ? rc : eval_replay(ev, g, x.out, out);
 }

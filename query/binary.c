@@ -95,8 +95,11 @@ int binary_open(struct eval *ev, const struct grid *g, const struct node *n, str
     scalar = eval_values(ev, g);
     if (!x || !scalar)
         return eval_nomem(ev);
-    *x = (struct with_scalar){ { next_with_scalar }, NULL, b, scalar, g->n, b->l->type == PROMQL_SCALAR };
+    *x = (struct with_scalar){ { next_with_scalar, false }, NULL, b, scalar, g->n, b->l->type == PROMQL_SCALAR };
     *out = &x->s;
     rc = eval_scalar(ev, g, x->scalar_left ? b->l : b->r, scalar);
-    return rc < 0 ? rc : eval_open(ev, g, x->scalar_left ? b->r : b->l, &x->in);
+    if (rc == 0)
+        rc = eval_open(ev, g, x->scalar_left ? b->r : b->l, &x->in);
+    x->s.unique = rc == 0 && x->in->unique;
+    return rc;
 }

@@ -304,5 +304,7 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
         rc = load_side(j, n->binary.r, j->swapped ? &j->many : &j->one);
     if (rc == 0)
         rc = binary_ops[n->binary.op].is_set ? set_operation(j) : join_sides(j);
+    /* Set operators hand on rows of both sides; the others number their results by labels. */
+    j->out.unique = !binary_ops[n->binary.op].is_set || (n->binary.op != OP_OR && j->many.rows.unique);
     return rc < 0 ? rc : eval_replay(ev, g, j->out, out);
 }

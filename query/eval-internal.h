@@ -56,11 +56,13 @@ struct row {
 /* One expression's rows. next: 1 with *row filled, 0 at the end, ERR_*. */
 struct stream {
     int (*next)(struct stream *s, struct row *row);
+    bool unique; /* no two rows have the same labels; names that are to be dropped count */
 };
 
 struct rows {
     struct row *v;
     size_t n, cap;
+    bool unique;
 };
 
 /* One series with its samples as they are, for window functions. Stale markers are gone. */
@@ -75,6 +77,7 @@ struct sample_row {
 
 struct sample_stream {
     int (*next)(struct sample_stream *s, struct sample_row *row);
+    bool unique; /* as a stream's */
 };
 
 /* Where a range or instant selector looks at each step. */

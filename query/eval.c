@@ -139,7 +139,7 @@ int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct
     struct row row;
     int rc;
 
-    *rows = (struct rows){ 0 };
+    *rows = (struct rows){ .unique = s->unique };
     while ((rc = s->next(s, &row)) > 0) {
         double *v = arena_alloc(ev->a, g->n * sizeof(*v));
 
@@ -187,6 +187,7 @@ int rows_unify(struct eval *ev, const struct grid *g, struct rows *rows)
         rows->v[at].drop_name |= row->drop_name;
     }
     rows->n = n;
+    rows->unique = true;
     return 0;
 }
 
@@ -214,7 +215,7 @@ int eval_replay(struct eval *ev, const struct grid *g, struct rows rows, struct 
 
     if (!r)
         return eval_nomem(ev);
-    *r = (struct replay){ { next_replay }, ev, rows, 0, g->n };
+    *r = (struct replay){ { next_replay, rows.unique }, ev, rows, 0, g->n };
     *out = &r->s;
     return 0;
 }
@@ -250,7 +251,7 @@ static int unary_open(struct eval *ev, const struct grid *g, const struct node *
     neg = ARENA_NEW(ev->a, struct negation);
     if (!neg)
         return eval_nomem(ev);
-    *neg = (struct negation){ { next_negation }, in, g->n };
+    *neg = (struct negation){ { next_negation, in->unique }, in, g->n };
     *out = n->unary.minus ? &neg->s : in;
     return 0;
 }

@@ -28,7 +28,9 @@ struct sweep {
 /* What rate() needs to know of each step's window but the values: the same for all series with the same times. */
 struct gaps {
     double *sampled, *to_start, *to_end; /* seconds: first to last sample; how far to extrapolate to the borders */
+    double *pairs;                       /* of neighbouring samples */
     double *factor;                      /* the change is multiplied by it, when the counter is far from zero */
+    double per;                          /* rate: the range in seconds; else 1 */
 };
 
 /* What a run of neighbouring samples comes to; which of the fields mean what is the function's business. */
@@ -75,6 +77,7 @@ struct function {
     };
     sweep_fn *sweep;       /* of a window function: faster; NULL = none */
     bool extrapolates;     /* its sweep needs gaps */
+    bool per_second;
     bool always_sweeps;    /* else only where windows overlap a lot */
     bool keeps_name;       /* of a window function */
     bool wants_drops;      /* window.drops is filled */
@@ -107,7 +110,7 @@ stream_fn fn_timestamp, fn_vector;
 sweep_fn sweep_sum_over_time, sweep_avg_over_time, sweep_min_over_time, sweep_max_over_time, sweep_count_over_time,
     sweep_last_over_time, sweep_first_over_time, sweep_present_over_time, sweep_stddev_over_time,
     sweep_stdvar_over_time, sweep_ts_of_first_over_time, sweep_ts_of_last_over_time, sweep_ts_of_min_over_time,
-    sweep_ts_of_max_over_time, sweep_changes, sweep_resets, sweep_rate, sweep_increase, sweep_delta, sweep_irate,
+    sweep_ts_of_max_over_time, sweep_changes, sweep_resets, sweep_rate, sweep_delta, sweep_irate,
     sweep_idelta;
 /* Of windows with borders (to - range, to], to being to0 at the first step. */
 void sweep_gaps(const struct sweep *s, int64_t to0, int64_t step, struct gaps *out);

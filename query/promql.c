@@ -13,67 +13,84 @@ static bool far_off(int64_t ms)
 
 static int by_labels(const void *a, const void *b)
 {
-    return labels_cmp(((const struct promql_series *)a)->labels, ((const struct promql_series *)b)->labels);
+    return labels_order(((const struct promql_series *)a)->labels, ((const struct promql_series *)b)->labels);
 }
 
-/* Takes away the names that functions have lost on the way. */
+/* Takes away the names that functions have lost on the way. Rows that differed in their names alone are then alike,
+ * which can be when not all had the same, or when more than the name went. */
 static int drop_names(struct eval *ev, struct rows *rows)
 {
+    struct str name = STR_NULL;
+    size_t dropped = 0;
+
     for (size_t i = 0; i < rows->n; i++) {
         struct row *row = &rows->v[i];
+        struct str own = labels_get(row->labels, STR("__name__"));
+        size_t before = row->labels.n;
         struct label *v;
 
         if (!row->drop_name)
             continue;
-        v = arena_array(ev->a, row->labels.n + 1, sizeof(*v));
+        v = arena_alloc(ev->a, (row->labels.n + 1) * sizeof(*v));
         if (!v)
             return eval_nomem(ev);
         row->labels = labels_without_name(row->labels, v);
         row->drop_name = false;
+        if (dropped++ == 0)
+            name = own;
+        rows->unique &= str_eq(name, own) && before - row->labels.n == (own.n > 0);
     }
+    rows->unique &= dropped == 0 || dropped == rows->n;
     return 0;
 }
 
-/* One row's points; n 0 when it has none. */
-static int points_of(struct eval *ev, const struct grid *g, const struct row *row, struct promql_series *s)
+/* One row's points, into t and v; as many as it has values. */
+static size_t points_of(const struct grid *g, const struct row *row, int64_t *t, double *v)
 {
     size_t n = 0;
-    int64_t *t;
-    double *v;
 
     for (size_t i = 0; i < g->n; i++)
-        n += !is_absent(row->v[i]);
-    t = arena_array(ev->a, n + 1, sizeof(*t));
-    v = arena_array(ev->a, n + 1, sizeof(*v));
-    if (!t || !v)
-        return eval_nomem(ev);
-    *s = (struct promql_series){ row->labels, t, v, 0 };
-    for (size_t i = 0; i < g->n; i++)
         if (!is_absent(row->v[i])) {
-            t[s->n] = grid_time(g, i);
-            v[s->n++] = row->v[i];
+            t[n] = grid_time(g, i);
+            v[n++] = row->v[i];
         }
-    return 0;
+    return n;
+}
+
+static void sort_series(struct promql_series *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (by_labels(&v[i - 1], &v[i]) > 0) {
+            qsort(v, n, sizeof(*v), by_labels);
+            return;
+        }
 }
 
 static int vector_value(struct eval *ev, const struct grid *g, struct rows *rows, struct promql_value *out)
 {
     int rc = drop_names(ev, rows);
+    int64_t *t;
+    double *v;
 
-    if (rc == 0)
+    if (rc == 0 && !rows->unique)
         rc = rows_unify(ev, g, rows);
     if (rc < 0)
         return rc;
     out->series = arena_array(ev->a, rows->n + 1, sizeof(*out->series));
-    if (!out->series)
+    t = arena_alloc(ev->a, rows->n * g->n * sizeof(*t));
+    v = arena_alloc(ev->a, rows->n * g->n * sizeof(*v));
+    if (!out->series || !t || !v)
         return eval_nomem(ev);
     for (size_t i = 0; i < rows->n; i++) {
-        if (points_of(ev, g, &rows->v[i], &out->series[out->n]) < 0)
-            return ERR_NOMEM;
-        out->n += out->series[out->n].n > 0;
+        size_t n = points_of(g, &rows->v[i], t, v);
+
+        if (n)
+            out->series[out->n++] = (struct promql_series){ rows->v[i].labels, t, v, n };
+        t += n;
+        v += n;
     }
-    if (out->type == PROMQL_MATRIX && out->n > 1)
-        qsort(out->series, out->n, sizeof(*out->series), by_labels);
+    if (out->type == PROMQL_MATRIX)
+        sort_series(out->series, out->n);
     return 0;
 }
 
@@ -89,7 +106,7 @@ static int eval_vector(struct eval *ev, const struct grid *g, const struct node 
 static int eval_number(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
 {
     struct row row = { { NULL, 0 }, false, eval_values(ev, g) };
-    struct rows rows = { &row, 1, 1 };
+    struct rows rows = { &row, 1, 1, true };
     int rc = row.v ? eval_scalar(ev, g, n, row.v) : ERR_NOMEM;
 
     out->type = ev->window.step_ms ? PROMQL_MATRIX : PROMQL_SCALAR;
@@ -142,8 +159,7 @@ static int eval_matrix(struct eval *ev, const struct grid *g, const struct node 
             return rc;
         out->n += out->series[out->n].n > 0;
     }
-    if (out->n > 1)
-        qsort(out->series, out->n, sizeof(*out->series), by_labels);
+    sort_series(out->series, out->n);
     for (size_t i = 1; rc == 0 && i < out->n; i++)
         if (by_labels(&out->series[i - 1], &out->series[i]) == 0)
             return eval_fail(ev, "vector cannot contain metrics with the same labelset");

@@ -17,6 +17,7 @@ struct windows {
     double *args;
     size_t nargs;
     double *out;
+    struct str noted;        /* the metric looked at before */
 
     size_t steps;            /* 1 when all have the same window and the same arguments, else g.n */
     uint32_t *lo, *hi, times; /* of the windows, for a series whose times have that number */
@@ -34,11 +35,10 @@ static void find_windows(struct windows *x, const struct sample_row *s)
 {
     int64_t before = x->extension ? x->ev->lookback_ms : 0;
     int64_t after = x->extension == EXTEND_SMOOTHED ? x->ev->lookback_ms : 0;
+    int64_t to = lookout_at(&x->l, &x->g, 0), step = x->l.fixed ? 0 : x->g.step;
     size_t lo = 0, hi = 0, all = 0;
 
-    for (size_t i = 0; i < x->steps; i++) {
-        int64_t to = lookout_at(&x->l, &x->g, i);
-
+    for (size_t i = 0; i < x->steps; i++, to += step) {
         while (hi < s->n && s->t[hi] <= to + after)
             hi++;
         while (lo < hi && s->t[lo] <= to - x->l.range - before)
@@ -134,6 +134,9 @@ static void note_counter(struct windows *x, struct labels labels)
                                            STR_INIT("_bucket") };
     struct str name = labels_get(labels, STR("__name__"));
 
+    if (name.p == x->noted.p && name.n == x->noted.n)
+        return;
+    x->noted = name;
     for (size_t i = 0; i < 4; i++)
         if (name.n == 0 || str_ends(name, suffixes[i]))
             return;
@@ -195,8 +198,10 @@ static int make_room(struct windows *x)
     g->sampled = arena_array(a, x->steps, sizeof(double));
     g->to_start = arena_array(a, x->steps, sizeof(double));
     g->to_end = arena_array(a, x->steps, sizeof(double));
+    g->pairs = arena_array(a, x->steps, sizeof(double));
     g->factor = arena_array(a, x->steps, sizeof(double));
-    return g->sampled && g->to_start && g->to_end && g->factor ? 0 : eval_nomem(x->ev);
+    g->per = x->fn->per_second ? (double)x->l.range / 1000 : 1;
+    return g->sampled && g->to_start && g->to_end && g->pairs && g->factor ? 0 : eval_nomem(x->ev);
 }
 
 int window_open(struct eval *ev, const struct grid *g, const struct node *call, struct stream **out)
@@ -223,5 +228,8 @@ int window_open(struct eval *ev, const struct grid *g, const struct node *call, 
     if (rc == 0)
         rc = samples_open(ev, g, x->arg, &x->l, &x->in);
     x->steps = x->l.fixed && x->nargs == 0 ? 1 : g->n;
-    return rc < 0 ? rc : make_room(x);
+    if (rc < 0)
+        return rc;
+    x->s.unique = x->in->unique;
+    return make_room(x);
 }

@@ -23,7 +23,7 @@ static int reader_open(struct eval *ev, const struct selector *s, int64_t from, 
     return r->set ? 0 : ev->e->code;
 }
 
-static bool any_stale(const double *v, size_t n)
+WIDE static bool any_stale(const double *v, size_t n)
 {
     uint64_t any = 0;
 
@@ -153,7 +153,7 @@ int selector_open(struct eval *ev, const struct grid *g, const struct node *n, b
 
     if (!x || !(x->out = eval_values(ev, g)))
         return eval_nomem(ev);
-    x->s.next = next_instant;
+    x->s = (struct stream){ next_instant, true };
     x->g = *g;
     x->timestamps = timestamps;
     x->smoothed = n->selector.extension == EXTEND_SMOOTHED;
@@ -196,7 +196,7 @@ static int ranged_open(struct eval *ev, const struct grid *g, const struct node 
 
     if (!x)
         return eval_nomem(ev);
-    x->s.next = next_ranged;
+    x->s = (struct sample_stream){ next_ranged, true };
     *out = &x->s;
     rc = eval_lookout(ev, &s->shift, s->range, l);
     if (rc < 0)
@@ -279,7 +279,9 @@ static int inner_open(struct eval *ev, const struct grid *g, const struct node *
     x->v = eval_values(ev, &x->g);
     if (!x->t || !x->v)
         return eval_nomem(ev);
-    return eval_open(ev, &x->g, n->subquery.inner, &x->in);
+    rc = eval_open(ev, &x->g, n->subquery.inner, &x->in);
+    x->s.unique = rc == 0 && x->in->unique;
+    return rc;
 }
 
 int samples_open(struct eval *ev, const struct grid *g, const struct node *n, struct lookout *l,

@@ -1,4 +1,4 @@
-/* sweep_rate.c: rate, increase, delta, irate and idelta over all windows of one series in one call.
+/* sweep_rate.c: rate, increase (which is rate by the range), delta, irate and idelta over all windows of one series in one call.
  *
  * Problem    Of 1,336 series × 1,440 steps each asks for seven divisions, most of them about times.
  * Idea       What depends on the times alone (struct gaps) is computed once for all series that were sampled together, as
@@ -7,35 +7,49 @@
  *            A counter's resets are looked for once per series; without any, windows need not be searched. */
 #include "query/function-internal.h"
 
-static double capped(double gap, double distance)
+/* From milliseconds in the three columns to what extrapolation needs. */
+WIDE static void extrapolate(struct gaps g, size_t n)
 {
-    return gap >= distance * 1.1 ? distance / 2 : gap;
+    double *restrict sampled = g.sampled, *restrict start = g.to_start, *restrict end = g.to_end;
+    double *restrict factor = g.factor, per = g.per;
+    const double *restrict pairs = g.pairs;
+
+    for (size_t i = 0; i < n; i++) {
+        double span = sampled[i] / 1000, apart = span / pairs[i], most = apart * 1.1;
+        double a = start[i] / 1000, b = end[i] / 1000;
+
+        a = a >= most ? apart / 2 : a;
+        b = b >= most ? apart / 2 : b;
+        sampled[i] = span;
+        start[i] = a;
+        end[i] = b;
+        factor[i] = (span + a + b) / span / per;
+    }
 }
 
 void sweep_gaps(const struct sweep *s, int64_t to0, int64_t step, struct gaps *out)
 {
-    for (size_t i = 0; i < s->steps; i++) {
-        size_t lo = s->lo[i], hi = s->hi[i];
-        int64_t to = to0 + (int64_t)i * step;
-        double sampled, distance;
+    int64_t to = to0;
 
+    for (size_t i = 0; i < s->steps; i++, to += step) {
+        size_t lo = s->lo[i], hi = s->hi[i];
+
+        out->pairs[i] = hi - lo < 2 ? 0 : (double)(hi - lo - 1);
         if (hi - lo < 2)
             continue;
-        sampled = (double)(s->t[hi - 1] - s->t[lo]) / 1000;
-        distance = sampled / (double)(hi - lo - 1);
-        out->sampled[i] = sampled;
-        out->to_start[i] = capped((double)(s->t[lo] - (to - s->range)) / 1000, distance);
-        out->to_end[i] = capped((double)(to - s->t[hi - 1]) / 1000, distance);
-        out->factor[i] = (sampled + out->to_start[i] + out->to_end[i]) / sampled;
+        out->sampled[i] = (double)(s->t[hi - 1] - s->t[lo]);
+        out->to_start[i] = (double)(s->t[lo] - (to - s->range));
+        out->to_end[i] = (double)(to - s->t[hi - 1]);
     }
+    extrapolate(*out, s->steps);
 }
 
-static bool has_resets(const struct sweep *s)
+WIDE static bool falls(const double *v, size_t n)
 {
     uint64_t any = 0;
 
-    for (size_t i = 1; i < s->n; i++)
-        any |= s->v[i] < s->v[i - 1];
+    for (size_t i = 1; i < n; i++)
+        any |= v[i] < v[i - 1];
     return any != 0;
 }
 
@@ -79,45 +93,50 @@ static void add_resets(const struct sweep *s, double *change)
 }
 
 /* A counter does not start below zero: the way to the window's start is then shorter. */
-static double factor_from_zero(const struct gaps *g, size_t i, double first, double change)
+static double from_zero(const struct gaps *g, size_t i, double first, double change)
 {
-    return (g->sampled[i] + g->sampled[i] * (first / change) + g->to_end[i]) / g->sampled[i];
+    double to_start = g->sampled[i] * (first / change);
+
+    return change * ((g->sampled[i] + to_start + g->to_end[i]) / g->sampled[i] / g->per);
 }
 
-static inline __attribute__((always_inline)) void sweep_change(const struct sweep *s, bool counter, double seconds,
-                                                               double *out)
+static inline double extended_change(const struct gaps *g, size_t i, bool counter, double first, double change)
 {
-    const struct gaps *g = s->gaps;
+    if (counter && change > 0 && first >= 0 && first * g->sampled[i] < g->to_start[i] * change)
+        return from_zero(g, i, first, change);
+    return change * g->factor[i];
+}
 
-    for (size_t i = 0; i < s->steps; i++)
-        out[i] = s->hi[i] - s->lo[i] < 2 ? ABSENT : s->v[s->hi[i] - 1] - s->v[s->lo[i]];
-    if (counter && has_resets(s))
-        add_resets(s, out);
+static inline __attribute__((always_inline)) void sweep_change(const struct sweep *s, bool counter, double *out)
+{
+    bool resets = counter && falls(s->v, s->n);
+
     for (size_t i = 0; i < s->steps; i++) {
-        double factor = g->factor[i], first;
+        size_t lo = s->lo[i], hi = s->hi[i];
+        double change;
 
-        if (s->hi[i] - s->lo[i] < 2)
+        out[i] = ABSENT;
+        if (hi - lo < 2)
             continue;
-        first = s->v[s->lo[i]];
-        if (counter && out[i] > 0 && first >= 0 && first * g->sampled[i] < g->to_start[i] * out[i])
-            factor = factor_from_zero(g, i, first, out[i]);
-        out[i] *= factor / seconds;
+        change = s->v[hi - 1] - s->v[lo];
+        out[i] = resets ? change : extended_change(s->gaps, i, counter, s->v[lo], change);
     }
+    if (!resets)
+        return;
+    add_resets(s, out);
+    for (size_t i = 0; i < s->steps; i++)
+        if (s->hi[i] - s->lo[i] >= 2)
+            out[i] = extended_change(s->gaps, i, counter, s->v[s->lo[i]], out[i]);
 }
 
 void sweep_rate(const struct sweep *s, double *out)
 {
-    sweep_change(s, true, (double)s->range / 1000, out);
-}
-
-void sweep_increase(const struct sweep *s, double *out)
-{
-    sweep_change(s, true, 1, out);
+    sweep_change(s, true, out);
 }
 
 void sweep_delta(const struct sweep *s, double *out)
 {
-    sweep_change(s, false, 1, out);
+    sweep_change(s, false, out);
 }
 
 void sweep_irate(const struct sweep *s, double *out)
