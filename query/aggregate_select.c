@@ -24,6 +24,7 @@ struct selection {
     const struct grid *g;
     const struct aggregate *agg;
     struct rows rows;
+    bool sorted;   /* the rows, by labels */
     struct members *groups;
     size_t ngroups, cap;
     struct label_map map;
@@ -40,6 +41,11 @@ static int add_row(struct selection *x, const struct row *row)
         return eval_nomem(x->ev);
     x->out.v[x->out.n++] = *row;
     return 0;
+}
+
+static int by_group(const void *a, const void *b)
+{
+    return labels_order(((const struct members *)a)->labels, ((const struct members *)b)->labels);
 }
 
 static int make_groups(struct selection *x)
@@ -66,6 +72,8 @@ static int make_groups(struct selection *x)
         m->drop_name |= x->rows.v[i].drop_name;
         x->ngroups = x->map.n;
     }
+    if (x->ngroups > 1)
+        qsort(x->groups, x->ngroups, sizeof(*x->groups), by_group);
     return 0;
 }
 
@@ -85,25 +93,41 @@ static size_t members_at(struct selection *x, const struct members *m, size_t st
 
 /* --- topk, bottomk, limitk, limit_ratio -------------------------------------------------------------------------- */
 
-static int cmp_members(const struct member *a, const struct member *b, bool largest)
+/* Of equal values the one with the lesser labels comes first, in whatever order the store has them. */
+static int cmp_rows(const struct selection *x, size_t a, size_t b)
 {
+    return x->sorted ? (a > b) - (a < b) : labels_order(x->rows.v[a].labels, x->rows.v[b].labels);
+}
+
+static int cmp_members(const void *p, const void *q, void *arg)
+{
+    const struct member *a = p, *b = q;
+    const struct selection *x = arg;
+
     if (isnan(a->v) || isnan(b->v)) {
         if (!!isnan(a->v) != !!isnan(b->v))
             return isnan(a->v) ? 1 : -1;
     } else if (a->v != b->v) {
-        return (largest ? a->v < b->v : a->v > b->v) ? 1 : -1;
+        return (x->agg->op == AGG_TOPK ? a->v < b->v : a->v > b->v) ? 1 : -1;
     }
-    return (a->row > b->row) - (a->row < b->row);
+    return cmp_rows(x, a->row, b->row);
 }
 
-static int largest_first(const void *a, const void *b)
+static int by_labels(const void *a, const void *b)
 {
-    return cmp_members(a, b, true);
+    return labels_order(((const struct row *)a)->labels, ((const struct row *)b)->labels);
 }
 
-static int smallest_first(const void *a, const void *b)
+/* For limitk the order is what is asked for; over many steps comparing places is cheaper than comparing labels. */
+static void sort_rows(struct selection *x)
 {
-    return cmp_members(a, b, false);
+    bool by_place = x->agg->op == AGG_TOPK || x->agg->op == AGG_BOTTOMK || x->agg->op == AGG_LIMITK;
+
+    if (!by_place || (x->g->n == 1 && x->agg->op != AGG_LIMITK))
+        return;
+    if (x->rows.n > 1)
+        qsort(x->rows.v, x->rows.n, sizeof(*x->rows.v), by_labels);
+    x->sorted = true;
 }
 
 /* Each row's place in [0, 1), which depends on its labels alone, as Prometheus computes it. */
@@ -151,7 +175,7 @@ static size_t choose(struct selection *x, size_t n, double param)
         return kept;
     }
     if (x->agg->op != AGG_LIMITK)
-        qsort(x->now, n, sizeof(*x->now), x->agg->op == AGG_TOPK ? largest_first : smallest_first);
+        qsort_r(x->now, n, sizeof(*x->now), cmp_members, x);
     if (!(param >= 1))
         return 0;
     return param < (double)n ? (size_t)param : n;
@@ -333,6 +357,7 @@ int select_open(struct eval *ev, const struct grid *g, const struct node *n, str
     }
     if (rc == 0)
         rc = eval_collect_node(ev, g, x.agg->arg, &x.rows);
+    sort_rows(&x);
     if (rc == 0)
         rc = make_groups(&x);
     if (rc < 0)

@@ -3,23 +3,35 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Annotations are an aid: where there is no memory for one it is left out. */
-static void add(struct eval *ev, struct annotations *list, const char *kind, const struct node *n, const char *fmt,
-                va_list ap)
-{
-    enum { MOST = 64 };
-    char text[400];
-    unsigned line, column;
-    struct str s;
+enum { MOST = 64 };
 
-    vsnprintf(text, sizeof(text), fmt, ap);
-    text_position(ev->text, n->span.from, &line, &column);
-    s = arena_printf(ev->a, "PromQL %s: %s (%u:%u)", kind, text, line, column);
+/* Annotations are an aid: where there is no memory for one it is left out. */
+static void add_text(struct eval *ev, struct annotations *list, struct str s)
+{
     for (size_t i = 0; i < list->n; i++)
         if (str_eq(list->v[i], s))
             return;
     if (s.p && list->n < MOST && arena_grow(ev->a, &list->v, &list->cap, list->n + 1, sizeof(s)) == 0)
         list->v[list->n++] = s;
+}
+
+static void add(struct eval *ev, struct annotations *list, const char *kind, const struct node *n, const char *fmt,
+                va_list ap)
+{
+    char text[400];
+    unsigned line, column;
+
+    vsnprintf(text, sizeof(text), fmt, ap);
+    text_position(ev->text, n->span.from, &line, &column);
+    add_text(ev, list, arena_printf(ev->a, "PromQL %s: %s (%u:%u)", kind, text, line, column));
+}
+
+void annotate_all(struct eval *ev, const struct eval *from)
+{
+    for (size_t i = 0; i < from->warnings.n; i++)
+        add_text(ev, &ev->warnings, from->warnings.v[i]);
+    for (size_t i = 0; i < from->infos.n; i++)
+        add_text(ev, &ev->infos, from->infos.v[i]);
 }
 
 void annotate_warning(struct eval *ev, const struct node *n, const char *fmt, ...)

@@ -16,6 +16,7 @@
 #include "query/labelset-internal.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 /* Steps at start, start + step, …: n of them, n > 0. */
 struct grid {
@@ -33,15 +34,25 @@ struct annotations {
     size_t n, cap;
 };
 
+/* What a query has used, all its threads together. */
+struct usage {
+    _Atomic uint64_t held, read; /* values in memory now; samples read so far */
+};
+
+/* One thread's view of a query: threads share what the pointers before `text` lead to and what does not change. */
 struct eval {
     struct store *st;
-    struct arena *a;
+    struct usage *usage;
+    struct arena *a;                 /* the thread's own, as all that follows `threads` */
     struct err *e;
     struct str text;                 /* of the query, for positions */
     struct promql_window window;     /* the outer query's, for start(), end(), step(), range() */
     int64_t lookback_ms;
     int64_t deadline_ns;             /* on clock_mono_ns */
-    uint64_t max_samples, held, read; /* held: values in memory now */
+    uint64_t max_samples;
+    size_t threads;                  /* how many may work on this query */
+    struct series_set *given;        /* what the next selector reads instead of opening its own; crew.c */
+    struct series_set *opened;       /* by the selector opened last */
     size_t work;                     /* since the last look at the clock */
     int failed;                      /* an error inside a window function */
     struct annotations warnings, infos;
@@ -109,6 +120,8 @@ int eval_fail(struct eval *ev, const char *fmt, ...) __attribute__((format(print
 int eval_work(struct eval *ev, size_t values);
 /* Counts values that stay in memory: ERR_LIMIT when there are too many. */
 int eval_hold(struct eval *ev, size_t values);
+/* They are gone again; rows that nobody counted may be released, too. */
+void eval_release(struct eval *ev, size_t values);
 /* g->n values, all ABSENT; NULL with the error set. */
 double *eval_values(struct eval *ev, const struct grid *g);
 
@@ -116,6 +129,8 @@ double *eval_values(struct eval *ev, const struct grid *g);
 void annotate_warning(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void annotate_info(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* All that `from` has said is said by ev. */
+void annotate_all(struct eval *ev, const struct eval *from);
 /* When a quantile is not between 0 and 1. */
 void annotate_quantile(struct eval *ev, const struct node *n, double q);
 

@@ -38,12 +38,20 @@ int eval_work(struct eval *ev, size_t values)
 
 int eval_hold(struct eval *ev, size_t values)
 {
-    ev->held += values;
-    if (ev->held <= ev->max_samples)
+    if (atomic_fetch_add_explicit(&ev->usage->held, values, memory_order_relaxed) + values <= ev->max_samples)
         return 0;
     ev->failed = err_set(ev->e, ERR_LIMIT,
                          "query processing would load too many samples into memory in query execution");
     return ev->failed;
+}
+
+void eval_release(struct eval *ev, size_t values)
+{
+    uint64_t held = atomic_load_explicit(&ev->usage->held, memory_order_relaxed);
+
+    while (!atomic_compare_exchange_weak_explicit(&ev->usage->held, &held, held < values ? 0 : held - values,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
 }
 
 double *eval_values(struct eval *ev, const struct grid *g)
@@ -205,7 +213,7 @@ static int next_replay(struct stream *s, struct row *row)
     if (r->at == r->rows.n)
         return 0;
     *row = r->rows.v[r->at++];
-    r->ev->held -= r->ev->held < r->steps ? r->ev->held : r->steps;
+    eval_release(r->ev, r->steps);
     return 1;
 }
 

@@ -52,13 +52,15 @@ static int cmp_rows(const void *a, const void *b, void *arg)
     const struct sort_by *by = arg;
     int c = 0;
 
-    if (!by->labels)
-        return cmp_values(x->v[0], y->v[0], by->desc);
+    if (!by->labels) {
+        c = cmp_values(x->v[0], y->v[0], by->desc);
+        return c ? c : labels_order(x->labels, y->labels);
+    }
     for (size_t i = 1; i < by->labels->n && c == 0; i++)
         c = cmp_natural(labels_get(x->labels, call_text(by->labels, i)),
                         labels_get(y->labels, call_text(by->labels, i)));
     if (c == 0)
-        c = labels_cmp(x->labels, y->labels);
+        c = labels_order(x->labels, y->labels);
     return by->desc ? -c : c;
 }
 

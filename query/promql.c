@@ -2,6 +2,7 @@
 #include "query/function-internal.h"
 
 #include "base/clock.h"
+#include "query/crew-internal.h"
 
 #include <stdlib.h>
 
@@ -199,17 +200,18 @@ static int make_grid(struct eval *ev, struct promql_window w, struct grid *g)
         g->n = (size_t)((w.end_ms - w.start_ms) / w.step_ms) + 1;
     if (eval_hold(ev, g->n) < 0)
         return ev->failed;
-    ev->held = 0;
+    eval_release(ev, g->n);
     return 0;
 }
 
 struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, struct promql_window w,
                                  const struct promql_limits *limits, struct arena *a, struct err *e)
 {
-    static const struct promql_limits none = { 0, 0, 0 };
+    static const struct promql_limits none = { .lookback_ms = 0 };
     struct err why = ERR_INIT;
     struct promql_value *out = ARENA_NEW(a, struct promql_value);
-    struct eval ev = { .st = st, .a = a, .e = &why, .text = x->text, .window = w };
+    struct usage usage = { 0, 0 };
+    struct eval ev = { .st = st, .usage = &usage, .a = a, .e = &why, .text = x->text, .window = w };
     struct grid g;
     int rc;
 
@@ -217,6 +219,7 @@ struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, 
         limits = &none;
     ev.lookback_ms = limits->lookback_ms > 0 ? limits->lookback_ms : 5 * 60 * 1000;
     ev.max_samples = limits->max_samples ? limits->max_samples : 50 * 1000 * 1000;
+    ev.threads = limits->threads ? limits->threads : crew_size();
     ev.deadline_ns = clock_mono_ns() + (limits->timeout_ms > 0 ? limits->timeout_ms : 120 * 1000) * 1000000;
     rc = out ? make_grid(&ev, w, &g) : eval_nomem(&ev);
     if (rc == 0)
@@ -229,6 +232,6 @@ struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, 
     out->nwarnings = ev.warnings.n;
     out->infos = ev.infos.v;
     out->ninfos = ev.infos.n;
-    out->samples = ev.read;
+    out->samples = usage.read;
     return out;
 }

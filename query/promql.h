@@ -20,6 +20,7 @@ struct promql_limits {
     int64_t lookback_ms;   /* 0 = 5 min */
     int64_t timeout_ms;    /* 0 = 2 min → ERR_TIMEOUT */
     uint64_t max_samples;  /* 0 = 50 million → ERR_LIMIT */
+    size_t threads;        /* that may work on one heavy query, the caller's among them; 0 = one for each core */
 };
 
 struct promql_window {

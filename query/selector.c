@@ -16,10 +16,12 @@ struct reader {
 
 static int reader_open(struct eval *ev, const struct selector *s, int64_t from, int64_t to, struct reader *r)
 {
-    struct series_query q = { s->matchers, s->n, from, to };
+    struct series_query q = { .matchers = s->matchers, .n = s->n, .from_ms = from, .to_ms = to };
 
     *r = (struct reader){ .ev = ev };
-    r->set = series_open(ev->st, &q, ev->a, ev->e);
+    r->set = ev->given ? ev->given : series_open(ev->st, &q, ev->a, ev->e);
+    ev->opened = r->set;
+    ev->given = NULL;
     return r->set ? 0 : ev->e->code;
 }
 
@@ -78,10 +80,10 @@ static int reader_next(struct reader *r, struct labels *labels, bool stale)
     if (rc < 0)
         return rc;
     r->times += !r->same || r->n != r->before;
-    r->ev->read += r->n;
+    atomic_fetch_add_explicit(&r->ev->usage->read, r->n, memory_order_relaxed);
     if (eval_hold(r->ev, r->n) < 0 || eval_work(r->ev, r->n) < 0)
         return r->ev->failed;
-    r->ev->held -= r->n;
+    eval_release(r->ev, r->n);
     return 1;
 }
 
@@ -251,7 +253,7 @@ static int inner_grid(struct eval *ev, int64_t from, int64_t to, int64_t step, s
     *g = (struct grid){ start, step, start <= to ? (size_t)((to - start) / step) + 1 : 0 };
     if (eval_hold(ev, g->n) < 0)
         return ev->failed;
-    ev->held -= g->n;
+    eval_release(ev, g->n);
     return 0;
 }
 

@@ -343,3 +343,20 @@ int series_samples(struct series_set *set, struct sample_columns *out, struct er
     }
     return next_piece(set, out, e);
 }
+
+size_t series_count(const struct series_set *set)
+{
+    return set->n - set->next;
+}
+
+/* One SQLite connection is one snapshot: a set of this engine is not divided. */
+int series_split(struct series_set *set, size_t n, struct arena *const *arenas, struct series_set **parts, size_t *nparts,
+                 struct err *e)
+{
+    (void)n;
+    (void)arenas;
+    (void)e;
+    parts[0] = set;
+    *nparts = 1;
+    return 0;
+}

@@ -20,6 +20,14 @@ struct series_set;
 /* Finds the series that have samples in the range, in the order of labels_cmp. Everything lives in `a`; the set ends
  * with it (before store_close). NULL on ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_LIMIT (the arena's ceiling). */
 struct series_set *series_open(struct store *st, const struct series_query *q, struct arena *a, struct err *e);
+/* How many series match; some of them may have no samples in the range. */
+size_t series_count(const struct series_set *set);
+/* Splits what was not read yet into at most `n` parts of about the same work, one thread each: parts[i] lives in
+ * arenas[i], which must end before the set's own arena. The set itself must not be read any more, unless it is
+ * parts[0], the only one. *nparts >= 1. */
+int series_split(struct series_set *set, size_t n, struct arena *const *arenas, struct series_set **parts, size_t *nparts,
+                 struct err *e);
+
 /* 1: the set stands on the next series and *labels are its (valid as long as the set); 0: no more; ERR_*. */
 int series_next(struct series_set *set, struct labels *labels, struct err *e);
 /* The next piece of the current series, oldest first, valid until the following call of any series_*; 1, 0, ERR_*. */
