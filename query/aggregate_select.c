@@ -181,39 +181,75 @@ static size_t choose(struct selection *x, size_t n, double param)
     return param < (double)n ? (size_t)param : n;
 }
 
-/* A share of the series between -1 and 1; beyond that it is cut, and told. */
-static int check_ratio(struct selection *x, double *r)
-{
-    struct buf text = BUF_INIT(64);
+struct span_of {
+    double least, most;
+    bool nan;
+};
 
-    if (isnan(*r))
+/* Of the parameter at all steps. */
+static struct span_of span_param(const struct selection *x)
+{
+    struct span_of p = { INFINITY, -INFINITY, false };
+
+    for (size_t i = 0; i < x->g->n; i++) {
+        p.least = fmin(p.least, x->param[i]);
+        p.most = fmax(p.most, x->param[i]);
+        p.nan |= isnan(x->param[i]);
+    }
+    return p;
+}
+
+static void note_ratio(struct selection *x, double r, int cap)
+{
+    char text[ANNOTATE_NUMBER];
+
+    annotate_warning(x->ev, x->agg->param, "ratio value should be between -1 and 1, got %s, capping to %d",
+                     annotate_number(r, text), cap);
+}
+
+/* A share of the series between -1 and 1; beyond that it is cut, and told. */
+static int check_ratios(struct selection *x)
+{
+    struct span_of p = span_param(x);
+
+    if (p.nan)
         return eval_fail(x->ev, "Ratio value is NaN");
-    if (fabs(*r) <= 1)
-        return 0;
-    buf_double(&text, *r);
-    annotate_warning(x->ev, x->agg->param, "ratio value should be between -1 and 1, got %.*s, capping to %d",
-                     (int)text.n, text.p ? text.p : "", *r > 0 ? 1 : -1);
-    buf_free(&text);
-    *r = *r > 0 ? 1 : -1;
+    if (p.most > 1)
+        note_ratio(x, p.most, 1);
+    if (p.least < -1)
+        note_ratio(x, p.least, -1);
+    for (size_t i = 0; i < x->g->n; i++)
+        x->param[i] = fmax(-1, fmin(1, x->param[i]));
     return 0;
 }
 
-static int check_choice(struct selection *x)
+/* Where nothing is asked for at any step, what else is wrong does not matter. */
+static int check_counts(struct selection *x)
 {
-    for (size_t i = 0; i < x->g->n; i++) {
-        double *p = &x->param[i];
-        int rc = 0;
+    struct span_of p = span_param(x);
+    char text[ANNOTATE_NUMBER];
 
-        if (x->agg->op == AGG_LIMIT_RATIO)
-            rc = check_ratio(x, p);
-        else if (isnan(*p))
-            rc = eval_fail(x->ev, "Parameter value is NaN");
-        else if (fabs(*p) >= 0x1p63)
-            rc = eval_fail(x->ev, "Scalar value %g overflows int64", *p);
-        if (rc < 0)
-            return rc;
-    }
+    if (!p.nan && p.most < 1)
+        return 0;
+    if (p.nan)
+        return eval_fail(x->ev, "Parameter value is NaN");
+    if (p.least <= -0x1p63)
+        return eval_fail(x->ev, "Scalar value %s underflows int64", annotate_number(p.least, text));
+    if (p.most >= 0x1p63)
+        return eval_fail(x->ev, "Scalar value %s overflows int64", annotate_number(p.most, text));
     return 0;
+}
+
+static void check_quantiles(struct selection *x)
+{
+    struct span_of p = span_param(x);
+
+    if (p.nan)
+        annotate_quantile(x->ev, x->agg->param, NAN);
+    if (p.most > 1)
+        annotate_quantile(x->ev, x->agg->param, p.most);
+    if (p.least < 0)
+        annotate_quantile(x->ev, x->agg->param, p.least);
 }
 
 /* At one step the answer has an order of its own; over a range the rows stay as they came, less what is not chosen. */
@@ -254,9 +290,7 @@ static int group_quantiles(struct selection *x)
 
     if (!values)
         return eval_nomem(x->ev);
-    for (size_t s = 0; s < x->g->n; s++)
-        if (!(x->param[s] >= 0 && x->param[s] <= 1))
-            annotate_quantile(x->ev, x->agg->param, x->param[s]);
+    check_quantiles(x);
     for (size_t k = 0; k < x->ngroups; k++) {
         struct row row = { x->groups[k].labels, x->groups[k].drop_name, eval_values(x->ev, x->g) };
 
@@ -296,6 +330,15 @@ static void put_plain(struct buf *b, double v)
     buf_puts(b, text);
 }
 
+/* count_values without (v) ("v", …) counts all values of the group together. */
+static bool leaves_out(const struct aggregate *agg, struct str name)
+{
+    for (size_t i = 0; agg->without && i < agg->n; i++)
+        if (str_eq(agg->labels[i], name))
+            return true;
+    return false;
+}
+
 static int count_one(struct selection *x, struct label_map *found, const struct members *m, size_t row, size_t step)
 {
     struct str name = node_strip(x->agg->param)->string, text;
@@ -307,6 +350,8 @@ static int count_one(struct selection *x, struct label_map *found, const struct 
     put_plain(&b, x->rows.v[row].v[step]);
     text = arena_str(x->ev->a, buf_view(&b));
     buf_free(&b);
+    if (text.p && leaves_out(x->agg, name))
+        text = STR("");
     l = text.p ? labels_with(x->ev->a, m->labels, name, text) : (struct labels){ NULL, 0 };
     fresh = l.v ? label_map_add(found, x->ev->a, l, &at) : ERR_NOMEM;
     if (fresh < 0)
@@ -371,7 +416,7 @@ int select_open(struct eval *ev, const struct grid *g, const struct node *n, str
         rc = count_values(&x);
     else if (x.agg->op == AGG_QUANTILE)
         rc = group_quantiles(&x);
-    else if ((rc = check_choice(&x)) == 0)
+    else if ((rc = x.agg->op == AGG_LIMIT_RATIO ? check_ratios(&x) : check_counts(&x)) == 0)
         rc = select_rows(&x);
     x.out.unique = x.agg->op == AGG_QUANTILE || x.agg->op == AGG_COUNT_VALUES || x.rows.unique;
     return rc < 0 ? rc : eval_replay(ev, g, x.out, out);

@@ -29,8 +29,17 @@ static inline int64_t grid_time(const struct grid *g, size_t i)
     return g->start + (int64_t)i * g->step;
 }
 
+/* Something to be told with the answer. The fields from `first` on are of repaired histograms (samples > 0). */
+struct annotation {
+    struct str text;
+    uint32_t at;            /* in the query's text */
+    int64_t first, last;    /* steps, ms */
+    double low, high, worst;
+    uint64_t samples;
+};
+
 struct annotations {
-    struct str *v;
+    struct annotation *v;
     size_t n, cap;
 };
 
@@ -125,6 +134,8 @@ void eval_release(struct eval *ev, size_t values);
 /* g->n values, all ABSENT; NULL with the error set. */
 double *eval_values(struct eval *ev, const struct grid *g);
 
+enum { ANNOTATE_NUMBER = 64 };
+
 /* annotate.c: each text once; the position of `n` is added as Prometheus does. */
 void annotate_warning(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void annotate_info(struct eval *ev, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -133,6 +144,13 @@ void annotate_info(struct eval *ev, const struct node *n, const char *fmt, ...) 
 void annotate_all(struct eval *ev, const struct eval *from);
 /* When a quantile is not between 0 and 1. */
 void annotate_quantile(struct eval *ev, const struct node *n, double q);
+/* A histogram's buckets from `low` to `high` had to be raised, by `worst` at most. */
+void annotate_monotonicity(struct eval *ev, const struct node *n, struct str metric, int64_t now, double low,
+                           double high, double worst);
+/* As Go prints a number in a message. Returns text. */
+const char *annotate_number(double v, char text[ANNOTATE_NUMBER]);
+/* All of them as they are told, sorted. Returns how many. */
+size_t annotations_print(struct eval *ev, const struct annotations *list, const char *kind, struct str **out);
 
 /* --- selector.c --- */
 int selector_open(struct eval *ev, const struct grid *g, const struct node *n, bool timestamps, struct stream **out);

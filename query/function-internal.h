@@ -102,6 +102,8 @@ const struct function *function_find(struct str name);
 map_fn fn_abs, fn_ceil, fn_floor, fn_exp, fn_ln, fn_log2, fn_log10, fn_sqrt, fn_sgn, fn_round, fn_clamp, fn_clamp_min,
     fn_clamp_max, fn_deg, fn_rad, fn_acos, fn_acosh, fn_asin, fn_asinh, fn_atan, fn_atanh, fn_cos, fn_cosh, fn_sin,
     fn_sinh, fn_tan, fn_tanh, fn_none;
+double larger_of(double a, double b);
+double smaller_of(double a, double b);
 /* functions_time.c */
 map_fn fn_minute, fn_hour, fn_day_of_week, fn_day_of_month, fn_day_of_year, fn_days_in_month, fn_month, fn_year;
 scalar_fn fn_time, fn_pi, fn_start, fn_end, fn_range, fn_step, fn_max_of, fn_min_of, fn_scalar;

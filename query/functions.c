@@ -67,7 +67,7 @@ static const struct function functions[] = {
     OVER_TIME(idelta, SWEEPS(idelta)),
     WINDOW(increase, TAKES(1, 1, 1, M), SWEEPS(rate), .extrapolates = true, .anchored = true, .smoothed = true, .wants_drops = true, .of_counter = true),
     STREAM(info, TAKES(2, 1, 2, V, V), .selects_labels = true),
-    WINDOW(irate, TAKES(1, 1, 1, M), SWEEPS(irate), .of_counter = true),
+    WINDOW(irate, TAKES(1, 1, 1, M), SWEEPS(irate)),
     STREAM(label_join, TAKES(4, 3, ANY, V, T, T, T)),
     STREAM(label_replace, TAKES(5, 5, 5, V, T, T, T, T)),
     WINDOW(last_over_time, TAKES(1, 1, 1, M), SWEEPS(last_over_time), .keeps_name = true),
@@ -100,6 +100,7 @@ static const struct function functions[] = {
     STREAM(sort_desc, TAKES(1, 1, 1, V)),
     MATH(sqrt),
     SCALAR(start, TAKES(0, 0, 0, S), .is_keyword = true),
+    NATIVE(start_timestamp), /* no sample has one here */
     OVER_TIME(stddev_over_time, SLIDES(stddev_over_time)),
     OVER_TIME(stdvar_over_time, SLIDES(stdvar_over_time)),
     SCALAR(step, TAKES(0, 0, 0, S), .in_durations = true, .is_keyword = true),

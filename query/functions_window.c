@@ -158,6 +158,11 @@ bool fn_mad_over_time(const struct window *w, double *out)
 {
     double *v = copy_values(w), median;
 
+    for (size_t i = 0; i < w->n; i++)
+        if (isnan(v[i])) {
+            *out = NAN;
+            return true;
+        }
     median = quantile_of(0.5, v, w->n);
     for (size_t i = 0; i < w->n; i++)
         v[i] = fabs(v[i] - median);
@@ -216,9 +221,9 @@ bool fn_double_exponential_smoothing(const struct window *w, double *out)
 {
     double sf = w->args[0], tf = w->args[1], before = 0, now, trend;
 
-    if (!(sf > 0 && sf < 1))
+    if (sf <= 0 || sf >= 1)
         return eval_fail(w->ev, "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", sf) == 0;
-    if (!(tf > 0 && tf < 1))
+    if (tf <= 0 || tf >= 1)
         return eval_fail(w->ev, "invalid trend factor. Expected: 0 < tf < 1, got: %f", tf) == 0;
     if (w->n < 2)
         return false;

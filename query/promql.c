@@ -228,10 +228,8 @@ struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, 
         err_set(e, rc, "%s", why.msg);
         return NULL;
     }
-    out->warnings = ev.warnings.v;
-    out->nwarnings = ev.warnings.n;
-    out->infos = ev.infos.v;
-    out->ninfos = ev.infos.n;
+    out->nwarnings = annotations_print(&ev, &ev.warnings, "warning", &out->warnings);
+    out->ninfos = annotations_print(&ev, &ev.infos, "info", &out->infos);
     out->samples = usage.read;
     return out;
 }

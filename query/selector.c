@@ -108,8 +108,7 @@ static double latest(const struct instant *x, size_t next, int64_t at)
         return ABSENT;
     if (x->timestamps)
         return (double)r->t[i] / 1000;
-    if (x->smoothed && r->t[i] < at && next < r->n && r->t[next] <= at + r->ev->lookback_ms &&
-        !is_absent(r->v[next]))
+    if (x->smoothed && r->t[i] < at && next < r->n && r->t[next] <= at + r->ev->lookback_ms)
         return r->v[i] + (r->v[next] - r->v[i]) * (double)(at - r->t[i]) / (double)(r->t[next] - r->t[i]);
     return r->v[i];
 }
@@ -137,7 +136,7 @@ static int next_instant(struct stream *s, struct row *row)
     struct labels labels;
     int rc;
 
-    while ((rc = reader_next(&x->r, &labels, true)) > 0) {
+    while ((rc = reader_next(&x->r, &labels, !x->smoothed)) > 0) {
         if (eval_work(x->r.ev, x->g.n) < 0)
             return x->r.ev->failed;
         if (fill_steps(x)) {
@@ -158,7 +157,7 @@ int selector_open(struct eval *ev, const struct grid *g, const struct node *n, b
     x->s = (struct stream){ next_instant, true };
     x->g = *g;
     x->timestamps = timestamps;
-    x->smoothed = n->selector.extension == EXTEND_SMOOTHED;
+    x->smoothed = n->selector.extension == EXTEND_SMOOTHED && !timestamps;
     rc = eval_lookout(ev, &n->selector.shift, NULL, &x->l);
     if (rc == 0)
         rc = reader_open(ev, &n->selector, lookout_at(&x->l, g, 0) - ev->lookback_ms + 1,
