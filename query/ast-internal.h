@@ -139,8 +139,10 @@ struct promql_expr {
     const struct node *root;
 };
 
-/* check.c: types and their rules, bottom up; fills node->type. ERR_PARSE, worded with the position in `text`. */
-int node_check(struct node *n, struct str text, struct err *e);
+/* check.c: what a node's type is, of those below it; and the rules of types for a whole tree: ERR_PARSE, worded with the
+ * position in `text`. */
+enum promql_type node_type(const struct node *n);
+int node_check(const struct node *n, struct str text, struct err *e);
 /* "instant vector" and so on. */
 const char *type_name(enum promql_type t);
 
