@@ -30,6 +30,11 @@ struct binary_op_info {
 
 extern const struct binary_op_info binary_ops[OP_COUNT];
 
+static inline bool is_trim(enum binary_op op)
+{
+    return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
+}
+
 enum aggregate_op {
     AGG_SUM, AGG_AVG, AGG_MIN, AGG_MAX, AGG_COUNT, AGG_GROUP, AGG_STDDEV, AGG_STDVAR,
     AGG_TOPK, AGG_BOTTOMK, AGG_QUANTILE, AGG_COUNT_VALUES, AGG_LIMITK, AGG_LIMIT_RATIO,

@@ -15,6 +15,7 @@ struct side {
 struct join {
     struct eval *ev;
     const struct grid *g;
+    const struct node *node;
     const struct binary *b;
     const struct matching *m;
     bool swapped;            /* the many side is the right one */
@@ -27,7 +28,8 @@ struct join {
     struct label_map results;
     struct rows out;
     uint8_t **taken;         /* for each row of out and step: something came there, even when a comparison let it go */
-    size_t taken_cap;
+    size_t *taken_by;        /* for each row of out: the group that put something there last */
+    size_t taken_cap, taken_by_cap;
     struct label_picker picker;
     struct label *scratch;
     size_t scap;
@@ -148,14 +150,17 @@ static int find_partners(struct join *j)
 
 /* --- the many side ----------------------------------------------------------------------------------------------- */
 
-/* The labels of a result: the many side's, narrowed by a one-to-one match, with the included ones of the one side. */
+/* The labels of a result: the many side's, narrowed by a one-to-one match, with the included ones of the one side.
+ * Arithmetic makes another metric: the name goes at once, before group_left brings one in. */
 static int result_labels(struct join *j, struct labels many, struct labels one, struct labels *out)
 {
     if (arena_grow(j->ev->a, &j->scratch, &j->scap, many.n + 1, sizeof(*j->scratch)) < 0)
         return eval_nomem(j->ev);
     *out = many;
+    if (!binary_ops[j->b->op].is_comparison)
+        *out = labels_without_name(*out, j->scratch);
     if (j->m->card == ONE_TO_ONE)
-        *out = labels_select(many, j->m->labels, j->m->n, j->m->on, j->scratch);
+        *out = labels_select(*out, j->m->labels, j->m->n, j->m->on, j->scratch);
     for (size_t i = 0; i < j->m->ninclude; i++) {
         *out = labels_with(j->ev->a, *out, j->m->include[i], labels_get(one, j->m->include[i]));
         if (!out->v)
@@ -179,6 +184,7 @@ static int result_row(struct join *j, struct labels many, struct labels one, boo
 
         if (!row.v || arena_grow(j->ev->a, &j->out.v, &j->out.cap, *at + 1, sizeof(row)) < 0 ||
             arena_grow(j->ev->a, &j->taken, &j->taken_cap, *at + 1, sizeof(*j->taken)) < 0 ||
+            arena_grow(j->ev->a, &j->taken_by, &j->taken_by_cap, *at + 1, sizeof(*j->taken_by)) < 0 ||
             !(j->taken[*at] = arena_array(j->ev->a, j->g->n, 1)))
             return eval_nomem(j->ev);
         j->out.v[*at] = row;
@@ -198,16 +204,22 @@ static int put_result(struct join *j, size_t at, size_t group, size_t step, doub
         return eval_fail(j->ev, "multiple matches for labels: many-to-one matching must be explicit "
                                 "(group_left/group_right)");
     if (j->taken[at][step])
-        return eval_fail(j->ev, "multiple matches for labels: grouping labels must ensure unique matches");
+        return eval_fail(j->ev, j->taken_by[at] == group
+                                    ? "multiple matches for labels: grouping labels must ensure unique matches"
+                                    : "vector cannot contain metrics with the same labelset");
+    j->taken_by[at] = group;
     *matched = 1;
     j->taken[at][step] = 1;
+    if (is_trim(j->b->op))
+        annotate_types(j->ev, j->node);
     j->out.v[at].v[step] = binary_apply(j->b, l, r, l);
     return 0;
 }
 
-static bool drops_name(const struct binary *b)
+/* Whether the name of a result goes at the end of the query. Of arithmetic it is gone. */
+static bool drops_name(const struct join *j, const struct row *row)
 {
-    return b->returns_bool || !binary_ops[b->op].is_comparison;
+    return binary_ops[j->b->op].is_comparison && (j->b->returns_bool || row->drop_name);
 }
 
 static int join_row(struct join *j, size_t m)
@@ -225,7 +237,7 @@ static int join_row(struct join *j, size_t m)
         if (is_absent(row->v[s]) || (!who && !j->fills_one))
             continue;
         if (who != last)
-            rc = result_row(j, row->labels, one ? one->labels : key, row->drop_name || drops_name(j->b), &at);
+            rc = result_row(j, row->labels, one ? one->labels : key, drops_name(j, row), &at);
         last = who;
         if (rc == 0)
             rc = put_result(j, at, group, s, row->v[s], one ? one->v[s] : j->fill_one);
@@ -248,7 +260,7 @@ static int fill_row(struct join *j, size_t o)
         if (is_absent(row->v[s]) || j->matched[group * j->g->n + s])
             continue;
         if (!known)
-            rc = result_row(j, j->groups.keys[group], row->labels, row->drop_name || drops_name(j->b), &at);
+            rc = result_row(j, j->groups.keys[group], row->labels, drops_name(j, row), &at);
         known = true;
         if (rc == 0)
             rc = put_result(j, at, group, s, j->fill_many, row->v[s]);
@@ -289,6 +301,7 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
         return eval_nomem(ev);
     j->ev = ev;
     j->g = g;
+    j->node = n;
     j->b = &n->binary;
     j->m = m;
     j->swapped = m->card == ONE_TO_MANY;

@@ -171,6 +171,8 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
 double binary_arithmetic(enum binary_op op, double l, double r);
 /* One operation on two numbers; ABSENT when a comparison (without bool) does not hold. */
 double binary_apply(const struct binary *b, double l, double r, double kept);
+/* An info that the binary node n is not for floats. */
+void annotate_types(struct eval *ev, const struct node *n);
 int map_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
 /* The scalar arguments among the call's, each as g->n values. */
 int eval_scalar_args(struct eval *ev, const struct grid *g, const struct call *c, double **args, size_t *n);

@@ -329,6 +329,9 @@ static int scalar_binary(struct eval *ev, const struct grid *g, const struct bin
     double *r = eval_values(ev, g);
     int rc = r ? eval_scalar(ev, g, b->l, out) : ERR_NOMEM;
 
+    if (is_trim(b->op))
+        return eval_fail(ev, "operator \"%.*s\" not allowed for Scalar operations", STR_ARG(binary_ops[b->op].text));
+
     if (rc == 0)
         rc = eval_scalar(ev, g, b->r, r);
     for (size_t i = 0; rc == 0 && i < g->n; i++)
