@@ -11,7 +11,7 @@
  *            piece. So the work and the memory are linear in the message, and no sample is an allocation.
  * Refused    One series, not the request: labels without a name, twice, not in order, or not UTF-8; no metric name;
  *            native histograms. */
-#include "collector/remote_write.h"
+#include "collector/remote_write-internal.h"
 
 #include "base/pb.h"
 
@@ -168,23 +168,6 @@ static int scan_series(struct decoder *d, struct str message, struct wire_series
 
 /* --- labels --- */
 
-static int read_label(struct str bytes, struct label *l, struct err *e)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    int rc;
-
-    *l = (struct label){ STR_INIT(""), STR_INIT("") };
-    while ((rc = pb_next(&r, &f, e)) == 1) {
-        if (f.number != 1 && f.number != 2)
-            continue;
-        if (pb_want(&f, PB_BYTES, e) < 0)
-            return ERR_PARSE;
-        *(f.number == 1 ? &l->name : &l->value) = f.bytes;
-    }
-    return rc;
-}
-
 static int check_label(const struct label *l, struct str before, struct err *why)
 {
     int order = str_cmp(before, l->name);
@@ -232,7 +215,7 @@ static int read_labels(struct decoder *d, const struct wire_series *w, struct er
     while ((rc = pb_next(&r, &f, e)) == 1) {
         if (f.number != LABELS)
             continue;
-        rc = read_label(f.bytes, &l, e);
+        rc = remote_write_label(f.bytes, &l, e);
         if (rc == 0)
             rc = add_label(d, &l, &before, e);
         if (rc < 0)
@@ -247,8 +230,9 @@ static int read_labels(struct decoder *d, const struct wire_series *w, struct er
     return rc;
 }
 
-static int add_series(struct decoder *d, const struct wire_series *w, struct err *e)
+static int add_series(struct decoder *d, struct str message, const struct wire_series *w, struct err *e)
 {
+    struct labels l = { (const struct label *)(const void *)d->labels.at, d->labels.n };
     struct batch_series s = { 0 };
 
     if (w->histograms) {
@@ -258,7 +242,8 @@ static int add_series(struct decoder *d, const struct wire_series *w, struct err
         name_series(d, &why);
         refuse(d, w->histograms, &why);
     }
-    d->out->exemplars += w->exemplars;
+    if (w->exemplars && remote_write_exemplars(d->batch, message, l, &d->out->exemplars) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for the exemplars");
     d->out->samples += d->samples.n;
     s.labels.v = pool_take(&d->labels, &s.labels.n);
     s.samples = pool_take(&d->samples, &s.n);
@@ -284,7 +269,7 @@ static int decode_series(struct decoder *d, struct str message, struct err *e)
         return 0;
     }
     if (rc == 0)
-        return add_series(d, &w, e);
+        return add_series(d, message, &w, e);
     return err_set(e, rc, "%s", why.msg);
 }
 
