@@ -57,6 +57,8 @@ static void put_request(struct buf *out, const char *text)
         pb_close(out, series);
 }
 
+#define FORTY "éééééééééééééééééééééééééééééééééééééééé"
+
 static const struct {
     const char *name, *request;
     uint64_t samples, refused, exemplars;
@@ -81,9 +83,7 @@ static const struct {
     { "an exemplar that is no good is left out", "series __name__=a 1@1 exemplar:twice exemplar:\xff exemplar:x", 1, 0, 2,
       "{__name__=\"a\"} 1 1\nexemplar {__name__=\"a\"} 999 6.5 {trace_id=\"x\"}\n", "" },
     { "an exemplar's labels have at most 128 characters",
-      "series __name__=a exemplar:ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé"
-      "éééééééééééééééééééééééééééééé exemplar:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "series __name__=a exemplar:" FORTY FORTY FORTY " exemplar:" FORTY FORTY FORTY "é",
       0, 0, 1, "*", "" },
     { "metadata", "meta:1:a_total meta:3:h meta:9:x", 0, 0, 0, "# a_total counter\n# h histogram\n# x unknown\n", "" },
     { "metadata without a name", "meta:1: meta:2:g", 0, 1, 0, "# g gauge\n", "metadata: no metric's name" },
