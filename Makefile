@@ -29,7 +29,8 @@ comma := ,
 space := $(subst ,, )
 O := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 
-LIBS_base := -lzstd -lz -lpcre2-8 -lm -lpthread
+# libsnappy is C++: only who uses it shall load it.
+LIBS_base := -lzstd -lz -lpcre2-8 -lm -lpthread -Wl,--push-state,--as-needed -lsnappy -Wl,--pop-state
 LIBS_store := -lsqlite3
 # Loops over many values: worth the vectoriser's full effort.
 CFLAGS_query := $(if $(SAN),,-O3 -fno-math-errno -fno-trapping-math)
@@ -172,7 +173,7 @@ fuzz-run: $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
 # --- what a machine needs ----------------------------------------------------------------------------------------
 DEBS := gcc libc6-dev pkg-config python3 curl redis-server check chromium fonts-dejavu-core graphviz \
 	libmicrohttpd-dev libjansson-dev libsqlite3-dev libevent-dev libgraphviz-dev libyaml-dev libzstd-dev \
-	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libcurl4-openssl-dev
+	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev
 # Node.js may have come from elsewhere than Debian.
 DEBS += $(if $(shell command -v node 2>/dev/null),,nodejs) $(if $(shell command -v npm 2>/dev/null),,npm)
 

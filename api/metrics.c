@@ -158,6 +158,15 @@ static void put_receivers(struct buf *b, const struct api *api)
                    "\nvigla_otlp_items_total{signal=\"%s\",result=\"refused\"} %" PRIu64 "\n",
                    signals[i], (uint64_t)atomic_load(&api->otlp[i].accepted), signals[i],
                    (uint64_t)atomic_load(&api->otlp[i].refused));
+    head(b, "vigla_remote_write_items_total", "counter",
+         "What remote write brought, by what became of it: samples stored; samples, native histograms and metadata "
+         "refused; exemplars dropped.");
+    buf_printf(b,
+               "vigla_remote_write_items_total{result=\"accepted\"} %" PRIu64
+               "\nvigla_remote_write_items_total{result=\"refused\"} %" PRIu64
+               "\nvigla_remote_write_items_total{result=\"exemplar\"} %" PRIu64 "\n",
+               (uint64_t)atomic_load(&api->write.samples), (uint64_t)atomic_load(&api->write.refused),
+               (uint64_t)atomic_load(&api->write.exemplars));
 }
 
 static void put_store(struct buf *b, struct store *st)

@@ -61,21 +61,14 @@ static void succeed(struct otlp_post *p)
     otlp_response(p->signal, p->encoding, &p->refused, &p->rq->out);
 }
 
-static void answer(struct otlp_post *p, int rc, const struct err *e)
+static void answer(void *arg, int rc, const struct err *e)
 {
+    struct otlp_post *p = arg;
+
     if (rc == 0)
         succeed(p);
     else
         fail_error(p, e);
-}
-
-/* On the committer's thread. */
-static void committed(void *arg, int rc, const struct err *e)
-{
-    struct otlp_post *p = arg;
-
-    answer(p, rc, e);
-    request_resume(p->rq);
 }
 
 /* Vigla-Sender and Vigla-Batch come together or not at all. */
@@ -101,21 +94,6 @@ static bool is_empty(const struct batch *b)
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         n += b->nevents[kind];
     return n == 0 && b->sender.n == 0;
-}
-
-static void submit(struct otlp_post *p)
-{
-    struct err e = ERR_INIT;
-    int rc;
-
-    if (p->rq->suspended) { /* on a worker */
-        rc = store_commit(p->rq->api->store, &p->batch, &e);
-        answer(p, rc, &e);
-        return;
-    }
-    request_suspend(p->rq);
-    if (store_submit(p->rq->api->store, &p->batch, committed, p, &e) < 0)
-        committed(p, e.code, &e);
 }
 
 static bool read_encoding(struct request *rq, enum otlp_encoding *encoding)
@@ -158,7 +136,7 @@ static void post(struct request *rq, enum otlp_signal signal)
     if (rc < 0 || is_empty(&p->batch))
         answer(p, rc, &e);
     else
-        submit(p);
+        request_commit(rq, &p->batch, answer, p);
 }
 
 void otlp_post_logs(struct request *rq)

@@ -1,12 +1,10 @@
 #include "base/buf.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
@@ -80,39 +78,20 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_i64(struct buf *b, int64_t v)
 {
-    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    char digits[24];
-    size_t at = sizeof(digits);
+    char *to = buf_reserve(b, 24);
 
-    do {
-        digits[--at] = (char)('0' + u % 10);
-        u /= 10;
-    } while (u);
+    if (!to)
+        return;
     if (v < 0)
-        digits[--at] = '-';
-    buf_put(b, digits + at, sizeof(digits) - at);
+        *to++ = '-';
+    b->n += (size_t)(v < 0) + num_put_u64(to, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void buf_double(struct buf *b, double v)
 {
-    char digits[40];
-    int n = 0;
+    char text[NUM_MOST_JSON];
 
-    if (isnan(v)) {
-        buf_puts(b, "NaN");
-        return;
-    }
-    if (isinf(v)) {
-        buf_puts(b, v > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    /* 15 digits give back every shorter form; numbers below DBL_MIN have fewer digits than that to begin with. */
-    for (int precision = fabs(v) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
-        n = snprintf(digits, sizeof(digits), "%.*g", precision, v);
-        if (strtod(digits, NULL) == v)
-            break;
-    }
-    buf_put(b, digits, (size_t)n);
+    buf_put(b, text, num_put_double(text, v, NUM_GENERAL));
 }
 
 /* Bytes of the UTF-8 sequence that starts at s.p[at], or 0 when there is none. */
@@ -143,51 +122,72 @@ void buf_utf8(struct buf *b, struct str s)
         buf_put(b, s.p + from, at - from);
 }
 
+/* How many bytes from `at` on stand in a JSON string as they are, looked at eight at a time: no control character, quote,
+ * backslash, and nothing beyond ASCII. (Byte by byte c - 0x20, (c ^ '"') - 1 and (c ^ '\\') - 1 have their top bit set
+ * only there; a borrow from the byte before may stop too early, never too late.) */
+static size_t plain_run(struct str s, size_t at)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
+    size_t from = at;
+    uint64_t w;
+
+    for (; at + sizeof(w) <= s.n; at += sizeof(w)) {
+        memcpy(&w, s.p + at, sizeof(w));
+        if ((w | (w - 0x20 * ones) | ((w ^ '"' * ones) - ones) | ((w ^ '\\' * ones) - ones)) & tops)
+            break;
+    }
+    while (at < s.n && (unsigned char)(s.p[at] - 0x20) < 0x60 && s.p[at] != '"' && s.p[at] != '\\')
+        at++;
+    return at - from;
+}
+
 static void json_escape(struct buf *b, unsigned char c)
 {
-    switch (c) {
-    case '"':
-        buf_puts(b, "\\\"");
-        break;
-    case '\\':
-        buf_puts(b, "\\\\");
-        break;
-    case '\n':
-        buf_puts(b, "\\n");
-        break;
-    case '\r':
-        buf_puts(b, "\\r");
-        break;
-    case '\t':
-        buf_puts(b, "\\t");
-        break;
-    default:
+    static const char from[] = "\"\\\n\r\t", letters[] = "\"\\nrt";
+    const char *at = c ? strchr(from, c) : NULL;
+
+    if (at)
+        buf_put(b, (const char[]){ '\\', letters[at - from] }, 2);
+    else
         buf_printf(b, "\\u%04x", c);
-    }
+}
+
+/* From a character on that is not plain. Returns its bytes. */
+static size_t json_special(struct buf *b, struct str s, size_t at)
+{
+    unsigned char c = (unsigned char)s.p[at];
+    size_t n = c < 0x80 ? 0 : sequence_at(s, at);
+
+    if (n)
+        buf_put(b, s.p + at, n);
+    else if (c < 0x80)
+        json_escape(b, c);
+    else
+        buf_puts(b, REPLACEMENT);
+    return n ? n : 1;
 }
 
 void buf_json(struct buf *b, struct str s)
 {
-    size_t from = 0, at = 0;
+    size_t n = plain_run(s, 0);
+    char *to = buf_reserve(b, n + 2);
 
-    buf_putc(b, '"');
-    while (at < s.n) {
-        unsigned char c = (unsigned char)s.p[at];
-        size_t n = c < 0x80 ? 1 : sequence_at(s, at);
-
-        if (c >= 0x20 && c != '"' && c != '\\' && n) {
-            at += n;
-            continue;
-        }
-        buf_put(b, s.p + from, at - from);
-        if (n == 0)
-            buf_puts(b, REPLACEMENT);
-        else
-            json_escape(b, c);
-        from = ++at;
+    if (!to)
+        return;
+    *to = '"';
+    if (n)
+        memcpy(to + 1, s.p, n);
+    to[n + 1] = '"';
+    b->n += n + 2;
+    if (n == s.n)
+        return; /* nearly always */
+    b->n--;
+    for (size_t at = n; at < s.n; at += n) {
+        n = json_special(b, s, at);
+        at += n;
+        n = plain_run(s, at);
+        buf_put(b, s.p + at, n);
     }
-    if (at > from)
-        buf_put(b, s.p + from, at - from);
     buf_putc(b, '"');
 }
 

@@ -56,7 +56,7 @@ static bool read_value(struct pb_reader *r, struct pb_field *f)
     return false;
 }
 
-int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e)
+int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e)
 {
     uint64_t tag;
     unsigned type;

@@ -27,7 +27,8 @@ struct pb_field {
 
 struct pb_reader pb_reader(struct str message);
 /* 1: *f is the next field. 0: the message is at its end. ERR_PARSE: cut short or malformed; e names the field. */
-int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e);
+static inline int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e);
+int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e); /* pb_next without its short cut */
 /* ERR_PARSE with a sentence when the field has another wire type than `want`. */
 int pb_want(const struct pb_field *f, enum pb_type want, struct err *e);
 
@@ -44,5 +45,21 @@ size_t pb_open(struct buf *b, uint32_t number);
 void pb_close(struct buf *b, size_t mark);
 /* A bare varint, for packed fields. */
 void pb_raw_varint(struct buf *b, uint64_t v);
+
+/* Most fields are short texts and messages: a tag and a length of one byte each. */
+static inline int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e)
+{
+    const uint8_t *p = r->p;
+    size_t left = (size_t)(r->end - p);
+
+    if (left < 2 || p[0] < 8 || (p[0] & 0x87) != PB_BYTES || p[1] > 0x7f || p[1] > left - 2)
+        return pb_next_any(r, f, e);
+    f->number = p[0] >> 3;
+    f->type = PB_BYTES;
+    f->u = p[1];
+    f->bytes = (struct str){ (const char *)p + 2, p[1] };
+    r->p = p + 2 + p[1];
+    return 1;
+}
 
 #endif

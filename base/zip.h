@@ -1,4 +1,4 @@
-/* zip.h: gzip and zstd with a bound on what comes out. */
+/* zip.h: gzip, zstd and snappy with a bound on what comes out. */
 #ifndef BASE_ZIP_H
 #define BASE_ZIP_H
 
@@ -12,5 +12,17 @@ int gzip_unpack(struct str in, struct buf *out, struct err *e);
 int zstd_unpack(struct str in, struct buf *out, struct err *e);
 int gzip_pack(struct str in, struct buf *out, struct err *e);
 int zstd_pack(struct str in, int level, struct buf *out, struct err *e);
+/* Snappy's block format (not the framed one): the length that stands in front is checked before memory is taken. */
+int snappy_unpack(struct str in, struct buf *out, struct err *e);
+int snappy_pack(struct str in, struct buf *out, struct err *e);
+
+enum zip_format { ZIP_GZIP, ZIP_ZSTD };
+
+/* Packing piece by piece. The caller closes it; NULL: ERR_NOMEM. */
+struct zip;
+struct zip *zip_open(enum zip_format format, struct err *e);
+/* Appends what `in` comes to; the bytes are complete with the `last` piece. ERR_NOMEM. */
+int zip_put(struct zip *z, struct str in, bool last, struct buf *out, struct err *e);
+void zip_close(struct zip *z);
 
 #endif

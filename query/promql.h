@@ -15,6 +15,16 @@ struct promql_expr; /* a parsed query; lives in its arena */
 struct promql_expr *promql_parse(struct arena *a, struct str text, struct err *e);
 /* Prints it in Prometheus' normal form. */
 void promql_print(struct buf *b, const struct promql_expr *x);
+/* Its tree as JSON, as /api/v1/parse_query has it. */
+void promql_print_json(struct buf *b, const struct promql_expr *x);
+
+/* All its selectors, from left to right; the matchers live as long as the expression. ERR_NOMEM. */
+struct promql_selector {
+    const struct matcher *matchers;
+    size_t n;
+};
+int promql_selectors(const struct promql_expr *x, struct arena *a, struct promql_selector **out, size_t *n,
+                     struct err *e);
 
 struct promql_limits {
     int64_t lookback_ms;   /* 0 = 5 min */

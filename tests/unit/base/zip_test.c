@@ -13,11 +13,12 @@ static const struct format {
     const char *name;
     int (*pack)(struct str in, struct buf *out, struct err *e);
     int (*unpack)(struct str in, struct buf *out, struct err *e);
-} formats[] = { { "gzip", gzip_pack, gzip_unpack }, { "zstd", zstd_pack_3, zstd_unpack } };
+} formats[] = { { "gzip", gzip_pack, gzip_unpack }, { "zstd", zstd_pack_3, zstd_unpack },
+              { "snappy", snappy_pack, snappy_unpack } };
 
 static const size_t sizes[] = { 0, 1, 100, 65535, 65536, 65537, 131072, 300000 };
 
-enum { CASES = 2 * COUNT(sizes) };
+enum { CASES = 3 * COUNT(sizes), FRAMED = 2 /* of the formats: several of them in a row are one */ };
 
 static struct buf plain(size_t n)
 {
@@ -25,14 +26,14 @@ static struct buf plain(size_t n)
     struct rng r = { { 1, 2, 3, 4 } };
 
     for (size_t i = 0; i < n; i++)
-        buf_putc(&b, (char)('a' + rng_below(&r, 4)));
+        buf_putc(&b, (char)(i % 16 < 8 ? 'z' : 'a' + rng_below(&r, 4)));
     return b;
 }
 
 START_TEST(round_trip)
 {
-    const struct format *f = &formats[_i % 2];
-    struct buf in = plain(sizes[_i / 2]), packed = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
+    const struct format *f = &formats[_i % 3];
+    struct buf in = plain(sizes[_i / 3]), packed = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
     struct err e = ERR_INIT;
 
     ck_assert_int_eq(f->pack(buf_view(&in), &packed, &e), 0);
@@ -50,8 +51,8 @@ END_TEST
 /* A ceiling of just the size lets it through, one byte less does not. */
 START_TEST(the_ceiling_is_exact)
 {
-    const struct format *f = &formats[_i % 2];
-    struct buf in = plain(sizes[_i / 2]), packed = BUF_INIT(1 << 20), exact = BUF_INIT(in.n), less = BUF_INIT(in.n - 1);
+    const struct format *f = &formats[_i % 3];
+    struct buf in = plain(sizes[_i / 3]), packed = BUF_INIT(1 << 20), exact = BUF_INIT(in.n), less = BUF_INIT(in.n - 1);
     struct err e = ERR_INIT;
 
     if (in.n > 1) {
@@ -162,7 +163,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, the_ceiling_is_exact, 0, CASES);
     tcase_add_loop_test(t, every_cut_is_seen, 0, COUNT(formats));
     tcase_add_loop_test(t, garbage_is_refused, 0, COUNT(formats));
-    tcase_add_loop_test(t, several_in_a_row_are_one, 0, COUNT(formats));
+    tcase_add_loop_test(t, several_in_a_row_are_one, 0, FRAMED);
     tcase_add_test(t, zlib_is_read_too);
     tcase_add_loop_test(t, says_when_memory_is_short, 0, COUNT(formats));
     suite_add_tcase(s, t);

@@ -6,17 +6,23 @@
 
 #include <inttypes.h>
 
-static inline void dump_series(struct buf *out, const struct batch_series *s)
+static inline void dump_sample(struct buf *out, const struct sample *s)
 {
     uint64_t bits;
 
-    labels_print(out, s->labels);
-    memcpy(&bits, &s->samples[0].v, sizeof(bits));
-    buf_printf(out, " %" PRId64 " ", s->samples[0].t);
+    memcpy(&bits, &s->v, sizeof(bits));
+    buf_printf(out, " %" PRId64 " ", s->t);
     if (bits == SAMPLE_STALE_BITS)
         buf_puts(out, "stale");
     else
-        buf_double(out, s->samples[0].v);
+        buf_double(out, s->v);
+}
+
+static inline void dump_series(struct buf *out, const struct batch_series *s)
+{
+    labels_print(out, s->labels);
+    for (size_t i = 0; i < s->n; i++)
+        dump_sample(out, &s->samples[i]);
     if (s->start_ms)
         buf_printf(out, " since %" PRId64, s->start_ms);
     buf_putc(out, '\n');
@@ -44,6 +50,14 @@ static inline void dump_batch(struct buf *out, const struct batch *b)
         buf_printf(out, "# %.*s %.*s\n", STR_ARG(b->metadata[i].metric), STR_ARG(b->metadata[i].type));
     for (size_t i = 0; i < b->nseries; i++)
         dump_series(out, &b->series[i]);
+    for (size_t i = 0; i < b->nexemplars; i++) {
+        buf_puts(out, "exemplar ");
+        labels_print(out, b->exemplars[i].series);
+        dump_sample(out, &b->exemplars[i].sample);
+        buf_putc(out, ' ');
+        labels_print(out, b->exemplars[i].labels);
+        buf_putc(out, '\n');
+    }
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         for (size_t i = 0; i < b->nevents[kind]; i++)
             dump_event(out, (enum event_kind)kind, &b->events[kind][i]);
