@@ -226,7 +226,7 @@ static inline void kahan_add(double v, double *sum, double *c)
     *sum = t;
 }
 
-/* quantile.c: of values[0..n), which are sorted in place, NaN first. */
+/* quantile.c: of values[0..n), NaN being less than all. Their order is lost. */
 double quantile_of(double q, double *values, size_t n);
 
 #endif

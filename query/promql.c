@@ -45,17 +45,30 @@ static int drop_names(struct eval *ev, struct rows *rows)
     return 0;
 }
 
-/* One row's points, into t and v; as many as it has values. */
-static size_t points_of(const struct grid *g, const struct row *row, int64_t *t, double *v)
+/* One row's points. A row with a value at every step is handed out as it is, with `all`, the times of the steps. */
+static int points_of(struct eval *ev, const struct grid *g, const struct row *row, const int64_t *all,
+                     struct promql_series *s)
 {
     size_t n = 0;
+    int64_t *t;
+    double *v;
 
     for (size_t i = 0; i < g->n; i++)
+        n += !is_absent(row->v[i]);
+    *s = (struct promql_series){ row->labels, all, row->v, n };
+    if (n == 0 || n == g->n)
+        return 0;
+    t = arena_alloc(ev->a, n * sizeof(*t));
+    v = arena_alloc(ev->a, n * sizeof(*v));
+    if (!t || !v)
+        return eval_nomem(ev);
+    *s = (struct promql_series){ row->labels, t, v, n };
+    for (size_t i = 0; i < g->n; i++)
         if (!is_absent(row->v[i])) {
-            t[n] = grid_time(g, i);
-            v[n++] = row->v[i];
+            *t++ = grid_time(g, i);
+            *v++ = row->v[i];
         }
-    return n;
+    return 0;
 }
 
 static void sort_series(struct promql_series *v, size_t n)
@@ -70,25 +83,22 @@ static void sort_series(struct promql_series *v, size_t n)
 static int vector_value(struct eval *ev, const struct grid *g, struct rows *rows, struct promql_value *out)
 {
     int rc = drop_names(ev, rows);
-    int64_t *t;
-    double *v;
+    int64_t *all;
 
     if (rc == 0 && !rows->unique)
         rc = rows_unify(ev, g, rows);
     if (rc < 0)
         return rc;
     out->series = arena_array(ev->a, rows->n + 1, sizeof(*out->series));
-    t = arena_alloc(ev->a, rows->n * g->n * sizeof(*t));
-    v = arena_alloc(ev->a, rows->n * g->n * sizeof(*v));
-    if (!out->series || !t || !v)
+    all = arena_alloc(ev->a, g->n * sizeof(*all));
+    if (!out->series || !all)
         return eval_nomem(ev);
+    for (size_t i = 0; i < g->n; i++)
+        all[i] = grid_time(g, i);
     for (size_t i = 0; i < rows->n; i++) {
-        size_t n = points_of(g, &rows->v[i], t, v);
-
-        if (n)
-            out->series[out->n++] = (struct promql_series){ rows->v[i].labels, t, v, n };
-        t += n;
-        v += n;
+        if (points_of(ev, g, &rows->v[i], all, &out->series[out->n]) < 0)
+            return ERR_NOMEM;
+        out->n += out->series[out->n].n > 0;
     }
     if (out->type == PROMQL_MATRIX)
         sort_series(out->series, out->n);
