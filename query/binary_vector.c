@@ -108,27 +108,55 @@ static int set_operation(struct join *j)
 
 /* --- the one side ------------------------------------------------------------------------------------------------ */
 
-static int duplicate(struct join *j, size_t a, size_t b)
+static int tell_duplicate(struct join *j, const struct row *x, const struct row *y, struct labels group)
 {
-    struct labels x = j->one.rows.v[a].labels, y = j->one.rows.v[b].labels;
-    struct labels group = j->groups.keys[j->one.group[a]];
     struct buf text = BUF_INIT(4096);
 
     buf_puts(&text, "found duplicate series for the match group ");
     labels_print(&text, group);
     buf_printf(&text, " on the %s hand-side of the operation: [", j->swapped ? "left" : "right");
-    labels_print(&text, labels_cmp(x, y) <= 0 ? x : y);
+    labels_print(&text, x->labels);
     buf_puts(&text, ", ");
-    labels_print(&text, labels_cmp(x, y) <= 0 ? y : x);
+    labels_print(&text, y->labels);
     buf_puts(&text, "];many-to-many matching not allowed: matching labels must be unique on one side");
     eval_fail(j->ev, "%.*s", (int)text.n, text.p ? text.p : "");
     buf_free(&text);
     return ERR_INVALID;
 }
 
+/* Whether row a of the one side comes before row b, by match group, then by labels. */
+static bool comes_before(const struct join *j, size_t a, size_t b)
+{
+    int c = labels_order(j->groups.keys[j->one.group[a]], j->groups.keys[j->one.group[b]]);
+
+    return c < 0 || (c == 0 && labels_order(j->one.rows.v[a].labels, j->one.rows.v[b].labels) < 0);
+}
+
+/* Of all duplicates of a step those with the least labels are told, whatever the order of the rows. */
+static int duplicate(struct join *j, size_t step)
+{
+    const struct rows *rows = &j->one.rows;
+    size_t x = SIZE_MAX, y = SIZE_MAX;
+
+    for (size_t a = 0; a < rows->n; a++) {
+        if (eval_work(j->ev, rows->n) < 0)
+            return j->ev->failed;
+        for (size_t b = 0; b < rows->n && !is_absent(rows->v[a].v[step]); b++) {
+            bool pair = a != b && j->one.group[a] == j->one.group[b] && !is_absent(rows->v[b].v[step]) &&
+                        comes_before(j, a, b);
+
+            if (pair && (x == SIZE_MAX || comes_before(j, a, x) || (a == x && comes_before(j, b, y)))) {
+                x = a;
+                y = b;
+            }
+        }
+    }
+    return tell_duplicate(j, &rows->v[x], &rows->v[y], j->groups.keys[j->one.group[x]]);
+}
+
 static int find_partners(struct join *j)
 {
-    size_t steps = j->g->n;
+    size_t steps = j->g->n, first = steps; /* the first step with duplicates */
     bool fills = j->fills_many || j->fills_one;
 
     j->who = arena_array(j->ev->a, j->groups.n * steps + 1, sizeof(*j->who));
@@ -136,16 +164,16 @@ static int find_partners(struct join *j)
     if (!j->who || !j->matched)
         return eval_nomem(j->ev);
     for (size_t r = 0; r < j->one.rows.n; r++)
-        for (size_t s = 0; s < steps; s++) {
+        for (size_t s = 0; s < first; s++) {
             uint32_t *who = &j->who[j->one.group[r] * steps + s];
 
             if (is_absent(j->one.rows.v[r].v[s]) || (!j->many.any[s] && !fills))
                 continue;
             if (*who)
-                return duplicate(j, *who - 1, r);
+                first = s;
             *who = (uint32_t)r + 1;
         }
-    return 0;
+    return first < steps ? duplicate(j, first) : 0;
 }
 
 /* --- the many side ----------------------------------------------------------------------------------------------- */
