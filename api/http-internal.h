@@ -79,6 +79,7 @@ struct request {
     struct str fixed;
     void (*release)(void *owner);
     void *owner;
+    struct pieces *pieces; /* of answer.c: more of `out` will come */
 };
 
 extern const unsigned http_codes[HTTP_CODES]; /* the last one is 0: any other */
@@ -108,7 +109,8 @@ struct api {
     struct mesh_state *mesh;
     struct graph_state *graph;
     atomic_bool stopping;
-    atomic_size_t body_bytes; /* in all requests together */
+    atomic_size_t body_bytes;   /* in all requests together */
+    atomic_size_t answer_bytes; /* of values whose encoding is under way */
     pthread_mutex_t lock;     /* guards the two counts below */
     pthread_cond_t quiet;     /* one of them went down */
     size_t active;            /* requests from their first line to their end */
@@ -136,7 +138,14 @@ void request_resume(struct request *rq);
 void request_serve(struct request *rq);
 /* NULL when the header is not there. */
 const char *request_header(const struct request *rq, const char *name);
-bool request_accepts_gzip(const struct request *rq);
+
+/* --- accept.c --- */
+
+enum coding { CODING_NONE, CODING_GZIP, CODING_ZSTD, CODINGS };
+
+/* What an Accept-Encoding header prefers. */
+enum coding accept_coding(struct str header);
+bool accepts_gzip(struct str header);
 
 /* --- parameter.c --- */
 
@@ -163,6 +172,11 @@ int parse_moment_ms(struct str s, int64_t *ms, struct err *e);
 void reply_begin(struct request *rq, unsigned status, const char *content_type);
 void reply_json(struct request *rq, unsigned status);
 void reply_text(struct request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Goes on with a large answer: more(state, out) appends the next PIECE of it, or a little more, and returns whether
+ * there are others. It is called at once, and then, when that was not all, on the I/O thread while the answer is being
+ * sent, until it returns false. The state lives in the request's arena. */
+enum { PIECE = 128 << 10 };
+void reply_pieces(struct request *rq, bool (*more)(void *state, struct buf *out), void *state);
 /* {"error":"…"}, the status by the error's code. */
 void reply_error(struct request *rq, const struct err *e);
 void reply_header(struct request *rq, const char *name, const char *value);
@@ -178,6 +192,15 @@ void json_sample_time(struct buf *b, int64_t ms);
 void json_labels(struct buf *b, struct labels l);
 /* ["a","b"] */
 void json_strings(struct buf *b, const struct str *v, size_t n);
+
+/* --- label_escape.c --- */
+
+/* "http.status" for "U__http_2e_status"; what is not written so stays as it is. */
+struct str label_unescape(struct arena *a, struct str s);
+/* Whether a name is of the classic alphabet, which has colons for metrics. */
+bool label_is_classic(struct str name, bool colons);
+/* Appends the name with an underscore for each character that is not. */
+void label_flatten(struct buf *out, struct str name, bool colons);
 
 /* --- router.c --- */
 
@@ -223,18 +246,30 @@ void request_commit(struct request *rq, struct batch *b, void (*answer)(void *ar
 
 void prometheus_query(struct request *rq);
 void prometheus_query_range(struct request *rq);
+void prometheus_query_exemplars(struct request *rq);
 void prometheus_format_query(struct request *rq);
+void prometheus_parse_query(struct request *rq);
 void prometheus_labels(struct request *rq);
 void prometheus_label_values(struct request *rq);
 void prometheus_series(struct request *rq);
 void prometheus_metadata(struct request *rq);
+void prometheus_targets(struct request *rq);
+void prometheus_targets_metadata(struct request *rq);
+void prometheus_scrape_pools(struct request *rq);
+void prometheus_alertmanagers(struct request *rq);
 void prometheus_buildinfo(struct request *rq);
 void prometheus_runtimeinfo(struct request *rq);
 void prometheus_config(struct request *rq);
 void prometheus_flags(struct request *rq);
 void prometheus_tsdb(struct request *rq);
+void prometheus_tsdb_blocks(struct request *rq);
+void prometheus_walreplay(struct request *rq);
+void prometheus_features(struct request *rq);
+void prometheus_notifications(struct request *rq);
 void prometheus_delete_series(struct request *rq);
 void prometheus_clean_tombstones(struct request *rq);
+void prometheus_snapshot(struct request *rq);
+void prometheus_federate(struct request *rq);
 void prometheus_write(struct request *rq);
 
 void otlp_post_logs(struct request *rq);

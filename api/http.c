@@ -8,10 +8,10 @@
  *                that is still sending would lose the answer to the reset of a connection closed too soon
  *   pieces       collect(): into rq->body, bounded
  *   end          dispatch(): unpack the body, call the handler or hand it to a worker
- *   resumed      an answer is there: send()
+ *   resumed      an answer is there: answer_send()
  */
 
-#include "api/http-internal.h"
+#include "api/answer-internal.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -23,8 +23,6 @@
 #include <time.h>
 
 enum {
-    LARGEST_ANSWER = 512 << 20,
-    SMALLEST_ZIPPED = 1024, /* below a packet there is nothing to win */
     BULK = 256 << 10,       /* what takes longer than some milliseconds to decode (ROUTE_BULK) */
     PACKED = 4 << 10,       /* as long, when it is packed */
     DROPPING_SECONDS = 5,   /* without a byte of a body that is not wanted */
@@ -96,6 +94,7 @@ void http_request_end(void *cls, struct MHD_Connection *connection, void **state
     *state = NULL;
     count_answer(rq);
     atomic_fetch_sub(&api->body_bytes, rq->reserved);
+    answer_free(rq);
     buf_free(&rq->body);
     buf_free(&rq->out);
     if (rq->release)
@@ -113,52 +112,7 @@ const char *request_header(const struct request *rq, const char *name)
     return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
 }
 
-/* --- sending --- */
-
-bool request_accepts_gzip(const struct request *rq)
-{
-    struct str all = str_of(request_header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING));
-
-    while (all.p) {
-        struct str parameters = str_cut(&all, ','), coding = str_trim(str_cut(&parameters, ';'));
-        struct str q = str_trim(parameters);
-
-        if (str_ieq(coding, STR("gzip")))
-            return !str_starts(q, STR("q=0")) || str_find(q, STR(".")) > 0;
-    }
-    return false;
-}
-
-static void zip_answer(struct request *rq)
-{
-    struct buf packed = BUF_INIT(LARGEST_ANSWER);
-
-    if (rq->out.n < SMALLEST_ZIPPED || !request_accepts_gzip(rq))
-        return;
-    if (gzip_pack(buf_view(&rq->out), &packed, NULL) < 0) {
-        buf_free(&packed);
-        return;
-    }
-    buf_free(&rq->out);
-    rq->out = packed;
-    reply_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-}
-
-/* What is left to do with an answer before it is sent: on the worker, where there is one, as packing takes time. */
-static void finish_answer(struct request *rq)
-{
-    assert(rq->status);
-    rq->finished = true;
-    if (buf_failed(&rq->out)) {
-        rq->nheaders = 0;
-        reply_text(rq, 503, "the answer takes more than the %d MiB allowed, or there is no memory for it",
-                   LARGEST_ANSWER >> 20);
-    }
-    if (rq->out.n) {
-        reply_header(rq, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-        zip_answer(rq);
-    }
-}
+/* --- resting --- */
 
 void request_suspend(struct request *rq)
 {
@@ -173,53 +127,12 @@ void request_resume(struct request *rq)
 {
     struct api *api = rq->api;
 
-    finish_answer(rq);
+    answer_finish(rq);
     MHD_resume_connection(rq->connection);
     pthread_mutex_lock(&api->lock);
     api->suspended--;
     pthread_cond_broadcast(&api->quiet);
     pthread_mutex_unlock(&api->lock);
-}
-
-static struct MHD_Response *response_of(struct request *rq)
-{
-    struct MHD_Response *r;
-    char *bytes;
-    size_t n;
-
-    if (rq->fixed.p) {
-        r = MHD_create_response_from_buffer_with_free_callback_cls(rq->fixed.n, (void *)(uintptr_t)rq->fixed.p,
-                                                                   rq->release, rq->owner);
-        if (r)
-            rq->release = NULL; /* now the response's */
-        return r;
-    }
-    bytes = buf_take(&rq->out, &n);
-    if (!bytes)
-        return NULL;
-    r = MHD_create_response_from_buffer_with_free_callback(n, bytes, mem_free);
-    if (!r)
-        mem_free(bytes);
-    return r;
-}
-
-static enum MHD_Result send_answer(struct request *rq)
-{
-    struct MHD_Response *r = response_of(rq);
-    enum MHD_Result sent = MHD_NO;
-
-    if (!r)
-        return MHD_NO;
-    if (rq->content_type)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, rq->content_type);
-    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-    for (size_t i = 0; i < rq->nheaders; i++)
-        MHD_add_response_header(r, rq->headers[i].name, rq->headers[i].value);
-    if (atomic_load(&rq->api->stopping))
-        MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
-    sent = MHD_queue_response(rq->connection, rq->status, r);
-    MHD_destroy_response(r);
-    return sent;
 }
 
 /* --- headers: what can be refused before the body comes --- */
@@ -561,6 +474,6 @@ enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const 
             return MHD_YES;
     }
     if (!rq->finished)
-        finish_answer(rq);
-    return send_answer(rq);
+        answer_finish(rq);
+    return answer_send(rq);
 }

@@ -84,7 +84,7 @@ void prometheus_write(struct request *rq)
     rq->arena.max = 8 * rq->api->options.max_body;
     batch_init(&p->batch, &rq->arena);
     rc = remote_write_decode(buf_view(&rq->body), rq->api->store, &p->batch, &p->outcome, &e);
-    if (rc < 0 || p->batch.nseries + p->batch.nmetadata == 0)
+    if (rc < 0 || p->batch.nseries + p->batch.nmetadata + p->batch.nexemplars == 0)
         answer(p, rc, &e);
     else
         request_commit(rq, &p->batch, answer, p);

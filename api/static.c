@@ -44,7 +44,7 @@ static bool is_known(const struct request *rq, const char *etag)
 void static_get(struct request *rq)
 {
     const struct web_asset *a = find_asset(url_decode(&rq->arena, rq->path, false));
-    bool zipped = a && a->gzip && request_accepts_gzip(rq);
+    bool zipped = a && a->gzip && accepts_gzip(str_of(request_header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING)));
 
     if (!a) {
         reply_text(rq, 404, "404 page not found");

@@ -1,5 +1,7 @@
 #include "base/zip.h"
 
+#include "base/mem.h"
+
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -138,4 +140,94 @@ int zstd_pack(struct str in, int level, struct buf *out, struct err *e)
         return err_set(e, ERR_NOMEM, "zstd: %s", ZSTD_getErrorName(n));
     out->n += n;
     return 0;
+}
+
+/* --- piece by piece --- */
+
+struct zip {
+    enum zip_format format;
+    z_stream gzip;
+    ZSTD_CCtx *zstd;
+};
+
+/* The quickest levels: what is packed so is on its way. zstd's window is kept small, as a peer must hold it, too. */
+enum { LEVEL = 1, ZSTD_WINDOW_LOG = 19 };
+
+struct zip *zip_open(enum zip_format format, struct err *e)
+{
+    struct zip *z = mem_zalloc(sizeof(*z));
+    bool ready = false;
+
+    if (z) {
+        z->format = format;
+        if (format == ZIP_GZIP)
+            ready = deflateInit2(&z->gzip, LEVEL, Z_DEFLATED, GZIP_ONLY, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+        else
+            ready = (z->zstd = ZSTD_createCCtx()) != NULL &&
+                    !ZSTD_isError(ZSTD_CCtx_setParameter(z->zstd, ZSTD_c_compressionLevel, LEVEL)) &&
+                    !ZSTD_isError(ZSTD_CCtx_setParameter(z->zstd, ZSTD_c_windowLog, ZSTD_WINDOW_LOG));
+    }
+    if (ready)
+        return z;
+    err_set(e, ERR_NOMEM, "no memory to pack with");
+    zip_close(z);
+    return NULL;
+}
+
+static int gzip_put(z_stream *z, struct str in, bool last, struct buf *out)
+{
+    z->next_in = (Bytef *)(uintptr_t)in.p;
+    z->avail_in = (uInt)in.n;
+    do {
+        size_t n;
+        char *to = room(out, &n);
+
+        if (!to)
+            return ERR_NOMEM;
+        z->next_out = (Bytef *)to;
+        z->avail_out = (uInt)n;
+        if (deflate(z, last ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_ERROR)
+            return ERR_NOMEM;
+        out->n += n - z->avail_out;
+    } while (z->avail_out == 0); /* it had room to spare: all is out */
+    return 0;
+}
+
+static int zstd_put(ZSTD_CCtx *z, struct str in, bool last, struct buf *out)
+{
+    ZSTD_inBuffer from = { in.p, in.n, 0 };
+    size_t left;
+
+    do {
+        size_t n;
+        char *p = room(out, &n);
+        ZSTD_outBuffer to = { p, n, 0 };
+
+        if (!p)
+            return ERR_NOMEM;
+        left = ZSTD_compressStream2(z, &to, &from, last ? ZSTD_e_end : ZSTD_e_continue);
+        out->n += to.pos;
+        if (ZSTD_isError(left))
+            return ERR_NOMEM;
+    } while (last ? left > 0 : from.pos < from.size);
+    return 0;
+}
+
+int zip_put(struct zip *z, struct str in, bool last, struct buf *out, struct err *e)
+{
+    int rc = ERR_NOMEM;
+
+    if (in.n <= UINT32_MAX)
+        rc = z->format == ZIP_GZIP ? gzip_put(&z->gzip, in, last, out) : zstd_put(z->zstd, in, last, out);
+    return rc < 0 ? err_set(e, rc, "no memory to pack into") : 0;
+}
+
+void zip_close(struct zip *z)
+{
+    if (!z)
+        return;
+    if (z->format == ZIP_GZIP)
+        deflateEnd(&z->gzip);
+    ZSTD_freeCCtx(z->zstd);
+    mem_free(z);
 }

@@ -18,4 +18,13 @@ int zstd_pack(struct str in, int level, struct buf *out, struct err *e);
 int snappy_unpack(struct str in, struct buf *out, struct err *e);
 int snappy_pack(struct str in, struct buf *out, struct err *e);
 
+enum zip_format { ZIP_GZIP, ZIP_ZSTD };
+
+/* Packing piece by piece. The caller closes it; NULL: ERR_NOMEM. */
+struct zip;
+struct zip *zip_open(enum zip_format format, struct err *e);
+/* Appends what `in` comes to; the bytes are complete with the `last` piece. ERR_NOMEM. */
+int zip_put(struct zip *z, struct str in, bool last, struct buf *out, struct err *e);
+void zip_close(struct zip *z);
+
 #endif

@@ -29,7 +29,8 @@ static int translate(const struct settings *o, struct store_options *store, stru
     api->max_body = o->max_body;
     api->admin = o->admin;
     api->retention_ms = o->retention_ms;
-    api->limits = (struct promql_limits){ o->query_lookback_ms, o->query_timeout_ms, (uint64_t)o->query_max_samples };
+    api->limits = (struct promql_limits){ .lookback_ms = o->query_lookback_ms, .timeout_ms = o->query_timeout_ms,
+                                          .max_samples = (uint64_t)o->query_max_samples };
     return 0;
 }
 

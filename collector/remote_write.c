@@ -11,7 +11,7 @@
  *            piece. So the work and the memory are linear in the message, and no sample is an allocation.
  * Refused    One series, not the request: labels without a name, twice, not in order, or not UTF-8; no metric name;
  *            native histograms. */
-#include "collector/remote_write.h"
+#include "collector/remote_write-internal.h"
 
 #include "base/pb.h"
 
@@ -162,23 +162,6 @@ static int scan_series(struct decoder *d, struct str message, struct wire_series
 
 /* --- labels --- */
 
-static int read_label(struct str bytes, struct label *l, struct err *e)
-{
-    struct pb_reader r = pb_reader(bytes);
-    struct pb_field f;
-    int rc;
-
-    *l = (struct label){ STR_INIT(""), STR_INIT("") };
-    while ((rc = pb_next(&r, &f, e)) == 1) {
-        if (f.number != 1 && f.number != 2)
-            continue;
-        if (pb_want(&f, PB_BYTES, e) < 0)
-            return ERR_PARSE;
-        *(f.number == 1 ? &l->name : &l->value) = f.bytes;
-    }
-    return rc;
-}
-
 static int check_label(const struct label *l, struct str before, struct err *why)
 {
     int order = str_cmp(before, l->name);
@@ -226,7 +209,7 @@ static int read_labels(struct decoder *d, struct str bytes, struct err *e)
     while ((rc = pb_next(&r, &f, e)) == 1) {
         if (f.number != LABELS)
             continue;
-        rc = read_label(f.bytes, &l, e);
+        rc = remote_write_label(f.bytes, &l, e);
         if (rc == 0)
             rc = add_label(d, &l, &before, e);
         if (rc < 0)
@@ -241,22 +224,27 @@ static int read_labels(struct decoder *d, struct str bytes, struct err *e)
     return rc;
 }
 
-/* Also of a series without samples, whose labels nobody else looks at: they have to be some. */
-static int refuse_histograms(struct decoder *d, const struct wire_series *w, struct err *e)
+/* What needs the labels at once: exemplars; native histograms, which are refused by name; and a series without samples,
+ * whose labels nobody else looks at. */
+static int read_beside(struct decoder *d, struct str message, const struct wire_series *w, struct err *e)
 {
     struct err why = ERR_INIT;
+    struct labels l;
     int rc;
 
     d->labels.n = 0;
     rc = read_labels(d, w->label_bytes, &why);
     if (rc < 0 && !is_fault(rc))
         return err_set(e, rc, "%s", why.msg);
-    if (w->histograms == 0)
-        return 0;
-    if (rc == 0)
+    if (rc == 0 && w->histograms)
         err_set(&why, ERR_UNSUPPORTED, "native histograms are disabled");
-    name_series(d, &why);
-    refuse(d, w->histograms, &why);
+    if (w->histograms) {
+        name_series(d, &why);
+        refuse(d, w->histograms, &why);
+    }
+    l.v = pool_take(&d->labels, &l.n);
+    if (rc == 0 && w->exemplars && remote_write_exemplars(d->batch, message, l, &d->out->exemplars) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for the exemplars");
     return 0;
 }
 
@@ -271,11 +259,10 @@ static int decode_series(struct decoder *d, struct str message, struct err *e)
     rc = scan_series(d, message, &w, e);
     if (rc < 0)
         return rc;
-    d->out->exemplars += w.exemplars;
     s.raw = w.label_bytes;
     s.samples = pool_take(&d->samples, &s.n);
-    if (w.histograms || s.n == 0)
-        rc = refuse_histograms(d, &w, e);
+    if (w.histograms || w.exemplars || s.n == 0)
+        rc = read_beside(d, message, &w, e);
     if (rc == 0 && s.n && batch_add_series(d->batch, &s) < 0)
         rc = err_set(e, ERR_NOMEM, "no memory for the series");
     return rc;

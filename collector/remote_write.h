@@ -11,7 +11,7 @@
 struct remote_write_outcome {
     uint64_t samples;   /* in the batch */
     uint64_t refused;   /* samples, native histograms and pieces of metadata that are left out */
-    uint64_t exemplars; /* of the series in the batch: not kept */
+    uint64_t exemplars; /* left out: their labels are not in order, or are too long */
     char why[512];      /* the first reason of a refusal; empty: none */
 };
 

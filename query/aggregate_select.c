@@ -24,11 +24,13 @@ struct selection {
     const struct grid *g;
     const struct aggregate *agg;
     struct rows rows;
+    bool sorted;   /* the rows, by labels */
     struct members *groups;
     size_t ngroups, cap;
     struct label_map map;
     double *param; /* one for each step; NULL when it is a text */
     struct member *now;
+    double *places; /* of the rows, for limit_ratio */
     uint8_t *chosen; /* topk and its like: rows.n × g->n */
     struct rows out;
 };
@@ -41,14 +43,21 @@ static int add_row(struct selection *x, const struct row *row)
     return 0;
 }
 
+static int by_group(const void *a, const void *b)
+{
+    return labels_order(((const struct members *)a)->labels, ((const struct members *)b)->labels);
+}
+
 static int make_groups(struct selection *x)
 {
-    struct label *scratch = NULL;
+    struct label_picker picker;
     struct labels l;
-    size_t scap = 0, at;
+    size_t at;
 
+    if (label_picker_init(&picker, x->ev->a, x->agg->labels, x->agg->n, !x->agg->without) < 0)
+        return eval_nomem(x->ev);
     for (size_t i = 0; i < x->rows.n; i++) {
-        int rc = group_labels(x->ev, x->agg, x->rows.v[i].labels, &scratch, &scap, &l);
+        int rc = label_pick(&picker, x->ev->a, x->rows.v[i].labels, &l);
         int fresh = rc < 0 ? rc : label_map_add(&x->map, x->ev->a, l, &at);
         struct members *m;
 
@@ -63,6 +72,8 @@ static int make_groups(struct selection *x)
         m->drop_name |= x->rows.v[i].drop_name;
         x->ngroups = x->map.n;
     }
+    if (x->ngroups > 1)
+        qsort(x->groups, x->ngroups, sizeof(*x->groups), by_group);
     return 0;
 }
 
@@ -82,47 +93,74 @@ static size_t members_at(struct selection *x, const struct members *m, size_t st
 
 /* --- topk, bottomk, limitk, limit_ratio -------------------------------------------------------------------------- */
 
-static int cmp_members(const struct member *a, const struct member *b, bool largest)
+/* Of equal values the one with the lesser labels comes first, in whatever order the store has them. */
+static int cmp_rows(const struct selection *x, size_t a, size_t b)
 {
+    return x->sorted ? (a > b) - (a < b) : labels_order(x->rows.v[a].labels, x->rows.v[b].labels);
+}
+
+static int cmp_members(const void *p, const void *q, void *arg)
+{
+    const struct member *a = p, *b = q;
+    const struct selection *x = arg;
+
     if (isnan(a->v) || isnan(b->v)) {
         if (!!isnan(a->v) != !!isnan(b->v))
             return isnan(a->v) ? 1 : -1;
     } else if (a->v != b->v) {
-        return (largest ? a->v < b->v : a->v > b->v) ? 1 : -1;
+        return (x->agg->op == AGG_TOPK ? a->v < b->v : a->v > b->v) ? 1 : -1;
     }
-    return (a->row > b->row) - (a->row < b->row);
+    return cmp_rows(x, a->row, b->row);
 }
 
-static int largest_first(const void *a, const void *b)
+static int by_labels(const void *a, const void *b)
 {
-    return cmp_members(a, b, true);
+    return labels_order(((const struct row *)a)->labels, ((const struct row *)b)->labels);
 }
 
-static int smallest_first(const void *a, const void *b)
+/* For limitk the order is what is asked for; over many steps comparing places is cheaper than comparing labels. */
+static void sort_rows(struct selection *x)
 {
-    return cmp_members(a, b, false);
+    bool by_place = x->agg->op == AGG_TOPK || x->agg->op == AGG_BOTTOMK || x->agg->op == AGG_LIMITK;
+
+    if (!by_place || (x->g->n == 1 && x->agg->op != AGG_LIMITK))
+        return;
+    if (x->rows.n > 1)
+        qsort(x->rows.v, x->rows.n, sizeof(*x->rows.v), by_labels);
+    x->sorted = true;
 }
 
-/* A place in [0, 1) that depends on the labels alone, as Prometheus computes it. */
-static double ratio_place(struct labels l)
+/* Each row's place in [0, 1), which depends on its labels alone, as Prometheus computes it. */
+static int find_places(struct selection *x)
 {
-    XXH64_state_t h;
+    struct buf text = BUF_INIT(1 << 20);
 
-    XXH64_reset(&h, 0);
-    for (size_t i = 0; i < l.n; i++) {
-        XXH64_update(&h, l.v[i].name.p, l.v[i].name.n);
-        XXH64_update(&h, "\xff", 1);
-        XXH64_update(&h, l.v[i].value.p, l.v[i].value.n);
-        XXH64_update(&h, "\xff", 1);
+    x->places = arena_array(x->ev->a, x->rows.n + 1, sizeof(*x->places));
+    if (!x->places)
+        return eval_nomem(x->ev);
+    for (size_t r = 0; r < x->rows.n; r++) {
+        struct labels l = x->rows.v[r].labels;
+
+        text.n = 0; /* but a failure sticks */
+        for (size_t i = 0; i < l.n; i++) {
+            buf_str(&text, l.v[i].name);
+            buf_putc(&text, '\xff');
+            buf_str(&text, l.v[i].value);
+            buf_putc(&text, '\xff');
+        }
+        x->places[r] = (double)XXH64(text.p, text.n, 0) / (double)UINT64_MAX;
     }
-    return (double)XXH64_digest(&h) / (double)UINT64_MAX;
+    if (buf_failed(&text)) {
+        buf_free(&text);
+        return eval_nomem(x->ev);
+    }
+    buf_free(&text);
+    return 0;
 }
 
-static bool in_ratio(struct labels l, double r)
+static bool in_ratio(double place, double r)
 {
-    double at = ratio_place(l);
-
-    return r >= 0 ? at < r : at >= 1 + r;
+    return r >= 0 ? place < r : place >= 1 + r;
 }
 
 /* Leaves the chosen ones of x->now[0..n) in front, in the order of the answer; returns how many. */
@@ -132,50 +170,86 @@ static size_t choose(struct selection *x, size_t n, double param)
 
     if (x->agg->op == AGG_LIMIT_RATIO) {
         for (size_t i = 0; i < n; i++)
-            if (in_ratio(x->rows.v[x->now[i].row].labels, param))
+            if (in_ratio(x->places[x->now[i].row], param))
                 x->now[kept++] = x->now[i];
         return kept;
     }
     if (x->agg->op != AGG_LIMITK)
-        qsort(x->now, n, sizeof(*x->now), x->agg->op == AGG_TOPK ? largest_first : smallest_first);
+        qsort_r(x->now, n, sizeof(*x->now), cmp_members, x);
     if (!(param >= 1))
         return 0;
     return param < (double)n ? (size_t)param : n;
 }
 
-/* A share of the series between -1 and 1; beyond that it is cut, and told. */
-static int check_ratio(struct selection *x, double *r)
-{
-    struct buf text = BUF_INIT(64);
+struct span_of {
+    double least, most;
+    bool nan;
+};
 
-    if (isnan(*r))
+/* Of the parameter at all steps. */
+static struct span_of span_param(const struct selection *x)
+{
+    struct span_of p = { INFINITY, -INFINITY, false };
+
+    for (size_t i = 0; i < x->g->n; i++) {
+        p.least = fmin(p.least, x->param[i]);
+        p.most = fmax(p.most, x->param[i]);
+        p.nan |= isnan(x->param[i]);
+    }
+    return p;
+}
+
+static void note_ratio(struct selection *x, double r, int cap)
+{
+    char text[ANNOTATE_NUMBER];
+
+    annotate_warning(x->ev, x->agg->param, "ratio value should be between -1 and 1, got %s, capping to %d",
+                     annotate_number(r, text), cap);
+}
+
+/* A share of the series between -1 and 1; beyond that it is cut, and told. */
+static int check_ratios(struct selection *x)
+{
+    struct span_of p = span_param(x);
+
+    if (p.nan)
         return eval_fail(x->ev, "Ratio value is NaN");
-    if (fabs(*r) <= 1)
-        return 0;
-    buf_double(&text, *r);
-    annotate_warning(x->ev, x->agg->param, "ratio value should be between -1 and 1, got %.*s, capping to %d",
-                     (int)text.n, text.p ? text.p : "", *r > 0 ? 1 : -1);
-    buf_free(&text);
-    *r = *r > 0 ? 1 : -1;
+    if (p.most > 1)
+        note_ratio(x, p.most, 1);
+    if (p.least < -1)
+        note_ratio(x, p.least, -1);
+    for (size_t i = 0; i < x->g->n; i++)
+        x->param[i] = fmax(-1, fmin(1, x->param[i]));
     return 0;
 }
 
-static int check_choice(struct selection *x)
+/* Where nothing is asked for at any step, what else is wrong does not matter. */
+static int check_counts(struct selection *x)
 {
-    for (size_t i = 0; i < x->g->n; i++) {
-        double *p = &x->param[i];
-        int rc = 0;
+    struct span_of p = span_param(x);
+    char text[ANNOTATE_NUMBER];
 
-        if (x->agg->op == AGG_LIMIT_RATIO)
-            rc = check_ratio(x, p);
-        else if (isnan(*p))
-            rc = eval_fail(x->ev, "Parameter value is NaN");
-        else if (fabs(*p) >= 0x1p63)
-            rc = eval_fail(x->ev, "Scalar value %g overflows int64", *p);
-        if (rc < 0)
-            return rc;
-    }
+    if (!p.nan && p.most < 1)
+        return 0;
+    if (p.nan)
+        return eval_fail(x->ev, "Parameter value is NaN");
+    if (p.least <= -0x1p63)
+        return eval_fail(x->ev, "Scalar value %s underflows int64", annotate_number(p.least, text));
+    if (p.most >= 0x1p63)
+        return eval_fail(x->ev, "Scalar value %s overflows int64", annotate_number(p.most, text));
     return 0;
+}
+
+static void check_quantiles(struct selection *x)
+{
+    struct span_of p = span_param(x);
+
+    if (p.nan)
+        annotate_quantile(x->ev, x->agg->param, NAN);
+    if (p.most > 1)
+        annotate_quantile(x->ev, x->agg->param, p.most);
+    if (p.least < 0)
+        annotate_quantile(x->ev, x->agg->param, p.least);
 }
 
 /* At one step the answer has an order of its own; over a range the rows stay as they came, less what is not chosen. */
@@ -216,9 +290,7 @@ static int group_quantiles(struct selection *x)
 
     if (!values)
         return eval_nomem(x->ev);
-    for (size_t s = 0; s < x->g->n; s++)
-        if (!(x->param[s] >= 0 && x->param[s] <= 1))
-            annotate_quantile(x->ev, x->agg->param, x->param[s]);
+    check_quantiles(x);
     for (size_t k = 0; k < x->ngroups; k++) {
         struct row row = { x->groups[k].labels, x->groups[k].drop_name, eval_values(x->ev, x->g) };
 
@@ -258,6 +330,15 @@ static void put_plain(struct buf *b, double v)
     buf_puts(b, text);
 }
 
+/* count_values without (v) ("v", …) counts all values of the group together. */
+static bool leaves_out(const struct aggregate *agg, struct str name)
+{
+    for (size_t i = 0; agg->without && i < agg->n; i++)
+        if (str_eq(agg->labels[i], name))
+            return true;
+    return false;
+}
+
 static int count_one(struct selection *x, struct label_map *found, const struct members *m, size_t row, size_t step)
 {
     struct str name = node_strip(x->agg->param)->string, text;
@@ -269,6 +350,8 @@ static int count_one(struct selection *x, struct label_map *found, const struct 
     put_plain(&b, x->rows.v[row].v[step]);
     text = arena_str(x->ev->a, buf_view(&b));
     buf_free(&b);
+    if (text.p && leaves_out(x->agg, name))
+        text = STR("");
     l = text.p ? labels_with(x->ev->a, m->labels, name, text) : (struct labels){ NULL, 0 };
     fresh = l.v ? label_map_add(found, x->ev->a, l, &at) : ERR_NOMEM;
     if (fresh < 0)
@@ -319,6 +402,7 @@ int select_open(struct eval *ev, const struct grid *g, const struct node *n, str
     }
     if (rc == 0)
         rc = eval_collect_node(ev, g, x.agg->arg, &x.rows);
+    sort_rows(&x);
     if (rc == 0)
         rc = make_groups(&x);
     if (rc < 0)
@@ -326,11 +410,14 @@ int select_open(struct eval *ev, const struct grid *g, const struct node *n, str
     x.now = arena_array(ev->a, x.rows.n + 1, sizeof(*x.now));
     if (!x.now)
         return eval_nomem(ev);
+    if (x.agg->op == AGG_LIMIT_RATIO && find_places(&x) < 0)
+        return ERR_NOMEM;
     if (x.agg->op == AGG_COUNT_VALUES)
         rc = count_values(&x);
     else if (x.agg->op == AGG_QUANTILE)
         rc = group_quantiles(&x);
-    else if ((rc = check_choice(&x)) == 0)
+    else if ((rc = x.agg->op == AGG_LIMIT_RATIO ? check_ratios(&x) : check_counts(&x)) == 0)
         rc = select_rows(&x);
+    x.out.unique = x.agg->op == AGG_QUANTILE || x.agg->op == AGG_COUNT_VALUES || x.rows.unique;
     return rc < 0 ? rc : eval_replay(ev, g, x.out, out);
 }

@@ -30,6 +30,11 @@ struct binary_op_info {
 
 extern const struct binary_op_info binary_ops[OP_COUNT];
 
+static inline bool is_trim(enum binary_op op)
+{
+    return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
+}
+
 enum aggregate_op {
     AGG_SUM, AGG_AVG, AGG_MIN, AGG_MAX, AGG_COUNT, AGG_GROUP, AGG_STDDEV, AGG_STDVAR,
     AGG_TOPK, AGG_BOTTOMK, AGG_QUANTILE, AGG_COUNT_VALUES, AGG_LIMITK, AGG_LIMIT_RATIO,
@@ -67,6 +72,7 @@ struct selector {
     const struct node *range;       /* a duration expression; NULL: an instant selector */
     struct shift shift;
     enum extension extension;
+    bool labels_only;               /* info()'s second argument: may match everything */
 };
 
 struct subquery {
@@ -138,8 +144,10 @@ struct promql_expr {
     const struct node *root;
 };
 
-/* check.c: types and their rules, bottom up; fills node->type. ERR_PARSE, worded with the position in `text`. */
-int node_check(struct node *n, struct str text, struct err *e);
+/* check.c: what a node's type is, of those below it; and the rules of types for a whole tree: ERR_PARSE, worded with the
+ * position in `text`. */
+enum promql_type node_type(const struct node *n);
+int node_check(const struct node *n, struct str text, struct err *e);
 /* "instant vector" and so on. */
 const char *type_name(enum promql_type t);
 

@@ -50,9 +50,20 @@ double binary_apply(const struct binary *b, double l, double r, double kept)
     return compare(b->op, l, r) ? kept : ABSENT;
 }
 
+/* Histograms can be trimmed; there are none here, and a float cannot. */
+void annotate_types(struct eval *ev, const struct node *n)
+{
+    struct str op = binary_ops[n->binary.op].text;
+
+    annotate_info(ev, n, "incompatible sample types encountered for binary operator \"%.*s\": float %.*s float",
+                  STR_ARG(op), STR_ARG(op));
+}
+
 struct with_scalar {
     struct stream s;
     struct stream *in;
+    struct eval *ev;
+    const struct node *node;
     const struct binary *b;
     const double *scalar;
     size_t steps;
@@ -71,6 +82,8 @@ static int next_with_scalar(struct stream *s, struct row *row)
         for (size_t i = 0; i < x->steps; i++) {
             double v = row->v[i], c = x->scalar[i];
 
+            if (!is_absent(v) && is_trim(x->b->op))
+                annotate_types(x->ev, x->node);
             if (!is_absent(v))
                 row->v[i] = x->scalar_left ? binary_apply(x->b, c, v, v) : binary_apply(x->b, v, c, v);
             any |= !is_absent(row->v[i]);
@@ -95,8 +108,11 @@ int binary_open(struct eval *ev, const struct grid *g, const struct node *n, str
     scalar = eval_values(ev, g);
     if (!x || !scalar)
         return eval_nomem(ev);
-    *x = (struct with_scalar){ { next_with_scalar }, NULL, b, scalar, g->n, b->l->type == PROMQL_SCALAR };
+    *x = (struct with_scalar){ { next_with_scalar, false }, NULL, ev, n, b, scalar, g->n, b->l->type == PROMQL_SCALAR };
     *out = &x->s;
     rc = eval_scalar(ev, g, x->scalar_left ? b->l : b->r, scalar);
-    return rc < 0 ? rc : eval_open(ev, g, x->scalar_left ? b->r : b->l, &x->in);
+    if (rc == 0)
+        rc = eval_open(ev, g, x->scalar_left ? b->r : b->l, &x->in);
+    x->s.unique = rc == 0 && x->in->unique;
+    return rc;
 }

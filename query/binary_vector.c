@@ -15,6 +15,7 @@ struct side {
 struct join {
     struct eval *ev;
     const struct grid *g;
+    const struct node *node;
     const struct binary *b;
     const struct matching *m;
     bool swapped;            /* the many side is the right one */
@@ -27,22 +28,12 @@ struct join {
     struct label_map results;
     struct rows out;
     uint8_t **taken;         /* for each row of out and step: something came there, even when a comparison let it go */
-    size_t taken_cap;
-    struct label *scratch, *scratch2;
-    size_t scap, scap2;
+    size_t *taken_by;        /* for each row of out: the group that put something there last */
+    size_t taken_cap, taken_by_cap;
+    struct label_picker picker;
+    struct label *scratch;
+    size_t scap;
 };
-
-static int match_labels(struct join *j, struct labels l, struct labels *out)
-{
-    static const struct str name[] = { STR_INIT("__name__") };
-
-    if (arena_grow(j->ev->a, &j->scratch, &j->scap, l.n + 1, sizeof(*j->scratch)) < 0)
-        return eval_nomem(j->ev);
-    *out = labels_select(l, j->m->labels, j->m->n, j->m->on, j->scratch);
-    if (!j->m->on)
-        *out = labels_select(*out, name, 1, false, j->scratch);
-    return 0;
-}
 
 static int load_side(struct join *j, const struct node *n, struct side *side)
 {
@@ -58,9 +49,8 @@ static int load_side(struct join *j, const struct node *n, struct side *side)
     for (size_t r = 0; r < side->rows.n; r++) {
         for (size_t s = 0; s < j->g->n; s++)
             side->any[s] |= !is_absent(side->rows.v[r].v[s]);
-        if (match_labels(j, side->rows.v[r].labels, &l) < 0)
-            return ERR_NOMEM;
-        if (label_map_add(&j->groups, j->ev->a, l, &side->group[r]) < 0)
+        if (label_pick(&j->picker, j->ev->a, side->rows.v[r].labels, &l) < 0 ||
+            label_map_add(&j->groups, j->ev->a, l, &side->group[r]) < 0)
             return eval_nomem(j->ev);
     }
     return 0;
@@ -118,28 +108,55 @@ static int set_operation(struct join *j)
 
 /* --- the one side ------------------------------------------------------------------------------------------------ */
 
-static int duplicate(struct join *j, size_t a, size_t b)
+static int tell_duplicate(struct join *j, const struct row *x, const struct row *y, struct labels group)
 {
-    struct labels x = j->one.rows.v[a].labels, y = j->one.rows.v[b].labels, group;
     struct buf text = BUF_INIT(4096);
 
-    if (match_labels(j, x, &group) < 0)
-        return ERR_NOMEM;
     buf_puts(&text, "found duplicate series for the match group ");
     labels_print(&text, group);
     buf_printf(&text, " on the %s hand-side of the operation: [", j->swapped ? "left" : "right");
-    labels_print(&text, labels_cmp(x, y) <= 0 ? x : y);
+    labels_print(&text, x->labels);
     buf_puts(&text, ", ");
-    labels_print(&text, labels_cmp(x, y) <= 0 ? y : x);
+    labels_print(&text, y->labels);
     buf_puts(&text, "];many-to-many matching not allowed: matching labels must be unique on one side");
     eval_fail(j->ev, "%.*s", (int)text.n, text.p ? text.p : "");
     buf_free(&text);
     return ERR_INVALID;
 }
 
+/* Whether row a of the one side comes before row b, by match group, then by labels. */
+static bool comes_before(const struct join *j, size_t a, size_t b)
+{
+    int c = labels_order(j->groups.keys[j->one.group[a]], j->groups.keys[j->one.group[b]]);
+
+    return c < 0 || (c == 0 && labels_order(j->one.rows.v[a].labels, j->one.rows.v[b].labels) < 0);
+}
+
+/* Of all duplicates of a step those with the least labels are told, whatever the order of the rows. */
+static int duplicate(struct join *j, size_t step)
+{
+    const struct rows *rows = &j->one.rows;
+    size_t x = SIZE_MAX, y = SIZE_MAX;
+
+    for (size_t a = 0; a < rows->n; a++) {
+        if (eval_work(j->ev, rows->n) < 0)
+            return j->ev->failed;
+        for (size_t b = 0; b < rows->n && !is_absent(rows->v[a].v[step]); b++) {
+            bool pair = a != b && j->one.group[a] == j->one.group[b] && !is_absent(rows->v[b].v[step]) &&
+                        comes_before(j, a, b);
+
+            if (pair && (x == SIZE_MAX || comes_before(j, a, x) || (a == x && comes_before(j, b, y)))) {
+                x = a;
+                y = b;
+            }
+        }
+    }
+    return tell_duplicate(j, &rows->v[x], &rows->v[y], j->groups.keys[j->one.group[x]]);
+}
+
 static int find_partners(struct join *j)
 {
-    size_t steps = j->g->n;
+    size_t steps = j->g->n, first = steps; /* the first step with duplicates */
     bool fills = j->fills_many || j->fills_one;
 
     j->who = arena_array(j->ev->a, j->groups.n * steps + 1, sizeof(*j->who));
@@ -147,28 +164,31 @@ static int find_partners(struct join *j)
     if (!j->who || !j->matched)
         return eval_nomem(j->ev);
     for (size_t r = 0; r < j->one.rows.n; r++)
-        for (size_t s = 0; s < steps; s++) {
+        for (size_t s = 0; s < first; s++) {
             uint32_t *who = &j->who[j->one.group[r] * steps + s];
 
             if (is_absent(j->one.rows.v[r].v[s]) || (!j->many.any[s] && !fills))
                 continue;
             if (*who)
-                return duplicate(j, *who - 1, r);
+                first = s;
             *who = (uint32_t)r + 1;
         }
-    return 0;
+    return first < steps ? duplicate(j, first) : 0;
 }
 
 /* --- the many side ----------------------------------------------------------------------------------------------- */
 
-/* The labels of a result: the many side's, narrowed by a one-to-one match, with the included ones of the one side. */
+/* The labels of a result: the many side's, narrowed by a one-to-one match, with the included ones of the one side.
+ * Arithmetic makes another metric: the name goes at once, before group_left brings one in. */
 static int result_labels(struct join *j, struct labels many, struct labels one, struct labels *out)
 {
-    if (arena_grow(j->ev->a, &j->scratch2, &j->scap2, many.n + 1, sizeof(*j->scratch2)) < 0)
+    if (arena_grow(j->ev->a, &j->scratch, &j->scap, many.n + 1, sizeof(*j->scratch)) < 0)
         return eval_nomem(j->ev);
     *out = many;
+    if (!binary_ops[j->b->op].is_comparison)
+        *out = labels_without_name(*out, j->scratch);
     if (j->m->card == ONE_TO_ONE)
-        *out = labels_select(many, j->m->labels, j->m->n, j->m->on, j->scratch2);
+        *out = labels_select(*out, j->m->labels, j->m->n, j->m->on, j->scratch);
     for (size_t i = 0; i < j->m->ninclude; i++) {
         *out = labels_with(j->ev->a, *out, j->m->include[i], labels_get(one, j->m->include[i]));
         if (!out->v)
@@ -192,6 +212,7 @@ static int result_row(struct join *j, struct labels many, struct labels one, boo
 
         if (!row.v || arena_grow(j->ev->a, &j->out.v, &j->out.cap, *at + 1, sizeof(row)) < 0 ||
             arena_grow(j->ev->a, &j->taken, &j->taken_cap, *at + 1, sizeof(*j->taken)) < 0 ||
+            arena_grow(j->ev->a, &j->taken_by, &j->taken_by_cap, *at + 1, sizeof(*j->taken_by)) < 0 ||
             !(j->taken[*at] = arena_array(j->ev->a, j->g->n, 1)))
             return eval_nomem(j->ev);
         j->out.v[*at] = row;
@@ -211,16 +232,22 @@ static int put_result(struct join *j, size_t at, size_t group, size_t step, doub
         return eval_fail(j->ev, "multiple matches for labels: many-to-one matching must be explicit "
                                 "(group_left/group_right)");
     if (j->taken[at][step])
-        return eval_fail(j->ev, "multiple matches for labels: grouping labels must ensure unique matches");
+        return eval_fail(j->ev, j->taken_by[at] == group
+                                    ? "multiple matches for labels: grouping labels must ensure unique matches"
+                                    : "vector cannot contain metrics with the same labelset");
+    j->taken_by[at] = group;
     *matched = 1;
     j->taken[at][step] = 1;
+    if (is_trim(j->b->op))
+        annotate_types(j->ev, j->node);
     j->out.v[at].v[step] = binary_apply(j->b, l, r, l);
     return 0;
 }
 
-static bool drops_name(const struct binary *b)
+/* Whether the name of a result goes at the end of the query. Of arithmetic it is gone. */
+static bool drops_name(const struct join *j, const struct row *row)
 {
-    return b->returns_bool || !binary_ops[b->op].is_comparison;
+    return binary_ops[j->b->op].is_comparison && (j->b->returns_bool || row->drop_name);
 }
 
 static int join_row(struct join *j, size_t m)
@@ -238,7 +265,7 @@ static int join_row(struct join *j, size_t m)
         if (is_absent(row->v[s]) || (!who && !j->fills_one))
             continue;
         if (who != last)
-            rc = result_row(j, row->labels, one ? one->labels : key, row->drop_name || drops_name(j->b), &at);
+            rc = result_row(j, row->labels, one ? one->labels : key, drops_name(j, row), &at);
         last = who;
         if (rc == 0)
             rc = put_result(j, at, group, s, row->v[s], one ? one->v[s] : j->fill_one);
@@ -261,7 +288,7 @@ static int fill_row(struct join *j, size_t o)
         if (is_absent(row->v[s]) || j->matched[group * j->g->n + s])
             continue;
         if (!known)
-            rc = result_row(j, j->groups.keys[group], row->labels, row->drop_name || drops_name(j->b), &at);
+            rc = result_row(j, j->groups.keys[group], row->labels, drops_name(j, row), &at);
         known = true;
         if (rc == 0)
             rc = put_result(j, at, group, s, j->fill_many, row->v[s]);
@@ -302,6 +329,7 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
         return eval_nomem(ev);
     j->ev = ev;
     j->g = g;
+    j->node = n;
     j->b = &n->binary;
     j->m = m;
     j->swapped = m->card == ONE_TO_MANY;
@@ -310,10 +338,14 @@ int binary_vectors_open(struct eval *ev, const struct grid *g, const struct node
     j->fill_many = m->fill_left;
     j->fills_one = m->fills_right;
     j->fill_one = m->fill_right;
+    if (label_picker_init(&j->picker, ev->a, m->labels, m->n, m->on) < 0)
+        return eval_nomem(ev);
     rc = load_side(j, n->binary.l, j->swapped ? &j->one : &j->many);
     if (rc == 0)
         rc = load_side(j, n->binary.r, j->swapped ? &j->many : &j->one);
     if (rc == 0)
         rc = binary_ops[n->binary.op].is_set ? set_operation(j) : join_sides(j);
+    /* Set operators hand on rows of both sides; the others number their results by labels. */
+    j->out.unique = !binary_ops[n->binary.op].is_set || (n->binary.op != OP_OR && j->many.rows.unique);
     return rc < 0 ? rc : eval_replay(ev, g, j->out, out);
 }

@@ -38,12 +38,20 @@ int eval_work(struct eval *ev, size_t values)
 
 int eval_hold(struct eval *ev, size_t values)
 {
-    ev->held += values;
-    if (ev->held <= ev->max_samples)
+    if (atomic_fetch_add_explicit(&ev->usage->held, values, memory_order_relaxed) + values <= ev->max_samples)
         return 0;
     ev->failed = err_set(ev->e, ERR_LIMIT,
                          "query processing would load too many samples into memory in query execution");
     return ev->failed;
+}
+
+void eval_release(struct eval *ev, size_t values)
+{
+    uint64_t held = atomic_load_explicit(&ev->usage->held, memory_order_relaxed);
+
+    while (!atomic_compare_exchange_weak_explicit(&ev->usage->held, &held, held < values ? 0 : held - values,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
 }
 
 double *eval_values(struct eval *ev, const struct grid *g)
@@ -139,7 +147,7 @@ int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct
     struct row row;
     int rc;
 
-    *rows = (struct rows){ 0 };
+    *rows = (struct rows){ .unique = s->unique };
     while ((rc = s->next(s, &row)) > 0) {
         double *v = arena_alloc(ev->a, g->n * sizeof(*v));
 
@@ -187,6 +195,7 @@ int rows_unify(struct eval *ev, const struct grid *g, struct rows *rows)
         rows->v[at].drop_name |= row->drop_name;
     }
     rows->n = n;
+    rows->unique = true;
     return 0;
 }
 
@@ -204,7 +213,7 @@ static int next_replay(struct stream *s, struct row *row)
     if (r->at == r->rows.n)
         return 0;
     *row = r->rows.v[r->at++];
-    r->ev->held -= r->ev->held < r->steps ? r->ev->held : r->steps;
+    eval_release(r->ev, r->steps);
     return 1;
 }
 
@@ -214,7 +223,7 @@ int eval_replay(struct eval *ev, const struct grid *g, struct rows rows, struct 
 
     if (!r)
         return eval_nomem(ev);
-    *r = (struct replay){ { next_replay }, ev, rows, 0, g->n };
+    *r = (struct replay){ { next_replay, rows.unique }, ev, rows, 0, g->n };
     *out = &r->s;
     return 0;
 }
@@ -250,7 +259,7 @@ static int unary_open(struct eval *ev, const struct grid *g, const struct node *
     neg = ARENA_NEW(ev->a, struct negation);
     if (!neg)
         return eval_nomem(ev);
-    *neg = (struct negation){ { next_negation }, in, g->n };
+    *neg = (struct negation){ { next_negation, in->unique }, in, g->n };
     *out = n->unary.minus ? &neg->s : in;
     return 0;
 }
@@ -319,6 +328,9 @@ static int scalar_binary(struct eval *ev, const struct grid *g, const struct bin
 {
     double *r = eval_values(ev, g);
     int rc = r ? eval_scalar(ev, g, b->l, out) : ERR_NOMEM;
+
+    if (is_trim(b->op))
+        return eval_fail(ev, "operator \"%.*s\" not allowed for Scalar operations", STR_ARG(binary_ops[b->op].text));
 
     if (rc == 0)
         rc = eval_scalar(ev, g, b->r, r);

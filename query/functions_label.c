@@ -1,6 +1,11 @@
 /* functions_label.c: functions that make labels, and those that look at which series are there. */
 #include "query/function-internal.h"
 
+static bool label_name(struct str s)
+{
+    return s.n > 0 && str_is_utf8(s);
+}
+
 /* --- label_replace ----------------------------------------------------------------------------------------------- */
 
 enum { MOST_GROUPS = 64 };
@@ -121,9 +126,9 @@ int fn_label_replace(struct eval *ev, const struct grid *g, const struct node *n
     r.re = regex_compile(ev->a, r.pattern, REGEX_FULL | REGEX_DOTALL, &why);
     if (!r.re)
         return why.code == ERR_NOMEM ? eval_nomem(ev)
-                                     : eval_fail(ev, "invalid regular expression in label_replace(): %.*s: %s",
-                                                 STR_ARG(r.pattern), why.msg);
-    if (r.dst.n == 0 || !str_is_utf8(r.dst))
+                                     : eval_fail(ev, "invalid regular expression in label_replace(): %.*s",
+                                                 STR_ARG(r.pattern));
+    if (!label_name(r.dst))
         return eval_fail(ev, "invalid destination label name in label_replace(): %.*s", STR_ARG(r.dst));
     r.groups = regex_groups(r.re) + 1;
     if (r.groups > MOST_GROUPS)
@@ -166,10 +171,11 @@ int fn_label_join(struct eval *ev, const struct grid *g, const struct node *n, s
     struct rows rows;
     int rc;
 
-    for (size_t i = 1; i < c->n; i++)
-        if (i != 2 && (call_text(c, i).n == 0 || !str_is_utf8(call_text(c, i))))
-            return eval_fail(ev, "invalid %s label name in label_join(): %.*s", i == 1 ? "destination" : "source",
-                             STR_ARG(call_text(c, i)));
+    for (size_t i = 3; i < c->n; i++)
+        if (!label_name(call_text(c, i)))
+            return eval_fail(ev, "invalid source label name in label_join(): %.*s", STR_ARG(call_text(c, i)));
+    if (!label_name(call_text(c, 1)))
+        return eval_fail(ev, "invalid destination label name in label_join(): %.*s", STR_ARG(call_text(c, 1)));
     rc = eval_collect_node(ev, g, c->args[0], &rows);
     for (size_t i = 0; rc == 0 && i < rows.n; i++)
         rc = join_row(ev, c, &rows.v[i]);
@@ -180,35 +186,47 @@ int fn_label_join(struct eval *ev, const struct grid *g, const struct node *n, s
 
 /* --- absent ------------------------------------------------------------------------------------------------------ */
 
-/* What the selector says for certain: labels that one matcher, and it alone, fixes to a value. */
-static struct labels certain_labels(struct eval *ev, const struct node *n)
+static bool fixed_before(const struct selector *s, size_t n, struct str name)
 {
-    const struct selector *s = &n->selector;
-    struct labels l = { NULL, 0 };
+    for (size_t i = 0; i < n; i++)
+        if (s->matchers[i].op == MATCH_EQ && str_eq(s->matchers[i].name, name))
+            return true;
+    return false;
+}
 
+/* What the selector says for certain: a label's first = fixes it; any other condition that comes after leaves it out. */
+static int certain_labels(struct eval *ev, const struct node *n, struct labels *l)
+{
+    const struct selector *s;
+
+    *l = (struct labels){ NULL, 0 };
     n = node_strip(n);
     if (n->kind != NODE_SELECTOR)
-        return l;
+        return 0;
     s = &n->selector;
     for (size_t i = 0; i < s->n; i++) {
-        bool alone = s->matchers[i].op == MATCH_EQ && !str_eq(s->matchers[i].name, STR("__name__"));
+        const struct matcher *m = &s->matchers[i];
+        bool fixes = m->op == MATCH_EQ && !fixed_before(s, i, m->name);
 
-        for (size_t k = 0; k < s->n; k++)
-            alone &= k == i || !str_eq(s->matchers[k].name, s->matchers[i].name);
-        if (alone)
-            l = labels_with(ev->a, l, s->matchers[i].name, s->matchers[i].value);
+        if (str_eq(m->name, STR("__name__")))
+            continue;
+        *l = labels_with(ev->a, *l, m->name, fixes ? m->value : STR_NULL);
+        if (!l->v)
+            return eval_nomem(ev);
     }
-    return l;
+    return 0;
 }
 
 /* One row, 1 wherever `seen` is not. */
 static int absent_row(struct eval *ev, const struct grid *g, const struct node *arg, const uint8_t *seen,
                       struct stream **out)
 {
-    struct row row = { certain_labels(ev, arg), false, eval_values(ev, g) };
+    struct row row = { { NULL, 0 }, false, eval_values(ev, g) };
     struct rows rows = { 0 };
     bool any = false;
 
+    if (certain_labels(ev, arg, &row.labels) < 0)
+        return ERR_NOMEM;
     if (!row.v || arena_grow(ev->a, &rows.v, &rows.cap, 1, sizeof(row)) < 0)
         return eval_nomem(ev);
     for (size_t i = 0; i < g->n; i++) {

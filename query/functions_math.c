@@ -41,31 +41,36 @@ bool fn_round(double v, const double *args, double *out)
     return true;
 }
 
-static double larger(double a, double b)
+/* Against an infinity that wins anyway, NaN loses; else it wins. */
+double larger_of(double a, double b)
 {
+    if (a == INFINITY || b == INFINITY)
+        return INFINITY;
     return isnan(a) || isnan(b) ? NAN : fmax(a, b);
 }
 
-static double smaller(double a, double b)
+double smaller_of(double a, double b)
 {
+    if (a == -INFINITY || b == -INFINITY)
+        return -INFINITY;
     return isnan(a) || isnan(b) ? NAN : fmin(a, b);
 }
 
 bool fn_clamp(double v, const double *args, double *out)
 {
-    *out = larger(args[0], smaller(args[1], v));
+    *out = larger_of(args[0], smaller_of(args[1], v));
     return !(args[0] > args[1]);
 }
 
 bool fn_clamp_min(double v, const double *args, double *out)
 {
-    *out = larger(args[0], v);
+    *out = larger_of(args[0], v);
     return true;
 }
 
 bool fn_clamp_max(double v, const double *args, double *out)
 {
-    *out = smaller(args[0], v);
+    *out = smaller_of(args[0], v);
     return true;
 }
 

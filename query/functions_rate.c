@@ -80,7 +80,7 @@ static bool find_borders(const struct window *w, bool counter, struct borders *b
     b->last = w->n - 1;
     if (smoothed)
         b->last = first_after(w, w->to - 1);
-    if (w->t[b->last] <= w->from)
+    if (w->t[b->last] <= w->from || (smoothed && w->t[b->first] > w->to))
         return false;
     b->left = smoothed && w->t[b->first] < w->from ? between(w, b->first, w->from, counter) : w->v[b->first];
     b->right = smoothed && b->last && w->t[b->last] > w->to ? between(w, b->last - 1, w->to, counter)
@@ -206,7 +206,7 @@ static int extend_samples(struct eval *ev, const struct window *w, struct sample
         }
     t[n] = w->to;
     v[n++] = b.right;
-    *row = (struct sample_row){ row->labels, row->drop_name, t, v, n };
+    *row = (struct sample_row){ row->labels, row->drop_name, t, v, n, row->times };
     return 0;
 }
 

@@ -52,22 +52,27 @@ static int cmp_rows(const void *a, const void *b, void *arg)
     const struct sort_by *by = arg;
     int c = 0;
 
-    if (!by->labels)
-        return cmp_values(x->v[0], y->v[0], by->desc);
+    if (!by->labels) {
+        c = cmp_values(x->v[0], y->v[0], by->desc);
+        return c ? c : labels_order(x->labels, y->labels);
+    }
     for (size_t i = 1; i < by->labels->n && c == 0; i++)
         c = cmp_natural(labels_get(x->labels, call_text(by->labels, i)),
                         labels_get(y->labels, call_text(by->labels, i)));
     if (c == 0)
-        c = labels_cmp(x->labels, y->labels);
+        c = labels_order(x->labels, y->labels);
     return by->desc ? -c : c;
 }
 
 /* Only an instant query's answer has an order of its own. */
-static int sorted(struct eval *ev, const struct grid *g, const struct call *c, struct sort_by by, struct stream **out)
+static int sorted(struct eval *ev, const struct grid *g, const struct node *n, struct sort_by by, struct stream **out)
 {
     struct rows rows;
-    int rc = eval_collect_node(ev, g, c->args[0], &rows);
+    int rc = eval_collect_node(ev, g, n->call.args[0], &rows);
+    bool outer = g->start == ev->window.start_ms && g->step == ev->window.step_ms;
 
+    if (g->n > 1 || (outer && ev->window.end_ms != ev->window.start_ms))
+        annotate_warning(ev, n, "sort is ineffective for range queries since results are always ordered by labels");
     if (rc == 0 && g->n == 1 && rows.n > 1)
         qsort_r(rows.v, rows.n, sizeof(*rows.v), cmp_rows, &by);
     return rc < 0 ? rc : eval_replay(ev, g, rows, out);
@@ -75,20 +80,20 @@ static int sorted(struct eval *ev, const struct grid *g, const struct call *c, s
 
 int fn_sort(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
-    return sorted(ev, g, &n->call, (struct sort_by){ false, NULL }, out);
+    return sorted(ev, g, n, (struct sort_by){ false, NULL }, out);
 }
 
 int fn_sort_desc(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
-    return sorted(ev, g, &n->call, (struct sort_by){ true, NULL }, out);
+    return sorted(ev, g, n, (struct sort_by){ true, NULL }, out);
 }
 
 int fn_sort_by_label(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
-    return sorted(ev, g, &n->call, (struct sort_by){ false, &n->call }, out);
+    return sorted(ev, g, n, (struct sort_by){ false, &n->call }, out);
 }
 
 int fn_sort_by_label_desc(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
-    return sorted(ev, g, &n->call, (struct sort_by){ true, &n->call }, out);
+    return sorted(ev, g, n, (struct sort_by){ true, &n->call }, out);
 }

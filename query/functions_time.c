@@ -96,12 +96,8 @@ static int of_two(struct eval *ev, const struct grid *g, const struct call *c, b
 
     if (rc == 0)
         rc = eval_scalar(ev, g, c->args[1], r);
-    for (size_t i = 0; rc == 0 && i < g->n; i++) {
-        if (isnan(out[i]) || isnan(r[i]))
-            out[i] = NAN;
-        else
-            out[i] = max ? fmax(out[i], r[i]) : fmin(out[i], r[i]);
-    }
+    for (size_t i = 0; rc == 0 && i < g->n; i++)
+        out[i] = max ? larger_of(out[i], r[i]) : smaller_of(out[i], r[i]);
     return rc;
 }
 

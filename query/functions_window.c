@@ -137,25 +137,17 @@ bool fn_stddev_over_time(const struct window *w, double *out)
     return true;
 }
 
-/* A copy of the window's values that may be sorted; freed with the query. NULL with ev->failed set. */
+/* A copy of the window's values that may be sorted. */
 static double *copy_values(const struct window *w)
 {
-    double *v = arena_alloc(w->ev->a, w->n * sizeof(*v));
-
-    if (!v) {
-        w->ev->failed = eval_nomem(w->ev);
-        return NULL;
-    }
-    memcpy(v, w->v, w->n * sizeof(*v));
-    return v;
+    memcpy(w->scratch, w->v, w->n * sizeof(*w->v));
+    return w->scratch;
 }
 
 bool fn_quantile_over_time(const struct window *w, double *out)
 {
     double q = w->args[0], *v = copy_values(w);
 
-    if (!v)
-        return false;
     if (isnan(q) || q < 0 || q > 1)
         annotate_quantile(w->ev, w->call->call.args[0], q);
     *out = quantile_of(q, v, w->n);
@@ -166,8 +158,11 @@ bool fn_mad_over_time(const struct window *w, double *out)
 {
     double *v = copy_values(w), median;
 
-    if (!v)
-        return false;
+    for (size_t i = 0; i < w->n; i++)
+        if (isnan(v[i])) {
+            *out = NAN;
+            return true;
+        }
     median = quantile_of(0.5, v, w->n);
     for (size_t i = 0; i < w->n; i++)
         v[i] = fabs(v[i] - median);
@@ -226,9 +221,9 @@ bool fn_double_exponential_smoothing(const struct window *w, double *out)
 {
     double sf = w->args[0], tf = w->args[1], before = 0, now, trend;
 
-    if (!(sf > 0 && sf < 1))
+    if (sf <= 0 || sf >= 1)
         return eval_fail(w->ev, "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", sf) == 0;
-    if (!(tf > 0 && tf < 1))
+    if (tf <= 0 || tf >= 1)
         return eval_fail(w->ev, "invalid trend factor. Expected: 0 < tf < 1, got: %f", tf) == 0;
     if (w->n < 2)
         return false;

@@ -24,12 +24,15 @@ struct group {
     size_t n, cap;
     struct bucket *now; /* the buckets of one step */
     size_t nnow;
+    int64_t step_ms;    /* its time */
 };
 
 struct groups {
     struct group *v;
     size_t n, cap;
     struct label_map map;
+    struct label *scratch;
+    size_t scratch_cap;
 };
 
 /* What a function makes of one step's buckets, sorted by bound, the last of them +Inf. */
@@ -45,11 +48,13 @@ static int by_bound(const void *a, const void *b)
 static int add_to_group(struct eval *ev, struct groups *gs, const struct row *row, double bound)
 {
     static const struct str le[] = { STR_INIT("le") };
-    struct label *v = arena_array(ev->a, row->labels.n + 1, sizeof(*v));
     struct group *g;
     size_t at;
-    int fresh = v ? label_map_add(&gs->map, ev->a, labels_select(row->labels, le, 1, false, v), &at) : ERR_NOMEM;
+    int fresh;
 
+    if (arena_grow(ev->a, &gs->scratch, &gs->scratch_cap, row->labels.n + 1, sizeof(*gs->scratch)) < 0)
+        return eval_nomem(ev);
+    fresh = label_map_add(&gs->map, ev->a, labels_select(row->labels, le, 1, false, gs->scratch), &at);
     if (fresh < 0 || arena_grow(ev->a, &gs->v, &gs->cap, gs->map.n, sizeof(*gs->v)) < 0)
         return eval_nomem(ev);
     g = &gs->v[at];
@@ -61,6 +66,14 @@ static int add_to_group(struct eval *ev, struct groups *gs, const struct row *ro
         return eval_nomem(ev);
     g->rows[g->n++] = (struct bucket_row){ bound, row->v };
     return 0;
+}
+
+static void note_bad_bound(struct eval *ev, const struct node *arg, struct str metric, struct str le)
+{
+    const char *before = metric.n ? " for metric name \"" : "", *after = metric.n ? "\"" : "";
+
+    annotate_warning(ev, arg, "bucket label \"le\" is missing or has a malformed value of \"%.*s\"%s%.*s%s", STR_ARG(le),
+                     before, STR_ARG(metric), after);
 }
 
 static int group_buckets(struct eval *ev, const struct grid *g, const struct node *arg, struct groups *gs)
@@ -76,8 +89,7 @@ static int group_buckets(struct eval *ev, const struct grid *g, const struct nod
         if (num_double(le, &bound))
             rc = add_to_group(ev, gs, &rows.v[i], bound);
         else
-            annotate_warning(ev, arg, "bucket label \"le\" is missing or has a malformed value of \"%.*s\" for metric "
-                             "name \"%.*s\"", STR_ARG(le), STR_ARG(name));
+            note_bad_bound(ev, arg, name, le);
     }
     for (size_t i = 0; rc == 0 && i < gs->n; i++) {
         qsort(gs->v[i].rows, gs->v[i].n, sizeof(*gs->v[i].rows), by_bound);
@@ -138,11 +150,7 @@ static void make_monotonic(struct eval *ev, const struct node *arg, struct group
         g->now[i].count = prev;
     }
     if (worst > 0)
-        annotate_info(ev, arg,
-                      "input to histogram_quantile needed to be fixed for monotonicity (see "
-                      "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric "
-                      "name \"%.*s\", from buckets %g to %g, with a max diff of %.2g",
-                      STR_ARG(labels_get(g->labels, STR("__name__"))), low, high, worst);
+        annotate_monotonicity(ev, arg, labels_get(g->labels, STR("__name__")), g->step_ms, low, high, worst);
 }
 
 static double interpolate(const struct group *g, double q)
@@ -236,6 +244,7 @@ static int apply_groups(struct eval *ev, const struct grid *grid, const struct n
             return eval_nomem(ev);
         for (size_t s = 0; s < grid->n; s++) {
             take_step(&gs->v[i], s);
+            gs->v[i].step_ms = grid_time(grid, s);
             if (gs->v[i].nnow)
                 row.v[s] = fn(ev, call, &gs->v[i], args + s * nargs);
         }

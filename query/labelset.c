@@ -42,12 +42,100 @@ struct labels labels_with(struct arena *a, struct labels l, struct str name, str
     return (struct labels){ v, n };
 }
 
-/* The slot that holds the key, or the empty one where it would go. */
-static uint32_t *slot_of(const struct label_map *m, struct labels l)
-{
-    size_t i = labels_hash(l) & (m->nslots - 1);
+/* --- picking ----------------------------------------------------------------------------------------------------- */
 
-    while (m->slots[i] && labels_cmp(m->keys[m->slots[i] - 1], l) != 0)
+int label_picker_init(struct label_picker *p, struct arena *a, const struct str *names, size_t n, bool keep)
+{
+    struct str *all;
+
+    *p = (struct label_picker){ .names = names, .n = n, .keep = keep };
+    if (keep)
+        return 0;
+    all = arena_array(a, n + 1, sizeof(*all));
+    if (!all)
+        return ERR_NOMEM;
+    if (n)
+        memcpy(all, names, n * sizeof(*all));
+    all[n] = STR("__name__");
+    p->names = all;
+    p->n = n + 1;
+    return 0;
+}
+
+static bool same_shape(const struct label_picker *p, struct labels l)
+{
+    if (l.n != p->nshape)
+        return false;
+    for (size_t i = 0; i < l.n; i++)
+        if (l.v[i].name.p != p->shape[i].p || l.v[i].name.n != p->shape[i].n)
+            return false;
+    return true;
+}
+
+static int learn_shape(struct label_picker *p, struct arena *a, struct labels l)
+{
+    if (arena_grow(a, &p->shape, &p->shape_cap, l.n, sizeof(*p->shape)) < 0 ||
+        arena_grow(a, &p->places, &p->places_cap, l.n, sizeof(*p->places)) < 0 ||
+        arena_grow(a, &p->out, &p->out_cap, l.n, sizeof(*p->out)) < 0)
+        return ERR_NOMEM;
+    p->nshape = l.n;
+    p->nplaces = 0;
+    for (size_t i = 0; i < l.n; i++) {
+        p->shape[i] = l.v[i].name;
+        if (named(l.v[i].name, p->names, p->n) == p->keep)
+            p->places[p->nplaces++] = (uint32_t)i;
+    }
+    return 0;
+}
+
+int label_pick(struct label_picker *p, struct arena *a, struct labels l, struct labels *out)
+{
+    if (!same_shape(p, l) && learn_shape(p, a, l) < 0)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < p->nplaces; i++)
+        p->out[i] = l.v[p->places[i]];
+    *out = (struct labels){ p->out, p->nplaces };
+    return 0;
+}
+
+/* --- order and tables -------------------------------------------------------------------------------------------- */
+
+static int str_order(struct str a, struct str b)
+{
+    return a.p == b.p && a.n == b.n ? 0 : str_cmp(a, b);
+}
+
+int labels_order(struct labels a, struct labels b)
+{
+    for (size_t i = 0; i < a.n && i < b.n; i++) {
+        int c = str_order(a.v[i].name, b.v[i].name);
+
+        if (c == 0)
+            c = str_order(a.v[i].value, b.v[i].value);
+        if (c)
+            return c;
+    }
+    return (a.n > b.n) - (a.n < b.n);
+}
+
+/* Whether they are the same strings in memory, which is quickly seen. */
+static bool identical(struct labels a, struct labels b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (a.v[i].value.p != b.v[i].value.p || a.v[i].value.n != b.v[i].value.n ||
+            a.v[i].name.p != b.v[i].name.p || a.v[i].name.n != b.v[i].name.n)
+            return false;
+    return true;
+}
+
+/* The slot that holds the key, or the empty one where it would go. */
+static uint32_t *slot_of(const struct label_map *m, struct labels l, uint64_t hash)
+{
+    size_t i = hash & (m->nslots - 1);
+
+    while (m->slots[i] && (m->hashes[m->slots[i] - 1] != hash || labels_order(m->keys[m->slots[i] - 1], l) != 0))
         i = (i + 1) & (m->nslots - 1);
     return &m->slots[i];
 }
@@ -62,13 +150,13 @@ static int grow_slots(struct label_map *m, struct arena *a)
     m->slots = slots;
     m->nslots = n;
     for (size_t i = 0; i < m->n; i++)
-        *slot_of(m, m->keys[i]) = (uint32_t)i + 1;
+        *slot_of(m, m->keys[i], m->hashes[i]) = (uint32_t)i + 1;
     return 0;
 }
 
 bool label_map_find(const struct label_map *m, struct labels l, size_t *number)
 {
-    uint32_t slot = m->nslots ? *slot_of(m, l) : 0;
+    uint32_t slot = m->nslots ? *slot_of(m, l, labels_hash(l)) : 0;
 
     if (!slot)
         return false;
@@ -79,20 +167,31 @@ bool label_map_find(const struct label_map *m, struct labels l, size_t *number)
 int label_map_add(struct label_map *m, struct arena *a, struct labels l, size_t *number)
 {
     struct label *copy;
+    uint64_t hash;
+    uint32_t *slot;
 
-    if (label_map_find(m, l, number))
+    *number = m->last;
+    if (m->n && identical(m->keys[m->last], l))
         return 0;
     if (m->n * 2 >= m->nslots && grow_slots(m, a) < 0)
         return ERR_NOMEM;
-    if (m->n >= UINT32_MAX - 1 || arena_grow(a, &m->keys, &m->cap, m->n + 1, sizeof(*m->keys)) < 0)
+    hash = labels_hash(l);
+    slot = slot_of(m, l, hash);
+    if (*slot) {
+        m->last = *number = *slot - 1;
+        return 0;
+    }
+    if (m->n >= UINT32_MAX - 1 || arena_grow(a, &m->keys, &m->cap, m->n + 1, sizeof(*m->keys)) < 0 ||
+        arena_grow(a, &m->hashes, &m->hashes_cap, m->n + 1, sizeof(*m->hashes)) < 0)
         return ERR_NOMEM;
     copy = arena_array(a, l.n ? l.n : 1, sizeof(*copy));
     if (!copy)
         return ERR_NOMEM;
     if (l.n)
         memcpy(copy, l.v, l.n * sizeof(*copy));
-    *number = m->n;
+    m->last = *number = m->n;
     m->keys[m->n] = (struct labels){ copy, l.n };
-    *slot_of(m, l) = (uint32_t)++m->n;
+    m->hashes[m->n++] = hash;
+    *slot = (uint32_t)m->n;
     return 1;
 }

@@ -55,11 +55,13 @@ int map_open(struct eval *ev, const struct grid *g, const struct node *n, struct
 
     if (!m)
         return eval_nomem(ev);
-    *m = (struct map){ .s = { next_map }, .ev = ev, .fn = n->call.fn->map, .steps = g->n };
+    *m = (struct map){ .s = { next_map, false }, .ev = ev, .fn = n->call.fn->map, .steps = g->n };
     *out = &m->s;
     rc = eval_scalar_args(ev, g, &n->call, &args, &m->nargs);
     m->args = args;
     if (rc < 0)
         return rc;
-    return n->call.n ? eval_open(ev, g, n->call.args[0], &m->in) : open_time(ev, g, &m->in);
+    rc = n->call.n ? eval_open(ev, g, n->call.args[0], &m->in) : open_time(ev, g, &m->in);
+    m->s.unique = rc == 0 && m->in->unique;
+    return rc;
 }

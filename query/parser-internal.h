@@ -12,6 +12,8 @@ struct parser {
     struct token cur; /* not consumed yet */
     uint32_t last;    /* where the token before it ended */
     int depth;
+    const char *context, *expected; /* of the duration under way */
+    bool labels_only; /* what comes is the argument of info() that selects labels */
     struct err *e;
 };
 
@@ -25,7 +27,7 @@ int parser_expect(struct parser *ps, enum token_kind kind, const char *context, 
 int parser_unexpected(struct parser *ps, const char *context, const char *expected);
 int parser_nomem(struct parser *ps);
 struct node *parser_node(struct parser *ps, enum node_kind kind, uint32_t from);
-/* Ends the node's span here, sets its depth above its children's and checks it. NULL on error. */
+/* Ends the node's span here, sets its depth above its children's and its type. NULL on error. */
 struct node *parser_finish(struct parser *ps, struct node *n, int below);
 /* `inner` behind a sign at `from`: a number takes it up, anything else is wrapped. inner may be NULL. */
 struct node *parser_signed(struct parser *ps, struct node *inner, bool minus, uint32_t from);
@@ -41,7 +43,8 @@ struct node *parse_selector(struct parser *ps);
 struct node *parse_postfix(struct parser *ps, struct node *n);
 
 /* parser_duration.c */
-struct node *parse_duration(struct parser *ps);        /* between brackets: a whole expression */
+/* Between brackets: a whole expression. What is said of a token that cannot stand there: parser_unexpected. */
+struct node *parse_duration(struct parser *ps, const char *context, const char *expected);
 struct node *parse_offset_duration(struct parser *ps); /* behind `offset`: one operand with its sign */
 
 #endif

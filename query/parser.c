@@ -1,7 +1,7 @@
 /* parser.c: PromQL's grammar by recursive descent; operators by precedence climbing.
  *
  * Words are keywords only where the grammar has a place for them, so `sum`, `offset` or `by` may name metrics and
- * labels, as in Prometheus. Each node is checked as it is finished (check.c): the first error found is the one told. */
+ * labels, as in Prometheus. Types are checked when all is read (check.c); the first error found is the one told. */
 #include "query/parser-internal.h"
 
 #include "query/function-internal.h"
@@ -80,8 +80,11 @@ int parse_label_list(struct parser *ps, const char *context, const struct str **
             return parser_unexpected(ps, context, "label");
         if (ps->cur.kind == T_STRING)
             name = literal_string(ps->a, name, &why);
-        if (!name.p || name.n == 0 || !str_is_utf8(name) || (ps->cur.kind == T_IDENT && str_chr(name, ':') >= 0))
-            return parser_unexpected(ps, context, "valid label name");
+        if (!name.p)
+            return parse_error(ps->e, ps->text, ps->cur.from, "error unquoting string %.*s: %s", STR_ARG(ps->cur.text),
+                               why);
+        if (name.n == 0 || !str_is_utf8(name))
+            return parse_error(ps->e, ps->text, ps->cur.from, "invalid label name for grouping: \"%.*s\"", STR_ARG(name));
         if (arena_grow(ps->a, &list, &cap, *n + 1, sizeof(*list)) < 0)
             return parser_nomem(ps);
         list[(*n)++] = name;
@@ -94,18 +97,30 @@ int parse_label_list(struct parser *ps, const char *context, const struct str **
     return parser_expect(ps, T_RPAREN, context, "\",\" or \")\"");
 }
 
-/* The arguments in their parentheses. Returns how deep they are, or ERR_*. */
-static int parse_arguments(struct parser *ps, const char *context, const struct node ***args, size_t *n)
+static struct node *parse_argument(struct parser *ps, bool labels_only)
+{
+    bool before = ps->labels_only;
+    struct node *n;
+
+    ps->labels_only = labels_only;
+    n = parse_expression(ps);
+    ps->labels_only = before;
+    return n;
+}
+
+/* The arguments in their parentheses; fn is NULL for an aggregation. Returns how deep they are, or ERR_*. */
+static int parse_arguments(struct parser *ps, const struct function *fn, const char *context,
+                           const struct node ***args, size_t *n)
 {
     const struct node **list = NULL;
-    size_t cap = 0;
+    size_t cap = 0, comma;
     int depth = 0;
 
     *n = 0;
     if (parser_expect(ps, T_LPAREN, context, "\"(\"") < 0)
         return ERR_PARSE;
     while (ps->cur.kind != T_RPAREN) {
-        struct node *arg = parse_expression(ps);
+        struct node *arg = parse_argument(ps, fn && fn->selects_labels && *n == 1);
 
         if (!arg || arena_grow(ps->a, &list, &cap, *n + 1, sizeof(*list)) < 0)
             return arg ? parser_nomem(ps) : ERR_PARSE;
@@ -114,9 +129,10 @@ static int parse_arguments(struct parser *ps, const char *context, const struct 
             depth = arg->depth;
         if (ps->cur.kind != T_COMMA)
             break;
+        comma = ps->cur.from;
         parser_advance(ps);
         if (ps->cur.kind == T_RPAREN)
-            return parse_error(ps->e, ps->text, ps->cur.from, "trailing commas not allowed in function call args");
+            return parse_error(ps->e, ps->text, comma, "trailing commas not allowed in function call args");
     }
     *args = list;
     return parser_expect(ps, T_RPAREN, context, "\",\" or \")\"") < 0 ? ERR_PARSE : depth;
@@ -135,7 +151,7 @@ static struct node *parse_call(struct parser *ps)
         return NULL;
     }
     parser_advance(ps);
-    depth = parse_arguments(ps, "function call", &n->call.args, &n->call.n);
+    depth = parse_arguments(ps, n->call.fn, "function call", &n->call.args, &n->call.n);
     return depth < 0 ? NULL : parser_finish(ps, n, depth);
 }
 
@@ -189,7 +205,7 @@ static struct node *parse_aggregate(struct parser *ps, enum aggregate_op op)
     parser_advance(ps);
     if (parse_grouping(ps, &n->aggregate) < 0)
         return NULL;
-    depth = parse_arguments(ps, "aggregation", &args, &count);
+    depth = parse_arguments(ps, NULL, "aggregation", &args, &count);
     if (depth < 0 || parse_grouping(ps, &n->aggregate) < 0 || set_arguments(ps, n, args, count) < 0)
         return NULL;
     return parser_finish(ps, n, depth);
@@ -313,9 +329,6 @@ static int parse_modifiers(struct parser *ps, struct binary *b)
             return ERR_PARSE;
         left = parser_at_word(ps, "group_left");
         if (left || parser_at_word(ps, "group_right")) {
-            if (binary_ops[b->op].is_set)
-                return parse_error(ps->e, ps->text, ps->cur.from, "no grouping allowed for \"%.*s\" operation",
-                                   STR_ARG(binary_ops[b->op].text));
             m->card = left ? MANY_TO_ONE : ONE_TO_MANY;
             parser_advance(ps);
             if (ps->cur.kind == T_LPAREN && parse_label_list(ps, "grouping opts", &m->include, &m->ninclude) < 0)
@@ -387,6 +400,8 @@ struct promql_expr *promql_parse(struct arena *a, struct str text, struct err *e
         parser_unexpected(&ps, NULL, NULL);
         return NULL;
     }
+    if (node_check(x->root, x->text, e) < 0)
+        return NULL;
     return x;
 }
 

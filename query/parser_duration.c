@@ -27,17 +27,17 @@ static struct node *parse_duration_call(struct parser *ps, const struct function
     n->call.fn = fn;
     n->call.args = args;
     parser_advance(ps);
-    if (parser_expect(ps, T_LPAREN, "duration expression", "\"(\"") < 0)
+    if (parser_expect(ps, T_LPAREN, ps->context, ps->expected) < 0)
         return NULL;
     for (; n->call.n < fn->nargs; n->call.n++) {
-        if (n->call.n && parser_expect(ps, T_COMMA, "duration expression", "\",\"") < 0)
+        if (n->call.n && parser_expect(ps, T_COMMA, ps->context, ps->expected) < 0)
             return NULL;
         args[n->call.n] = parse_terms(ps, 0);
         if (!args[n->call.n])
             return NULL;
         depth = args[n->call.n]->depth > depth ? args[n->call.n]->depth : depth;
     }
-    if (parser_expect(ps, T_RPAREN, "duration expression", "\")\"") < 0)
+    if (parser_expect(ps, T_RPAREN, ps->context, ps->expected) < 0)
         return NULL;
     return parser_finish(ps, n, depth);
 }
@@ -52,7 +52,7 @@ static struct node *parse_duration_operand(struct parser *ps)
     if (fn)
         return parse_duration_call(ps, fn);
     if (ps->cur.kind != T_LPAREN) {
-        parser_unexpected(ps, "duration expression", "number, duration, step(), or range()");
+        parser_unexpected(ps, ps->context, ps->expected);
         return NULL;
     }
     n = parser_node(ps, NODE_PAREN, ps->cur.from);
@@ -60,7 +60,7 @@ static struct node *parse_duration_operand(struct parser *ps)
         return NULL;
     parser_advance(ps);
     n->paren = parse_terms(ps, 0);
-    if (!n->paren || parser_expect(ps, T_RPAREN, "duration expression", "\")\"") < 0)
+    if (!n->paren || parser_expect(ps, T_RPAREN, ps->context, ps->expected) < 0)
         return NULL;
     return parser_finish(ps, n, n->paren->depth);
 }
@@ -90,6 +90,7 @@ static struct node *parse_terms(struct parser *ps, int floor)
     l = parse_signed(ps, true);
     while (l && ps->cur.kind == T_OP && ps->cur.op >= OP_ADD && binary_ops[ps->cur.op].precedence >= floor) {
         enum binary_op op = (enum binary_op)ps->cur.op;
+        uint32_t at = ps->cur.from;
 
         n = parser_node(ps, NODE_BINARY, l->span.from);
         if (!n)
@@ -100,15 +101,23 @@ static struct node *parse_terms(struct parser *ps, int floor)
         n->binary.r = parse_terms(ps, binary_ops[op].precedence + (op != OP_POW));
         if (!n->binary.r)
             return NULL;
+        if ((op == OP_DIV || op == OP_MOD) && n->binary.r->kind == NODE_NUMBER && n->binary.r->number.value == 0) {
+            parse_error(ps->e, ps->text, at, op == OP_DIV ? "division by zero" : "modulo by zero");
+            return NULL;
+        }
         l = parser_finish(ps, n, l->depth > n->binary.r->depth ? l->depth : n->binary.r->depth);
     }
     ps->depth--;
     return l;
 }
 
-struct node *parse_duration(struct parser *ps)
+struct node *parse_duration(struct parser *ps, const char *context, const char *expected)
 {
-    struct node *n = parse_terms(ps, 0);
+    struct node *n;
+
+    ps->context = context;
+    ps->expected = expected;
+    n = parse_terms(ps, 0);
 
     if (n && n->kind == NODE_NUMBER && !(n->number.value > 0)) {
         parse_error(ps->e, ps->text, n->span.from, "duration must be greater than 0");
@@ -119,5 +128,7 @@ struct node *parse_duration(struct parser *ps)
 
 struct node *parse_offset_duration(struct parser *ps)
 {
+    ps->context = "offset";
+    ps->expected = "number, duration, step(), or range()";
     return parse_signed(ps, false);
 }

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-static int add_matcher(struct parser *ps, struct matcher **list, size_t *n, size_t *cap, struct matcher m)
+static int add_matcher(struct parser *ps, struct matcher **list, size_t *n, size_t *cap, struct matcher m,
+                       uint32_t from)
 {
     struct err why = ERR_INIT;
     int rc;
@@ -13,7 +14,7 @@ static int add_matcher(struct parser *ps, struct matcher **list, size_t *n, size
     if (rc < 0 && why.code == ERR_NOMEM)
         return parser_nomem(ps);
     if (rc < 0)
-        return parse_error(ps->e, ps->text, ps->cur.from, "%s", why.msg);
+        return parse_error(ps->e, ps->text, from, "error parsing regexp: %s", why.msg);
     ++*n;
     return 0;
 }
@@ -24,7 +25,7 @@ static int string_here(struct parser *ps, struct str *s)
 
     *s = literal_string(ps->a, ps->cur.text, &why);
     if (!s->p)
-        return parse_error(ps->e, ps->text, ps->cur.from, "%s", why);
+        return parse_error(ps->e, ps->text, ps->cur.from, "error unquoting string %.*s: %s", STR_ARG(ps->cur.text), why);
     return 0;
 }
 
@@ -73,11 +74,6 @@ static int parse_matcher(struct parser *ps, struct matcher *m)
     return 0;
 }
 
-static bool is_name(const struct matcher *m)
-{
-    return m->op == MATCH_EQ && str_eq(m->name, STR("__name__"));
-}
-
 static int parse_braces(struct parser *ps, struct node *n, struct matcher **list, size_t *cap)
 {
     struct selector *s = &n->selector;
@@ -85,13 +81,11 @@ static int parse_braces(struct parser *ps, struct node *n, struct matcher **list
 
     parser_advance(ps);
     while (ps->cur.kind != T_RBRACE) {
+        uint32_t from = ps->cur.from;
         int rc = parse_matcher(ps, &m);
 
-        if (rc == 0 && is_name(&m) && s->name.n)
-            rc = parse_error(ps->e, ps->text, n->span.from, "metric name must not be set twice: \"%.*s\" or \"%.*s\"",
-                             STR_ARG(s->name), STR_ARG(m.value));
         if (rc == 0)
-            rc = add_matcher(ps, list, &s->n, cap, m);
+            rc = add_matcher(ps, list, &s->n, cap, m, from);
         if (rc < 0)
             return rc;
         if (ps->cur.kind != T_COMMA)
@@ -109,11 +103,12 @@ struct node *parse_selector(struct parser *ps)
 
     if (!n)
         return NULL;
+    n->selector.labels_only = ps->labels_only;
     if (ps->cur.kind == T_IDENT) {
         struct matcher name = { MATCH_EQ, STR("__name__"), ps->cur.text, NULL };
 
         n->selector.name = ps->cur.text;
-        if (add_matcher(ps, &list, &n->selector.n, &cap, name) < 0)
+        if (add_matcher(ps, &list, &n->selector.n, &cap, name, ps->cur.from) < 0)
             return NULL;
         parser_advance(ps);
     }
@@ -135,7 +130,7 @@ static struct node *make_subquery(struct parser *ps, struct node *inner, const s
     n->subquery.inner = inner;
     n->subquery.range = range;
     if (ps->cur.kind != T_RBRACKET) {
-        n->subquery.step = parse_duration(ps);
+        n->subquery.step = parse_duration(ps, "subquery selector", "number, duration, step(), range(), or \"]\"");
         if (!n->subquery.step)
             return NULL;
     }
@@ -148,21 +143,22 @@ static struct node *parse_range(struct parser *ps, struct node *n)
 {
     const struct node *range;
     const struct selector *s = &n->selector;
+    uint32_t from = ps->cur.from;
 
     parser_advance(ps);
-    range = parse_duration(ps);
+    range = parse_duration(ps, "subquery or range selector", "number, duration, step(), or range()");
     if (!range)
         return NULL;
     if (ps->cur.kind == T_COLON)
         return make_subquery(ps, n, range);
-    if (parser_expect(ps, T_RBRACKET, "matrix selector", "\"]\"") < 0)
+    if (parser_expect(ps, T_RBRACKET, "subquery or range", "\":\" or \"]\"") < 0)
         return NULL;
     if (n->kind != NODE_SELECTOR || s->range) {
-        parse_error(ps->e, ps->text, n->span.from, "ranges only allowed for vector selectors");
+        parse_error(ps->e, ps->text, from, "ranges only allowed for vector selectors");
         return NULL;
     }
     if (s->shift.offset || s->shift.at != AT_NONE) {
-        parse_error(ps->e, ps->text, n->span.from, "no %s modifiers allowed before range",
+        parse_error(ps->e, ps->text, from, "no %s modifiers allowed before range",
                     s->shift.offset ? "offset" : "@");
         return NULL;
     }
@@ -203,7 +199,7 @@ static int parse_at_number(struct parser *ps, struct shift *shift)
         parser_advance(ps);
     if (ps->cur.kind != T_NUMBER && ps->cur.kind != T_DURATION && !parser_at_word(ps, "inf") &&
         !parser_at_word(ps, "nan"))
-        return parser_unexpected(ps, "@ modifier", "timestamp");
+        return parser_unexpected(ps, "@", "timestamp");
     n = parse_number(ps);
     if (!n)
         return ERR_PARSE;
@@ -230,9 +226,9 @@ static int parse_at(struct parser *ps, struct node *n)
         return parse_at_number(ps, shift);
     shift->at = parser_at_word(ps, "start") ? AT_START : AT_END;
     parser_advance(ps);
-    if (parser_expect(ps, T_LPAREN, "@ modifier", "\"(\"") < 0)
+    if (parser_expect(ps, T_LPAREN, "@", "timestamp") < 0)
         return ERR_PARSE;
-    return parser_expect(ps, T_RPAREN, "@ modifier", "\")\"");
+    return parser_expect(ps, T_RPAREN, "@", "timestamp");
 }
 
 static int parse_extension(struct parser *ps, struct node *n)
@@ -241,10 +237,10 @@ static int parse_extension(struct parser *ps, struct node *n)
     const char *word = x == EXTEND_ANCHORED ? "anchored" : "smoothed";
 
     if (n->kind != NODE_SELECTOR)
-        return parse_error(ps->e, ps->text, n->span.from,
-                           "%s modifier must be preceded by an instant or range vector selector", word);
-    if (n->selector.extension)
-        return parse_error(ps->e, ps->text, n->span.from, "anchored and smoothed may be set once, not together");
+        return parse_error(ps->e, ps->text, n->span.from, "%s modifier %s", word,
+                           n->kind == NODE_SUBQUERY ? "is not supported for subqueries" : "not implemented");
+    if (n->selector.extension && n->selector.extension != x)
+        return parse_error(ps->e, ps->text, n->span.from, "anchored and smoothed modifiers cannot be used together");
     n->selector.extension = x;
     parser_advance(ps);
     return 0;

@@ -102,6 +102,22 @@ static bool is_keyword(struct str s)
     return false;
 }
 
+/* Ten characters at most, as Go quotes them. */
+static void describe_quoted(struct str s, const char *label, char *out, size_t size)
+{
+    size_t n = (size_t)snprintf(out, size, "%s\"", label), shown = 0;
+
+    for (size_t i = 0; i < s.n && shown < 10 && n + 8 < size; i++) {
+        bool starts = (s.p[i] & 0xc0) != 0x80;
+
+        if (s.p[i] == '"' || s.p[i] == '\\')
+            out[n++] = '\\';
+        out[n++] = s.p[i];
+        shown += starts && !(i + 1 < s.n && (s.p[i + 1] & 0xc0) == 0x80);
+    }
+    snprintf(out + n, size - n, "\"%s", s.n > 10 ? "..." : "");
+}
+
 /* As Prometheus names a token in a message. */
 static void describe(struct token t, char *out, size_t size)
 {
@@ -124,16 +140,23 @@ static void describe(struct token t, char *out, size_t size)
         snprintf(out, size, "<op:%.*s>", STR_ARG(t.text));
         return;
     }
-    if (t.kind == T_IDENT)
-        label = "identifier ";
-    else if (t.kind == T_STRING)
+    for (size_t i = 0; t.kind == T_IDENT && i < AGG_COUNT_OPS; i++)
+        if (str_ieq(t.text, aggregates[i].name)) {
+            snprintf(out, size, "<aggr:%.*s>", STR_ARG(t.text));
+            return;
+        }
+    if (t.kind == T_IDENT) {
+        snprintf(out, size, "%sidentifier \"%.*s\"", str_chr(t.text, ':') >= 0 ? "metric " : "",
+                 (int)(t.text.n > 60 ? 60 : t.text.n), t.text.p);
+        return;
+    }
+    if (t.kind == T_STRING)
         label = "string ";
     else if (t.kind == T_NUMBER)
         label = "number ";
     else if (t.kind == T_DURATION)
         label = "duration ";
-    snprintf(out, size, t.kind == T_STRING ? "%s%.*s" : "%s\"%.*s\"", label, (int)(t.text.n > 60 ? 60 : t.text.n),
-             t.text.p);
+    describe_quoted(t.text, label, out, size);
 }
 
 int parser_unexpected(struct parser *ps, const char *context, const char *expected)
@@ -176,7 +199,8 @@ struct node *parser_finish(struct parser *ps, struct node *n, int below)
         parse_error(ps->e, ps->text, n->span.from, "expression nested too deeply, at most %d levels", AST_MAX_DEPTH);
         return NULL;
     }
-    return node_check(n, ps->text, ps->e) < 0 ? NULL : n;
+    n->type = node_type(n);
+    return n;
 }
 
 struct node *parser_signed(struct parser *ps, struct node *inner, bool minus, uint32_t from)

@@ -2,6 +2,7 @@
 #include "query/function-internal.h"
 
 #include "base/clock.h"
+#include "query/crew-internal.h"
 
 #include <stdlib.h>
 
@@ -13,29 +14,40 @@ static bool far_off(int64_t ms)
 
 static int by_labels(const void *a, const void *b)
 {
-    return labels_cmp(((const struct promql_series *)a)->labels, ((const struct promql_series *)b)->labels);
+    return labels_order(((const struct promql_series *)a)->labels, ((const struct promql_series *)b)->labels);
 }
 
-/* Takes away the names that functions have lost on the way. */
+/* Takes away the names that functions have lost on the way. Rows that differed in their names alone are then alike,
+ * which can be when not all had the same, or when more than the name went. */
 static int drop_names(struct eval *ev, struct rows *rows)
 {
+    struct str name = STR_NULL;
+    size_t dropped = 0;
+
     for (size_t i = 0; i < rows->n; i++) {
         struct row *row = &rows->v[i];
+        struct str own = labels_get(row->labels, STR("__name__"));
+        size_t before = row->labels.n;
         struct label *v;
 
         if (!row->drop_name)
             continue;
-        v = arena_array(ev->a, row->labels.n + 1, sizeof(*v));
+        v = arena_alloc(ev->a, (row->labels.n + 1) * sizeof(*v));
         if (!v)
             return eval_nomem(ev);
         row->labels = labels_without_name(row->labels, v);
         row->drop_name = false;
+        if (dropped++ == 0)
+            name = own;
+        rows->unique &= str_eq(name, own) && before - row->labels.n == (own.n > 0);
     }
+    rows->unique &= dropped == 0 || dropped == rows->n;
     return 0;
 }
 
-/* One row's points; n 0 when it has none. */
-static int points_of(struct eval *ev, const struct grid *g, const struct row *row, struct promql_series *s)
+/* One row's points. A row with a value at every step is handed out as it is, with `all`, the times of the steps. */
+static int points_of(struct eval *ev, const struct grid *g, const struct row *row, const int64_t *all,
+                     struct promql_series *s)
 {
     size_t n = 0;
     int64_t *t;
@@ -43,37 +55,53 @@ static int points_of(struct eval *ev, const struct grid *g, const struct row *ro
 
     for (size_t i = 0; i < g->n; i++)
         n += !is_absent(row->v[i]);
-    t = arena_array(ev->a, n + 1, sizeof(*t));
-    v = arena_array(ev->a, n + 1, sizeof(*v));
+    *s = (struct promql_series){ row->labels, all, row->v, n };
+    if (n == 0 || n == g->n)
+        return 0;
+    t = arena_alloc(ev->a, n * sizeof(*t));
+    v = arena_alloc(ev->a, n * sizeof(*v));
     if (!t || !v)
         return eval_nomem(ev);
-    *s = (struct promql_series){ row->labels, t, v, 0 };
+    *s = (struct promql_series){ row->labels, t, v, n };
     for (size_t i = 0; i < g->n; i++)
         if (!is_absent(row->v[i])) {
-            t[s->n] = grid_time(g, i);
-            v[s->n++] = row->v[i];
+            *t++ = grid_time(g, i);
+            *v++ = row->v[i];
         }
     return 0;
+}
+
+static void sort_series(struct promql_series *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (by_labels(&v[i - 1], &v[i]) > 0) {
+            qsort(v, n, sizeof(*v), by_labels);
+            return;
+        }
 }
 
 static int vector_value(struct eval *ev, const struct grid *g, struct rows *rows, struct promql_value *out)
 {
     int rc = drop_names(ev, rows);
+    int64_t *all;
 
-    if (rc == 0)
+    if (rc == 0 && !rows->unique)
         rc = rows_unify(ev, g, rows);
     if (rc < 0)
         return rc;
     out->series = arena_array(ev->a, rows->n + 1, sizeof(*out->series));
-    if (!out->series)
+    all = arena_alloc(ev->a, g->n * sizeof(*all));
+    if (!out->series || !all)
         return eval_nomem(ev);
+    for (size_t i = 0; i < g->n; i++)
+        all[i] = grid_time(g, i);
     for (size_t i = 0; i < rows->n; i++) {
-        if (points_of(ev, g, &rows->v[i], &out->series[out->n]) < 0)
+        if (points_of(ev, g, &rows->v[i], all, &out->series[out->n]) < 0)
             return ERR_NOMEM;
         out->n += out->series[out->n].n > 0;
     }
-    if (out->type == PROMQL_MATRIX && out->n > 1)
-        qsort(out->series, out->n, sizeof(*out->series), by_labels);
+    if (out->type == PROMQL_MATRIX)
+        sort_series(out->series, out->n);
     return 0;
 }
 
@@ -89,7 +117,7 @@ static int eval_vector(struct eval *ev, const struct grid *g, const struct node 
 static int eval_number(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
 {
     struct row row = { { NULL, 0 }, false, eval_values(ev, g) };
-    struct rows rows = { &row, 1, 1 };
+    struct rows rows = { &row, 1, 1, true };
     int rc = row.v ? eval_scalar(ev, g, n, row.v) : ERR_NOMEM;
 
     out->type = ev->window.step_ms ? PROMQL_MATRIX : PROMQL_SCALAR;
@@ -142,8 +170,7 @@ static int eval_matrix(struct eval *ev, const struct grid *g, const struct node 
             return rc;
         out->n += out->series[out->n].n > 0;
     }
-    if (out->n > 1)
-        qsort(out->series, out->n, sizeof(*out->series), by_labels);
+    sort_series(out->series, out->n);
     for (size_t i = 1; rc == 0 && i < out->n; i++)
         if (by_labels(&out->series[i - 1], &out->series[i]) == 0)
             return eval_fail(ev, "vector cannot contain metrics with the same labelset");
@@ -183,17 +210,18 @@ static int make_grid(struct eval *ev, struct promql_window w, struct grid *g)
         g->n = (size_t)((w.end_ms - w.start_ms) / w.step_ms) + 1;
     if (eval_hold(ev, g->n) < 0)
         return ev->failed;
-    ev->held = 0;
+    eval_release(ev, g->n);
     return 0;
 }
 
 struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, struct promql_window w,
                                  const struct promql_limits *limits, struct arena *a, struct err *e)
 {
-    static const struct promql_limits none = { 0, 0, 0 };
+    static const struct promql_limits none = { .lookback_ms = 0 };
     struct err why = ERR_INIT;
     struct promql_value *out = ARENA_NEW(a, struct promql_value);
-    struct eval ev = { .st = st, .a = a, .e = &why, .text = x->text, .window = w };
+    struct usage usage = { 0, 0 };
+    struct eval ev = { .st = st, .usage = &usage, .a = a, .e = &why, .text = x->text, .window = w };
     struct grid g;
     int rc;
 
@@ -201,6 +229,7 @@ struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, 
         limits = &none;
     ev.lookback_ms = limits->lookback_ms > 0 ? limits->lookback_ms : 5 * 60 * 1000;
     ev.max_samples = limits->max_samples ? limits->max_samples : 50 * 1000 * 1000;
+    ev.threads = limits->threads ? limits->threads : crew_size();
     ev.deadline_ns = clock_mono_ns() + (limits->timeout_ms > 0 ? limits->timeout_ms : 120 * 1000) * 1000000;
     rc = out ? make_grid(&ev, w, &g) : eval_nomem(&ev);
     if (rc == 0)
@@ -209,10 +238,8 @@ struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, 
         err_set(e, rc, "%s", why.msg);
         return NULL;
     }
-    out->warnings = ev.warnings.v;
-    out->nwarnings = ev.warnings.n;
-    out->infos = ev.infos.v;
-    out->ninfos = ev.infos.n;
-    out->samples = ev.read;
+    out->nwarnings = annotations_print(&ev, &ev.warnings, "warning", &out->warnings);
+    out->ninfos = annotations_print(&ev, &ev.infos, "info", &out->infos);
+    out->samples = usage.read;
     return out;
 }

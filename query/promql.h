@@ -15,11 +15,22 @@ struct promql_expr; /* a parsed query; lives in its arena */
 struct promql_expr *promql_parse(struct arena *a, struct str text, struct err *e);
 /* Prints it in Prometheus' normal form. */
 void promql_print(struct buf *b, const struct promql_expr *x);
+/* Its tree as JSON, as /api/v1/parse_query has it. */
+void promql_print_json(struct buf *b, const struct promql_expr *x);
+
+/* All its selectors, from left to right; the matchers live as long as the expression. ERR_NOMEM. */
+struct promql_selector {
+    const struct matcher *matchers;
+    size_t n;
+};
+int promql_selectors(const struct promql_expr *x, struct arena *a, struct promql_selector **out, size_t *n,
+                     struct err *e);
 
 struct promql_limits {
     int64_t lookback_ms;   /* 0 = 5 min */
     int64_t timeout_ms;    /* 0 = 2 min → ERR_TIMEOUT */
     uint64_t max_samples;  /* 0 = 50 million → ERR_LIMIT */
+    size_t threads;        /* that may work on one heavy query, the caller's among them; 0 = one for each core */
 };
 
 struct promql_window {

@@ -9,6 +9,9 @@ struct reader {
     int64_t *t;
     double *v;
     size_t n, tcap, vcap;
+    size_t before;  /* samples of the series before, whose times are still in t beyond those read */
+    bool same;      /* so far the times are those of the series before */
+    uint32_t times; /* changes with the times */
 };
 
 static int reader_open(struct eval *ev, const struct selector *s, int64_t from, int64_t to, struct reader *r)
@@ -16,8 +19,31 @@ static int reader_open(struct eval *ev, const struct selector *s, int64_t from, 
     struct series_query q = { .matchers = s->matchers, .n = s->n, .from_ms = from, .to_ms = to };
 
     *r = (struct reader){ .ev = ev };
-    r->set = series_open(ev->st, &q, ev->a, ev->e);
+    r->set = ev->given ? ev->given : series_open(ev->st, &q, ev->a, ev->e);
+    ev->opened = r->set;
+    ev->given = NULL;
     return r->set ? 0 : ev->e->code;
+}
+
+WIDE static bool any_stale(const double *v, size_t n)
+{
+    uint64_t any = 0;
+
+    for (size_t i = 0; i < n; i++)
+        any |= is_absent(v[i]);
+    return any != 0;
+}
+
+/* Without stale markers. */
+static void take_some(struct reader *r, const struct sample_columns *c)
+{
+    r->same = false;
+    for (size_t i = 0; i < c->n; i++) {
+        if (is_absent(c->v[i]))
+            continue;
+        r->t[r->n] = c->t[i];
+        r->v[r->n++] = c->v[i];
+    }
 }
 
 static int reader_take(struct reader *r, const struct sample_columns *c, bool stale)
@@ -25,12 +51,15 @@ static int reader_take(struct reader *r, const struct sample_columns *c, bool st
     if (arena_grow(r->ev->a, &r->t, &r->tcap, r->n + c->n, sizeof(*r->t)) < 0 ||
         arena_grow(r->ev->a, &r->v, &r->vcap, r->n + c->n, sizeof(*r->v)) < 0)
         return eval_nomem(r->ev);
-    for (size_t i = 0; i < c->n; i++) {
-        if (!stale && is_absent(c->v[i]))
-            continue;
-        r->t[r->n] = c->t[i];
-        r->v[r->n++] = c->v[i];
+    if (!stale && any_stale(c->v, c->n)) {
+        take_some(r, c);
+        return 0;
     }
+    r->same = r->same && r->n + c->n <= r->before && memcmp(r->t + r->n, c->t, c->n * sizeof(*r->t)) == 0;
+    if (!r->same)
+        memcpy(r->t + r->n, c->t, c->n * sizeof(*r->t));
+    memcpy(r->v + r->n, c->v, c->n * sizeof(*r->v));
+    r->n += c->n;
     return 0;
 }
 
@@ -42,16 +71,19 @@ static int reader_next(struct reader *r, struct labels *labels, bool stale)
 
     if (rc <= 0)
         return rc;
+    r->before = r->n;
     r->n = 0;
+    r->same = true;
     while ((rc = series_samples(r->set, &c, r->ev->e)) > 0)
         if ((rc = reader_take(r, &c, stale)) < 0)
             return rc;
     if (rc < 0)
         return rc;
-    r->ev->read += r->n;
+    r->times += !r->same || r->n != r->before;
+    atomic_fetch_add_explicit(&r->ev->usage->read, r->n, memory_order_relaxed);
     if (eval_hold(r->ev, r->n) < 0 || eval_work(r->ev, r->n) < 0)
         return r->ev->failed;
-    r->ev->held -= r->n;
+    eval_release(r->ev, r->n);
     return 1;
 }
 
@@ -76,8 +108,7 @@ static double latest(const struct instant *x, size_t next, int64_t at)
         return ABSENT;
     if (x->timestamps)
         return (double)r->t[i] / 1000;
-    if (x->smoothed && r->t[i] < at && next < r->n && r->t[next] <= at + r->ev->lookback_ms &&
-        !is_absent(r->v[next]))
+    if (x->smoothed && r->t[i] < at && next < r->n && r->t[next] <= at + r->ev->lookback_ms)
         return r->v[i] + (r->v[next] - r->v[i]) * (double)(at - r->t[i]) / (double)(r->t[next] - r->t[i]);
     return r->v[i];
 }
@@ -105,7 +136,7 @@ static int next_instant(struct stream *s, struct row *row)
     struct labels labels;
     int rc;
 
-    while ((rc = reader_next(&x->r, &labels, true)) > 0) {
+    while ((rc = reader_next(&x->r, &labels, !x->smoothed)) > 0) {
         if (eval_work(x->r.ev, x->g.n) < 0)
             return x->r.ev->failed;
         if (fill_steps(x)) {
@@ -123,10 +154,10 @@ int selector_open(struct eval *ev, const struct grid *g, const struct node *n, b
 
     if (!x || !(x->out = eval_values(ev, g)))
         return eval_nomem(ev);
-    x->s.next = next_instant;
+    x->s = (struct stream){ next_instant, true };
     x->g = *g;
     x->timestamps = timestamps;
-    x->smoothed = n->selector.extension == EXTEND_SMOOTHED;
+    x->smoothed = n->selector.extension == EXTEND_SMOOTHED && !timestamps;
     rc = eval_lookout(ev, &n->selector.shift, NULL, &x->l);
     if (rc == 0)
         rc = reader_open(ev, &n->selector, lookout_at(&x->l, g, 0) - ev->lookback_ms + 1,
@@ -150,7 +181,7 @@ static int next_ranged(struct sample_stream *s, struct sample_row *row)
 
     while ((rc = reader_next(&x->r, &labels, false)) > 0)
         if (x->r.n) {
-            *row = (struct sample_row){ labels, false, x->r.t, x->r.v, x->r.n };
+            *row = (struct sample_row){ labels, false, x->r.t, x->r.v, x->r.n, x->r.times };
             return 1;
         }
     return rc;
@@ -166,7 +197,7 @@ static int ranged_open(struct eval *ev, const struct grid *g, const struct node 
 
     if (!x)
         return eval_nomem(ev);
-    x->s.next = next_ranged;
+    x->s = (struct sample_stream){ next_ranged, true };
     *out = &x->s;
     rc = eval_lookout(ev, &s->shift, s->range, l);
     if (rc < 0)
@@ -183,6 +214,7 @@ struct inner {
     struct grid g;
     int64_t *t;
     double *v;
+    uint32_t times; /* 0: all steps have a value */
 };
 
 static int next_inner(struct sample_stream *s, struct sample_row *out)
@@ -202,7 +234,8 @@ static int next_inner(struct sample_stream *s, struct sample_row *out)
         if (eval_work(x->ev, x->g.n) < 0)
             return x->ev->failed;
         if (n) {
-            *out = (struct sample_row){ row.labels, row.drop_name, x->t, x->v, n };
+            x->times += n < x->g.n;
+            *out = (struct sample_row){ row.labels, row.drop_name, x->t, x->v, n, n < x->g.n ? x->times : 0 };
             return 1;
         }
     }
@@ -219,7 +252,7 @@ static int inner_grid(struct eval *ev, int64_t from, int64_t to, int64_t step, s
     *g = (struct grid){ start, step, start <= to ? (size_t)((to - start) / step) + 1 : 0 };
     if (eval_hold(ev, g->n) < 0)
         return ev->failed;
-    ev->held -= g->n;
+    eval_release(ev, g->n);
     return 0;
 }
 
@@ -247,7 +280,9 @@ static int inner_open(struct eval *ev, const struct grid *g, const struct node *
     x->v = eval_values(ev, &x->g);
     if (!x->t || !x->v)
         return eval_nomem(ev);
-    return eval_open(ev, &x->g, n->subquery.inner, &x->in);
+    rc = eval_open(ev, &x->g, n->subquery.inner, &x->in);
+    x->s.unique = rc == 0 && x->in->unique;
+    return rc;
 }
 
 int samples_open(struct eval *ev, const struct grid *g, const struct node *n, struct lookout *l,

@@ -26,6 +26,15 @@ int batch_add_metadata(struct batch *b, const struct batch_metadata *m)
     return 0;
 }
 
+int batch_add_exemplar(struct batch *b, const struct batch_exemplar *x)
+{
+    if (arena_grow(b->arena, &b->exemplars, &b->exemplars_cap, b->nexemplars + 1, sizeof(*b->exemplars)) < 0)
+        return ERR_NOMEM;
+    b->exemplars[b->nexemplars++] = *x;
+    b->bytes += sizeof(*x) + (x->series.n + x->labels.n) * 48;
+    return 0;
+}
+
 int batch_add_event(struct batch *b, enum event_kind kind, const struct event *ev)
 {
     if (arena_grow(b->arena, &b->events[kind], &b->events_cap[kind], b->nevents[kind] + 1,

@@ -28,6 +28,12 @@ struct batch_metadata {
     struct str metric, type, help, unit; /* type: counter gauge histogram summary unknown */
 };
 
+/* An example behind a sample of the series (exemplars.h). Both label sets are sorted and unique. */
+struct batch_exemplar {
+    struct labels series, labels;
+    struct sample sample;
+};
+
 struct batch {
     struct arena *arena;
     /* A sender that numbers its batches: one with number <= the last committed of that sender is answered as
@@ -39,6 +45,8 @@ struct batch {
     size_t nseries, series_cap;
     struct batch_metadata *metadata;
     size_t nmetadata, metadata_cap;
+    struct batch_exemplar *exemplars;
+    size_t nexemplars, exemplars_cap;
     struct event *events[EVENT_KINDS];
     size_t nevents[EVENT_KINDS], events_cap[EVENT_KINDS];
     size_t bytes; /* an estimate of what it holds, for the committer's queue */
@@ -48,6 +56,7 @@ void batch_init(struct batch *b, struct arena *a);
 /* All return 0 or ERR_NOMEM. The values, samples and strings are not copied. */
 int batch_add_series(struct batch *b, const struct batch_series *s);
 int batch_add_metadata(struct batch *b, const struct batch_metadata *m);
+int batch_add_exemplar(struct batch *b, const struct batch_exemplar *x);
 int batch_add_event(struct batch *b, enum event_kind kind, const struct event *ev);
 
 #endif

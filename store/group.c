@@ -408,6 +408,8 @@ static int write_batch(struct store *st, struct batch *b, struct err *e)
         rc = write_events(st, b, e);
     if (rc == 0)
         rc = write_metadata(st, b, e);
+    if (rc == 0)
+        rc = db_exemplars_add(st->db, b->exemplars, b->nexemplars, e);
     st->group.batches++;
     return rc;
 }

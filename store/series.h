@@ -27,7 +27,8 @@ struct series_set *series_open(struct store *st, const struct series_query *q, s
 /* How many series match; some of them may have no samples in the range. */
 size_t series_count(const struct series_set *set);
 /* Splits what was not read yet into at most `n` parts of about the same work, one thread each: parts[i] lives in
- * arenas[i], which must end before the set's own arena. The set itself must not be read any more. *nparts >= 1. */
+ * arenas[i], which must end before the set's own arena. The set itself must not be read any more, unless it is
+ * parts[0], the only one. *nparts >= 1. */
 int series_split(struct series_set *set, size_t n, struct arena *const *arenas, struct series_set **parts, size_t *nparts,
                  struct err *e);
 

@@ -8,6 +8,9 @@
 #include "base/labels.h"
 #include "store/event.h"
 
+/* How partitions are opened, by whoever opens them: no -shm file, and nobody but this process. */
+#define DB_PARTITION_VFS "unix-excl"
+
 struct db;
 struct stmt;
 
@@ -90,6 +93,14 @@ int db_snapshot(struct db *db, struct err *e);
 
 /* Makes the tables of a new database, and adds the columns that an older one lacks. ERR_UNSUPPORTED: it is newer. */
 int db_schema(struct db *db, struct err *e);
+
+/* --- sqlite_exemplars.c --- */
+
+/* Makes the table where it is missing. */
+int db_exemplar_schema(struct db *db, struct err *e);
+/* Adds them, and drops what is too much. */
+struct batch_exemplar;
+int db_exemplars_add(struct db *db, const struct batch_exemplar *v, size_t n, struct err *e);
 
 /* --- sqlite_metrics.c: senders, settings, series, journal, metadata --- */
 

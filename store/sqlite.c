@@ -34,7 +34,7 @@ static const struct kind main_kind = {
 
 /* Written in a few large transactions, each followed by a checkpoint; read in long runs that no cache would help. */
 static const struct kind partition_kind = {
-    "unix-excl", 0x56494742 /* VIGB */,
+    DB_PARTITION_VFS, 0x56494742 /* VIGB */,
     "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
     "PRAGMA application_id=0x56494742; PRAGMA wal_autocheckpoint=" CHECKPOINT_PAGES ";"
     "PRAGMA secure_delete=OFF; PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY",

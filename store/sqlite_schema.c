@@ -5,6 +5,7 @@
  * series_log  the series, in the order they came and went: records of index_log.c
  * journal   one record for each batch of samples (journal.c); what is sealed into blocks leaves it
  * metadata  what a metric is
+ * exemplar  (sqlite_exemplars.c)
  * document  every version of every document of the catalog
  * access_log, log, span   one row for each event, columns from store/event.h, attributes packed
  *
@@ -129,6 +130,8 @@ int db_schema(struct db *db, struct err *e)
         rc = create(db, &sql, e);
     for (int kind = 0; rc == 0 && format && kind < EVENT_KINDS; kind++)
         rc = add_columns(db, (enum event_kind)kind, &sql, e);
+    if (rc == 0)
+        rc = db_exemplar_schema(db, e);
     if (rc == 0)
         rc = db_commit(db, e);
     else

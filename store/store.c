@@ -221,6 +221,43 @@ static uint64_t file_bytes(const char *path, const char *suffix)
     return (uint64_t)sb.st_size;
 }
 
+static void count_range(struct store_stats *out, int64_t first, int64_t last, bool *any)
+{
+    if (first > last)
+        return;
+    out->oldest_ms = !*any || first < out->oldest_ms ? first : out->oldest_ms;
+    out->newest_ms = !*any || last > out->newest_ms ? last : out->newest_ms;
+    *any = true;
+}
+
+/* What samples there are: pages and heads. */
+static void count_samples(struct store *st, struct store_stats *out)
+{
+    const struct head *heads[2];
+    struct block_list *list;
+    bool any = false;
+
+    pthread_rwlock_rdlock(&st->lock);
+    list = blocks_hold(st->blocks);
+    heads[0] = st->frozen;
+    heads[1] = st->head;
+    for (size_t h = 0; h < 2; h++) {
+        int64_t first, last;
+
+        if (!heads[h])
+            continue;
+        head_range(heads[h], &first, &last);
+        count_range(out, first, last, &any);
+        out->chunks += head_samples(heads[h]) != 0;
+    }
+    pthread_rwlock_unlock(&st->lock);
+    for (size_t i = 0; i < list->n; i++) {
+        count_range(out, list->blocks[i]->first, list->blocks[i]->last, &any);
+        out->chunks += list->blocks[i]->pages;
+    }
+    blocks_release(st->blocks, list);
+}
+
 void store_stats(struct store *st, struct store_stats *out)
 {
     *out = (struct store_stats){
@@ -232,6 +269,7 @@ void store_stats(struct store *st, struct store_stats *out)
         .series = atomic_load(&st->counters.series),
         .disk_bytes = file_bytes(st->path, "") + file_bytes(st->path, "-wal") + blocks_bytes(st->blocks),
     };
+    count_samples(st, out);
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         out->events[kind] = atomic_load(&st->counters.events[kind]);
     pthread_mutex_lock(&st->committer.lock);

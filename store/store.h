@@ -43,11 +43,17 @@ int store_commit(struct store *st, struct batch *b, struct err *e);
  * without samples. Samples that are not sealed yet stay. The store does it by itself now and then. */
 int store_retain(struct store *st, int64_t now_ms, struct err *e);
 
+/* Copies the data as it is at one moment to DIR/snapshots/NAME, which can be opened as a data directory of its own.
+ * Commits go on meanwhile. ERR_IO (and then nothing is left there), ERR_CLOSED, ERR_NOMEM. */
+int store_snapshot(struct store *st, const char *name, struct err *e);
+
 struct store_stats {
     uint64_t batches, duplicates, commits, refused; /* refused: ERR_BUSY */
     uint64_t samples, events[EVENT_KINDS];          /* committed since start */
     uint64_t series;                                /* known now */
     uint64_t queue_bytes, disk_bytes;
+    uint64_t chunks;              /* pieces that samples are kept in, memory and disk; 0: not known */
+    int64_t oldest_ms, newest_ms; /* of all samples; both 0: not known */
 };
 void store_stats(struct store *st, struct store_stats *out);
 

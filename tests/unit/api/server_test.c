@@ -56,7 +56,7 @@ static const struct {
     { "GET", "/api/v1/query?query=nothing_here", "", NULL, 200, "\"result\":[]" },
     { "GET", "/api/v1/query?query=sum(", "", NULL, 400, "\"errorType\":\"bad_data\",\"error\":\"invalid parameter \\\"query\\\": " },
     { "GET", "/api/v1/query?query=1&time=soon", "", NULL, 400,
-      "invalid parameter \\\"time\\\": cannot parse \\\"soon\\\" to a valid timestamp" },
+      "Invalid time value for 'time': cannot parse \\\"soon\\\" to a valid timestamp" },
     { "GET", "/api/v1/query_range?query=vector(2)&start=0&end=2&step=1", "", NULL, 200,
       "{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[0,\"2\"],[1,\"2\"],[2,\"2\"]]}]}" },
     { "GET", "/api/v1/query_range?query=1&start=2&end=1&step=1", "", NULL, 400, "end timestamp must not be before start time" },

@@ -50,6 +50,14 @@ static inline void dump_batch(struct buf *out, const struct batch *b)
         buf_printf(out, "# %.*s %.*s\n", STR_ARG(b->metadata[i].metric), STR_ARG(b->metadata[i].type));
     for (size_t i = 0; i < b->nseries; i++)
         dump_series(out, &b->series[i]);
+    for (size_t i = 0; i < b->nexemplars; i++) {
+        buf_puts(out, "exemplar ");
+        labels_print(out, b->exemplars[i].series);
+        dump_sample(out, &b->exemplars[i].sample);
+        buf_putc(out, ' ');
+        labels_print(out, b->exemplars[i].labels);
+        buf_putc(out, '\n');
+    }
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         for (size_t i = 0; i < b->nevents[kind]; i++)
             dump_event(out, (enum event_kind)kind, &b->events[kind][i]);

@@ -1,4 +1,4 @@
-/* write_request.h: a batch's series and metadata as remote write's WriteRequest, for tests. */
+/* write_request.h: a batch's series, exemplars and metadata as remote write's WriteRequest, for tests. */
 #ifndef TESTS_UNIT_COLLECTOR_WRITE_REQUEST_H
 #define TESTS_UNIT_COLLECTOR_WRITE_REQUEST_H
 
@@ -23,6 +23,17 @@ static inline void put_sample(struct buf *out, struct sample s)
     pb_close(out, mark);
 }
 
+static inline void put_exemplar(struct buf *out, const struct batch_exemplar *x)
+{
+    size_t mark = pb_open(out, 3);
+
+    for (size_t k = 0; k < x->labels.n; k++)
+        put_label(out, x->labels.v[k].name, x->labels.v[k].value);
+    pb_put_double(out, 2, x->sample.v);
+    pb_put_varint(out, 3, (uint64_t)x->sample.t);
+    pb_close(out, mark);
+}
+
 static inline void put_write_request(struct buf *out, const struct batch *b)
 {
     static const char *const types[] = { "unknown",        "counter", "gauge", "histogram",
@@ -36,6 +47,14 @@ static inline void put_write_request(struct buf *out, const struct batch *b)
             put_label(out, s->labels.v[k].name, s->labels.v[k].value);
         for (size_t k = 0; k < s->n; k++)
             put_sample(out, s->samples[k]);
+        pb_close(out, mark);
+    }
+    for (size_t i = 0; i < b->nexemplars; i++) {
+        size_t mark = pb_open(out, 1);
+
+        for (size_t k = 0; k < b->exemplars[i].series.n; k++)
+            put_label(out, b->exemplars[i].series.v[k].name, b->exemplars[i].series.v[k].value);
+        put_exemplar(out, &b->exemplars[i]);
         pb_close(out, mark);
     }
     for (size_t i = 0; i < b->nmetadata; i++) {
