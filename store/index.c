@@ -69,7 +69,7 @@ bool index_has(const struct series_index *ix, uint32_t id)
 
 size_t index_bytes(const struct series_index *ix)
 {
-    return sizeof(*ix) + ix->nstripes * sizeof(struct stripe) + ix->stripes_cap * sizeof(*ix->stripes) +
+    return sizeof(*ix) + ix->nstripes * sizeof(struct stripe) + ix->stripes_cap * sizeof(struct stripe *) +
            ix->records.nchunks * RECORD_CHUNK + ix->records.cap * sizeof(*ix->records.chunks) +
            texts_bytes(&ix->texts) + table_bytes(ix) + aliases_bytes(ix) +
            atomic_load_explicit(&ix->column_bytes, memory_order_relaxed);
@@ -83,7 +83,7 @@ static int reserve_stripe(struct series_index *ix)
 
     if (at < ix->nstripes)
         return 0;
-    if (mem_grow(&ix->stripes, &ix->stripes_cap, at + 1, sizeof(*ix->stripes)) < 0)
+    if (mem_grow(&ix->stripes, &ix->stripes_cap, at + 1, sizeof(struct stripe *)) < 0)
         return ERR_NOMEM;
     ix->stripes[at] = mem_zalloc(sizeof(struct stripe));
     if (!ix->stripes[at])

@@ -294,7 +294,7 @@ static int replay_unpacked(struct series_index *ix, const struct additions *ad, 
 static int replay_additions(struct series_index *ix, struct str body, struct err *e)
 {
     struct index_mark before = index_mark(ix);
-    struct additions ad;
+    struct additions ad = { 0 };
     struct buf raw;
     int rc = read_head(ix, body, &ad, e);
 

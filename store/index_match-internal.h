@@ -17,8 +17,8 @@ struct condition {
 
 /* 0 or ERR_NOMEM. */
 int condition_init(struct condition *c, const struct series_index *ix, const struct matcher *m, struct arena *a);
-/* Whether it holds for a series with this pair; 0 is a series without the label. The name is one that there is. A regular
- * expression is tried once for each pair. */
+/* Whether it holds for a series with this pair of its name, which some series have; 0 is a series without the label.
+ * A regular expression is tried once for each pair. */
 bool condition_holds(struct condition *c, uint32_t pair);
 
 #endif
