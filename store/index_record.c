@@ -117,8 +117,8 @@ static size_t edits_write(char *to, const struct edits *ed, uint32_t back)
     return (size_t)(p - to);
 }
 
-/* With more edits than a sixth of the pairs the series is better a base for those that follow. And never more bytes than
- * a record that stands alone takes: room is made for that. */
+/* With more edits than a sixth of the pairs the series is better a base for those that follow. And never more bytes
+ * than a record that stands alone takes: room is made for that. */
 static unsigned most_edits(uint32_t n)
 {
     unsigned most = n < 18 ? 2 : n / 6, fit = n ? (4 * n + 2 - EDITS_HEAD) / 5 : 0;
