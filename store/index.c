@@ -69,7 +69,7 @@ bool index_has(const struct series_index *ix, uint32_t id)
 
 size_t index_bytes(const struct series_index *ix)
 {
-    return sizeof(*ix) + ix->nstripes * sizeof(struct stripe) + ix->stripes_cap * sizeof(*ix->stripes) +
+    return sizeof(*ix) + ix->nstripes * sizeof(struct stripe) + ix->stripes_cap * sizeof(struct stripe *) +
            ix->records.nchunks * RECORD_CHUNK + ix->records.cap * sizeof(*ix->records.chunks) +
            texts_bytes(&ix->texts) + table_bytes(ix) + aliases_bytes(ix) +
            atomic_load_explicit(&ix->column_bytes, memory_order_relaxed);
@@ -83,7 +83,7 @@ static int reserve_stripe(struct series_index *ix)
 
     if (at < ix->nstripes)
         return 0;
-    if (mem_grow(&ix->stripes, &ix->stripes_cap, at + 1, sizeof(*ix->stripes)) < 0)
+    if (mem_grow(&ix->stripes, &ix->stripes_cap, at + 1, sizeof(struct stripe *)) < 0)
         return ERR_NOMEM;
     ix->stripes[at] = mem_zalloc(sizeof(struct stripe));
     if (!ix->stripes[at])
@@ -122,11 +122,10 @@ static void disappears(struct series_index *ix, uint32_t id)
     }
 }
 
-uint32_t series_put(struct series_index *ix, struct index_key key, const uint32_t *pairs, uint32_t n, bool present,
-                    struct err *e)
+uint32_t series_put(struct series_index *ix, const struct new_series *s, struct err *e)
 {
     uint32_t id = ix->end, at = id & (STRIPE - 1);
-    struct stripe *s;
+    struct stripe *to;
     int rc;
 
     if (id > MOST_SERIES) {
@@ -135,23 +134,23 @@ uint32_t series_put(struct series_index *ix, struct index_key key, const uint32_
     }
     rc = reserve_stripe(ix);
     if (rc == 0)
-        rc = records_reserve(&ix->records, n);
+        rc = records_reserve(&ix->records, s->n);
     if (rc < 0) {
         err_set(e, rc, rc == ERR_LIMIT ? "no room is left for another series' labels" : "no memory for another series");
         return 0;
     }
-    s = stripe_of(ix, id);
-    s->key[at] = key;
-    if (present && table_put(ix, key, id) < 0) {
+    to = stripe_of(ix, id);
+    to->key[at] = s->key;
+    if (!s->gone && table_put(ix, s->key, id) < 0) {
         err_set(e, ERR_NOMEM, "no memory for another series");
         return 0;
     }
-    s->order[at] = pairs_order(&ix->texts, pairs, n);
-    s->record[at] = records_add(&ix->records, &ix->texts, id, pairs, n);
-    if (present)
-        appears(ix, id, pairs, n);
-    memcpy(ix->last, pairs, n * sizeof(*pairs));
-    ix->nlast = n;
+    to->order[at] = pairs_order(&ix->texts, s->pairs, s->n);
+    to->record[at] = records_add(&ix->records, &ix->texts, id, s->pairs, s->n, s->edits);
+    if (!s->gone)
+        appears(ix, id, s->pairs, s->n);
+    memcpy(ix->last, s->pairs, s->n * sizeof(*s->pairs));
+    ix->nlast = s->n;
     ix->end++;
     return id;
 }
@@ -180,25 +179,28 @@ static uint32_t label_pair(struct series_index *ix, const struct label *l, uint3
 
 uint32_t index_add(struct series_index *ix, struct index_key key, struct labels l, struct err *e)
 {
-    uint32_t pairs[INDEX_MAX_LABELS], k = 0, id;
     struct texts *t = &ix->texts;
-    uint32_t nnames = t->nnames, npairs = t->npairs;
+    uint32_t nnames = t->nnames, npairs = t->npairs, k = 0, id;
     size_t taken = t->taken;
+    struct new_series s;
 
     if (l.n > INDEX_MAX_LABELS) {
         err_set(e, ERR_LIMIT, "%zu labels, at most %d", l.n, INDEX_MAX_LABELS);
         return 0;
     }
     index_prefetch(ix, key);
-    for (size_t i = 0; i < l.n; i++) {
-        pairs[i] = label_pair(ix, &l.v[i], &k);
-        if (pairs[i])
+    s.key = key;
+    s.edits = STR_NULL;
+    s.gone = false;
+    for (s.n = 0; s.n < l.n; s.n++) {
+        s.pairs[s.n] = label_pair(ix, &l.v[s.n], &k);
+        if (s.pairs[s.n])
             continue;
         texts_rollback(t, nnames, npairs, taken);
         err_set(e, ERR_NOMEM, "no memory for the labels of another series");
         return 0;
     }
-    id = series_put(ix, key, pairs, (uint32_t)l.n, true, e);
+    id = series_put(ix, &s, e);
     if (!id)
         texts_rollback(t, nnames, npairs, taken);
     return id;

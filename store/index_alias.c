@@ -18,7 +18,7 @@ static int reserve(struct aliases *al)
 
     if (chunk < al->nchunks)
         return 0;
-    if (mem_grow(&al->chunks, &al->cap, chunk + 1, sizeof(*al->chunks)) < 0)
+    if (mem_grow(&al->chunks, &al->cap, chunk + 1, sizeof(struct alias_chunk *)) < 0)
         return ERR_NOMEM;
     al->chunks[chunk] = mem_alloc(sizeof(**al->chunks));
     if (!al->chunks[chunk])
@@ -64,7 +64,7 @@ void aliases_sweep(struct series_index *ix)
 
 size_t aliases_bytes(const struct series_index *ix)
 {
-    return ix->aliases.nchunks * sizeof(**ix->aliases.chunks) + ix->aliases.cap * sizeof(*ix->aliases.chunks);
+    return ix->aliases.nchunks * sizeof(**ix->aliases.chunks) + ix->aliases.cap * sizeof(struct alias_chunk *);
 }
 
 void aliases_fini(struct series_index *ix)

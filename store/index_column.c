@@ -95,7 +95,7 @@ static void name_drop(struct series_index *ix, struct name *nm)
 {
     for (size_t i = 0; i < nm->ncolumns; i++)
         column_drop(ix, &nm->columns[i]);
-    atomic_fetch_sub(&ix->column_bytes, nm->ncolumns * sizeof(*nm->columns));
+    atomic_fetch_sub(&ix->column_bytes, nm->ncolumns * sizeof(struct column *));
     mem_free(nm->columns);
     nm->columns = NULL;
     nm->ncolumns = 0;

@@ -255,17 +255,18 @@ static int replay_series(struct series_index *ix, const struct additions *ad, st
     struct str left = rest_of(r);
 
     for (uint64_t i = 0; i < ad->n; i++) {
-        struct index_key key = key_at(ad, i);
-        bool present = !(holes[i / 64] >> i % 64 & 1);
-        uint32_t pairs[INDEX_MAX_LABELS], n;
+        struct new_series s;
 
+        s.key = key_at(ad, i);
+        s.gone = holes[i / 64] >> i % 64 & 1;
         if (i + AHEAD < ad->n)
             index_prefetch(ix, key_at(ad, i + AHEAD));
-        if (!record_read(ix, &rd, &left, ix->end, pairs, &n))
+        if (!record_read(ix, &rd, &left, ix->end, s.pairs, &s.n))
             return corrupt(e, "the labels of a series are malformed");
-        if (present && table_find(ix, key))
+        s.edits = rd.edits;
+        if (!s.gone && table_find(ix, s.key))
             return corrupt(e, "a series stands twice");
-        if (!series_put(ix, key, pairs, n, present, e))
+        if (!series_put(ix, &s, e))
             return ERR_NOMEM;
     }
     return left.n ? corrupt(e, "there is more behind its end") : 0;
@@ -293,7 +294,7 @@ static int replay_unpacked(struct series_index *ix, const struct additions *ad, 
 static int replay_additions(struct series_index *ix, struct str body, struct err *e)
 {
     struct index_mark before = index_mark(ix);
-    struct additions ad;
+    struct additions ad = { 0 };
     struct buf raw;
     int rc = read_head(ix, body, &ad, e);
 

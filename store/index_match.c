@@ -72,6 +72,7 @@ static int prepare_regex(struct condition *c, const struct series_index *ix, str
         return ERR_NOMEM;
     if (str_eqz(pattern, ".*") || str_eqz(pattern, ".+"))
         memset(c->answers, c->m->op == MATCH_RE ? YES : NO, nm->npairs);
+    c->always = c->empty && str_eqz(pattern, ".*"); /* what a dashboard means by "all" */
     if (n == 0)
         return 0;
     scratch = arena_alloc(a, pattern.n);
@@ -87,8 +88,11 @@ int condition_init(struct condition *c, const struct series_index *ix, const str
 {
     *c = (struct condition){ .m = m, .texts = &ix->texts, .empty = matcher_match(m, STR_NULL), .estimate = ix->count };
     c->name = name_find(c->texts, m->name);
-    if (!c->name)
+    if (!c->name) {
+        c->always = c->empty;
+        c->estimate = c->empty ? ix->count : 0;
         return 0;
+    }
     if (m->op == MATCH_RE || m->op == MATCH_NRE)
         return prepare_regex(c, ix, a);
     c->only = m->value.n ? pair_find(c->texts, c->name, m->value) : 0;

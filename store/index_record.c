@@ -117,12 +117,15 @@ static size_t edits_write(char *to, const struct edits *ed, uint32_t back)
     return (size_t)(p - to);
 }
 
-/* More edits than a sixth of the pairs: the series is better a base for those that follow. */
+/* With more edits than a sixth of the pairs the series is better a base for those that follow. And never more bytes
+ * than a record that stands alone takes: room is made for that. */
 static unsigned most_edits(uint32_t n)
 {
-    unsigned most = n < 18 ? 2 : n / 6;
+    unsigned most = n < 18 ? 2 : n / 6, fit = n ? (4 * n + 2 - EDITS_HEAD) / 5 : 0;
 
-    return most < MOST_EDITS ? most : MOST_EDITS;
+    if (most > MOST_EDITS)
+        most = MOST_EDITS;
+    return most < fit ? most : fit;
 }
 
 int records_reserve(struct records *r, uint32_t n)
@@ -146,12 +149,18 @@ int records_reserve(struct records *r, uint32_t n)
     return 0;
 }
 
-uint32_t records_add(struct records *r, const struct texts *t, uint32_t id, const uint32_t *pairs, uint32_t n)
+uint32_t records_add(struct records *r, const struct texts *t, uint32_t id, const uint32_t *pairs, uint32_t n,
+                     struct str edits)
 {
     uint32_t at = r->end;
     char *to = r->chunks[at / RECORD_CHUNK] + at % RECORD_CHUNK;
     struct edits ed;
 
+    if (edits.n) {
+        memcpy(to, edits.p, edits.n);
+        r->end += (uint32_t)edits.n;
+        return at;
+    }
     for (unsigned i = 0; i < BASES; i++) {
         const struct base *b = &r->bases[(r->next_base + BASES - 1 - i) % BASES];
 
@@ -329,6 +338,7 @@ static const char *read_base(const struct series_index *ix, struct record_reader
     if (rd->base != base) {
         record_alone(rd->bytes, pairs, record_pairs(ix, base, pairs));
         rd->base = base;
+        rd->alone = record_of(ix, base)[0] == 0;
     }
     return rd->bytes;
 }
@@ -340,6 +350,7 @@ bool record_read(const struct series_index *ix, struct record_reader *rd, struct
     uint32_t back;
     size_t length;
 
+    rd->edits = STR_NULL;
     if (bytes->n == 0)
         return false;
     if (r[0] == 0)
@@ -354,6 +365,8 @@ bool record_read(const struct series_index *ix, struct record_reader *rd, struct
     if ((uint8_t)base[1] > BASE_LABELS || !ops_valid(r, (uint8_t)base[1]))
         return false;
     *n = apply(r, base + 2, (uint8_t)base[1], pairs);
+    if (rd->alone && length <= 2 + 4 * (size_t)*n) /* more than that no room is made for */
+        rd->edits = (struct str){ r, length };
     *bytes = str_from(*bytes, length);
     return edits_sorted(&ix->texts, r, base + 2, pairs, *n);
 }

@@ -138,11 +138,11 @@ static int filter(struct selection *sel, struct condition *cond)
 {
     bool few = sel->left < sel->ix->end / FEW_SHARE || sel->left < FEW;
 
-    if (!cond->name || cond->estimate == 0) {
-        if (cond->name || !cond->empty) {
-            memset(sel->bits, 0, sel->stripes * STRIPE_WORDS * sizeof(*sel->bits));
-            sel->left = 0;
-        }
+    if (cond->always)
+        return 0;
+    if (cond->estimate == 0) {
+        memset(sel->bits, 0, sel->stripes * STRIPE_WORDS * sizeof(*sel->bits));
+        sel->left = 0;
         return 0;
     }
     if (!few || columns_ready(sel->ix, cond->name))

@@ -176,10 +176,16 @@ static inline uint32_t *alias_id(const struct aliases *al, uint32_t at)
 
 /* --- index.c --- */
 
-/* Gives a series the next number; `pairs` are sorted by name. With present false the number is spent and the series is
- * not there. 0: ERR_NOMEM, ERR_LIMIT, and nothing has changed. */
-uint32_t series_put(struct series_index *ix, struct index_key key, const uint32_t *pairs, uint32_t n, bool present,
-                    struct err *e);
+/* A series on its way in. */
+struct new_series {
+    struct index_key key;
+    uint32_t n;
+    uint32_t pairs[INDEX_MAX_LABELS]; /* sorted by name */
+    struct str edits;                 /* its record, or STR_NULL when that is to be found out */
+    bool gone;                        /* its number is spent, and it is not there */
+};
+/* Gives it the next number. 0: ERR_NOMEM, ERR_LIMIT, and nothing has changed. */
+uint32_t series_put(struct series_index *ix, const struct new_series *s, struct err *e);
 
 /* --- index_text.c --- */
 
@@ -200,8 +206,9 @@ enum { RECORD_MAX = 2 + 4 * INDEX_MAX_LABELS };
 
 /* Makes room for a record of n pairs. 0, ERR_NOMEM, ERR_LIMIT. */
 int records_reserve(struct records *r, uint32_t n);
-/* Writes it where room was made; where it stands. Cannot fail. */
-uint32_t records_add(struct records *r, const struct texts *t, uint32_t id, const uint32_t *pairs, uint32_t n);
+/* Writes it where room was made; where it stands. `edits` is the record, when it is known already. Cannot fail. */
+uint32_t records_add(struct records *r, const struct texts *t, uint32_t id, const uint32_t *pairs, uint32_t n,
+                     struct str edits);
 void records_rollback(struct records *r, uint32_t end, uint32_t first_id);
 /* Its pairs, at most INDEX_MAX_LABELS; how many. */
 uint32_t record_pairs(const struct series_index *ix, uint32_t id, uint32_t *pairs);
@@ -213,7 +220,9 @@ size_t record_alone(char *to, const uint32_t *pairs, uint32_t n);
 struct record_reader {
     uint32_t first; /* the first number a record may refer to */
     uint32_t base;  /* the base last met, and its record; 0: none */
+    bool alone;     /* that record is the one in memory */
     char bytes[RECORD_MAX];
+    struct str edits; /* what was read, when it can be kept as it is */
 };
 /* Takes the record of series `id` off `bytes`. False when it is not one: pairs must be there, and sorted by name. */
 bool record_read(const struct series_index *ix, struct record_reader *rd, struct str *bytes, uint32_t id,

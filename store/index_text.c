@@ -193,7 +193,7 @@ static int reserve_pair(struct texts *t, uint32_t id)
 
     if (chunk < t->pair_chunks)
         return 0;
-    if (mem_grow(&t->pairs, &t->pair_chunks_cap, chunk + 1, sizeof(*t->pairs)) < 0)
+    if (mem_grow(&t->pairs, &t->pair_chunks_cap, chunk + 1, sizeof(struct pair *)) < 0)
         return ERR_NOMEM;
     t->pairs[chunk] = mem_alloc(PAIR_CHUNK * sizeof(struct pair));
     if (!t->pairs[chunk])

@@ -301,6 +301,31 @@ START_TEST(a_series_may_be_large)
 }
 END_TEST
 
+/* Records of every size against the end of a chunk. */
+START_TEST(small_series_fill_chunks)
+{
+    enum { N = 40000 };
+    struct fixture f;
+    char x[16], y[16];
+    struct label l[] = { { STR("x"), { x, 0 } }, { STR("y"), { y, 0 } } };
+
+    open_index(&f);
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < N; i++) {
+            struct labels set = { l, 1 + i % 5 % 2 };
+
+            l[0].value.n = (size_t)snprintf(x, sizeof(x), "%u", i / 3);
+            l[1].value.n = (size_t)snprintf(y, sizeof(y), "%u", i % 7 + 1);
+            if (round == 0 && !index_find(f.ix, key_of(set)))
+                add(f.ix, set);
+            if (round == 1)
+                assert_labels(f.ix, index_find(f.ix, key_of(set)), set);
+        }
+    ck_assert_uint_gt(f.ix->records.nchunks, 2);
+    close_index(&f);
+}
+END_TEST
+
 /* --- going --- */
 
 START_TEST(numbers_are_never_used_again)
@@ -464,6 +489,7 @@ static Suite *make_suite(void)
     tcase_add_test(find, an_empty_index_answers);
     tcase_add_loop_test(find, lists_names_and_values, 0, COUNT(lists));
     tcase_add_test(find, a_series_may_be_large);
+    tcase_add_test(find, small_series_fill_chunks);
     tcase_add_test(change, numbers_are_never_used_again);
     tcase_add_test(change, values_go_with_their_last_series);
     tcase_add_test(change, aliases_are_no_more_than_series);
