@@ -62,12 +62,17 @@ int label_picker_init(struct label_picker *p, struct arena *a, const struct str 
     return 0;
 }
 
+static bool same_string(struct str a, struct str b)
+{
+    return a.p == b.p && a.n == b.n;
+}
+
 static bool same_shape(const struct label_picker *p, struct labels l)
 {
     if (l.n != p->nshape)
         return false;
     for (size_t i = 0; i < l.n; i++)
-        if (l.v[i].name.p != p->shape[i].p || l.v[i].name.n != p->shape[i].n)
+        if (!same_string(l.v[i].name, p->shape[i]))
             return false;
     return true;
 }
@@ -100,22 +105,13 @@ int label_pick(struct label_picker *p, struct arena *a, struct labels l, struct 
 
 /* --- order and tables -------------------------------------------------------------------------------------------- */
 
-static int str_order(struct str a, struct str b)
-{
-    return a.p == b.p && a.n == b.n ? 0 : str_cmp(a, b);
-}
-
 int labels_order(struct labels a, struct labels b)
 {
-    for (size_t i = 0; i < a.n && i < b.n; i++) {
-        int c = str_order(a.v[i].name, b.v[i].name);
+    size_t i = 0;
 
-        if (c == 0)
-            c = str_order(a.v[i].value, b.v[i].value);
-        if (c)
-            return c;
-    }
-    return (a.n > b.n) - (a.n < b.n);
+    while (i < a.n && i < b.n && same_string(a.v[i].name, b.v[i].name) && same_string(a.v[i].value, b.v[i].value))
+        i++;
+    return labels_cmp((struct labels){ a.v + i, a.n - i }, (struct labels){ b.v + i, b.n - i });
 }
 
 /* Whether they are the same strings in memory, which is quickly seen. */
@@ -124,8 +120,7 @@ static bool identical(struct labels a, struct labels b)
     if (a.n != b.n)
         return false;
     for (size_t i = 0; i < a.n; i++)
-        if (a.v[i].value.p != b.v[i].value.p || a.v[i].value.n != b.v[i].value.n ||
-            a.v[i].name.p != b.v[i].name.p || a.v[i].name.n != b.v[i].name.n)
+        if (!same_string(a.v[i].value, b.v[i].value) || !same_string(a.v[i].name, b.v[i].name))
             return false;
     return true;
 }
