@@ -64,6 +64,7 @@ struct request {
     struct buf body;      /* as it came, then unpacked */
     size_t reserved;      /* bytes of the api's budget for bodies */
     size_t dropped;       /* bytes of a refused body that have been read */
+    bool is_head;         /* method is GET then, and the body stays here */
     bool headers_seen, body_refused, suspended, finished;
     int64_t started_ns;   /* monotonic */
 

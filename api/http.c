@@ -220,6 +220,7 @@ static bool read_target(struct request *rq)
 static bool begin(struct request *rq, const char *method)
 {
     rq->method = method_of(method);
+    rq->is_head = strcmp(method, "HEAD") == 0;
     if (!rq->target.p || atomic_load(&rq->api->stopping)) {
         reply_text(rq, 503, "the server is stopping");
         reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
