@@ -185,6 +185,8 @@ unsigned error_status(int code);
 void json_sample_value(struct buf *b, double v, bool exponents);
 /* Seconds, with three decimals when they are not zero. */
 void json_sample_time(struct buf *b, int64_t ms);
+/* [seconds,"value"] */
+void json_point(struct buf *b, int64_t ms, double v);
 /* {"a":"1","b":"2"} */
 void json_labels(struct buf *b, struct labels l);
 /* ["a","b"] */

@@ -16,15 +16,6 @@ struct result {
     struct str stats;     /* STR_NULL: not asked for */
 };
 
-static void put_point(struct buf *b, int64_t t, double v, bool exponents)
-{
-    buf_putc(b, '[');
-    json_sample_time(b, t);
-    buf_putc(b, ',');
-    json_sample_value(b, v, exponents);
-    buf_putc(b, ']');
-}
-
 /* Points of the series under the cursor until the piece is full; true when it is written to its end. */
 static bool put_points(struct result *r, struct buf *b)
 {
@@ -33,7 +24,7 @@ static bool put_points(struct result *r, struct buf *b)
     while (r->point < s->n && b->n < PIECE) {
         if (r->point)
             buf_putc(b, ',');
-        put_point(b, s->t[r->point], s->v[r->point], true);
+        json_point(b, s->t[r->point], s->v[r->point]);
         r->point++;
     }
     return r->point == s->n;
@@ -103,18 +94,19 @@ static bool more(void *state, struct buf *out)
     return false;
 }
 
-/* One number or text: [time, "value"]. */
+/* One number or text: [time, "value"]. A number has no exponent here. */
 static void put_single(const struct result *r, int64_t at, struct buf *b)
 {
-    if (r->value->type == PROMQL_SCALAR) {
-        put_point(b, r->value->series[0].t[0], r->value->series[0].v[0], false);
-    } else {
-        buf_putc(b, '[');
-        json_sample_time(b, at);
-        buf_putc(b, ',');
-        buf_json(b, r->value->string);
-        buf_putc(b, ']');
-    }
+    const struct promql_value *v = r->value;
+
+    buf_putc(b, '[');
+    json_sample_time(b, v->type == PROMQL_SCALAR ? v->series[0].t[0] : at);
+    buf_putc(b, ',');
+    if (v->type == PROMQL_SCALAR)
+        json_sample_value(b, v->series[0].v[0], false);
+    else
+        buf_json(b, v->string);
+    buf_putc(b, ']');
     put_end(r, b);
 }
 

@@ -125,7 +125,7 @@ def serve_command(data, port):
 
 def promql(script):
     """Native histograms and start timestamps are skipped by the runner itself, and counted."""
-    return run([sys.executable, script, "--start", " ".join(serve_command("{dir}", "{port}")), "--quiet",
+    return run([sys.executable, script, "--start", " ".join(serve_command("{dir}", "{port}")),
                 os.path.join(DATA, "promql")])
 
 
@@ -146,7 +146,7 @@ def api(script):
     for name in names:
         for beginning, what in API_LATER.items():
             if name.startswith(beginning):
-                print(f"skipped: promapi {name}: {what} comes later")
+                print(f"skipped: promapi {name}: {what}: later")
                 counts[2] += 1
     return counts
 
