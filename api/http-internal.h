@@ -185,8 +185,14 @@ unsigned error_status(int code);
 void json_sample_value(struct buf *b, double v, bool exponents);
 /* Seconds, with three decimals when they are not zero. */
 void json_sample_time(struct buf *b, int64_t ms);
-/* [seconds,"value"] */
-void json_point(struct buf *b, int64_t ms, double v);
+/* [seconds,"value"]. The series of an answer share their times: what one has come to is known when the next one asks.
+ * All zero: nothing is known. */
+struct time_text {
+    int64_t ms;
+    size_t n;
+    char text[48];
+};
+void json_point(struct buf *b, int64_t ms, double v, struct time_text *known);
 /* {"a":"1","b":"2"} */
 void json_labels(struct buf *b, struct labels l);
 /* ["a","b"] */

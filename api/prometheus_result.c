@@ -5,15 +5,16 @@
 
 #include "api/prometheus-internal.h"
 
-enum { MOST_ANNOTATIONS = 10 };
+enum { MOST_ANNOTATIONS = 10, TIMES = 512 };
 
 struct result {
     const struct promql_value *value;
     size_t shown; /* series; the rest is cut */
     bool cut;
-    size_t series, point; /* what comes next */
-    bool begun;           /* the series' labels are written */
-    struct str stats;     /* STR_NULL: not asked for */
+    size_t series, point;    /* what comes next */
+    bool begun;              /* the series' labels are written */
+    struct str stats;        /* STR_NULL: not asked for */
+    struct time_text *times; /* that of point i at i % TIMES, of a vector there is one */
 };
 
 /* Points of the series under the cursor until the piece is full; true when it is written to its end. */
@@ -24,7 +25,7 @@ static bool put_points(struct result *r, struct buf *b)
     while (r->point < s->n && b->n < PIECE) {
         if (r->point)
             buf_putc(b, ',');
-        json_point(b, s->t[r->point], s->v[r->point]);
+        json_point(b, s->t[r->point], s->v[r->point], &r->times[r->point % TIMES]);
         r->point++;
     }
     return r->point == s->n;
@@ -135,22 +136,24 @@ static struct str stats_text(struct request *rq, const struct query_times *t, co
 }
 
 void prometheus_result(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit,
-                       const struct query_times *times)
+                       const struct query_times *when)
 {
     static const char *const names[] = { [PROMQL_SCALAR] = "scalar", [PROMQL_STRING] = "string",
                                          [PROMQL_VECTOR] = "vector", [PROMQL_MATRIX] = "matrix" };
     bool is_list = v->type == PROMQL_VECTOR || v->type == PROMQL_MATRIX;
     struct result *r = ARENA_NEW(&rq->arena, struct result);
+    struct time_text *times = arena_array(&rq->arena, v->type == PROMQL_MATRIX ? TIMES : 1, sizeof(*times));
 
-    if (!r) {
+    if (!r || !times) {
         prometheus_fail(rq, 503, "unavailable", "no memory for the answer");
         return;
     }
     r->value = v;
+    r->times = times;
     r->cut = is_list && limit && v->n > limit;
     r->shown = r->cut ? (size_t)limit : v->n;
     if (request_parameter(rq, "stats").n)
-        r->stats = stats_text(rq, times, v);
+        r->stats = stats_text(rq, when, v);
     prometheus_begin(rq);
     buf_printf(&rq->out, "{\"resultType\":\"%s\",\"result\":", names[v->type]);
     if (!is_list) {
