@@ -5,6 +5,7 @@
  * changed is told to need a restart. */
 #include "api/api.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cmd/command-internal.h"
 #include "cmd/settings-internal.h"
 #include "store/store.h"
@@ -69,6 +70,7 @@ static int serve(struct settings_file *file, const struct store_options *store_o
     bool six = strchr(api_options->host, ':') != NULL;
     struct api *api;
 
+    mem_give_back();
     if (!st)
         return command_fail(EXIT_FAILED, &e);
     api = api_start(st, api_options, &e);
