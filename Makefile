@@ -29,10 +29,9 @@ comma := ,
 space := $(subst ,, )
 O := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 
-LIBS_base := -lzstd -lz -lpcre2-8 -lm -lpthread
+LIBS_base := -lyaml -lzstd -lz -lpcre2-8 -lm -lpthread
 LIBS_store := -lsqlite3
 LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
-LIBS_mesh := -lyaml
 LIBS_collector := -ljansson
 LIBS_api := -lmicrohttpd -ljansson
 LIBS_cmd := -ljansson -lcurl -levent_core -levent_pthreads

@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "mesh/yaml.h"
+#include "base/yaml.h"
 
 #include <inttypes.h>
 
@@ -77,8 +77,7 @@ static int take_member(struct settings_file *f, const struct option *options, co
 
 int settings_read(struct settings_file *f, struct settings *to, struct buf *text, struct err *e)
 {
-    struct yaml_documents documents = { NULL, 0, 0 };
-    struct mesh_problems problems;
+    const struct yaml_node *root;
     struct option options[SETTINGS_OPTIONS];
     int rc;
 
@@ -87,16 +86,14 @@ int settings_read(struct settings_file *f, struct settings *to, struct buf *text
     rc = file_read(f->path, text, e);
     if (rc < 0)
         return rc;
-    mesh_problems_init(&problems, &f->arena);
-    if (yaml_read(&f->arena, str_of(f->path), arena_str(&f->arena, buf_view(text)), &documents, &problems) < 0)
-        return err_set(e, ERR_NOMEM, "%s: no memory", f->path);
-    if (problems.n)
-        return err_set(e, ERR_PARSE, "%s:%d: %.*s", f->path, problems.v[0].line, STR_ARG(problems.v[0].message));
-    if (documents.n > 1 || (documents.n && documents.v[0].kind != YAML_MAP))
+    rc = yaml_read_one(&f->arena, f->path, arena_str(&f->arena, buf_view(text)), &root, e);
+    if (rc < 0)
+        return rc;
+    if (root && root->kind != YAML_MAP)
         return err_set(e, ERR_PARSE, "%s:1: should be one map of options, as in `retention: 15d`", f->path);
     settings_options(to, options);
-    for (size_t i = 0; documents.n && i < documents.v[0].n && rc == 0; i++)
-        rc = take_member(f, options, &documents.v[0].items[i], e);
+    for (size_t i = 0; root && i < root->n && rc == 0; i++)
+        rc = take_member(f, options, &root->items[i], e);
     if (rc == 0 && text == &f->text)
         f->first = *to;
     return rc;
