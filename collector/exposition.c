@@ -300,12 +300,12 @@ struct series_reader {
     struct arena *arena;
     struct str rest;
     struct label *v;
-    size_t n, cap, spare;
+    size_t n, cap;
 };
 
 static int add_label(struct series_reader *r, struct str name, struct str value, struct err *e)
 {
-    if (!name.p || !value.p || arena_grow(r->arena, &r->v, &r->cap, r->n + 1 + r->spare, sizeof(*r->v)) < 0)
+    if (!name.p || !value.p || arena_grow(r->arena, &r->v, &r->cap, r->n + 1, sizeof(*r->v)) < 0)
         return err_set(e, ERR_NOMEM, "no memory for labels");
     if (!str_is_utf8(name) || !str_is_utf8(value))
         return fail(r->x, e, name, "name and value of a label should be UTF-8");
@@ -406,10 +406,10 @@ static int take_members(struct series_reader *r, struct err *e)
     return 0;
 }
 
-int exposition_series(const struct exposition *x, struct str series, size_t spare, struct arena *a, struct label **v,
-                      size_t *n, struct err *e)
+int exposition_series(const struct exposition *x, struct str series, struct arena *a, struct label **v, size_t *n,
+                      struct err *e)
 {
-    struct series_reader r = { .x = x, .arena = a, .rest = series, .spare = spare };
+    struct series_reader r = { .x = x, .arena = a, .rest = series };
     struct str name = take_plain_name(&r, true);
     struct err why = ERR_INIT;
     int rc = 0;

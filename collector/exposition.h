@@ -41,11 +41,11 @@ struct exposition_item {
 void exposition_init(struct exposition *x, enum exposition_format format, struct str text);
 /* 1: *item is the next; 0: the end; ERR_PARSE names the line and what would be right there. */
 int exposition_next(struct exposition *x, struct exposition_item *item, struct err *e);
-/* The labels of `series`, of the item last returned: __name__ first, then in the order of the text; neither sorted nor
- * free of empty or double ones (labels_normalise). Views of the text, or in `a`. There is room for `spare` further
- * labels behind them. ERR_PARSE names the line, ERR_NOMEM. */
-int exposition_series(const struct exposition *x, struct str series, size_t spare, struct arena *a, struct label **v,
-                      size_t *n, struct err *e);
+/* The labels of `series`, of the item last returned: __name__ first; neither sorted nor free of empty or double ones
+ * (labels_normalise). The array is in `a`; strings are views of the text, or in `a`. ERR_PARSE names the line,
+ * ERR_NOMEM. */
+int exposition_series(const struct exposition *x, struct str series, struct arena *a, struct label **v, size_t *n,
+                      struct err *e);
 /* A metric's name or help text without its quotes and escapes: itself where there are none, else in `a` (p NULL: no
  * memory). */
 struct str exposition_name(struct arena *a, struct str metric);

@@ -81,11 +81,12 @@ static bool by_strtod(struct str s, double *v)
 
 static bool by_word(struct str s, double *v)
 {
+    static const uint64_t nan_bits = 0x7ff8000000000001u; /* Go's, and so Prometheus' */
     bool minus = s.n && s.p[0] == '-', sign = minus || (s.n && s.p[0] == '+');
     struct str word = str_from(s, sign);
 
     if (!sign && str_ieq(word, STR("nan")))
-        *v = NAN;
+        memcpy(v, &nan_bits, sizeof(*v));
     else if (str_ieq(word, STR("inf")) || str_ieq(word, STR("infinity")))
         *v = minus ? -INFINITY : INFINITY;
     else

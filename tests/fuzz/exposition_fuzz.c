@@ -60,7 +60,7 @@ static void reads_back(struct arena *a, const struct label *v, size_t n, const s
     exposition_init(&x, EXPOSITION_TEXT, buf_view(&line));
     if (!buf_failed(&line) && exposition_next(&x, &again, NULL) != 1)
         abort();
-    if (!buf_failed(&line) && exposition_series(&x, again.series, 0, a, &w, &m, NULL) == 0) {
+    if (!buf_failed(&line) && exposition_series(&x, again.series, a, &w, &m, NULL) == 0) {
         if (m != n || again.has_time != item->has_time || !same_value(again.value, item->value) ||
             (item->has_time && again.t_ms != item->t_ms))
             abort();
@@ -105,7 +105,7 @@ static void read_page(enum exposition_format format, struct str text)
         if (item.kind != EXPOSITION_SAMPLE) {
             exposition_name(&a, item.metric);
             exposition_text(&a, item.text);
-        } else if (exposition_series(&x, item.series, 0, &a, &v, &n, NULL) == 0) {
+        } else if (exposition_series(&x, item.series, &a, &v, &n, NULL) == 0) {
             reads_back(&a, v, n, &item);
             cuts_the_same(item.series);
         }

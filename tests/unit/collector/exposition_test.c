@@ -77,7 +77,7 @@ static void put_labels(struct buf *b, struct arena *a, const struct exposition *
     size_t n;
     struct err e = ERR_INIT;
 
-    if (exposition_series(x, series, 0, a, &v, &n, &e) < 0) {
+    if (exposition_series(x, series, a, &v, &n, &e) < 0) {
         buf_printf(b, "! %s\n", e.msg);
         return;
     }
@@ -226,7 +226,7 @@ START_TEST(survives_failing_allocations)
 
         exposition_init(&x, EXPOSITION_TEXT, STR(""));
         mem_fail_at(i);
-        rc = exposition_series(&x, STR("{a=\"\\n\",\"b\\\"\"=\"c\",\"n\\\\\",d=\"e\",f=\"g\",h=\"i\"}"), 3, &a, &v, &n, NULL);
+        rc = exposition_series(&x, STR("{a=\"\\n\",\"b\\\"\"=\"c\",\"n\\\\\",d=\"e\",f=\"g\",h=\"i\"}"), &a, &v, &n, NULL);
         failed = mem_has_failed();
         mem_fail_at(0);
         ck_assert_int_eq(rc, failed ? ERR_NOMEM : 0);
