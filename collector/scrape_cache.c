@@ -22,7 +22,7 @@ enum { FIRST_SLOTS = 64, SPARE_ENTRIES = 1000 };
 void cache_init(struct scrape_cache *c)
 {
     *c = (struct scrape_cache){ .good = NO_PAGE, .before = NO_PAGE, .at = SIZE_MAX };
-    rand_bytes(&c->seed, sizeof(c->seed));
+    rand_bytes(c->secret, sizeof(c->secret));
 }
 
 void cache_fini(struct scrape_cache *c)
@@ -88,7 +88,7 @@ static size_t find_slot(const struct scrape_cache *c, XXH128_hash_t h)
 
 struct scrape_entry *cache_find(struct scrape_cache *c, struct str bytes)
 {
-    XXH128_hash_t h = XXH3_128bits_withSeed(bytes.p, bytes.n, c->seed);
+    XXH128_hash_t h = XXH3_128bits_withSecret(bytes.p, bytes.n, c->secret, sizeof(c->secret));
     size_t next = c->at + 1;
 
     if (next >= c->n || c->entries[next].key[0] != h.low64 || c->entries[next].key[1] != h.high64) {
@@ -192,7 +192,7 @@ static struct scrape_series *find_or_add_series(struct scrape_cache *c, struct l
 
 struct scrape_entry *cache_add(struct scrape_cache *c, struct str bytes, struct labels labels)
 {
-    XXH128_hash_t h = XXH3_128bits_withSeed(bytes.p, bytes.n, c->seed);
+    XXH128_hash_t h = XXH3_128bits_withSecret(bytes.p, bytes.n, c->secret, sizeof(c->secret));
     struct scrape_series *s = NULL;
 
     if (grow_slots(c) < 0 || mem_grow(&c->entries, &c->cap, c->n + 1, sizeof(*c->entries)) < 0)
