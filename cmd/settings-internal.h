@@ -24,7 +24,7 @@ struct settings_file {
     struct arena arena;    /* holds the texts of `now` that came from the file */
     struct settings now;   /* in force */
     struct settings first; /* what the file said at the start, to tell what changed since */
-    struct buf text;       /* the file, as it was at the start */
+    struct buf text;       /* the file, as it was at the start, without its secrets */
     struct scrape_config *scrape; /* what it says to scrape, read at the start; NULL once somebody has taken it */
     void (*rescrape)(void *arg, struct scrape_config *config); /* takes what it says at a reload */
     void *rescrape_arg;

@@ -5,10 +5,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/yaml.h"
+#include "mesh/object.h"
 
 #include <inttypes.h>
 
-enum { MOST_BYTES = 4 << 20, MOST_MEMORY = 128 << 20 };
+enum { MOST_BYTES = 8 << 20, MOST_MEMORY = 128 << 20 };
 
 static const struct settings defaults = {
     .listen = "127.0.0.1:20001", .durability = "process", .log_level = "info", .retention_ms = 15LL * 86400000,
@@ -69,7 +70,7 @@ struct reading {
     const char *path;
     struct arena *arena; /* of the texts in `to` */
     struct settings *to;
-    struct buf *text;
+    struct buf *text;    /* of the file; in the end without its secrets */
 };
 
 static bool one_of(struct str key, const char *const *keys)
@@ -102,10 +103,41 @@ static int take_member(const struct reading *r, const struct option *options, co
     return err_wrap(e, "%s:%d", r->path, member->line);
 }
 
+/* The tree is ours alone: what nobody should read over the API is taken out of it. */
+static void hide_secrets(struct yaml_node *items, size_t n)
+{
+    static const char *const secrets[] = { "password", "credentials", "bearer_token", "secrets", "client_secret",
+                                           "secret_key", "key", NULL };
+    static const char *const urls[] = { "url", "proxy_url", NULL };
+
+    for (size_t i = 0; i < n; i++) {
+        struct yaml_node *item = &items[i];
+
+        if (one_of(item->key, secrets) || (one_of(item->key, urls) && str_chr(item->text, '@') >= 0))
+            *item = (struct yaml_node){ .kind = YAML_STRING, .key = item->key, .text = STR("<secret>") };
+        else
+            hide_secrets(item->items, item->n);
+    }
+}
+
+/* The file's text as it may be shown. */
+static int show(const struct reading *r, const struct yaml_node *root, struct err *e)
+{
+    const struct mesh_object whole = { .root = root };
+
+    buf_reset(r->text);
+    if (root) {
+        hide_secrets(root->items, root->n);
+        mesh_object_yaml(r->text, &whole);
+    }
+    return buf_failed(r->text) ? err_set(e, ERR_NOMEM, "%s: no memory", r->path) : 0;
+}
+
 /* NULL: `e` says why. */
 static struct scrape_config *read_file(const struct reading *r, struct err *e)
 {
     struct option options[SETTINGS_OPTIONS];
+    struct scrape_config *scrape;
     const struct yaml_node *root;
     int rc = file_read(r->path, r->text, e);
 
@@ -116,7 +148,12 @@ static struct scrape_config *read_file(const struct reading *r, struct err *e)
     settings_options(r->to, options);
     for (size_t i = 0; rc == 0 && root && i < root->n; i++)
         rc = take_member(r, options, &root->items[i], e);
-    return rc < 0 ? NULL : scrape_config_read(r->path, root, e);
+    scrape = rc < 0 ? NULL : scrape_config_read(r->path, root, e);
+    if (scrape && show(r, root, e) < 0) {
+        scrape_config_free(scrape);
+        return NULL;
+    }
+    return scrape;
 }
 
 int settings_read(struct settings_file *f, struct err *e)

@@ -35,6 +35,7 @@ struct scrape_cache {
     uint32_t good, before;    /* series whose `tracked` is `good` are alive; `before`: so it was when the page began */
     size_t live, live_before; /* how many */
     size_t touched, kept;     /* by this page: all, and those that were alive before it */
+    size_t found;             /* entries that this page has */
     struct scrape_entry *entries; /* in the order of the page that brought them: the next line is mostly the next entry */
     size_t n, cap, at;        /* `at`: the entry found last */
     uint32_t *slots;          /* open addressing: 1 + index of an entry, 0 empty */

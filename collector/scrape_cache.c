@@ -40,7 +40,7 @@ void cache_begin(struct scrape_cache *c)
     c->page++;
     c->before = c->good;
     c->live_before = c->live;
-    c->touched = c->kept = 0;
+    c->touched = c->kept = c->found = 0;
     c->at = SIZE_MAX;
 }
 
@@ -97,6 +97,7 @@ struct scrape_entry *cache_find(struct scrape_cache *c, struct str bytes)
             return NULL;
     }
     c->at = next;
+    c->found += c->entries[next].seen != c->page;
     c->entries[next].seen = c->page;
     return &c->entries[next];
 }
@@ -203,6 +204,7 @@ struct scrape_entry *cache_add(struct scrape_cache *c, struct str bytes, struct 
     put_slot(c->slots, c->nslots, c->entries, c->n);
     if (s)
         s->entries++;
+    c->found++;
     c->at = c->n++;
     return &c->entries[c->at];
 }
@@ -284,13 +286,7 @@ static void forget_series(struct scrape_cache *c)
 
 void cache_trim(struct scrape_cache *c)
 {
-    size_t seen = 0;
-
-    if (c->n <= SPARE_ENTRIES)
-        return;
-    for (size_t i = 0; i < c->n; i++)
-        seen += c->entries[i].seen == c->page;
-    if (c->n <= seen + seen / 2 + SPARE_ENTRIES)
+    if (c->n <= c->found + c->found / 2 + SPARE_ENTRIES)
         return;
     drop_entries(c, true);
     forget_series(c);

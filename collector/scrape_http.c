@@ -12,7 +12,7 @@
 enum {
     MOST_SECRET = 1 << 16,
     MOST_REDIRECTS = 10,
-    READ_AT_ONCE = 256 << 10,
+    READ_AT_ONCE = 64 << 10, /* stays in the processor's cache until it is copied to the body */
     SPARE_BODIES = 4 /* buffers of bodies that wait for the next answer, so that their pages need not be made anew */
 };
 

@@ -9,10 +9,16 @@
 
 enum { MOST_SERIES_MEMORY = 4 << 20 }; /* of one new line on its way to its labels */
 
+static int grow(struct page_rows *rows)
+{
+    if (mem_grow(&rows->series, &rows->series_cap, rows->n + 1, sizeof(*rows->series)) < 0)
+        return ERR_NOMEM;
+    return mem_grow(&rows->samples, &rows->samples_cap, rows->n + 1, sizeof(*rows->samples));
+}
+
 int rows_add(struct page_rows *rows, struct labels labels, int64_t t_ms, double v)
 {
-    if (mem_grow(&rows->series, &rows->series_cap, rows->n + 1, sizeof(*rows->series)) < 0 ||
-        mem_grow(&rows->samples, &rows->samples_cap, rows->n + 1, sizeof(*rows->samples)) < 0)
+    if ((rows->n >= rows->series_cap || rows->n >= rows->samples_cap) && grow(rows) < 0)
         return ERR_NOMEM;
     rows->series[rows->n] = (struct batch_series){ .labels = labels, .n = 1 };
     rows->samples[rows->n++] = (struct sample){ t_ms, v };

@@ -23,29 +23,50 @@ static void groups_changed(void *arg)
     event_active(p->owner->settle, EV_TIMEOUT, 0);
 }
 
-static void stop_discovery(struct pool *p)
+static void stop_discovery(struct discovery **v, size_t n)
 {
-    for (size_t i = 0; i < p->ndiscovery; i++)
-        discovery_stop(p->discovery[i]);
-    mem_free(p->discovery);
-    p->discovery = NULL;
-    p->ndiscovery = 0;
+    for (size_t i = 0; i < n; i++)
+        discovery_stop(v[i]);
+    mem_free(v);
+}
+
+/* One of the old that asks the same server: what that has said holds until it says something else. (Files are read
+ * at once, so they need not be kept.) */
+static struct discovery *take_same(struct discovery **old, size_t n, const struct discovery_config *config)
+{
+    for (size_t i = 0; config->kind == DISCOVERY_HTTP && i < n; i++) {
+        struct discovery *d = old[i];
+
+        if (!d || d->config->kind != DISCOVERY_HTTP || !str_eq(d->config->url, config->url))
+            continue;
+        old[i] = NULL;
+        return d;
+    }
+    return NULL;
 }
 
 static void start_discovery(struct pool *p)
 {
     const struct scrape_job *job = p->job;
+    struct discovery **old = p->discovery;
+    size_t nold = p->ndiscovery;
     struct err e = ERR_INIT;
 
+    p->ndiscovery = 0;
     p->discovery = mem_zalloc(job->ndiscovery * sizeof(struct discovery *));
     for (size_t i = 0; p->discovery && i < job->ndiscovery; i++) {
-        struct discovery *d = discovery_start(&job->discovery[i], p->owner->base, p->owner->client, groups_changed, p, &e);
+        struct discovery *d = take_same(old, nold, &job->discovery[i]);
 
+        if (d)
+            discovery_rebase(d, &job->discovery[i], p);
+        else
+            d = discovery_start(&job->discovery[i], p->owner->base, p->owner->client, groups_changed, p, &e);
         if (d)
             p->discovery[p->ndiscovery++] = d;
     }
     if (!p->discovery || p->ndiscovery < job->ndiscovery)
         log_error("scrape: %.*s: no memory for its discovery: some targets are missing", STR_ARG(job->name));
+    stop_discovery(old, nold);
 }
 
 struct pool *pool_new(struct scrape *s, const struct scrape_job *job)
@@ -72,7 +93,6 @@ void pool_set_job(struct pool *p, const struct scrape_job *job)
             discovery_rebase(p->discovery[i], &job->discovery[i], p);
         return;
     }
-    stop_discovery(p);
     start_discovery(p);
     for (struct target *t = p->targets; t; t = t->next)
         t->forget = true;
@@ -274,7 +294,7 @@ void pool_end(struct pool *p)
 
 void pool_free(struct pool *p)
 {
-    stop_discovery(p);
+    stop_discovery(p->discovery, p->ndiscovery);
     while (p->targets) {
         struct target *next = p->targets->next;
 

@@ -256,11 +256,15 @@ static int add_reports(struct target *t, const struct page_counts *counts, bool 
         [REPORT_SAMPLE_LIMIT] = (double)t->pool->job->limits.samples,
         [REPORT_BODY_BYTES] = t->call.too_large ? -1 : (double)t->call.body.n,
     };
+    bool extra = t->pool->job->extra_metrics;
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < (t->pool->job->extra_metrics ? REPORT_ALL : REPORT_BASIC); i++)
-        rc = rows_add(&t->rows, t->report[i], t->scrape_ms, values[i]);
-    t->extra = t->pool->job->extra_metrics;
+    for (int i = 0; rc == 0 && i < REPORT_ALL; i++)
+        if (i < REPORT_BASIC || extra)
+            rc = rows_add(&t->rows, t->report[i], t->scrape_ms, values[i]);
+        else if (t->extra && t->reported)
+            rc = rows_add(&t->rows, t->report[i], t->scrape_ms, stale_marker());
+    t->extra = extra;
     return rc;
 }
 

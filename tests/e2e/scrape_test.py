@@ -390,6 +390,8 @@ def test_basic_and_bearer():
                 + job("bare", "  metrics_path: /basic\n"))
         s.start()
         s.wait("max by (job) (up)", {"job=basic": 0, "job=bearer": 1, "job=old": 1, "job=custom": 1, "job=bare": 0})
+        shown = s.server.get("/api/v1/status/config")["data"]["yaml"]
+        assert "tok" not in shown.replace("token", "") and "credentials: c" not in shown and "<secret>" in shown, shown
         s.file("password", "pass word\n")  # read for each scrape
         s.wait('up{job="basic"}', 1)
         assert any(headers.get("X-Own") == "a" for path, headers in s.pages.requests if path == "/custom")
@@ -465,6 +467,10 @@ def test_http_discovery():
         s.pages.set("/sd", "oh", status=500)
         s.server.process.wait_line("discovery: .*/sd: server returned HTTP status 500", 5)
         s.wait("up", 1)
+        changed = "scrape_configs:\n- {job_name: sd, honor_labels: true, http_sd_configs: [{url: 'http://@/sd', refresh_interval: 300ms}]}\n"
+        assert s.reload(changed)[0] == 200  # what the server said last still holds
+        s.wait("changes(up[1m])", 0)
+        s.wait("up", 1)
         s.pages.set("/sd", "[]", kind="application/json")
         s.wait("up", None)
         assert s.pages.requests[0][1]["X-Prometheus-Refresh-Interval-Seconds"] == "0.3"
@@ -489,6 +495,11 @@ def test_reload_keeps_what_is_the_same():
         s.wait("a", {f"__name__=a,i=1,instance={s.at},job=same,new=x": 1})
         s.wait('changes(up{job="same"}[1m])', 0)  # the target itself has gone on
         s.wait("sum(count_over_time(scrape_series_added[1m])) > bool 4", 1)
+        assert s.reload("scrape_configs:\n" + job("same", "  extra_scrape_metrics: true\n"))[0] == 200
+        s.wait("scrape_timeout_seconds", 0.2)
+        assert s.reload("scrape_configs:\n" + job("same"))[0] == 200
+        s.wait("scrape_timeout_seconds", None)
+        s.wait("up", 1)
         assert s.reload("")[0] == 200
         s.wait("{job='same'}", None)
 
