@@ -2,7 +2,7 @@
  *
  * A target's states, and what moves it:
  *
- *           timer: target_due                     page or error: fetched
+ *           timer: target_due                     page or error: target_fetched
  *    IDLE ───────────────────────► FETCHING ────────────────────────────► STORING ──┐
  *     ▲                                                                              │ store's answer: target_stored
  *     └──────────────────────────────────────────────────────────────────────────────┘
@@ -103,7 +103,7 @@ struct scrape {
     bool stop;
 };
 
-/* --- scrape_target_run.c: one target --- */
+/* --- scrape_target_make.c --- */
 
 /* NULL: ERR_NOMEM. The spec is copied. */
 struct target *target_new(struct pool *pool, const struct target_spec *spec);
@@ -111,14 +111,20 @@ struct target *target_new(struct pool *pool, const struct target_spec *spec);
 void target_update(struct target *t, const struct target_spec *spec);
 /* What the series of `from`, which is about to end, were, are now those of t: their labels are the same. */
 void target_inherit(struct target *t, struct target *from);
+/* Not STORING. */
+void target_free(struct target *t);
+
+/* --- scrape_target_run.c --- */
+
+/* What its timer and its call tell. */
+void target_due(evutil_socket_t fd, short what, void *arg);
+void target_fetched(struct http_call *call, const char *error);
 /* Plans its next scrape. */
 void target_plan(struct target *t);
 /* It has left its pool: its series become stale, and then it is freed. */
 void target_end(struct target *t);
 /* The store has answered for it. */
 void target_stored(struct target *t);
-/* Not STORING. */
-void target_free(struct target *t);
 
 /* --- scrape_pool.c --- */
 

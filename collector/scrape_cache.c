@@ -114,7 +114,8 @@ static size_t series_slot(struct scrape_series *const *table, size_t n, uint64_t
 }
 
 /* Into a new table of n slots: all for which keep() says so; the others are freed. */
-static int rebuild_table(struct scrape_cache *c, size_t n, bool (*keep)(const struct scrape_cache *, const struct scrape_series *))
+static int rebuild_table(struct scrape_cache *c, size_t n,
+                         bool (*keep)(const struct scrape_cache *, const struct scrape_series *))
 {
     struct scrape_series **table = mem_zalloc(n * sizeof(struct scrape_series *));
 

@@ -99,6 +99,10 @@ int http_settings_read(const struct conf *c, const struct yaml_node *node, const
 /* An absolute path, or one relative to the configuration's folder; p NULL: no memory. */
 struct str conf_path(const struct conf *c, struct str path);
 
+/* The job's static_configs, file_sd_configs and http_sd_configs; each may be NULL. */
+int discovery_configs_read(const struct conf *c, const struct yaml_node *statics, const struct yaml_node *file_list,
+                           const struct yaml_node *http_list, struct scrape_job *job, struct err *e);
+
 /* A list of groups {targets: [...], labels: {...}}: static_configs, and what files and servers of discovery hold. */
 int target_groups_read(const struct conf *c, const struct yaml_node *list, const struct target_group **groups, size_t *n,
                        struct err *e);

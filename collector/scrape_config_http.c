@@ -96,7 +96,8 @@ static int read_tls(const struct conf *c, const struct yaml_node *node, struct h
     if ((out->cert.n && out->cert_file.n) || (out->key.n && out->key_file.n))
         return conf_fail(c, node, e, "at most one of cert and cert_file, key and key_file must be configured");
     if ((out->cert.n || out->cert_file.n) != (out->key.n || out->key_file.n))
-        return conf_fail(c, node, e, "exactly one of key and key_file must be configured when a client certificate is, and none without one");
+        return conf_fail(c, node, e, "exactly one of key and key_file must be configured when a client certificate is, "
+                         "and none without one");
     rc = place(c, &out->ca_file, e);
     if (rc == 0)
         rc = place(c, &out->cert_file, e);

@@ -104,11 +104,13 @@ static int check_limits(const struct scrape_limits *limits, struct labels l, str
 
         if (limits->label_name_bytes && name.n > limits->label_name_bytes)
             return err_set(e, ERR_LIMIT,
-                           "label_name_length_limit exceeded (metric: %.*s, label name: %.*s, length: %zu, limit: %" PRIu64 ")",
+                           "label_name_length_limit exceeded (metric: %.*s, label name: %.*s, length: %zu, "
+                           "limit: %" PRIu64 ")",
                            shown(metric), metric.p, shown(name), name.p, name.n, limits->label_name_bytes);
         if (limits->label_value_bytes && value.n > limits->label_value_bytes)
             return err_set(e, ERR_LIMIT,
-                           "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, value: \"%.*s\", length: %zu, limit: %" PRIu64 ")",
+                           "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, value: \"%.*s\", "
+                           "length: %zu, limit: %" PRIu64 ")",
                            shown(metric), metric.p, shown(name), name.p, shown(value), value.p, value.n,
                            limits->label_value_bytes);
     }

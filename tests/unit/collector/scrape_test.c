@@ -231,11 +231,15 @@ static void *read_on(void *arg)
 
 START_TEST(lives_through_changes)
 {
+    static const char simple[] = FAST "- {job_name: one, static_configs: [{targets: ['@']}]}\n";
+    static const char other[] = FAST "- {job_name: two, static_configs: [{targets: ['@'], labels: {l: v}}]}\n"
+                                     "- job_name: one\n  static_configs: [{targets: ['@']}]\n"
+                                     "  metric_relabel_configs: [{target_label: m, replacement: n}]\n";
     struct scene s;
     struct reader r = { .scene = &s };
     struct scrape_stats stats;
 
-    scene_start(&s, FAST "- {job_name: one, static_configs: [{targets: ['@']}]}\n", 0);
+    scene_start(&s, simple, 0);
     ck_assert_int_eq(pthread_create(&r.thread, NULL, read_on, &r), 0);
     wait_alive(&s, "a", 2, 2);
     wait_alive(&s, "up", 1, 1);
@@ -247,9 +251,7 @@ START_TEST(lives_through_changes)
     pages_set(&s.pages, 200, "a{x=\"2\"} 8\n");
     wait_alive(&s, "up", 1, 1);
     for (int i = 0; i < 8; i++) {
-        scrape_apply(s.scrape, read_config(&s, i % 2 ? FAST "- {job_name: one, static_configs: [{targets: ['@']}]}\n"
-                                                     : FAST "- {job_name: two, static_configs: [{targets: ['@'], labels: {l: v}}]}\n"
-                                                            "- {job_name: one, static_configs: [{targets: ['@']}], metric_relabel_configs: [{target_label: m, replacement: n}]}\n"));
+        scrape_apply(s.scrape, read_config(&s, i % 2 ? simple : other));
         usleep(30000);
     }
     wait_alive(&s, "a", 1, 8);
@@ -327,7 +329,8 @@ START_TEST(counts_what_the_store_refuses)
     struct scrape_stats stats = { 0 };
     struct scene s;
 
-    scene_start(&s, FAST "- {job_name: one, static_configs: [{targets: ['@'], labels: {l: '1'}}, {targets: ['@'], labels: {l: '2'}}]}\n", 1);
+    scene_start(&s, FAST "- job_name: one\n  static_configs:\n  - {targets: ['@'], labels: {l: '1'}}\n"
+                         "  - {targets: ['@'], labels: {l: '2'}}\n", 1);
     wait_alive(&s, "a", 4, 2);
     pthread_mutex_lock(&gate);
     batch_init(&b, &a);
