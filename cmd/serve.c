@@ -73,6 +73,7 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
 {
     struct err e = ERR_INIT;
     bool six = strchr(options->host, ':') != NULL;
+    struct api_options with = *options;
     struct scrape *scrape = scrape_start(st, file->scrape, &e);
     struct api *api;
 
@@ -81,7 +82,8 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
         return command_fail(EXIT_FAILED, &e);
     file->rescrape = rescrape;
     file->rescrape_arg = scrape;
-    api = api_start(st, options, &e);
+    with.scrape = scrape;
+    api = api_start(st, &with, &e);
     if (!api) {
         scrape_stop(scrape);
         return command_fail(EXIT_FAILED, &e);
@@ -102,7 +104,6 @@ static int serve(struct settings_file *file, const struct store_options *store_o
     struct store *st = store_open(file->now.data, store_options, &e);
     int rc;
 
-    mem_give_back();
     if (!st)
         return command_fail(EXIT_FAILED, &e);
     rc = serve_store(file, st, api_options, &signals);
@@ -141,6 +142,7 @@ static int run(struct session *s, int argc, char **argv)
         return command_fail(EXIT_USAGE, &e);
     log_set_level((enum log_level)log_level_parse(file.now.log_level));
     api.config = buf_cstr(&file.text);
+    mem_give_back();
     rc = serve(&file, &store, &api);
     settings_fini(&file);
     return rc;
