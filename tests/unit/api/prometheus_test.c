@@ -7,7 +7,7 @@
 #include "tests/unit/api/server.h"
 #include "tests/unit/collector/write_request.h"
 
-enum { MANY = 6000, POINTS = 40 };
+enum { MANY = 6000, POINTS = 8 };
 
 static struct server server;
 static int64_t now_ms; /* of the newest samples */
@@ -111,6 +111,7 @@ static const struct {
     { "/api/v1/parse_query?query=sum(", 400, "unclosed left parenthesis" },
     { "/api/v1/format_query?query=sum(", 400, "unclosed left parenthesis" },
     { "/api/v1/labels?start=x", 400, "invalid parameter \\\"start\\\": Invalid time value for 'start': cannot parse" },
+    { "/api/v1/labels?start=-292273086-05-16T16:47:06Z&end=292277025-08-18T07:12:54.999999999Z", 200, "\"run\"]" },
     { "/api/v1/labels?limit=1", 200, "[\"__name__\"],\"warnings\":[\"results truncated due to limit\"]" },
     { "/api/v1/label/U__run/values", 200, "\"data\":[\"a\",\"quo\\\"te\"]" },
     { "/api/v1/label/%FF/values", 400, "invalid label name" },
@@ -284,12 +285,12 @@ static struct buf ask_large(const char *path, const char *coding)
 
 static size_t count_of(struct str text, struct str part)
 {
+    const char *at;
     size_t n = 0;
-    ptrdiff_t at;
 
-    while ((at = str_find(text, part)) >= 0) {
+    while ((at = memmem(text.p, text.n, part.p, part.n))) {
         n++;
-        text = str_from(text, (size_t)at + part.n);
+        text = str_from(text, (size_t)(at - text.p) + part.n);
     }
     return n;
 }
@@ -307,21 +308,29 @@ static const struct {
     { "/federate?match%5B%5D=many", "many{run=\"", "\n", MANY },
 };
 
-START_TEST(sends_large_answers_in_pieces)
+static void check_large(size_t i)
 {
     struct buf plain, packed;
+    char path[256];
 
-    load_many();
-    plain = ask_large(large[_i].path, "identity");
-    ck_assert_uint_eq(count_of(buf_view(&plain), str_of(large[_i].item)), large[_i].items);
-    ck_assert(str_ends(buf_view(&plain), str_of(large[_i].end)));
-    packed = ask_large(large[_i].path, "gzip");
+    snprintf(path, sizeof(path), "%s&time=%lld", large[i].path, (long long)now_ms / 1000 + 1); /* the same for each */
+    plain = ask_large(path, "identity");
+    ck_assert_uint_eq(count_of(buf_view(&plain), str_of(large[i].item)), large[i].items);
+    ck_assert(str_ends(buf_view(&plain), str_of(large[i].end)));
+    packed = ask_large(path, "gzip");
     ck_assert_uint_eq(packed.n, plain.n);
     buf_free(&packed);
-    packed = ask_large(large[_i].path, "zstd");
+    packed = ask_large(path, "zstd");
     ck_assert_uint_eq(packed.n, plain.n);
     buf_free(&packed);
     buf_free(&plain);
+}
+
+START_TEST(sends_large_answers_in_pieces)
+{
+    load_many();
+    for (size_t i = 0; i < COUNT(large); i++)
+        check_large(i);
 }
 END_TEST
 
@@ -329,7 +338,7 @@ END_TEST
 START_TEST(survives_who_goes_away)
 {
     load_many();
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 4; i++) {
         int fd = client_connect(server.port);
         char some[4096];
 
@@ -414,7 +423,7 @@ static Suite *suite(void)
     tcase_add_test(t, cors_is_for_reading);
     tcase_add_test(t, refuses_by_name_and_keeps_the_rest);
     tcase_add_loop_test(t, says_what_is_wrong_with_a_write, 0, COUNT(writes));
-    tcase_add_loop_test(t, sends_large_answers_in_pieces, 0, COUNT(large));
+    tcase_add_test(t, sends_large_answers_in_pieces);
     tcase_add_test(t, survives_who_goes_away);
     tcase_add_test(t, head_has_no_body);
     tcase_add_test(t, deletes_and_cleans);
