@@ -166,6 +166,7 @@ START_TEST(cors_is_for_reading)
     server_expect(&server, "GET", "/api/v1/query?query=1", origin, NULL, 200, "Access-Control-Allow-Origin: *");
     server_expect(&server, "GET", "/api/v1/query?query=(", origin, NULL, 400, "Access-Control-Allow-Methods: GET, POST, OPTIONS");
     server_expect(&server, "OPTIONS", "/api/v1/query", origin, NULL, 204, "Access-Control-Allow-Headers: Accept, Authorization");
+    server_expect(&server, "OPTIONS", "/api/v1/nothing", origin, NULL, 204, "Access-Control-Allow-Origin");
     for (int i = 0; i < 3; i++) {
         static const char *const asks[3][2] = { { "GET", "/-/ready" }, { "POST", "/api/v1/write" },
                                                 { "POST", "/api/v1/admin/tsdb/snapshot" } };
