@@ -30,13 +30,12 @@ space := $(subst ,, )
 O := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 
 # libsnappy is C++: only who uses it shall load it.
-LIBS_base := -lzstd -lz -lpcre2-8 -lm -lpthread -Wl,--push-state,--as-needed -lsnappy -Wl,--pop-state
+LIBS_base := -lyaml -lzstd -lz -lpcre2-8 -lm -lpthread -Wl,--push-state,--as-needed -lsnappy -Wl,--pop-state
 LIBS_store := -lsqlite3
 # Loops over many values: worth the vectoriser's full effort.
 CFLAGS_query := $(if $(SAN),,-O3 -fno-math-errno -fno-trapping-math)
 LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
-LIBS_mesh := -lyaml
-LIBS_collector := -ljansson
+LIBS_collector := -ljansson -lcurl -levent_core -lcrypto
 LIBS_api := -lmicrohttpd -ljansson
 LIBS_cmd := -ljansson -lcurl -levent_core -levent_pthreads
 LIBS_proxy := -levent_core -levent_pthreads -lssl -lcrypto

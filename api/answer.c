@@ -178,8 +178,12 @@ static struct MHD_Response *response_of(struct request *rq)
     char *bytes;
     size_t n;
 
-    if (rq->pieces)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_piece, rq, NULL);
+    if (rq->pieces) {
+        r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_piece, rq, NULL);
+        if (r && rq->is_head) /* or else libmicrohttpd sends the end of a chunked body that was not there */
+            MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+        return r;
+    }
     if (rq->fixed.p) {
         r = MHD_create_response_from_buffer_with_free_callback_cls(rq->fixed.n, (void *)(uintptr_t)rq->fixed.p,
                                                                    rq->release, rq->owner);

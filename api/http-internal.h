@@ -64,7 +64,8 @@ struct request {
     struct buf body;      /* as it came, then unpacked */
     size_t reserved;      /* bytes of the api's budget for bodies */
     size_t dropped;       /* bytes of a refused body that have been read */
-    bool headers_seen, is_head, suspended, finished;
+    bool is_head;         /* method is GET then, and the body stays here */
+    bool headers_seen, suspended, finished;
     bool prepared;        /* the body is unpacked, a form is read */
     bool told;            /* the answer has gone out already; what comes of the body is dropped */
     int64_t started_ns;   /* monotonic */
@@ -188,6 +189,14 @@ unsigned error_status(int code);
 void json_sample_value(struct buf *b, double v, bool exponents);
 /* Seconds, with three decimals when they are not zero. */
 void json_sample_time(struct buf *b, int64_t ms);
+/* [seconds,"value"]. The series of an answer share their times: what one has come to is known when the next one asks.
+ * All zero: nothing is known. */
+struct time_text {
+    int64_t ms;
+    size_t n;
+    char text[48];
+};
+void json_point(struct buf *b, int64_t ms, double v, struct time_text *known);
 /* {"a":"1","b":"2"} */
 void json_labels(struct buf *b, struct labels l);
 /* ["a","b"] */

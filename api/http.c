@@ -192,7 +192,8 @@ static bool find_route(struct request *rq)
     rq->route = route_find(routes, routes_n, rq->path, rq->method, rq->arguments, &rq->narguments, &allowed);
     if (rq->route)
         return true;
-    if (!allowed) {
+    /* As Prometheus has it, a browser may ask first for any path of its API. */
+    if (!allowed && !(rq->method == HTTP_OPTIONS && str_starts(rq->path, STR("/api/v1/")))) {
         reply_text(rq, 404, "404 page not found: %.*s", (int)(rq->path.n > 500 ? 500 : rq->path.n), rq->path.p);
         return false;
     }

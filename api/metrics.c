@@ -1,6 +1,7 @@
 /* metrics.c: the server's own metrics, in the text format 0.0.4. */
 
 #include "api/http-internal.h"
+#include "collector/scrape.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -169,6 +170,22 @@ static void put_receivers(struct buf *b, const struct api *api)
                (uint64_t)atomic_load(&api->write.exemplars));
 }
 
+static void put_scraping(struct buf *b, struct scrape *scrape)
+{
+    struct scrape_stats s;
+
+    scrape_stats(scrape, &s);
+    whole(b, "vigla_scrapes_total", "counter", "Scrapes that have ended.", s.scrapes);
+    whole(b, "vigla_scrape_failures_total", "counter", "Scrapes that failed, or whose samples could not be stored.",
+          s.failures);
+    whole(b, "vigla_scrapes_not_stored_total", "counter", "Of these, those that the store refused.", s.not_stored);
+    whole(b, "vigla_scrapes_late_total", "counter", "Scrapes left out because the one before had not ended.", s.late);
+    whole(b, "vigla_scraped_samples_total", "counter", "Samples stored by scraping, reports and stale markers too.",
+          s.samples);
+    whole(b, "vigla_scraped_doubles_total", "counter", "Lines left out because they stood twice on their page.",
+          s.doubles);
+}
+
 static void put_store(struct buf *b, struct store *st)
 {
     struct store_stats s;
@@ -194,5 +211,7 @@ void metrics_get(struct request *rq)
     put_process(&rq->out, rq->api);
     put_http(&rq->out, rq->api);
     put_receivers(&rq->out, rq->api);
+    if (rq->api->options.scrape)
+        put_scraping(&rq->out, rq->api->options.scrape);
     put_store(&rq->out, rq->api->store);
 }

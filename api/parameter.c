@@ -112,12 +112,24 @@ static bool seconds(struct str s, int64_t *ms)
     return true;
 }
 
+/* What Prometheus' own clients send for "any time": years that RFC 3339 does not have. */
+static const struct {
+    struct str text;
+    int64_t ms;
+} bounds[] = { { STR_INIT("-292273086-05-16T16:47:06Z"), INT64_MIN / 4 },
+               { STR_INIT("292277025-08-18T07:12:54.999999999Z"), INT64_MAX / 4 } };
+
 int parse_time_ms(struct str s, int64_t *ms, struct err *e)
 {
     int64_t ns;
 
     if (seconds(s, ms))
         return 0;
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++)
+        if (str_eq(s, bounds[i].text)) {
+            *ms = bounds[i].ms;
+            return 0;
+        }
     if (clock_parse_rfc3339(s, &ns, NULL) == 0) {
         *ms = ns / 1000000 - (ns % 1000000 < 0);
         return 0;

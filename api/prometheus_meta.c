@@ -237,14 +237,3 @@ void prometheus_metadata(struct request *rq)
     }
     buf_puts(&rq->out, metrics ? "]}}" : "}}");
 }
-
-/* What single targets have told of their metrics is not kept: /api/v1/metadata has it for the server as a whole. */
-void prometheus_targets_metadata(struct request *rq)
-{
-    int64_t limit;
-
-    if (number_parameter(rq, "limit", &limit) < 0)
-        return;
-    prometheus_begin(rq);
-    buf_puts(&rq->out, "[]}");
-}

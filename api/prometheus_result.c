@@ -5,25 +5,17 @@
 
 #include "api/prometheus-internal.h"
 
-enum { MOST_ANNOTATIONS = 10 };
+enum { MOST_ANNOTATIONS = 10, TIMES = 512 };
 
 struct result {
     const struct promql_value *value;
     size_t shown; /* series; the rest is cut */
     bool cut;
-    size_t series, point; /* what comes next */
-    bool begun;           /* the series' labels are written */
-    struct str stats;     /* STR_NULL: not asked for */
+    size_t series, point;    /* what comes next */
+    bool begun;              /* the series' labels are written */
+    struct str stats;        /* STR_NULL: not asked for */
+    struct time_text *times; /* that of point i at i % TIMES, of a vector there is one */
 };
-
-static void put_point(struct buf *b, int64_t t, double v, bool exponents)
-{
-    buf_putc(b, '[');
-    json_sample_time(b, t);
-    buf_putc(b, ',');
-    json_sample_value(b, v, exponents);
-    buf_putc(b, ']');
-}
 
 /* Points of the series under the cursor until the piece is full; true when it is written to its end. */
 static bool put_points(struct result *r, struct buf *b)
@@ -33,7 +25,7 @@ static bool put_points(struct result *r, struct buf *b)
     while (r->point < s->n && b->n < PIECE) {
         if (r->point)
             buf_putc(b, ',');
-        put_point(b, s->t[r->point], s->v[r->point], true);
+        json_point(b, s->t[r->point], s->v[r->point], &r->times[r->point % TIMES]);
         r->point++;
     }
     return r->point == s->n;
@@ -103,18 +95,19 @@ static bool more(void *state, struct buf *out)
     return false;
 }
 
-/* One number or text: [time, "value"]. */
+/* One number or text: [time, "value"]. A number has no exponent here. */
 static void put_single(const struct result *r, int64_t at, struct buf *b)
 {
-    if (r->value->type == PROMQL_SCALAR) {
-        put_point(b, r->value->series[0].t[0], r->value->series[0].v[0], false);
-    } else {
-        buf_putc(b, '[');
-        json_sample_time(b, at);
-        buf_putc(b, ',');
-        buf_json(b, r->value->string);
-        buf_putc(b, ']');
-    }
+    const struct promql_value *v = r->value;
+
+    buf_putc(b, '[');
+    json_sample_time(b, v->type == PROMQL_SCALAR ? v->series[0].t[0] : at);
+    buf_putc(b, ',');
+    if (v->type == PROMQL_SCALAR)
+        json_sample_value(b, v->series[0].v[0], false);
+    else
+        buf_json(b, v->string);
+    buf_putc(b, ']');
     put_end(r, b);
 }
 
@@ -143,22 +136,24 @@ static struct str stats_text(struct request *rq, const struct query_times *t, co
 }
 
 void prometheus_result(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit,
-                       const struct query_times *times)
+                       const struct query_times *when)
 {
     static const char *const names[] = { [PROMQL_SCALAR] = "scalar", [PROMQL_STRING] = "string",
                                          [PROMQL_VECTOR] = "vector", [PROMQL_MATRIX] = "matrix" };
     bool is_list = v->type == PROMQL_VECTOR || v->type == PROMQL_MATRIX;
     struct result *r = ARENA_NEW(&rq->arena, struct result);
+    struct time_text *times = arena_array(&rq->arena, v->type == PROMQL_MATRIX ? TIMES : 1, sizeof(*times));
 
-    if (!r) {
+    if (!r || !times) {
         prometheus_fail(rq, 503, "unavailable", "no memory for the answer");
         return;
     }
     r->value = v;
+    r->times = times;
     r->cut = is_list && limit && v->n > limit;
     r->shown = r->cut ? (size_t)limit : v->n;
     if (request_parameter(rq, "stats").n)
-        r->stats = stats_text(rq, times, v);
+        r->stats = stats_text(rq, when, v);
     prometheus_begin(rq);
     buf_printf(&rq->out, "{\"resultType\":\"%s\",\"result\":", names[v->type]);
     if (!is_list) {

@@ -74,49 +74,94 @@ void reply_header(struct request *rq, const char *name, const char *value)
         rq->headers[rq->nheaders++] = (struct header){ name, value };
 }
 
+/* A double in quotes; `to` has room for NUM_MOST (NUM_MOST_JSON when exponents are allowed) and 2. */
+static char *put_value(char *to, double v, bool exponents)
+{
+    *to++ = '"';
+    to += num_put_double(to, v, exponents ? NUM_JSON : NUM_PLAIN);
+    *to++ = '"';
+    return to;
+}
+
+static char *put_time(char *to, int64_t ms)
+{
+    uint64_t all = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
+    unsigned fraction = (unsigned)(all % 1000);
+
+    if (ms < 0)
+        *to++ = '-';
+    to += num_put_u64(to, all / 1000);
+    if (fraction) {
+        *to++ = '.';
+        *to++ = (char)('0' + fraction / 100);
+        *to++ = (char)('0' + fraction / 10 % 10);
+        *to++ = (char)('0' + fraction % 10);
+    }
+    return to;
+}
+
 void json_sample_value(struct buf *b, double v, bool exponents)
 {
-    enum num_form form = exponents ? NUM_JSON : NUM_PLAIN;
-    char *to = buf_reserve(b, 2 + (exponents ? (size_t)NUM_MOST_JSON : (size_t)NUM_MOST)), *end = to;
+    char *to = buf_reserve(b, 2 + (exponents ? (size_t)NUM_MOST_JSON : (size_t)NUM_MOST));
 
-    if (!to)
-        return;
-    *end++ = '"';
-    end += num_put_double(end, v, form);
-    *end++ = '"';
-    b->n += (size_t)(end - to);
+    if (to)
+        b->n += (size_t)(put_value(to, v, exponents) - to);
 }
 
 void json_sample_time(struct buf *b, int64_t ms)
 {
-    uint64_t all = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
-    unsigned fraction = (unsigned)(all % 1000);
-    char *to = buf_reserve(b, 32), *end = to;
+    char *to = buf_reserve(b, sizeof(((struct time_text *)NULL)->text));
+
+    if (to)
+        b->n += (size_t)(put_time(to, ms) - to);
+}
+
+void json_point(struct buf *b, int64_t ms, double v, struct time_text *known)
+{
+    char *to = buf_reserve(b, sizeof(known->text) + NUM_MOST_JSON + 5), *end = to;
 
     if (!to)
         return;
-    if (ms < 0)
-        *end++ = '-';
-    end += num_put_u64(end, all / 1000);
-    if (fraction) {
-        *end++ = '.';
-        *end++ = (char)('0' + fraction / 100);
-        *end++ = (char)('0' + fraction / 10 % 10);
-        *end++ = (char)('0' + fraction % 10);
+    if (known->ms != ms || !known->n) {
+        known->ms = ms;
+        known->n = (size_t)(put_time(known->text, ms) - known->text);
     }
+    *end++ = '[';
+    memcpy(end, known->text, sizeof(known->text)); /* all of it: quicker than its length */
+    end += known->n;
+    *end++ = ',';
+    end = put_value(end, v, true);
+    *end++ = ']';
     b->n += (size_t)(end - to);
+}
+
+/* "name":"value", */
+static void put_label(struct buf *b, const struct label *l)
+{
+    size_t n = l->name.n + l->value.n + 6;
+    char *to = buf_reserve(b, n);
+
+    if (!to)
+        return;
+    if (json_plain(to, l->name) && json_plain(to + l->name.n + 3, l->value)) { /* nearly always */
+        to[l->name.n + 2] = ':';
+        to[n - 1] = ',';
+        b->n += n;
+        return;
+    }
+    buf_json(b, l->name);
+    buf_putc(b, ':');
+    buf_json(b, l->value);
+    buf_putc(b, ',');
 }
 
 void json_labels(struct buf *b, struct labels l)
 {
     buf_putc(b, '{');
-    for (size_t i = 0; i < l.n; i++) {
-        if (i)
-            buf_putc(b, ',');
-        buf_json(b, l.v[i].name);
-        buf_putc(b, ':');
-        buf_json(b, l.v[i].value);
-    }
+    for (size_t i = 0; i < l.n; i++)
+        put_label(b, &l.v[i]);
+    if (l.n && !buf_failed(b))
+        b->n--; /* the last comma */
     buf_putc(b, '}');
 }
 

@@ -13,7 +13,7 @@ const struct route routes[] = {
     { HTTP_GET | HTTP_POST, "/api/v1/series", prometheus_series, ROUTE_FORM },
     { HTTP_GET, "/api/v1/metadata", prometheus_metadata, 0 },
     { HTTP_GET, "/api/v1/targets", prometheus_targets, 0 },
-    { HTTP_GET, "/api/v1/targets/metadata", prometheus_targets_metadata, ROUTE_INLINE },
+    { HTTP_GET, "/api/v1/targets/metadata", prometheus_targets_metadata, 0 },
     { HTTP_GET, "/api/v1/scrape_pools", prometheus_scrape_pools, 0 },
     { HTTP_GET, "/api/v1/alertmanagers", prometheus_alertmanagers, ROUTE_INLINE },
     { HTTP_GET, "/api/v1/features", prometheus_features, ROUTE_INLINE },

@@ -78,13 +78,11 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_i64(struct buf *b, int64_t v)
 {
-    char *to = buf_reserve(b, 24);
+    char text[1 + NUM_MOST_U64];
+    size_t minus = v < 0;
 
-    if (!to)
-        return;
-    if (v < 0)
-        *to++ = '-';
-    b->n += (size_t)(v < 0) + num_put_u64(to, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    text[0] = '-';
+    buf_put(b, text, minus + num_put_u64(text + minus, v < 0 ? 0 - (uint64_t)v : (uint64_t)v));
 }
 
 void buf_double(struct buf *b, double v)
@@ -122,23 +120,45 @@ void buf_utf8(struct buf *b, struct str s)
         buf_put(b, s.p + from, at - from);
 }
 
-/* How many bytes from `at` on stand in a JSON string as they are, looked at eight at a time: no control character, quote,
- * backslash, and nothing beyond ASCII. (Byte by byte c - 0x20, (c ^ '"') - 1 and (c ^ '\\') - 1 have their top bit set
- * only there; a borrow from the byte before may stop too early, never too late.) */
-static size_t plain_run(struct str s, size_t at)
+/* Whether any of eight bytes may not stand in a JSON string as it is: control characters, quotes, backslashes, and what
+ * is beyond ASCII. (Byte by byte c - 0x20, (c ^ '"') - 1 and (c ^ '\\') - 1 have their top bit set only there; a borrow
+ * from the byte before may cry wolf, and is looked at byte by byte then.) */
+static bool any_special(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x80 * ones;
+
+    return (w | (w - 0x20 * ones) | ((w ^ '"' * ones) - ones) | ((w ^ '\\' * ones) - ones)) & tops;
+}
+
+static bool is_special(char c)
+{
+    return (unsigned char)(c - 0x20) >= 0x60 || c == '"' || c == '\\';
+}
+
+/* Copies from s[at] on what may stand as it is; returns how much. */
+static size_t copy_plain(char *to, struct str s, size_t at)
+{
     size_t from = at;
     uint64_t w;
 
     for (; at + sizeof(w) <= s.n; at += sizeof(w)) {
         memcpy(&w, s.p + at, sizeof(w));
-        if ((w | (w - 0x20 * ones) | ((w ^ '"' * ones) - ones) | ((w ^ '\\' * ones) - ones)) & tops)
+        if (any_special(w))
             break;
+        memcpy(to + (at - from), &w, sizeof(w));
     }
-    while (at < s.n && (unsigned char)(s.p[at] - 0x20) < 0x60 && s.p[at] != '"' && s.p[at] != '\\')
-        at++;
+    for (; at < s.n && !is_special(s.p[at]); at++)
+        to[at - from] = s.p[at];
     return at - from;
+}
+
+bool json_plain(char *to, struct str s)
+{
+    *to++ = '"';
+    if (copy_plain(to, s, 0) < s.n)
+        return false;
+    to[s.n] = '"';
+    return true;
 }
 
 static void json_escape(struct buf *b, unsigned char c)
@@ -169,24 +189,23 @@ static size_t json_special(struct buf *b, struct str s, size_t at)
 
 void buf_json(struct buf *b, struct str s)
 {
-    size_t n = plain_run(s, 0);
-    char *to = buf_reserve(b, n + 2);
+    char *to = buf_reserve(b, s.n + 2);
 
     if (!to)
         return;
-    *to = '"';
-    if (n)
-        memcpy(to + 1, s.p, n);
-    to[n + 1] = '"';
-    b->n += n + 2;
-    if (n == s.n)
-        return; /* nearly always */
-    b->n--;
-    for (size_t at = n; at < s.n; at += n) {
-        n = json_special(b, s, at);
-        at += n;
-        n = plain_run(s, at);
-        buf_put(b, s.p + at, n);
+    if (json_plain(to, s)) { /* nearly always */
+        b->n += s.n + 2;
+        return;
+    }
+    buf_putc(b, '"');
+    for (size_t at = 0; at < s.n;) {
+        to = buf_reserve(b, s.n - at);
+        if (!to)
+            return;
+        b->n += copy_plain(to, s, at);
+        at += b->n - (size_t)(to - b->p);
+        if (at < s.n)
+            at += json_special(b, s, at);
     }
     buf_putc(b, '"');
 }

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,6 +20,12 @@ static int must_fail(void)
         return 0;
     atomic_store(&failed, 1);
     return 1;
+}
+
+void mem_give_back(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    mallopt(M_TRIM_THRESHOLD, 512 << 10);
 }
 
 void mem_fail_at(long n)

@@ -14,7 +14,9 @@ bool num_u64(struct str s, uint64_t *v);
 /* Decimal or hexadecimal floats, NaN and Inf in any case; false when anything else follows. */
 bool num_double(struct str s, double *v);
 
-/* In decimal, without a NUL: returns the bytes, at most 20. */
+/* In decimal, without a NUL: returns the bytes, at most 20. What is behind them is overwritten: `to` has room for
+ * NUM_MOST_U64. */
+enum { NUM_MOST_U64 = 28 };
 size_t num_put_u64(char *to, uint64_t v);
 
 enum num_form {
@@ -23,7 +25,7 @@ enum num_form {
     NUM_GENERAL /* an exponent below 1e-4, and where the digits end before the point, from the 16th on */
 };
 
-enum { NUM_MOST = 352, NUM_MOST_JSON = 32 }; /* bytes of a double: in any form; in JSON's and the general one */
+enum { NUM_MOST = 360, NUM_MOST_JSON = 40 }; /* room for a double: in any form; in JSON's and the general one */
 
 /* The shortest digits that read back as the same double, and of those the closest; NaN, +Inf, -Inf. Returns the bytes. */
 size_t num_put_double(char *to, double v, enum num_form form);

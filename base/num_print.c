@@ -20,28 +20,39 @@ enum { FRACTION_BITS = 52, BIAS = 1075, PLAIN_WHOLE = 21 /* digits before the po
 
 /* --- whole numbers --- */
 
-static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
-                            "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
-                            "9899";
+/* The eight digits of v < 10^8 as numbers 0 to 9, the first one in the lowest byte: halves, quarters, digits, all at a
+ * time. The quotients are exact: x·10486 >> 20 = x / 100 for x < 10^4, and x·103 >> 10 = x / 10 for x < 100. */
+static uint64_t eight_digits(uint32_t v)
+{
+    uint64_t fours = v / 10000 | (uint64_t)(v % 10000) << 32;
+    uint64_t q = (fours * 10486 >> 20) & UINT64_C(0x0000007f0000007f);
+    uint64_t twos = q | (fours - 100 * q) << 16;
+
+    q = (twos * 103 >> 10) & UINT64_C(0x000f000f000f000f);
+    return q | (twos - 10 * q) << 8;
+}
+
+static void put_eight(char *to, uint64_t digits)
+{
+    digits |= UINT64_C(0x3030303030303030);
+    memcpy(to, &digits, sizeof(digits));
+}
 
 size_t num_put_u64(char *to, uint64_t v)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    enum { EIGHT = 100000000 };
+    uint64_t digits;
+    size_t n = 0, zeros;
 
-    while (v >= 100) {
-        at -= 2;
-        memcpy(digits + at, pairs + 2 * (v % 100), 2);
-        v /= 100;
+    if (v >= EIGHT) {
+        n = num_put_u64(to, v / EIGHT);
+        put_eight(to + n, eight_digits((uint32_t)(v % EIGHT)));
+        return n + 8;
     }
-    if (v >= 10) {
-        at -= 2;
-        memcpy(digits + at, pairs + 2 * v, 2);
-    } else {
-        digits[--at] = (char)('0' + v);
-    }
-    memcpy(to, digits + at, sizeof(digits) - at);
-    return sizeof(digits) - at;
+    digits = eight_digits((uint32_t)v);
+    zeros = digits ? (size_t)__builtin_ctzll(digits) / 8 : 7; /* in front */
+    put_eight(to, digits >> 8 * zeros);
+    return 8 - zeros;
 }
 
 /* --- the shortest digits --- */
@@ -194,7 +205,7 @@ static size_t put_word(char *to, const char *word)
 
 size_t num_put_double(char *to, double v, enum num_form form)
 {
-    char digits[20], *end = to;
+    char digits[NUM_MOST_U64], *end = to;
     struct num_decimal d;
     size_t n;
     int exponent;

@@ -173,6 +173,13 @@ unsigned regex_groups(const struct regex *re)
     return re->groups;
 }
 
+int regex_group_named(const struct regex *re, const char *name)
+{
+    int n = pcre2_substring_number_from_name(re->code, (PCRE2_SPTR)name);
+
+    return n < 0 ? -1 : n;
+}
+
 bool regex_capture(const struct regex *re, struct str subject, struct str *groups, size_t n)
 {
     struct scratch *s = scratch();

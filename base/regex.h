@@ -22,6 +22,8 @@ struct regex *regex_compile(struct arena *a, struct str pattern, unsigned flags,
 bool regex_match(const struct regex *re, struct str subject);
 /* Number of capturing groups. */
 unsigned regex_groups(const struct regex *re);
+/* The group called (?P<name>...); -1 when there is none. */
+int regex_group_named(const struct regex *re, const char *name);
 /* Fills groups[0..n): [0] is the whole match, a group that took no part is STR_NULL. False when nothing matches. */
 bool regex_capture(const struct regex *re, struct str subject, struct str *groups, size_t n);
 

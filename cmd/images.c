@@ -1,7 +1,7 @@
 #include "cmd/images-internal.h"
 
 #include "base/file.h"
-#include "mesh/yaml.h"
+#include "base/yaml.h"
 
 enum { MOST_BYTES = 1 << 20 };
 
@@ -52,19 +52,15 @@ static int read_map(struct images *im, const char *path, const struct yaml_node 
 int images_read(struct images *im, const char *path, struct err *e)
 {
     struct buf text = BUF_INIT(MOST_BYTES);
-    struct yaml_documents documents = { NULL, 0, 0 };
-    struct mesh_problems problems;
+    const struct yaml_node *root = NULL;
     int rc = file_read(path, &text, e);
 
-    mesh_problems_init(&problems, &im->arena);
-    if (rc == 0 && yaml_read(&im->arena, str_of(path), buf_view(&text), &documents, &problems) < 0)
-        rc = err_set(e, ERR_NOMEM, "%s: no memory", path);
-    if (rc == 0 && problems.n)
-        rc = err_set(e, ERR_PARSE, "%s:%d: %.*s", path, problems.v[0].line, STR_ARG(problems.v[0].message));
-    else if (rc == 0 && documents.n != 1)
-        rc = err_set(e, ERR_PARSE, "%s: %zu documents, should be one", path, documents.n);
+    if (rc == 0)
+        rc = yaml_read_one(&im->arena, path, buf_view(&text), &root, e);
+    if (rc == 0 && !root)
+        rc = err_set(e, ERR_PARSE, "%s: empty, should be one document", path);
     buf_free(&text);
-    return rc == 0 ? read_map(im, path, &documents.v[0], e) : rc;
+    return rc == 0 ? read_map(im, path, root, e) : rc;
 }
 
 const struct image *images_find(const struct images *im, struct str name)

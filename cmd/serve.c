@@ -1,12 +1,14 @@
 /* serve.c: vigla serve: opens the store, starts the API, waits for a signal.
  *
  * Every option may stand in the file of --config under its own name; the command line wins. SIGHUP and POST /-/reload
- * read the file again: a bad one is refused and the old settings stay; the log level changes at once, the rest of what
- * changed is told to need a restart. */
+ * read the file again: a bad one is refused and the old settings stay; the log level and what is scraped change at once,
+ * the rest of what changed is told to need a restart. */
 #include "api/api.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cmd/command-internal.h"
 #include "cmd/settings-internal.h"
+#include "collector/scrape.h"
 #include "store/store.h"
 
 #include <signal.h>
@@ -61,28 +63,53 @@ static void wait_for_the_end(struct settings_file *file, const sigset_t *signals
     log_info("%s: storing what was taken in", sig == SIGINT ? "interrupted" : "asked to end");
 }
 
+static void rescrape(void *arg, struct scrape_config *config)
+{
+    scrape_apply(arg, config);
+}
+
+/* Serves what the store holds until a signal ends it. */
+static int serve_store(struct settings_file *file, struct store *st, const struct api_options *options,
+                       const sigset_t *signals)
+{
+    struct err e = ERR_INIT;
+    bool six = strchr(options->host, ':') != NULL;
+    struct api_options with = *options;
+    struct scrape *scrape = scrape_start(st, file->scrape, &e);
+    struct api *api;
+
+    file->scrape = NULL;
+    if (!scrape)
+        return command_fail(EXIT_FAILED, &e);
+    file->rescrape = rescrape;
+    file->rescrape_arg = scrape;
+    with.scrape = scrape;
+    api = api_start(st, &with, &e);
+    if (!api) {
+        scrape_stop(scrape);
+        return command_fail(EXIT_FAILED, &e);
+    }
+    printf("ready http://%s%s%s:%u\n", six ? "[" : "", options->host, six ? "]" : "", api_port(api));
+    fflush(stdout);
+    wait_for_the_end(file, signals);
+    api_stop(api, 3000);
+    scrape_stop(scrape);
+    return EXIT_WELL;
+}
+
 static int serve(struct settings_file *file, const struct store_options *store_options,
                  const struct api_options *api_options)
 {
     struct err e = ERR_INIT;
     sigset_t signals = block_signals();
     struct store *st = store_open(file->now.data, store_options, &e);
-    bool six = strchr(api_options->host, ':') != NULL;
-    struct api *api;
+    int rc;
 
     if (!st)
         return command_fail(EXIT_FAILED, &e);
-    api = api_start(st, api_options, &e);
-    if (!api) {
-        store_close(st);
-        return command_fail(EXIT_FAILED, &e);
-    }
-    printf("ready http://%s%s%s:%u\n", six ? "[" : "", api_options->host, six ? "]" : "", api_port(api));
-    fflush(stdout);
-    wait_for_the_end(file, &signals);
-    api_stop(api, 3000);
+    rc = serve_store(file, st, api_options, &signals);
     store_close(st);
-    return EXIT_WELL;
+    return rc;
 }
 
 static int reload(void *arg, struct err *e)
@@ -104,7 +131,7 @@ static int run(struct session *s, int argc, char **argv)
     settings_options(&file.now, options);
     rc = settings_find_file(&file, argc, argv, &e);
     if (rc == 0)
-        rc = settings_read(&file, &file.now, &file.text, &e);
+        rc = settings_read(&file, &e);
     if (rc < 0)
         return command_fail(EXIT_USAGE, &e);
     rc = command_options(s, &command_serve, options, SETTINGS_OPTIONS, details, &argc, argv);
@@ -116,6 +143,7 @@ static int run(struct session *s, int argc, char **argv)
         return command_fail(EXIT_USAGE, &e);
     log_set_level((enum log_level)log_level_parse(file.now.log_level));
     api.config = buf_cstr(&file.text);
+    mem_give_back();
     rc = serve(&file, &store, &api);
     settings_fini(&file);
     return rc;

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "cmd/options-internal.h"
+#include "collector/scrape_config.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -23,7 +24,10 @@ struct settings_file {
     struct arena arena;    /* holds the texts of `now` that came from the file */
     struct settings now;   /* in force */
     struct settings first; /* what the file said at the start, to tell what changed since */
-    struct buf text;       /* the file, as it was at the start */
+    struct buf text;       /* the file, as it was at the start, without its secrets */
+    struct scrape_config *scrape; /* what it says to scrape, read at the start; NULL once somebody has taken it */
+    void (*rescrape)(void *arg, struct scrape_config *config); /* takes what it says at a reload */
+    void *rescrape_arg;
     pthread_mutex_t lock;  /* one reload at a time */
 };
 
@@ -33,9 +37,9 @@ void settings_fini(struct settings_file *f);
 void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS]);
 /* Looks for --config among the words, before options are taken. ERR_INVALID: its value is missing. */
 int settings_find_file(struct settings_file *f, int argc, char **argv, struct err *e);
-/* Reads the file, when there is one, into `to`; its text is appended to `text`. ERR_NOTFOUND, ERR_PARSE, ERR_INVALID
- * name file and line. */
-int settings_read(struct settings_file *f, struct settings *to, struct buf *text, struct err *e);
+/* Reads the file, when there is one, into f->now, f->text and f->scrape. ERR_NOTFOUND, ERR_PARSE, ERR_INVALID name file
+ * and line. */
+int settings_read(struct settings_file *f, struct err *e);
 /* ERR_INVALID, ERR_RANGE: a setting that cannot be. */
 int settings_check(const struct settings *s, struct err *e);
 /* Reads the file again. On failure nothing changes. Thread-safe. */

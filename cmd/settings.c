@@ -1,12 +1,15 @@
+/* settings.c: the configuration file: any option of the server under its own name, and prometheus.yml's keys as they are,
+ * so that a prometheus.yml may be given whole. */
 #include "cmd/settings-internal.h"
 
 #include "base/file.h"
 #include "base/log.h"
-#include "mesh/yaml.h"
+#include "base/yaml.h"
+#include "mesh/object.h"
 
 #include <inttypes.h>
 
-enum { MOST_BYTES = 1 << 20 };
+enum { MOST_BYTES = 8 << 20, MOST_MEMORY = 128 << 20 };
 
 static const struct settings defaults = {
     .listen = "127.0.0.1:20001", .durability = "process", .log_level = "info", .retention_ms = 15LL * 86400000,
@@ -16,13 +19,14 @@ static const struct settings defaults = {
 
 void settings_init(struct settings_file *f)
 {
-    *f = (struct settings_file){ .arena = ARENA_INIT(8 << 20), .now = defaults, .text = BUF_INIT(MOST_BYTES) };
+    *f = (struct settings_file){ .arena = ARENA_INIT(MOST_MEMORY), .now = defaults, .text = BUF_INIT(MOST_BYTES) };
     pthread_mutex_init(&f->lock, NULL);
 }
 
 void settings_fini(struct settings_file *f)
 {
     pthread_mutex_destroy(&f->lock);
+    scrape_config_free(f->scrape);
     buf_free(&f->text);
     arena_free(&f->arena);
 }
@@ -61,45 +65,106 @@ int settings_find_file(struct settings_file *f, int argc, char **argv, struct er
     return 0;
 }
 
-static int take_member(struct settings_file *f, const struct option *options, const struct yaml_node *member,
+/* One reading of the file. */
+struct reading {
+    const char *path;
+    struct arena *arena; /* of the texts in `to` */
+    struct settings *to;
+    struct buf *text;    /* of the file; in the end without its secrets */
+};
+
+static bool one_of(struct str key, const char *const *keys)
+{
+    while (*keys && !str_eqz(key, *keys))
+        keys++;
+    return *keys != NULL;
+}
+
+static int take_member(const struct reading *r, const struct option *options, const struct yaml_node *member,
                        struct err *e)
 {
-    const char *key = arena_cstr(&f->arena, member->key), *value = arena_cstr(&f->arena, yaml_text(member));
+    static const char *const scraping[] = { "global", "scrape_configs", "scrape_config_files", NULL };
+    static const char *const not_yet[] = { "rule_files", "alerting", "remote_write", "remote_read",
+                                           "storage",    "tracing",  "otlp",         "runtime", NULL };
+    const char *key = arena_cstr(r->arena, member->key), *value = arena_cstr(r->arena, yaml_text(member));
 
+    if (one_of(member->key, scraping))
+        return 0;
+    if (one_of(member->key, not_yet)) {
+        log_info("%s:%d: %.*s: ignored: not offered yet", r->path, member->line, STR_ARG(member->key));
+        return 0;
+    }
     if (!key || !value)
-        return err_set(e, ERR_NOMEM, "%s: no memory", f->path);
+        return err_set(e, ERR_NOMEM, "%s: no memory", r->path);
     if (member->kind == YAML_LIST || member->kind == YAML_MAP || member->kind == YAML_NULL)
         err_set(e, ERR_INVALID, "%s: should have one value", key);
     else if (options_set(options, SETTINGS_OPTIONS, key, value, e) == 0)
         return 0;
-    return err_wrap(e, "%s:%d", f->path, member->line);
+    return err_wrap(e, "%s:%d", r->path, member->line);
 }
 
-int settings_read(struct settings_file *f, struct settings *to, struct buf *text, struct err *e)
+/* The tree is ours alone: what nobody should read over the API is taken out of it. */
+static void hide_secrets(struct yaml_node *items, size_t n)
 {
-    struct yaml_documents documents = { NULL, 0, 0 };
-    struct mesh_problems problems;
-    struct option options[SETTINGS_OPTIONS];
-    int rc;
+    static const char *const secrets[] = { "password", "credentials", "bearer_token", "secrets", "client_secret",
+                                           "secret_key", "key", NULL };
+    static const char *const urls[] = { "url", "proxy_url", NULL };
 
-    if (!f->path)
-        return 0;
-    rc = file_read(f->path, text, e);
-    if (rc < 0)
-        return rc;
-    mesh_problems_init(&problems, &f->arena);
-    if (yaml_read(&f->arena, str_of(f->path), arena_str(&f->arena, buf_view(text)), &documents, &problems) < 0)
-        return err_set(e, ERR_NOMEM, "%s: no memory", f->path);
-    if (problems.n)
-        return err_set(e, ERR_PARSE, "%s:%d: %.*s", f->path, problems.v[0].line, STR_ARG(problems.v[0].message));
-    if (documents.n > 1 || (documents.n && documents.v[0].kind != YAML_MAP))
-        return err_set(e, ERR_PARSE, "%s:1: should be one map of options, as in `retention: 15d`", f->path);
-    settings_options(to, options);
-    for (size_t i = 0; documents.n && i < documents.v[0].n && rc == 0; i++)
-        rc = take_member(f, options, &documents.v[0].items[i], e);
-    if (rc == 0 && text == &f->text)
-        f->first = *to;
-    return rc;
+    for (size_t i = 0; i < n; i++) {
+        struct yaml_node *item = &items[i];
+
+        if (one_of(item->key, secrets) || (one_of(item->key, urls) && str_chr(item->text, '@') >= 0))
+            *item = (struct yaml_node){ .kind = YAML_STRING, .key = item->key, .text = STR("<secret>") };
+        else
+            hide_secrets(item->items, item->n);
+    }
+}
+
+/* The file's text as it may be shown. */
+static int show(const struct reading *r, const struct yaml_node *root, struct err *e)
+{
+    const struct mesh_object whole = { .root = root };
+
+    buf_reset(r->text);
+    if (root) {
+        hide_secrets(root->items, root->n);
+        mesh_object_yaml(r->text, &whole);
+    }
+    return buf_failed(r->text) ? err_set(e, ERR_NOMEM, "%s: no memory", r->path) : 0;
+}
+
+/* NULL: `e` says why. */
+static struct scrape_config *read_file(const struct reading *r, struct err *e)
+{
+    struct option options[SETTINGS_OPTIONS];
+    struct scrape_config *scrape;
+    const struct yaml_node *root;
+    int rc = file_read(r->path, r->text, e);
+
+    if (rc == 0)
+        rc = yaml_read_one(r->arena, r->path, arena_str(r->arena, buf_view(r->text)), &root, e);
+    if (rc == 0 && root && root->kind != YAML_MAP)
+        rc = err_set(e, ERR_PARSE, "%s:1: should be one map of options, as in `retention: 15d`", r->path);
+    settings_options(r->to, options);
+    for (size_t i = 0; rc == 0 && root && i < root->n; i++)
+        rc = take_member(r, options, &root->items[i], e);
+    scrape = rc < 0 ? NULL : scrape_config_read(r->path, root, e);
+    if (scrape && show(r, root, e) < 0) {
+        scrape_config_free(scrape);
+        return NULL;
+    }
+    return scrape;
+}
+
+int settings_read(struct settings_file *f, struct err *e)
+{
+    const struct reading r = { f->path, &f->arena, &f->now, &f->text };
+
+    f->scrape = f->path ? read_file(&r, e) : scrape_config_read("(none)", NULL, e);
+    if (!f->scrape)
+        return e->code;
+    f->first = f->now;
+    return 0;
 }
 
 int settings_check(const struct settings *s, struct err *e)
@@ -129,37 +194,45 @@ static bool needs_restart(const struct settings *a, const struct settings *b)
            a->threads != b->threads || a->max_body != b->max_body || a->queue != b->queue || a->admin != b->admin;
 }
 
-static int reload(struct settings_file *f, struct err *e)
+static int reload(struct settings_file *f, struct arena *a, struct buf *text, struct err *e)
 {
-    struct buf text = BUF_INIT(MOST_BYTES);
     struct settings next = defaults;
-    int rc = settings_read(f, &next, &text, e);
+    const struct reading r = { f->path, a, &next, text };
+    struct scrape_config *scrape = read_file(&r, e);
+    enum log_level level;
 
-    buf_free(&text);
+    if (!scrape)
+        return e->code;
     next.data = next.data ? next.data : f->now.data; /* most have it on the command line */
-    if (rc == 0)
-        rc = settings_check(&next, e);
-    if (rc < 0)
-        return rc;
+    if (settings_check(&next, e) < 0) {
+        scrape_config_free(scrape);
+        return e->code;
+    }
+    level = (enum log_level)log_level_parse(next.log_level);
     if (!same_text(next.log_level, f->first.log_level))
-        log_set_level((enum log_level)log_level_parse(next.log_level));
+        log_set_level(level);
     if (f->first.data == NULL)
         next.data = NULL;
     if (needs_restart(&next, &f->first))
-        log_warn("%s: what changed beside log-level takes effect at the next start", f->path);
-    f->first.log_level = next.log_level;
+        log_warn("%s: of what changed, log-level and what is scraped take effect now, the rest at the next start", f->path);
+    f->first.log_level = log_level_word(level);
+    f->rescrape(f->rescrape_arg, scrape);
     log_info("%s: read again", f->path);
     return 0;
 }
 
 int settings_reload(struct settings_file *f, struct err *e)
 {
+    struct arena a = ARENA_INIT(MOST_MEMORY);
+    struct buf text = BUF_INIT(MOST_BYTES);
     int rc;
 
     if (!f->path)
         return err_set(e, ERR_UNSUPPORTED, "there is no configuration file to read again (serve --config FILE)");
     pthread_mutex_lock(&f->lock);
-    rc = reload(f, e);
+    rc = reload(f, &a, &text, e);
     pthread_mutex_unlock(&f->lock);
+    buf_free(&text);
+    arena_free(&a);
     return rc;
 }

@@ -6,7 +6,7 @@
 #include "mesh/kinds-internal.h"
 #include "mesh/names-internal.h"
 #include "mesh/problem-internal.h"
-#include "mesh/yaml-internal.h"
+#include "mesh/yaml.h"
 
 struct intake {
     struct arena *arena;
@@ -248,7 +248,7 @@ int mesh_parse(struct arena *a, struct str file, struct str text, struct str def
 
     in.file = arena_str(a, file);
     in.default_ns = arena_str(a, default_ns.n ? default_ns : STR("default"));
-    if (!in.file.p || !in.default_ns.p || yaml_read(a, in.file, text, &docs, p) < 0)
+    if (!in.file.p || !in.default_ns.p || mesh_yaml_read(a, in.file, text, &docs, p) < 0)
         return ERR_NOMEM;
     for (size_t i = 0; i < docs.n && !in.nomem; i++)
         take_document(&in, &docs.v[i]);

@@ -5,31 +5,8 @@
 #define MESH_OBJECT_H
 
 #include "base/labels.h"
+#include "base/yaml.h"
 #include "mesh/problem.h"
-
-enum yaml_kind { YAML_NULL, YAML_BOOL, YAML_NUMBER, YAML_STRING, YAML_LIST, YAML_MAP };
-
-/* A node of a document; a scalar's kind follows YAML 1.2's core schema: on, off, yes, no are strings. But 0644 is
- * octal, as kubectl reads it. */
-struct yaml_node {
-    enum yaml_kind kind;
-    int line, column;
-    struct str text;              /* scalars: as written, unquoted */
-    double number;                /* YAML_NUMBER */
-    bool boolean;                 /* YAML_BOOL */
-    struct str key;               /* when it is a map's member */
-    struct yaml_node *items;      /* LIST and MAP: n of them, in the order of the text */
-    size_t n;
-};
-
-/* NULL when the map has no such member (or is no map; NULL is accepted). */
-const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
-/* "spec.template.metadata" */
-const struct yaml_node *yaml_path(const struct yaml_node *node, const char *path);
-struct str yaml_text(const struct yaml_node *node); /* of a scalar; STR_NULL otherwise */
-/* A copy of `root`, a map, in which the member at `path` is the string `text`; maps on the way are made where they are
- * missing, all else is shared. NULL: no memory, or something on the way is no map. The text is not copied. */
-struct yaml_node *yaml_with(struct arena *a, const struct yaml_node *root, const char *path, struct str text);
 
 struct mesh_object {
     struct str api_version, kind, ns, name; /* ns empty for kinds that have none (Namespace, …) */

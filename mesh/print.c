@@ -4,7 +4,6 @@
  *            like something else), a number keeps its digits where JSON knows them. */
 #include "mesh/object.h"
 
-#include "mesh/yaml-internal.h"
 
 #include <math.h>
 

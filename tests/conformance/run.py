@@ -16,7 +16,9 @@ import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 DATA = os.path.abspath(os.path.join(ROOT, os.environ.get("CONFORMANCE_DIR", "../shared/conformance")))
-PROXY = os.path.join(os.environ.get("VIGLA_BUILD", os.path.join(ROOT, "build")), "vigla-proxy")
+BUILD = os.path.abspath(os.environ.get("VIGLA_BUILD", os.path.join(ROOT, "build")))
+PROXY = os.path.join(BUILD, "vigla-proxy")
+VIGLA = os.path.join(BUILD, "vigla")
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
 
 LATER = {
@@ -24,6 +26,14 @@ LATER = {
     "registry-only": "ServiceEntry and outboundTrafficPolicy",
     "authorization-allow-and-deny": "AuthorizationPolicy",
     "authorization-nothing-and-all": "AuthorizationPolicy",
+}
+
+# Checks of Prometheus' API, by the beginning of their names.
+API_LATER = {
+    "rules: ": "rules",
+    "alerts: ": "rules",
+    "write 2.0: ": "remote write 2.0",
+    "remote read: ": "remote read",
 }
 
 # A gateway that sends everything to one Pod, which is the suite's own backend.
@@ -106,7 +116,43 @@ def framing(script):
             proxy.wait(10)
 
 
-SUITES = [("istio-routing", "istio-routing/run.py", routing), ("http1", "http1/smuggling_run.py", framing)]
+def serve_command(data, port):
+    """The server's command line: {dir} and {port} stay for who fills them in. It shall open no other port than its own."""
+    known = subprocess.run([VIGLA, "serve", "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    alone = ["--otlp-grpc", "none"] if "--otlp-grpc" in known else []
+    return [VIGLA, "serve", "--data", data, "--listen", f"127.0.0.1:{port}", "--enable-admin-api", *alone]
+
+
+def promql(script):
+    """Native histograms and start timestamps are skipped by the runner itself, and counted."""
+    return run([sys.executable, script, "--start", " ".join(serve_command("{dir}", "{port}")),
+                os.path.join(DATA, "promql")])
+
+
+def api(script):
+    listed = subprocess.run([sys.executable, script, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    names = [re.sub(r"^\[.*?\]\s+", "", line).strip() for line in listed.splitlines()]
+    with tempfile.TemporaryDirectory() as folder:
+        server = subprocess.Popen(serve_command(os.path.join(folder, "data"), 0), stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True)
+        try:
+            url = server.stdout.readline().split()[1]
+            later = "|".join(re.escape(name) for name in API_LATER)
+            counts = run([sys.executable, script, url, "--admin", "--only", f"^(?!{later})"])
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(10)
+            server.stdout.close()
+    for name in names:
+        for beginning, what in API_LATER.items():
+            if name.startswith(beginning):
+                print(f"skipped: promapi {name}: {what}: later")
+                counts[2] += 1
+    return counts
+
+
+SUITES = [("istio-routing", "istio-routing/run.py", routing), ("http1", "http1/smuggling_run.py", framing),
+          ("promql", "promqltest.py", promql), ("promapi", "promapi.py", api)]
 
 
 def main():

@@ -49,8 +49,17 @@ def values(vector, *without):
     return {tuple(sorted((k, v) for k, v in s["metric"].items() if k not in without)): s["value"] for s in vector}
 
 
+OWN_CONFIG = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+- job_name: own
+  static_configs: [{{targets: ["127.0.0.1:{node}"]}}]
+"""
+
+
 class Stock:
-    """A server, a node exporter, and a Prometheus that scrapes both and writes to the server. A context manager."""
+    """A server, a node exporter that it scrapes, and a Prometheus that scrapes both and writes to the server. A context
+    manager."""
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="vigla-prometheus-")
@@ -64,14 +73,18 @@ class Stock:
 
     def start(self):
         own, node = free_port(), free_port()
-        self.server = Server(self.folder)
+        self.server = Server(self.folder, 0, "--config", self.write("vigla.yml", OWN_CONFIG.format(node=node)))
         self.own = own
-        config = os.path.join(self.folder, "prometheus.yml")
-        with open(config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(own=own, node=node, vigla=self.server.port))
+        config = self.write("prometheus.yml", CONFIG.format(own=own, node=node, vigla=self.server.port))
         self.run("node", ["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{node}"])
         self.run("prometheus", ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.folder}/tsdb",
                                 f"--web.listen-address=127.0.0.1:{own}"])
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
 
     def run(self, name, command):
         self.processes.append(Process(command, os.path.join(self.folder, name + ".log")))
@@ -139,7 +152,22 @@ def check_promtool_metrics(stock):
             assert done.returncode == 0, done
 
 
-CHECKS = [check_written, check_no_write_failed, check_federated, check_promtool_query, check_promtool_metrics]
+def check_targets(stock):
+    """What the server scrapes itself, as Prometheus' API tells of it."""
+    until(lambda: [t for t in stock.server.get("/api/v1/targets")["data"]["activeTargets"] if t["health"] == "up"], 30,
+          "the server's own target is up")
+    data = stock.server.get("/api/v1/targets", state="active", scrapePool="own")["data"]
+    target = data["activeTargets"][0]
+    assert target["labels"]["job"] == target["scrapePool"] == "own" and target["lastError"] == "", target
+    assert target["scrapeUrl"].endswith("/metrics") and target["scrapeInterval"] == "1s", target
+    assert data["droppedTargets"] == [] and data["droppedTargetCounts"] == {"own": 0}, data
+    assert stock.server.get("/api/v1/scrape_pools")["data"]["scrapePools"] == ["own"]
+    found = stock.server.get("/api/v1/targets/metadata", metric="node_load1", match_target='{job="own"}')["data"]
+    assert found and found[0]["type"] == "gauge" and "metric" not in found[0], found
+    assert stock.server.get("/api/v1/targets/metadata", match_target='{job="none"}')["data"] == []
+
+
+CHECKS = [check_targets, check_written, check_no_write_failed, check_federated, check_promtool_query, check_promtool_metrics]
 
 
 def main():

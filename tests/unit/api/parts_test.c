@@ -213,6 +213,78 @@ START_TEST(compares_origins)
 }
 END_TEST
 
+static const struct {
+    const char *header; /* NULL: none */
+    enum coding coding;
+    bool gzip;
+} codings[] = {
+    { NULL, CODING_NONE, false },
+    { "", CODING_NONE, false },
+    { "gzip", CODING_GZIP, true },
+    { "GZIP", CODING_GZIP, true },
+    { "x-gzip", CODING_GZIP, true },
+    { "deflate, br", CODING_NONE, false },
+    { "identity", CODING_NONE, false },
+    { "zstd, br, gzip", CODING_ZSTD, true },
+    { "gzip, deflate, br, zstd", CODING_ZSTD, true },
+    { "gzip;q=1.0, zstd;q=0.5", CODING_GZIP, true },
+    { "gzip ; q=0.001 , zstd;q=0", CODING_GZIP, true },
+    { "gzip;q=0", CODING_NONE, false },
+    { "gzip;q=0.000", CODING_NONE, false },
+    { "gzip;q=1.5x", CODING_NONE, false },
+    { "gzip;q=", CODING_NONE, false },
+    { "*", CODING_ZSTD, true },
+    { "*;q=0.5, zstd;q=0", CODING_GZIP, true },
+    { "*;q=0", CODING_NONE, false },
+    { "gzip;q=0.5, identity", CODING_NONE, true },
+    { "gzip, identity;q=0.5", CODING_GZIP, true },
+    { "gzip;level=9;q=0.2", CODING_GZIP, true },
+    { ",,;q=1,", CODING_NONE, false },
+};
+
+START_TEST(chooses_codings)
+{
+    ck_assert_int_eq(accept_coding(str_of(codings[_i].header)), codings[_i].coding);
+    ck_assert(accepts_gzip(str_of(codings[_i].header)) == codings[_i].gzip);
+}
+END_TEST
+
+static const struct {
+    const char *in, *unescaped, *flat; /* of the name as a metric's */
+} names[] = {
+    { "plain_name", "plain_name", "plain_name" },
+    { "U__http_2e_status_2f_code", "http.status/code", "U__http_2e_status_2f_code" },
+    { "U____a", "_a", NULL },
+    { "U__a__b", "a_b", "U__a__b" },
+    { "U__caf_e9__1f600_", "caf\xc3\xa9\xf0\x9f\x98\x80", NULL },
+    { "U__a_d800_b", "U__a_d800_b", NULL },
+    { "U__a_110000_b", "U__a_110000_b", NULL },
+    { "U__a_12", "U__a_12", NULL },
+    { "U__a_x_", "U__a_x_", NULL },
+    { "U__", "", NULL },
+    { "http.status", "http.status", "http_status" },
+    { "9a:b", "9a:b", "_a:b" },
+    { "caf\xc3\xa9", "caf\xc3\xa9", "caf_" },
+};
+
+START_TEST(names_in_other_forms)
+{
+    struct arena a = ARENA_INIT(1 << 16);
+    struct buf flat = BUF_INIT(100);
+    struct str s = label_unescape(&a, str_of(names[_i].in));
+
+    ck_assert_msg(str_eqz(s, names[_i].unescaped), "%s: %.*s", names[_i].in, STR_ARG(s));
+    if (names[_i].flat) {
+        label_flatten(&flat, str_of(names[_i].in), true);
+        ck_assert_str_eq(buf_cstr(&flat), names[_i].flat);
+        ck_assert(label_is_classic(buf_view(&flat), true));
+        ck_assert(label_is_classic(str_of(names[_i].in), true) == str_eqz(buf_view(&flat), names[_i].in));
+    }
+    buf_free(&flat);
+    arena_free(&a);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("api parts");
@@ -228,6 +300,8 @@ static Suite *suite(void)
     tcase_add_test(t, prints_special_samples);
     tcase_add_loop_test(t, guards_loopback, 0, COUNT(hosts));
     tcase_add_test(t, compares_origins);
+    tcase_add_loop_test(t, chooses_codings, 0, COUNT(codings));
+    tcase_add_loop_test(t, names_in_other_forms, 0, COUNT(names));
     suite_add_tcase(s, t);
     return s;
 }

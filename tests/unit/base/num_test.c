@@ -259,7 +259,7 @@ static const struct {
 
 START_TEST(prints_whole_numbers)
 {
-    char text[21];
+    char text[NUM_MOST_U64];
     size_t n = num_put_u64(text, unsigned_numbers[_i].v);
 
     ck_assert(str_eqz((struct str){ text, n }, unsigned_numbers[_i].text));

@@ -98,6 +98,18 @@ START_TEST(captures)
 }
 END_TEST
 
+START_TEST(finds_named_groups)
+{
+    struct arena a = ARENA_INIT(0);
+    struct regex *re = regex_compile(&a, STR("(a)(?P<who>b)(?<then>c)"), 0, NULL);
+
+    ck_assert_int_eq(regex_group_named(re, "who"), 2);
+    ck_assert_int_eq(regex_group_named(re, "then"), 3);
+    ck_assert_int_eq(regex_group_named(re, "nobody"), -1);
+    arena_free(&a);
+}
+END_TEST
+
 START_TEST(has_many_groups)
 {
     struct arena a = ARENA_INIT(0);
@@ -181,6 +193,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, matches_as_re2, 0, COUNT(matches));
     tcase_add_loop_test(t, refuses_what_re2_refuses, 0, COUNT(bad));
     tcase_add_test(t, captures);
+    tcase_add_test(t, finds_named_groups);
     tcase_add_test(t, has_many_groups);
     tcase_add_loop_test(t, work_is_bounded, 0, COUNT(heavy));
     tcase_add_test(t, says_when_memory_is_short);

@@ -128,6 +128,44 @@ START_TEST(zlib_is_read_too)
 }
 END_TEST
 
+static const size_t pieces[] = { 1, 7, 1000, 65536, 300000 };
+
+/* Packed piece by piece, with an empty last one now and then, it unpacks to the same. */
+START_TEST(pieces_are_one)
+{
+    enum zip_format format = _i % 2 ? ZIP_ZSTD : ZIP_GZIP;
+    size_t step = pieces[_i / 2], length = step < 10 ? 3000 : 300000;
+    struct buf in = plain(length), packed = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
+    struct zip *z = zip_open(format, NULL);
+
+    ck_assert_ptr_nonnull(z);
+    for (size_t at = 0; at < in.n; at += step)
+        ck_assert_int_eq(zip_put(z, (struct str){ in.p + at, in.n - at < step ? in.n - at : step }, false, &packed, NULL), 0);
+    ck_assert_int_eq(zip_put(z, STR_NULL, true, &packed, NULL), 0);
+    zip_close(z);
+    ck_assert_int_eq((format == ZIP_ZSTD ? zstd_unpack : gzip_unpack)(buf_view(&packed), &out, NULL), 0);
+    ck_assert(str_eq(buf_view(&out), buf_view(&in)));
+    buf_free(&in);
+    buf_free(&packed);
+    buf_free(&out);
+}
+END_TEST
+
+START_TEST(pieces_keep_the_ceiling)
+{
+    struct buf in = plain(300000), packed = BUF_INIT(1000);
+    struct zip *z = zip_open(_i ? ZIP_ZSTD : ZIP_GZIP, NULL);
+
+    ck_assert_int_eq(zip_put(z, buf_view(&in), true, &packed, NULL), ERR_NOMEM);
+    zip_close(z);
+    buf_free(&in);
+    buf_free(&packed);
+    mem_fail_at(1);
+    ck_assert_ptr_null(zip_open(ZIP_GZIP, NULL));
+    mem_fail_at(0);
+}
+END_TEST
+
 START_TEST(says_when_memory_is_short)
 {
     const struct format *f = &formats[_i];
@@ -165,6 +203,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, garbage_is_refused, 0, COUNT(formats));
     tcase_add_loop_test(t, several_in_a_row_are_one, 0, FRAMED);
     tcase_add_test(t, zlib_is_read_too);
+    tcase_add_loop_test(t, pieces_are_one, 0, 2 * COUNT(pieces));
+    tcase_add_loop_test(t, pieces_keep_the_ceiling, 0, 2);
     tcase_add_loop_test(t, says_when_memory_is_short, 0, COUNT(formats));
     suite_add_tcase(s, t);
     return s;

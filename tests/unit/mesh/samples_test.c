@@ -2,7 +2,7 @@
  * outside of this tree, in CONFORMANCE_DIR; without it these tests say that they are skipped. */
 #include "tests/unit/mesh/mesh_help.h"
 
-#include "mesh/yaml-internal.h"
+#include "mesh/yaml.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -102,7 +102,7 @@ START_TEST(verdicts_are_istios)
         return;
     }
     world_init(&w);
-    ck_assert_int_eq(yaml_read(&w.arena, str_of(path), buf_view(&text), &docs, &w.problems), 0);
+    ck_assert_int_eq(mesh_yaml_read(&w.arena, str_of(path), buf_view(&text), &docs, &w.problems), 0);
     ck_assert_msg(docs.n == 1, "%s", world_problems(&w));
     for (size_t i = 0; i < docs.v[0].n; i++) {
         const struct yaml_node *c = &docs.v[0].items[i];

@@ -1,7 +1,44 @@
-#include "mesh/yaml-internal.h"
+#include "base/yaml.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
-#include "tests/unit/mesh/mesh_help.h"
+#include "tests/unit/unit.h"
+
+/* A place for what is read, and the errors, one a line. */
+struct world {
+    struct arena arena;
+    struct buf problems;
+};
+
+static void world_init(struct world *w)
+{
+    *w = (struct world){ .problems = BUF_INIT(1 << 20) };
+}
+
+static void world_fini(struct world *w)
+{
+    buf_free(&w->problems);
+    arena_free(&w->arena);
+}
+
+static int tell(void *arg, int line, int column, const char *message)
+{
+    struct world *w = arg;
+
+    (void)column;
+    buf_printf(&w->problems, "f.yaml:%d: error: %s\n", line, message);
+    return buf_failed(&w->problems) ? ERR_NOMEM : 0;
+}
+
+static const char *world_problems(struct world *w)
+{
+    return buf_cstr(&w->problems);
+}
+
+static int world_read(struct world *w, const char *text, struct yaml_documents *docs)
+{
+    return yaml_read(&w->arena, str_of(text), docs, &(struct yaml_errors){ tell, w });
+}
 
 static const struct {
     const char *in;
@@ -36,7 +73,7 @@ static const struct yaml_node *read_one(struct world *w, const char *text)
 {
     struct yaml_documents docs = { NULL, 0, 0 };
 
-    ck_assert_int_eq(yaml_read(&w->arena, STR("f.yaml"), str_of(text), &docs, &w->problems), 0);
+    ck_assert_int_eq(world_read(w, text, &docs), 0);
     return docs.n ? &docs.v[0] : NULL;
 }
 
@@ -98,8 +135,8 @@ START_TEST(goes_on_after_a_broken_document)
     const char *text = "a: 1\n---\nb: [\n---\n# of the third\nc: 3\n---\n";
 
     world_init(&w);
-    ck_assert_int_eq(yaml_read(&w.arena, STR("f.yaml"), str_of(text), &docs, &w.problems), 0);
-    ck_assert_uint_eq(w.problems.errors, 1);
+    ck_assert_int_eq(world_read(&w, text, &docs), 0);
+    ck_assert_str_eq(world_problems(&w), "f.yaml:4: error: while parsing a flow node: did not find expected node content\n");
     ck_assert_uint_eq(docs.n, 3);
     ck_assert_int_eq(yaml_get(&docs.v[1], "c")->line, 6);
     ck_assert_int_eq(docs.v[2].kind, YAML_NULL);
@@ -202,8 +239,7 @@ START_TEST(survives_failing_allocations)
 
         world_init(&w);
         mem_fail_at(i);
-        rc = yaml_read(&w.arena, STR("f"), STR("a: &x {b: [1, 2, *nothing]}\n---\nc: d\nc: e\n---\n[1,[2,[3]]]\n"), &docs,
-                       &w.problems);
+        rc = world_read(&w, "a: &x {b: [1, 2, *nothing]}\n---\nc: d\nc: e\n---\n[1,[2,[3]]]\n", &docs);
         failed = mem_has_failed();
         mem_fail_at(0);
         ck_assert_int_eq(rc, failed ? ERR_NOMEM : 0);
@@ -214,9 +250,35 @@ START_TEST(survives_failing_allocations)
 }
 END_TEST
 
+static const struct {
+    const char *in;
+    int rc;
+    const char *message;
+} singles[] = {
+    { "a: 1\n", 0, NULL },
+    { "", 0, NULL },
+    { "a: [\n", ERR_PARSE, "f.yaml:2: while parsing a flow node: did not find expected node content" },
+    { "a: 1\n---\nb: 2\n", ERR_PARSE, "f.yaml:3: should be one document, not 2" },
+};
+
+START_TEST(reads_one_document)
+{
+    struct world w;
+    const struct yaml_node *root;
+    struct err e = ERR_INIT;
+
+    world_init(&w);
+    ck_assert_int_eq(yaml_read_one(&w.arena, "f.yaml", str_of(singles[_i].in), &root, &e), singles[_i].rc);
+    if (singles[_i].message)
+        ck_assert_str_eq(e.msg, singles[_i].message);
+    ck_assert((root != NULL) == (singles[_i].rc == 0 && singles[_i].in[0]));
+    world_fini(&w);
+}
+END_TEST
+
 static Suite *suite(void)
 {
-    Suite *s = suite_create("mesh/yaml");
+    Suite *s = suite_create("base/yaml");
     TCase *t = tcase_create("yaml");
 
     tcase_add_loop_test(t, resolves_scalars, 0, COUNT(scalars));
@@ -228,6 +290,7 @@ static Suite *suite(void)
     tcase_add_test(t, bounds_depth_and_size);
     tcase_add_test(t, reads_json);
     tcase_add_test(t, changes_a_copy);
+    tcase_add_loop_test(t, reads_one_document, 0, COUNT(singles));
     tcase_add_test(t, survives_failing_allocations);
     suite_add_tcase(s, t);
     return s;
