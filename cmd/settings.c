@@ -35,7 +35,7 @@ void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS])
 {
     const struct option options[SETTINGS_OPTIONS] = {
         { "data", 0, OPTION_TEXT, "DIR", "where the data lives; made when missing", &s->data },
-        { "config", 0, OPTION_TEXT, "FILE", "YAML with any of these options; the command line wins", &s->config },
+        { "config", 0, OPTION_TEXT, "FILE", "YAML with any of these options (the command line wins) and prometheus.yml's scrape_configs", &s->config },
         { "listen", 0, OPTION_TEXT, "HOST:PORT", "127.0.0.1:20001; port 0 picks a free one", &s->listen },
         { "retention", 0, OPTION_DURATION, "TIME", "15d; how long data is kept, 0: for ever", &s->retention_ms },
         { "durability", 0, OPTION_TEXT, "process|power", "process; what an acknowledgement survives", &s->durability },

@@ -111,10 +111,12 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void 
     if (ev)
         event_free(ev);
     ev = what == CURL_POLL_REMOVE ? NULL : event_new(client->base, fd, flags, socket_ready, client);
-    if (what != CURL_POLL_REMOVE && (!ev || event_add(ev, NULL) < 0))
-        return -1;
+    if (ev && event_add(ev, NULL) < 0) {
+        event_free(ev);
+        ev = NULL;
+    }
     curl_multi_assign(client->multi, fd, ev);
-    return 0;
+    return ev || what == CURL_POLL_REMOVE ? 0 : -1;
 }
 
 static int set_timer(CURLM *multi, long ms, void *arg)
@@ -170,6 +172,14 @@ void http_client_keep(struct http_client *client, long connections)
 }
 
 /* --- one request --- */
+
+/* Processes that this one starts shall not hold its connections open. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *at)
+{
+    (void)arg;
+    (void)purpose;
+    return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+}
 
 static size_t take_body(char *p, size_t size, size_t n, void *arg)
 {
@@ -362,6 +372,7 @@ static void set_transport(struct http_call *call, const struct http_request *rq)
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)READ_AT_ONCE);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)rq->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "vigla/" VIGLA_VERSION);
