@@ -107,13 +107,15 @@ static int take_member(const struct reading *r, const struct option *options, co
 static void hide_secrets(struct yaml_node *items, size_t n)
 {
     static const char *const secrets[] = { "password", "credentials", "bearer_token", "secrets", "client_secret",
-                                           "secret_key", "key", NULL };
+                                           "secret_key", NULL };
     static const char *const urls[] = { "url", "proxy_url", NULL };
+    static const char *const keys[] = { "key", NULL };
 
     for (size_t i = 0; i < n; i++) {
         struct yaml_node *item = &items[i];
 
-        if (one_of(item->key, secrets) || (one_of(item->key, urls) && str_chr(item->text, '@') >= 0))
+        if (one_of(item->key, secrets) || (one_of(item->key, urls) && str_chr(item->text, '@') >= 0) ||
+            (one_of(item->key, keys) && str_find(item->text, STR("PRIVATE KEY")) >= 0))
             *item = (struct yaml_node){ .kind = YAML_STRING, .key = item->key, .text = STR("<secret>") };
         else
             hide_secrets(item->items, item->n);

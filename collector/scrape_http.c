@@ -13,6 +13,7 @@ enum {
     MOST_SECRET = 1 << 16,
     MOST_REDIRECTS = 10,
     READ_AT_ONCE = 64 << 10, /* stays in the processor's cache until it is copied to the body */
+    LARGEST_SPARE = 8 << 20,
     SPARE_BODIES = 4 /* buffers of bodies that wait for the next answer, so that their pages need not be made anew */
 };
 
@@ -28,7 +29,7 @@ struct http_client {
 
 static void give_body_back(struct http_client *client, struct buf *body)
 {
-    if (client->nspare < SPARE_BODIES && body->p) {
+    if (client->nspare < SPARE_BODIES && body->p && body->cap <= LARGEST_SPARE) {
         buf_reset(body);
         client->spare[client->nspare++] = *body;
         *body = (struct buf)BUF_INIT(0);

@@ -453,6 +453,13 @@ def test_file_discovery():
         os.remove(os.path.join(s.folder, "sd", "one.json"))
         s.wait("a", {f"__name__=a,file=t.yml,instance={s.at},job=sd,z=y": 1})
         s.wait('up{file="one.json"}', None)
+        s.file("sd/t.yml", f"- targets: ['{s.at}']\n  labels: {{instance: i}}\n")
+        s.wait("a", {"__name__=a,file=t.yml,instance=i,job=sd": 1})
+        s.file("sd/t.yml", f"- targets: ['{s.at.replace('127.0.0.1', 'localhost')}']\n  labels: {{instance: i}}\n")
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:  # it has moved, and goes on there
+            assert len(s.values("a")) == 1
+        until(lambda: s.pages.requests[-1][1]["Host"].startswith("localhost"), 5, "scraped at its new address")
         s.file("sd/t.yml", "[]\n")
         s.wait("a", None)
         s.wait("{job='sd'}", None)
