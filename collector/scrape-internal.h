@@ -41,6 +41,7 @@ struct target {
     bool extra;                      /* REPORT_BASIC and on too */
     enum target_state state;
     bool forget;                     /* the job has changed: entries of the cache no longer hold */
+    bool doubles;                    /* the last page had lines that stood twice */
     bool farewell;                   /* the rows under way are its last: stale markers */
     bool late;                       /* the timer came while it was busy */
     struct event *timer;

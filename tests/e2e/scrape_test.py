@@ -303,6 +303,8 @@ def test_two_lines_of_one_series_and_reordered_labels():
         s.start()
         s.wait("a", 1)
         s.wait("scrape_samples_scraped", 2)
+        s.wait("count_over_time(a[1m]) > bool 2", 1)
+        assert s.server.process.text().count("1 lines are of series that stand on the page already") == 1
         s.pages.set("/metrics", 'a{y="2",x="1"} 7\n')
         s.wait("a", 7)
         time.sleep(0.5)
