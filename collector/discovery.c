@@ -206,7 +206,9 @@ struct discovery *discovery_start(const struct discovery_config *config, struct 
         err_set(e, ERR_NOMEM, "no memory for discovery");
         return NULL;
     }
-    *d = (struct discovery){ .config = config, .base = base, .client = client, .changed = changed, .arg = arg, .inotify = -1 };
+    *d = (struct discovery){ .config = config, .base = base, .client = client, .inotify = -1 };
+    d->changed = changed;
+    d->arg = arg;
     if (config->kind != DISCOVERY_STATIC && start(d, e) < 0) {
         discovery_stop(d);
         return NULL;

@@ -61,7 +61,8 @@ static void tell_end(struct http_call *call, CURLcode code)
     else if (code == CURLE_OPERATION_TIMEDOUT)
         snprintf(text, sizeof(text), "Get \"%.512s\": context deadline exceeded", call->url);
     else if (code != CURLE_OK)
-        snprintf(text, sizeof(text), "Get \"%.512s\": %s", call->url, call->why[0] ? call->why : curl_easy_strerror(code));
+        snprintf(text, sizeof(text), "Get \"%.512s\": %s", call->url,
+                 call->why[0] ? call->why : curl_easy_strerror(code));
     end_call(call);
     call->done(call, call->too_large || code != CURLE_OK ? text : NULL);
     give_body_back(client, &call->body);
@@ -345,9 +346,11 @@ static int rename_server(struct http_call *call, const char *url, const char *na
     char *host = NULL, *port = NULL, *renamed = NULL, line[1200];
     int rc = ERR_NOMEM;
 
-    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        curl_url_set(u, CURLUPART_HOST, name, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_URL, &renamed, 0) == CURLUE_OK) {
+        curl_url_set(u, CURLUPART_HOST, name, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_URL, &renamed, 0) == CURLUE_OK) {
         snprintf(line, sizeof(line), "%.256s:%.8s:%.512s:%.8s", name, port, host, port);
         rc = add_line(&call->connect_to, line);
         if (rc == 0)
