@@ -89,9 +89,9 @@ int discovery_take(struct discovery *d, struct str name, struct str meta, struct
 {
     struct discovery_source *s = discovery_find(d, name);
     struct arena a = ARENA_INIT(MOST_SOURCE);
-    const struct target_group *groups;
+    const struct target_group *groups = NULL;
     uint64_t hash = str_hash(text);
-    size_t n;
+    size_t n = 0;
     int rc;
 
     if (!s && !(s = discovery_add(d, name)))

@@ -139,7 +139,7 @@ static int hash_modulo(const struct relabel_rule *r, struct label_builder *b, st
 
 static int fold(const struct relabel_rule *r, struct label_builder *b, struct str value)
 {
-    struct buf text = BUF_INIT(4 * LONGEST_VALUE);
+    struct buf text = BUF_INIT((size_t)4 * LONGEST_VALUE);
     struct str folded;
 
     relabel_fold(&text, value, r->action == RELABEL_UPPERCASE);

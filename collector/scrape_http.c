@@ -300,8 +300,9 @@ static long tls_version(struct str name)
 
 static void set_blob(CURL *easy, CURLoption option, struct str s)
 {
-    struct curl_blob blob = { (void *)(uintptr_t)s.p, s.n, CURL_BLOB_COPY };
+    struct curl_blob blob = { NULL, s.n, CURL_BLOB_COPY };
 
+    memcpy(&blob.data, &s.p, sizeof(blob.data)); /* which libcurl only reads, though it says `void *` */
     if (s.n)
         curl_easy_setopt(easy, option, &blob);
 }
