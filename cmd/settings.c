@@ -35,7 +35,7 @@ void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS])
 {
     const struct option options[SETTINGS_OPTIONS] = {
         { "data", 0, OPTION_TEXT, "DIR", "where the data lives; made when missing", &s->data },
-        { "config", 0, OPTION_TEXT, "FILE", "YAML with any of these options; the command line wins", &s->config },
+        { "config", 0, OPTION_TEXT, "FILE", "YAML: these options (the command line wins), scrape_configs", &s->config },
         { "listen", 0, OPTION_TEXT, "HOST:PORT", "127.0.0.1:20001; port 0 picks a free one", &s->listen },
         { "retention", 0, OPTION_DURATION, "TIME", "15d; how long data is kept, 0: for ever", &s->retention_ms },
         { "durability", 0, OPTION_TEXT, "process|power", "process; what an acknowledgement survives", &s->durability },
@@ -107,13 +107,15 @@ static int take_member(const struct reading *r, const struct option *options, co
 static void hide_secrets(struct yaml_node *items, size_t n)
 {
     static const char *const secrets[] = { "password", "credentials", "bearer_token", "secrets", "client_secret",
-                                           "secret_key", "key", NULL };
+                                           "secret_key", NULL };
     static const char *const urls[] = { "url", "proxy_url", NULL };
+    static const char *const keys[] = { "key", NULL };
 
     for (size_t i = 0; i < n; i++) {
         struct yaml_node *item = &items[i];
 
-        if (one_of(item->key, secrets) || (one_of(item->key, urls) && str_chr(item->text, '@') >= 0))
+        if (one_of(item->key, secrets) || (one_of(item->key, urls) && str_chr(item->text, '@') >= 0) ||
+            (one_of(item->key, keys) && str_find(item->text, STR("PRIVATE KEY")) >= 0))
             *item = (struct yaml_node){ .kind = YAML_STRING, .key = item->key, .text = STR("<secret>") };
         else
             hide_secrets(item->items, item->n);
@@ -214,7 +216,8 @@ static int reload(struct settings_file *f, struct arena *a, struct buf *text, st
     if (f->first.data == NULL)
         next.data = NULL;
     if (needs_restart(&next, &f->first))
-        log_warn("%s: of what changed, log-level and what is scraped take effect now, the rest at the next start", f->path);
+        log_warn("%s: of what changed, log-level and what is scraped take effect now, the rest at the next start",
+                 f->path);
     f->first.log_level = log_level_word(level);
     f->rescrape(f->rescrape_arg, scrape);
     log_info("%s: read again", f->path);

@@ -89,9 +89,9 @@ int discovery_take(struct discovery *d, struct str name, struct str meta, struct
 {
     struct discovery_source *s = discovery_find(d, name);
     struct arena a = ARENA_INIT(MOST_SOURCE);
-    const struct target_group *groups;
+    const struct target_group *groups = NULL;
     uint64_t hash = str_hash(text);
-    size_t n;
+    size_t n = 0;
     int rc;
 
     if (!s && !(s = discovery_add(d, name)))
@@ -206,7 +206,9 @@ struct discovery *discovery_start(const struct discovery_config *config, struct 
         err_set(e, ERR_NOMEM, "no memory for discovery");
         return NULL;
     }
-    *d = (struct discovery){ .config = config, .base = base, .client = client, .changed = changed, .arg = arg, .inotify = -1 };
+    *d = (struct discovery){ .config = config, .base = base, .client = client, .inotify = -1 };
+    d->changed = changed;
+    d->arg = arg;
     if (config->kind != DISCOVERY_STATIC && start(d, e) < 0) {
         discovery_stop(d);
         return NULL;

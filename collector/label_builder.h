@@ -21,7 +21,8 @@ struct str label_builder_get(const struct label_builder *b, struct str name);
 /* Sets, or takes away when the value is empty. 0 or ERR_NOMEM. */
 int label_builder_set(struct label_builder *b, struct str name, struct str value) __attribute__((warn_unused_result));
 /* Sets where the name is not there yet. */
-int label_builder_default(struct label_builder *b, struct str name, struct str value) __attribute__((warn_unused_result));
+int label_builder_default(struct label_builder *b, struct str name, struct str value)
+    __attribute__((warn_unused_result));
 void label_builder_del(struct label_builder *b, struct str name);
 /* Takes away all whose name begins so. */
 void label_builder_del_prefix(struct label_builder *b, struct str prefix);

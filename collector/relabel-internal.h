@@ -2,6 +2,7 @@
 #ifndef COLLECTOR_RELABEL_INTERNAL_H
 #define COLLECTOR_RELABEL_INTERNAL_H
 
+#include "base/buf.h"
 #include "base/regex.h"
 #include "collector/relabel.h"
 
@@ -18,5 +19,8 @@ struct relabel_rule {
     struct regex *regex;
     uint64_t modulus;
 };
+
+/* Appends s in lower or upper case; what is not UTF-8 stays as it is. */
+void relabel_fold(struct buf *b, struct str s, bool upper);
 
 #endif

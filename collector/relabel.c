@@ -139,14 +139,12 @@ static int hash_modulo(const struct relabel_rule *r, struct label_builder *b, st
 
 static int fold(const struct relabel_rule *r, struct label_builder *b, struct str value)
 {
-    char first = r->action == RELABEL_LOWERCASE ? 'A' : 'a';
-    char *to = arena_alloc(b->arena, value.n ? value.n : 1);
+    struct buf text = BUF_INIT((size_t)4 * LONGEST_VALUE);
+    struct str folded;
 
-    if (!to)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < value.n; i++)
-        to[i] = (char)(value.p[i] >= first && value.p[i] < first + 26 ? value.p[i] ^ 0x20 : value.p[i]);
-    return label_builder_set(b, r->target, (struct str){ to, value.n }) == 0 ? 1 : ERR_NOMEM;
+    relabel_fold(&text, value, r->action == RELABEL_UPPERCASE);
+    folded = keep_text(b, &text);
+    return folded.p && label_builder_set(b, r->target, folded) == 0 ? 1 : ERR_NOMEM;
 }
 
 /* Over a copy of the set: what is added is not looked at again. */

@@ -1,7 +1,7 @@
 /* relabel.h: Prometheus' relabelling: rules that change, keep or drop a set of labels.
  *
  * Source: prometheus.io/docs/prometheus/latest/configuration/configuration (relabel_config); names are UTF-8, as in
- * Prometheus 3. lowercase and uppercase fold ASCII letters only. Rules are read once and then thread-safe. */
+ * Prometheus 3. Rules are read once and then thread-safe. */
 #ifndef COLLECTOR_RELABEL_H
 #define COLLECTOR_RELABEL_H
 

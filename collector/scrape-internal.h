@@ -41,6 +41,7 @@ struct target {
     bool extra;                      /* REPORT_BASIC and on too */
     enum target_state state;
     bool forget;                     /* the job has changed: entries of the cache no longer hold */
+    bool doubles;                    /* the last page had lines that stood twice */
     bool farewell;                   /* the rows under way are its last: stale markers */
     bool late;                       /* the timer came while it was busy */
     struct event *timer;
@@ -105,12 +106,10 @@ struct scrape {
 
 /* --- scrape_target_make.c --- */
 
-/* NULL: ERR_NOMEM. The spec is copied. */
+/* Its first scrape is planned. NULL: ERR_NOMEM. The spec is copied. */
 struct target *target_new(struct pool *pool, const struct target_spec *spec);
-/* Takes the spec over (interval, discovered labels) where labels and URL are the same. */
+/* A copy of the spec takes the place of its own, whose labels are the same. Under `lock`. */
 void target_update(struct target *t, const struct target_spec *spec);
-/* What the series of `from`, which is about to end, were, are now those of t: their labels are the same. */
-void target_inherit(struct target *t, struct target *from);
 /* Not STORING. */
 void target_free(struct target *t);
 

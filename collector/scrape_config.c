@@ -187,7 +187,8 @@ static int set_times(const struct conf *c, const struct yaml_node *node, const s
 {
     job->interval_ms = w->interval_ms ? w->interval_ms : g->interval_ms;
     if (w->timeout_ms > job->interval_ms)
-        return conf_fail(c, node, e, "scrape timeout greater than scrape interval for scrape config with job name \"%.*s\"",
+        return conf_fail(c, node, e,
+                         "scrape timeout greater than scrape interval for scrape config with job name \"%.*s\"",
                          STR_ARG(job->name));
     job->timeout_ms = w->timeout_ms ? w->timeout_ms : g->timeout_ms;
     if (job->timeout_ms > job->interval_ms)

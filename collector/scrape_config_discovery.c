@@ -113,7 +113,8 @@ static int read_file_discovery(const struct conf *c, const struct yaml_node *nod
         struct str path = w.files.v[i];
 
         if (!str_ends(path, STR(".json")) && !str_ends(path, STR(".yml")) && !str_ends(path, STR(".yaml")))
-            return conf_fail(c, node, e, "path name \"%.*s\" is not valid for file discovery: should end in .json, .yml or .yaml",
+            return conf_fail(c, node, e,
+                             "path name \"%.*s\" is not valid for file discovery: should end in .json, .yml or .yaml",
                              STR_ARG(path));
         w.files.v[i] = conf_path(c, path);
         if (!w.files.v[i].p)

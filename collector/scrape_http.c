@@ -13,6 +13,7 @@ enum {
     MOST_SECRET = 1 << 16,
     MOST_REDIRECTS = 10,
     READ_AT_ONCE = 64 << 10, /* stays in the processor's cache until it is copied to the body */
+    LARGEST_SPARE = 8 << 20,
     SPARE_BODIES = 4 /* buffers of bodies that wait for the next answer, so that their pages need not be made anew */
 };
 
@@ -28,7 +29,7 @@ struct http_client {
 
 static void give_body_back(struct http_client *client, struct buf *body)
 {
-    if (client->nspare < SPARE_BODIES && body->p) {
+    if (client->nspare < SPARE_BODIES && body->p && body->cap <= LARGEST_SPARE) {
         buf_reset(body);
         client->spare[client->nspare++] = *body;
         *body = (struct buf)BUF_INIT(0);
@@ -60,7 +61,8 @@ static void tell_end(struct http_call *call, CURLcode code)
     else if (code == CURLE_OPERATION_TIMEDOUT)
         snprintf(text, sizeof(text), "Get \"%.512s\": context deadline exceeded", call->url);
     else if (code != CURLE_OK)
-        snprintf(text, sizeof(text), "Get \"%.512s\": %s", call->url, call->why[0] ? call->why : curl_easy_strerror(code));
+        snprintf(text, sizeof(text), "Get \"%.512s\": %s", call->url,
+                 call->why[0] ? call->why : curl_easy_strerror(code));
     end_call(call);
     call->done(call, call->too_large || code != CURLE_OK ? text : NULL);
     give_body_back(client, &call->body);
@@ -111,10 +113,12 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void 
     if (ev)
         event_free(ev);
     ev = what == CURL_POLL_REMOVE ? NULL : event_new(client->base, fd, flags, socket_ready, client);
-    if (what != CURL_POLL_REMOVE && (!ev || event_add(ev, NULL) < 0))
-        return -1;
+    if (ev && event_add(ev, NULL) < 0) {
+        event_free(ev);
+        ev = NULL;
+    }
     curl_multi_assign(client->multi, fd, ev);
-    return 0;
+    return ev || what == CURL_POLL_REMOVE ? 0 : -1;
 }
 
 static int set_timer(CURLM *multi, long ms, void *arg)
@@ -170,6 +174,14 @@ void http_client_keep(struct http_client *client, long connections)
 }
 
 /* --- one request --- */
+
+/* Processes that this one starts shall not hold its connections open. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *at)
+{
+    (void)arg;
+    (void)purpose;
+    return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+}
 
 static size_t take_body(char *p, size_t size, size_t n, void *arg)
 {
@@ -288,8 +300,9 @@ static long tls_version(struct str name)
 
 static void set_blob(CURL *easy, CURLoption option, struct str s)
 {
-    struct curl_blob blob = { (void *)(uintptr_t)s.p, s.n, CURL_BLOB_COPY };
+    struct curl_blob blob = { NULL, s.n, CURL_BLOB_COPY };
 
+    memcpy(&blob.data, &s.p, sizeof(blob.data)); /* which libcurl only reads, though it says `void *` */
     if (s.n)
         curl_easy_setopt(easy, option, &blob);
 }
@@ -334,9 +347,11 @@ static int rename_server(struct http_call *call, const char *url, const char *na
     char *host = NULL, *port = NULL, *renamed = NULL, line[1200];
     int rc = ERR_NOMEM;
 
-    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        curl_url_set(u, CURLUPART_HOST, name, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_URL, &renamed, 0) == CURLUE_OK) {
+        curl_url_set(u, CURLUPART_HOST, name, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_URL, &renamed, 0) == CURLUE_OK) {
         snprintf(line, sizeof(line), "%.256s:%.8s:%.512s:%.8s", name, port, host, port);
         rc = add_line(&call->connect_to, line);
         if (rc == 0)
@@ -362,6 +377,7 @@ static void set_transport(struct http_call *call, const struct http_request *rq)
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)READ_AT_ONCE);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)rq->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "vigla/" VIGLA_VERSION);

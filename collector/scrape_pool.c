@@ -1,8 +1,8 @@
 /* scrape_pool.c: the targets of one job, and how they follow what discovery tells.
  *
- * Targets are the same when labels and URL are. pool_settle makes the list that should be, sorted by hash, and walks it
- * beside the list that is: who stands in both goes on undisturbed, with all it has cached. A new target whose labels an
- * ending one had (its address moved) inherits its series, so that these do not become stale in between. */
+ * pool_settle makes the list that should be, sorted by the hash of labels and URL, and walks it beside the list that is:
+ * who stands in both goes on undisturbed, with all it has cached. One whose labels are in the new list with another URL
+ * has moved: it goes on there, so that its series do not become stale in between. */
 #include "collector/scrape-internal.h"
 
 #include "base/err.h"
@@ -180,26 +180,54 @@ static void check_limit(struct pool *p, size_t n)
 
 /* --- what is --- */
 
-/* The next of two sorted lists: moves what is in both to *kept, what is only in the old list to *gone, and makes what
- * is only in the new one. Returns the list that will be; its new members still without a plan (tick_ms 0). */
-static struct target *merge(struct pool *p, const struct wanted *w, struct target **gone, size_t *n)
+/* Who stands in both lists, both sorted by hash, takes its place in slots[0..w->n); returns the others of the old list. */
+static struct target *match(struct target *old, const struct wanted *w, struct target **slots)
 {
-    struct target *old = p->targets, *first = NULL, **end = &first;
+    struct target *gone = NULL;
 
+    for (size_t i = 0; old;) {
+        struct target *next = old->next;
+
+        while (i < w->n && w->v[i].hash < old->spec.hash)
+            i++;
+        if (i < w->n && w->v[i].hash == old->spec.hash) {
+            slots[i] = old;
+        } else {
+            old->next = gone;
+            gone = old;
+        }
+        old = next;
+    }
+    return gone;
+}
+
+/* Takes one with the same labels out of the list. */
+static struct target *take_moved(struct target **gone, const struct target_spec *spec)
+{
+    for (; *gone; gone = &(*gone)->next) {
+        struct target *t = *gone;
+
+        if (t->spec.labels_hash != spec->labels_hash || labels_cmp(t->spec.labels, spec->labels) != 0)
+            continue;
+        *gone = t->next;
+        return t;
+    }
+    return NULL;
+}
+
+/* The list that will be, and how long it is; those of the old one that have no place in it go to *gone. `slots` is
+ * scratch: w->n zeroes. */
+static struct target *merge(struct pool *p, const struct wanted *w, struct target **slots, struct target **gone,
+                            size_t *n)
+{
+    struct target *first = NULL, **end = &first;
+
+    *gone = match(p->targets, w, slots);
     *n = 0;
     for (size_t i = 0; i < w->n; i++) {
-        struct target *t;
+        struct target *t = slots[i] ? slots[i] : take_moved(gone, &w->v[i]);
 
-        while (old && old->spec.hash < w->v[i].hash) {
-            struct target *next = old->next;
-
-            old->next = *gone;
-            *gone = old;
-            old = next;
-        }
-        if (old && old->spec.hash == w->v[i].hash) {
-            t = old;
-            old = old->next;
+        if (t) {
             target_update(t, &w->v[i]);
         } else if (!(t = target_new(p, &w->v[i]))) {
             log_error("scrape: %.*s: no memory for target %s", STR_ARG(p->job->name), w->v[i].url.p);
@@ -210,32 +238,7 @@ static struct target *merge(struct pool *p, const struct wanted *w, struct targe
         ++*n;
     }
     *end = NULL;
-    while (old) {
-        struct target *next = old->next;
-
-        old->next = *gone;
-        *gone = old;
-        old = next;
-    }
     return first;
-}
-
-static struct target *with_labels(struct target *first, struct labels l)
-{
-    for (; first; first = first->next)
-        if (labels_cmp(first->spec.labels, l) == 0)
-            return first;
-    return NULL;
-}
-
-static void inherit(struct target *targets, struct target *gone)
-{
-    for (struct target *t = targets; gone && t; t = t->next) {
-        struct target *from = t->tick_ms == 0 ? with_labels(gone, t->spec.labels) : NULL;
-
-        if (from)
-            target_inherit(t, from);
-    }
 }
 
 static void end_all(struct target *gone)
@@ -251,20 +254,20 @@ static void end_all(struct target *gone)
 void pool_settle(struct pool *p)
 {
     struct wanted w = { .arena = ARENA_INIT(MOST_TARGETS_MEMORY), .dropped_arena = ARENA_INIT(MOST_TARGETS_MEMORY) };
-    struct target *gone = NULL, *targets;
+    struct target *gone, *targets, **slots = NULL;
     struct arena old = p->dropped_arena;
     size_t n;
 
     p->stale = false;
-    if (want(p, &w) < 0) {
+    if (want(p, &w) < 0 || !(slots = arena_array(&w.arena, w.n + 1, sizeof(struct target *)))) {
         log_error("scrape: %.*s: no memory for its targets: they stay as they are", STR_ARG(p->job->name));
         arena_free(&w.arena);
         arena_free(&w.dropped_arena);
         return;
     }
     check_limit(p, w.n);
-    targets = merge(p, &w, &gone, &n);
     pthread_mutex_lock(&p->owner->lock);
+    targets = merge(p, &w, slots, &gone, &n);
     p->targets = targets;
     p->ntargets = n;
     p->dropped_arena = w.dropped_arena;
@@ -272,11 +275,7 @@ void pool_settle(struct pool *p)
     p->ndropped = w.ndropped;
     p->all_dropped = w.all_dropped;
     pthread_mutex_unlock(&p->owner->lock);
-    inherit(targets, gone);
     end_all(gone);
-    for (struct target *t = targets; t; t = t->next)
-        if (t->tick_ms == 0)
-            target_plan(t);
     arena_free(&old);
     arena_free(&w.arena);
 }

@@ -11,7 +11,8 @@ struct target_spec {
     struct labels labels;     /* those that its series carry */
     struct str url;           /* NUL-terminated */
     int64_t interval_ms, timeout_ms;
-    uint64_t hash;            /* of labels and URL; the same in every process */
+    uint64_t labels_hash;     /* this and the next: the same in every process */
+    uint64_t hash;            /* of labels and URL */
 };
 
 /* The target at `address` of a group. 1: *out is it; 0: relabelling dropped it (only out->discovered is set);

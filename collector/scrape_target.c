@@ -143,9 +143,9 @@ static int check(struct labels l, struct target_spec *out, struct err *e)
     return read_times(l, out, e);
 }
 
-static uint64_t hash_of(struct labels l, struct str url)
+static uint64_t hash_of(struct labels l)
 {
-    uint64_t h = str_hash_stable(url);
+    uint64_t h = 0x9e3779b97f4a7c15u;
 
     for (size_t i = 0; i < l.n; i++) {
         h = (h ^ str_hash_stable(l.v[i].name)) * 0xff51afd7ed558ccdu;
@@ -194,7 +194,9 @@ int target_resolve(const struct scrape_job *job, const struct target_group *grou
     out->url = make_url(job, label_builder_view(&b), a);
     if (!out->url.p || keep_public(&b, out) < 0)
         return no_memory(e);
-    out->hash = hash_of(out->labels, out->url);
+    out->labels_hash = hash_of(out->labels);
+    out->hash = (out->labels_hash ^ str_hash_stable(out->url)) * 0xff51afd7ed558ccdu;
+    out->hash ^= out->hash >> 32;
     return 1;
 }
 

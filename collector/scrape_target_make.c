@@ -1,4 +1,4 @@
-/* scrape_target_make.c: a target comes, is told new settings, inherits, and is freed. */
+/* scrape_target_make.c: a target comes, is told new settings, and is freed. */
 #include "collector/scrape-internal.h"
 
 #include "base/err.h"
@@ -61,6 +61,7 @@ struct target *target_new(struct pool *pool, const struct target_spec *spec)
         target_free(t);
         return NULL;
     }
+    target_plan(t);
     return t;
 }
 
@@ -80,33 +81,18 @@ void target_free(struct target *t)
 
 void target_update(struct target *t, const struct target_spec *spec)
 {
-    struct arena a = ARENA_INIT(MOST_SPEC), old = t->spec_arena;
+    struct arena a = ARENA_INIT(MOST_SPEC);
     struct target_spec copy;
-    bool other_time = spec->interval_ms != t->spec.interval_ms;
+    bool other_time = spec->interval_ms != t->spec.interval_ms || spec->hash != t->spec.hash;
 
     if (copy_spec(spec, &a, &copy) < 0) {
         arena_free(&a);
         log_error("scrape: %s: no memory for its new settings, the old ones stay", t->spec.url.p);
         return;
     }
-    pthread_mutex_lock(&t->owner->lock);
+    arena_free(&t->spec_arena);
     t->spec = copy;
     t->spec_arena = a;
-    pthread_mutex_unlock(&t->owner->lock);
-    arena_free(&old);
     if (other_time)
         target_plan(t);
-}
-
-void target_inherit(struct target *t, struct target *from)
-{
-    struct scrape_cache cache = t->cache;
-
-    if (from->state == TARGET_STORING)
-        return; /* its batch points into its cache */
-    t->cache = from->cache;
-    from->cache = cache;
-    t->forget = true;
-    t->reported = from->reported;
-    from->reported = false;
 }

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -221,6 +222,20 @@ static const char *status_word(long status)
     return "";
 }
 
+/* Counts lines that stood twice; the first page of them is told. */
+static void tell_doubles(struct target *t, uint64_t doubles)
+{
+    if (doubles) {
+        pthread_mutex_lock(&t->owner->lock);
+        t->owner->stats.doubles += doubles;
+        pthread_mutex_unlock(&t->owner->lock);
+    }
+    if (doubles && !t->doubles)
+        log_warn("scrape: %.*s: %s: %" PRIu64 " lines are of series that stand on the page already: left out",
+                 STR_ARG(t->pool->job->name), t->spec.url.p, doubles);
+    t->doubles = doubles > 0;
+}
+
 /* ERR_*: the page as a whole is not to be used. */
 static int read_answer(struct target *t, struct page_counts *counts, struct err *e)
 {
@@ -234,11 +249,7 @@ static int read_answer(struct target *t, struct page_counts *counts, struct err 
     if (format < 0)
         return err_set(e, ERR_INVALID, "%s", why);
     rc = page_read(&reader, (enum exposition_format)format, buf_view(&t->call.body), t->scrape_ms, counts, e);
-    if (counts->doubles) {
-        pthread_mutex_lock(&t->owner->lock);
-        t->owner->stats.doubles += counts->doubles;
-        pthread_mutex_unlock(&t->owner->lock);
-    }
+    tell_doubles(t, counts->doubles);
     return rc;
 }
 

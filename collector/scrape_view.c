@@ -21,7 +21,8 @@ static struct labels copy_labels(struct arena *a, struct labels l, bool *failed)
     return copy;
 }
 
-static void copy_target(const struct target *t, struct str pool, struct arena *a, struct scrape_target *out, bool *failed)
+static void copy_target(const struct target *t, struct str pool, struct arena *a, struct scrape_target *out,
+                        bool *failed)
 {
     *out = (struct scrape_target){
         .pool = pool,

@@ -303,6 +303,8 @@ def test_two_lines_of_one_series_and_reordered_labels():
         s.start()
         s.wait("a", 1)
         s.wait("scrape_samples_scraped", 2)
+        s.wait("count_over_time(a[1m]) > bool 2", 1)
+        assert s.server.process.text().count("1 lines are of series that stand on the page already") == 1
         s.pages.set("/metrics", 'a{y="2",x="1"} 7\n')
         s.wait("a", 7)
         time.sleep(0.5)
@@ -453,6 +455,13 @@ def test_file_discovery():
         os.remove(os.path.join(s.folder, "sd", "one.json"))
         s.wait("a", {f"__name__=a,file=t.yml,instance={s.at},job=sd,z=y": 1})
         s.wait('up{file="one.json"}', None)
+        s.file("sd/t.yml", f"- targets: ['{s.at}']\n  labels: {{instance: i}}\n")
+        s.wait("a", {"__name__=a,file=t.yml,instance=i,job=sd": 1})
+        s.file("sd/t.yml", f"- targets: ['{s.at.replace('127.0.0.1', 'localhost')}']\n  labels: {{instance: i}}\n")
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:  # it has moved, and goes on there
+            assert len(s.values("a")) == 1
+        until(lambda: s.pages.requests[-1][1]["Host"].startswith("localhost"), 5, "scraped at its new address")
         s.file("sd/t.yml", "[]\n")
         s.wait("a", None)
         s.wait("{job='sd'}", None)

@@ -71,6 +71,9 @@ static const struct {
     { "[{regex: 'b.*', action: labelkeep}]", "a=foo,b1=bar,b2=baz", "b1=bar,b2=baz" },
     { "[{source_labels: [a], target_label: l, action: lowercase}, {source_labels: [a], target_label: u, action: uppercase}]",
       "a=xY-9z", "a=xY-9z,l=xy-9z,u=XY-9Z" },
+    { "[{source_labels: [a], target_label: l, action: lowercase}, {source_labels: [a], target_label: u, action: uppercase}]",
+      "a=[É@é`ß{Ωж𐐨\xff", "a=[É@é`ß{Ωж𐐨\xff,l=[é@é`ß{ωж𐐨\xff,u=[É@É`ß{ΩЖ𐐀\xff" },
+    { "[{source_labels: [a], target_label: a, action: uppercase}]", "b=1", "b=1" },
     { "[{source_labels: [a], target_label: a, replacement: 'x.$1'}, {source_labels: [a], target_label: b}]", "a=1",
       "a=x.1,b=x.1" },
 };
