@@ -98,10 +98,15 @@ static int open_folder(struct snapshot *s, struct str sub, struct err *e)
 }
 
 /* On the committer's thread: nothing changes meanwhile. */
+/* Nobody commits, and nobody writes or removes blocks meanwhile. */
 static int open_all(struct store *st, void *arg, struct err *e)
 {
-    (void)st;
-    return open_folder(arg, STR(""), e);
+    int rc;
+
+    pthread_mutex_lock(&st->writing);
+    rc = open_folder(arg, STR(""), e);
+    pthread_mutex_unlock(&st->writing);
+    return rc;
 }
 
 /* --- copying --- */

@@ -155,12 +155,12 @@ static void scene_stop(struct scene *s)
     nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* How many series of that name have a last sample that is no stale marker; *last is one of these. */
+/* How many series of that name have a last sample that is no stale marker; *last is the highest of these. */
 static size_t alive(struct scene *s, const char *name, double *last)
 {
     struct arena a = ARENA_INIT(0);
     struct matcher m;
-    struct series_query q = { &m, 1, 0, INT64_MAX };
+    struct series_query q = { .matchers = &m, .n = 1, .to_ms = INT64_MAX };
     struct series_set *set;
     struct sample_columns c;
     struct labels l;
@@ -177,8 +177,8 @@ static size_t alive(struct scene *s, const char *name, double *last)
             v = c.v[c.n - 1];
         memcpy(&bits, &v, sizeof(bits));
         if (bits != SAMPLE_STALE_BITS) {
+            *last = n == 0 || v > *last ? v : *last;
             n++;
-            *last = v;
         }
     }
     arena_free(&a);
@@ -334,7 +334,7 @@ START_TEST(counts_what_the_store_refuses)
     wait_alive(&s, "a", 4, 2);
     pthread_mutex_lock(&gate);
     batch_init(&b, &a);
-    ck_assert_int_eq(batch_add_series(&b, &(struct batch_series){ { labels, 1 }, 0, &sample, 1 }), 0);
+    ck_assert_int_eq(batch_add_series(&b, &(struct batch_series){ .labels = { labels, 1 }, .samples = &sample, .n = 1 }), 0);
     while (store_submit(s.store, &b, hold, &gate, NULL) < 0)
         usleep(1000);
     for (int i = 0; i < 1000 && stats.not_stored < 5; i++) {
