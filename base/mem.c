@@ -22,10 +22,19 @@ static int must_fail(void)
     return 1;
 }
 
+enum { LARGE = 8 << 20, MUCH = 12 << 20 };
+
+void mem_keep(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, LARGE);
+    mallopt(M_ARENA_MAX, 2);
+}
+
 void mem_give_back(void)
 {
-    mallopt(M_MMAP_THRESHOLD, 256 << 10);
-    mallopt(M_TRIM_THRESHOLD, 512 << 10);
+    if (mallinfo2().fordblks > MUCH)
+        malloc_trim(0);
 }
 
 void mem_fail_at(long n)

@@ -14,6 +14,8 @@
 #include <signal.h>
 #include <string.h>
 
+enum { GIVE_BACK_SECONDS = 5 };
+
 static const char details[] =
     "When it is ready it prints `ready http://HOST:PORT`. SIGTERM or Ctrl-C: what was taken in is stored, then it ends.\n"
     "An answer of 2xx to a sender means that its data is in SQLite.";
@@ -50,14 +52,18 @@ static sigset_t block_signals(void)
     return stop;
 }
 
+/* The signal that ends us; meanwhile settings are read again when asked, and memory is given back now and then. */
 static void wait_for_the_end(struct settings_file *file, const sigset_t *signals)
 {
-    int sig = SIGHUP;
+    const struct timespec pause = { GIVE_BACK_SECONDS, 0 };
+    int sig;
 
-    while (sigwait(signals, &sig) == 0 && sig == SIGHUP) {
+    while ((sig = sigtimedwait(signals, NULL, &pause)) < 0 || sig == SIGHUP) {
         struct err e = ERR_INIT;
 
-        if (settings_reload(file, &e) < 0)
+        if (sig < 0)
+            mem_give_back();
+        else if (settings_reload(file, &e) < 0)
             log_error("reload refused, the old settings stay: %s", e.msg);
     }
     log_info("%s: storing what was taken in", sig == SIGINT ? "interrupted" : "asked to end");
@@ -143,7 +149,7 @@ static int run(struct session *s, int argc, char **argv)
         return command_fail(EXIT_USAGE, &e);
     log_set_level((enum log_level)log_level_parse(file.now.log_level));
     api.config = buf_cstr(&file.text);
-    mem_give_back();
+    mem_keep();
     rc = serve(&file, &store, &api);
     settings_fini(&file);
     return rc;

@@ -16,12 +16,14 @@ SUITES = [
     ("layers", MAKE + ["layers"]),
     ("unit", MAKE + ["check"]),
     ("unit-asan-ubsan", MAKE + ["check", "SAN=address,undefined"]),
-    ("unit-tsan", MAKE + ["check", "SAN=thread", "UNIT=store api proxy"]),  # those that have threads
+    ("unit-tsan", MAKE + ["check", "SAN=thread", "UNIT=store query collector api proxy"]),  # those that have threads
     ("fuzz-corpora", MAKE + ["fuzz-corpus"]),
     ("console-code", ["node", "web/test/run.mjs"]),
     ("command-line", ["python3", "tests/e2e/cli_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
+    ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
+    ("prometheus", ["python3", "tests/e2e/prometheus_test.py"]),
     ("conformance", ["python3", "tests/conformance/run.py"]),
 ]
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
