@@ -15,6 +15,8 @@
 
 #include "base/pb.h"
 
+#include <endian.h>
+
 enum { TIMESERIES = 1, METADATA = 3 };
 enum { LABELS = 1, SAMPLES = 2, EXEMPLARS = 3, HISTOGRAMS = 4 };
 enum { FIRST_PIECE = 64, LARGEST_PIECE = 4096 };     /* items of a pool */
@@ -102,12 +104,32 @@ static void name_series(const struct decoder *d, struct err *why)
 
 /* --- a series --- */
 
+/* As every sender writes it: the value, then the time, and nothing else. */
+static bool read_plain_sample(struct str bytes, struct sample *s)
+{
+    const uint8_t *p = (const uint8_t *)bytes.p, *end = p + bytes.n;
+    uint64_t bits, t = 0;
+    unsigned shift = 0;
+
+    if (bytes.n < 11 || p[0] != 0x09 || p[9] != 0x10 || (end[-1] & 0x80))
+        return false;
+    memcpy(&bits, p + 1, sizeof(bits));
+    bits = le64toh(bits);
+    memcpy(&s->v, &bits, sizeof(bits));
+    for (p += 10; *p & 0x80 && shift < 56; shift += 7)
+        t |= (uint64_t)(*p++ & 0x7f) << shift;
+    s->t = (int64_t)(t | (uint64_t)*p << shift);
+    return p + 1 == end && !(*p & 0x80);
+}
+
 static int read_sample(struct str bytes, struct sample *s, struct err *e)
 {
     struct pb_reader r = pb_reader(bytes);
     struct pb_field f;
     int rc;
 
+    if (read_plain_sample(bytes, s))
+        return 0;
     *s = (struct sample){ 0 };
     while ((rc = pb_next(&r, &f, e)) == 1) {
         if (f.number == 1 && (rc = pb_want(&f, PB_FIXED64, e)) == 0)
@@ -134,6 +156,18 @@ static void note_label(struct wire_series *w, const char *tag, struct str bytes)
     w->label_bytes.n = (size_t)(bytes.p + bytes.n - w->label_bytes.p);
 }
 
+/* Passes over labels as every sender writes them, with a length of one byte: most of what there is to read. */
+static void skip_labels(struct pb_reader *r, struct wire_series *w)
+{
+    const uint8_t *p = r->p;
+
+    while (r->end - p >= 2 && p[0] == 0x0a && p[1] < 0x80 && r->end - p - 2 >= p[1])
+        p += 2 + p[1];
+    if (p != r->p)
+        note_label(w, (const char *)r->p, (struct str){ (const char *)r->p, (size_t)(p - r->p) });
+    r->p = p;
+}
+
 static int scan_series(struct decoder *d, struct str message, struct wire_series *w, struct err *e)
 {
     struct pb_reader r = pb_reader(message);
@@ -141,8 +175,10 @@ static int scan_series(struct decoder *d, struct str message, struct wire_series
     int rc;
 
     for (;;) {
-        const char *tag = (const char *)r.p;
+        const char *tag;
 
+        skip_labels(&r, w);
+        tag = (const char *)r.p;
         rc = pb_next(&r, &f, e);
         if (rc <= 0)
             return rc;
