@@ -119,10 +119,14 @@ struct series_list {
 
 static int collect_series(struct request *rq, const struct series_query *q, struct series_list *out, struct err *e)
 {
-    struct series_set *set = series_open(rq->api->store, q, &rq->arena, e);
+    struct series_query names = *q;
+    struct series_set *set;
     struct labels l;
-    int rc = set ? 1 : e->code;
+    int rc;
 
+    names.labels_only = true;
+    set = series_open(rq->api->store, &names, &rq->arena, e);
+    rc = set ? 1 : e->code;
     while (rc > 0 && (rc = series_next(set, &l, e)) == 1) {
         if (arena_grow(&rq->arena, &out->v, &out->cap, out->n + 1, sizeof(*out->v)) < 0)
             return err_set(e, ERR_NOMEM, "no memory for the series");

@@ -83,7 +83,7 @@ static int count_series(struct cardinality *c, struct labels l, struct buf *key)
 
 static int count_all(struct request *rq, struct cardinality *c, struct err *e)
 {
-    const struct series_query all = { .from_ms = ANY_TIME_MIN, .to_ms = ANY_TIME_MAX };
+    const struct series_query all = { .from_ms = ANY_TIME_MIN, .to_ms = ANY_TIME_MAX, .labels_only = true };
     struct series_set *set = series_open(rq->api->store, &all, &rq->arena, e);
     struct buf key = BUF_INIT(4 << 20);
     struct labels l;

@@ -175,17 +175,3 @@ int series_samples(struct series_set *set, struct sample_columns *out, struct er
     (void)e; /* another engine may read here; this one has */
     return set->scan && scan_samples(set->scan, out);
 }
-
-int series_ids(struct series_set *set, uint32_t **ids, size_t *n, struct err *e)
-{
-    size_t at;
-    int rc;
-
-    *n = 0;
-    *ids = arena_array(set->a, set->n + 1, sizeof(**ids));
-    if (!*ids)
-        return no_room(set->a, e);
-    while ((rc = set->scan ? scan_next(set->scan, &at, e) : 0) == 1)
-        (*ids)[(*n)++] = set->ids[at];
-    return rc;
-}

@@ -12,6 +12,55 @@ static int no_room(struct err *e)
 
 /* --- which series count --- */
 
+/* What has samples about the range: bits by series number. */
+struct present {
+    uint64_t *bits;
+    uint32_t end;
+};
+
+static void mark(struct present *p, uint32_t id)
+{
+    if (id < p->end)
+        p->bits[id / 64] |= (uint64_t)1 << (id % 64);
+}
+
+static void mark_head(struct present *p, const struct head *h, const struct series_query *q)
+{
+    int64_t first, last;
+
+    head_range(h, &first, &last);
+    if (first > q->to_ms || last < q->from_ms)
+        return;
+    for (uint32_t id = 0; id < p->end; id++) {
+        struct head_view v;
+
+        if (!head_look(h, id, &v))
+            continue;
+        head_view_range(&v, &first, &last);
+        if (first <= q->to_ms && last >= q->from_ms)
+            mark(p, id);
+    }
+}
+
+static int mark_block(struct store *st, struct present *p, struct block *b, const struct series_query *q, struct err *e)
+{
+    struct block_reader *r = block_reader_take(st->blocks, b->partition, e);
+    struct arena a = ARENA_INIT(0); /* bounded by the block */
+    struct block_directory d;
+    int rc = r ? block_directory(r, b, &a, &d, e) : e->code;
+
+    block_reader_give(st->blocks, r);
+    for (size_t k = 0; rc == 0 && k < d.n; k++)
+        if (d.pages[k].first <= q->to_ms && d.pages[k].last >= q->from_ms)
+            for (uint32_t i = 0; i < d.pages[k].n; i++)
+                mark(p, d.ids[d.pages[k].first_column + i]);
+    arena_free(&a);
+    if (rc != ERR_CORRUPT)
+        return rc;
+    blocks_set_aside(st->blocks, b, e);
+    return 0;
+}
+
 /* Whether the range takes in all there is: then every series of the index counts, and none need be looked up. */
 static bool is_everything(const struct block_list *list, const struct head *const *heads, const struct series_query *q)
 {
@@ -30,33 +79,83 @@ static bool is_everything(const struct block_list *list, const struct head *cons
     return all;
 }
 
-/* The series that match and have samples about the range; *ids NULL: all that the index has. */
+/* Keeps the series that are present. */
+static size_t filter(uint32_t *ids, size_t n, const struct present *p)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < p->end && (p->bits[ids[i] / 64] >> (ids[i] % 64) & 1))
+            ids[kept++] = ids[i];
+    return kept;
+}
+
+static uint32_t *list_present(const struct present *p, struct arena *a, size_t *n)
+{
+    size_t count = 0;
+    uint32_t *ids;
+
+    for (size_t w = 0; w <= p->end / 64; w++)
+        count += (size_t)__builtin_popcountll(p->bits[w]);
+    ids = arena_array(a, count + 1, sizeof(*ids));
+    *n = 0;
+    for (uint32_t id = 0; ids && id < p->end; id++)
+        if (p->bits[id / 64] >> (id % 64) & 1)
+            ids[(*n)++] = id;
+    return ids;
+}
+
+/* With the lock held: the series that match, when there are matchers; *all: the range takes in everything. Otherwise
+ * what the heads have is marked, and *list is the blocks to look at. */
+static int look(struct store *st, const struct series_query *q, struct arena *a, uint32_t **ids, size_t *n,
+                struct present *p, struct block_list **list)
+{
+    const struct head *heads[SCAN_HEADS] = { st->frozen, st->head };
+    struct block_list *blocks = blocks_hold(st->blocks);
+    int rc = q->n ? index_select(st->index, q->matchers, q->n, a, ids, n) : 0;
+
+    if (rc == 0 && !is_everything(blocks, heads, q)) {
+        p->end = index_end(st->index);
+        p->bits = arena_array(a, p->end / 64 + 1, sizeof(*p->bits));
+        rc = p->bits ? 0 : ERR_NOMEM;
+        for (size_t h = 0; rc == 0 && h < SCAN_HEADS; h++)
+            if (heads[h])
+                mark_head(p, heads[h], q);
+        *list = blocks;
+        return rc;
+    }
+    blocks_release(st->blocks, blocks);
+    return rc;
+}
+
+/* The series that match and have samples about the range, by rising number; *ids NULL: all that the index has. */
 static int find(struct store *st, const struct series_query *q, struct arena *a, uint32_t **ids, size_t *n,
                 struct err *e)
 {
-    struct series_query only = *q;
-    const struct head *heads[SCAN_HEADS];
-    struct series_set *set;
-    struct block_list *list;
-    bool all;
-    int rc = 0;
+    struct block_list *list = NULL;
+    struct present p = { 0 };
+    struct err why = ERR_INIT;
+    int rc;
 
     *ids = NULL;
     *n = 0;
     pthread_rwlock_rdlock(&st->lock);
-    heads[0] = st->frozen;
-    heads[1] = st->head;
-    list = blocks_hold(st->blocks);
-    all = is_everything(list, heads, q);
-    if (all && q->n)
-        rc = index_select(st->index, q->matchers, q->n, a, ids, n) < 0 ? no_room(e) : 0;
+    rc = look(st, q, a, ids, n, &p, &list);
     pthread_rwlock_unlock(&st->lock);
-    blocks_release(st->blocks, list);
-    if (all || rc < 0)
-        return rc;
-    only.labels_only = true;
-    set = series_open(st, &only, a, e);
-    return set ? series_ids(set, ids, n, e) : ERR_NOMEM;
+    if (rc < 0)
+        no_room(&why);
+    for (size_t i = 0; rc == 0 && list && i < list->n; i++)
+        if (list->blocks[i]->first <= q->to_ms && list->blocks[i]->last >= q->from_ms)
+            rc = mark_block(st, &p, list->blocks[i], q, &why);
+    if (rc == 0 && list && q->n)
+        *n = filter(*ids, *n, &p);
+    else if (rc == 0 && list && !(*ids = list_present(&p, a, n)))
+        rc = no_room(&why);
+    if (list)
+        blocks_release(st->blocks, list);
+    if (rc < 0 && e)
+        *e = why;
+    return rc;
 }
 
 int series_label_names(struct store *st, const struct series_query *q, struct arena *a, struct str **names, size_t *n,

@@ -100,15 +100,8 @@ struct metadata {
     char text[];
 };
 
-struct series_set;
-
 struct store *store_open_tuned(const char *dir, const struct store_options *options, const struct store_tuning *tuning,
                                struct err *e);
-
-/* --- series.c --- */
-
-/* The series of a set, as numbers, in `a` of the set. */
-int series_ids(struct series_set *set, uint32_t **ids, size_t *n, struct err *e);
 
 /* --- group.c --- */
 
