@@ -14,6 +14,7 @@ struct api_options {
     uint16_t port;    /* 0 picks a free one */
     unsigned threads; /* 0 = 4 */
     size_t max_body;  /* bytes, after unpacking too; 0 = 32 MiB → 413 */
+    size_t max_memory; /* of all requests and queries together; 0 = 2 GiB → 503; one alone may take half of it */
     bool admin;       /* /api/v1/admin/tsdb/... */
     struct promql_limits limits;
     int64_t retention_ms; /* as told by /api/v1/status */

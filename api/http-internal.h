@@ -111,6 +111,7 @@ struct api {
     struct graph_state *graph;
     atomic_bool stopping;
     atomic_size_t body_bytes;   /* in all requests together */
+    struct arena_budget budget; /* of the arenas of all requests */
     atomic_size_t answer_bytes; /* of values whose encoding is under way */
     pthread_mutex_t lock;     /* guards the two counts below */
     pthread_cond_t quiet;     /* one of them went down */

@@ -54,7 +54,8 @@ void *http_request_new(void *cls, const char *uri, struct MHD_Connection *connec
         return NULL; /* http_handle closes the connection */
     rq->api = api;
     rq->connection = connection;
-    rq->arena = (struct arena)ARENA_INIT((size_t)1 << 30);
+    rq->arena = (struct arena)ARENA_INIT(api->budget.max / 2);
+    rq->arena.budget = &api->budget;
     rq->body = (struct buf)BUF_INIT(api->options.max_body);
     rq->out = (struct buf)BUF_INIT(LARGEST_ANSWER);
     rq->started_ns = clock_mono_ns();

@@ -201,6 +201,12 @@ static void put_store(struct buf *b, struct store *st)
         buf_printf(b, "vigla_store_events_total{table=\"%.*s\"} %" PRIu64 "\n", STR_ARG(event_tables[kind].name),
                    s.events[kind]);
     whole(b, "vigla_store_series", "gauge", "Series known.", s.series);
+    whole(b, "vigla_store_sealed_samples_total", "counter", "Samples written from memory into blocks.", s.sealed);
+    whole(b, "vigla_store_merged_blocks_total", "counter", "Blocks merged into denser ones.", s.merged);
+    whole(b, "vigla_store_blocks", "gauge", "Blocks of samples on disk.", s.blocks);
+    whole(b, "vigla_store_damaged_blocks", "gauge", "Blocks and files set aside because they are damaged.", s.damaged);
+    whole(b, "vigla_store_head_bytes", "gauge", "Memory of samples that are not in blocks yet.", s.head_bytes);
+    whole(b, "vigla_store_index_bytes", "gauge", "Memory of the index of series.", s.index_bytes);
     whole(b, "vigla_store_queue_bytes", "gauge", "Batches that wait to be committed.", s.queue_bytes);
     whole(b, "vigla_store_disk_bytes", "gauge", "Size of the data directory.", s.disk_bytes);
 }

@@ -96,6 +96,7 @@ static void set_options(struct api *api, const struct api_options *o)
         api->options.threads = 4;
     if (api->options.max_body == 0)
         api->options.max_body = 32 << 20;
+    api->budget.max = o->max_memory ? o->max_memory : (size_t)2 << 30;
     api->host = mem_strdup(o->host);
     api->config = mem_strdup(o->config ? o->config : "");
 }

@@ -27,6 +27,21 @@ static size_t align_up(size_t n)
     return (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 }
 
+static bool spend(struct arena_budget *b, size_t n)
+{
+    if (!b || (n <= b->max && atomic_fetch_add(&b->used, n) <= b->max - n))
+        return true;
+    if (n <= b->max)
+        atomic_fetch_sub(&b->used, n);
+    return false;
+}
+
+static void give_back(struct arena_budget *b, size_t n)
+{
+    if (b)
+        atomic_fetch_sub(&b->used, n);
+}
+
 static struct arena_block *add_block(struct arena *a, size_t need)
 {
     size_t size = a->head ? a->head->size * 2 : FIRST_BLOCK;
@@ -36,9 +51,13 @@ static struct arena_block *add_block(struct arena *a, size_t need)
         size = LARGEST_BLOCK;
     if (size < need)
         size = need;
-    b = mem_alloc(sizeof(*b) + size);
-    if (!b)
+    if (!spend(a->budget, size))
         return NULL;
+    b = mem_alloc(sizeof(*b) + size);
+    if (!b) {
+        give_back(a->budget, size);
+        return NULL;
+    }
     b->next = a->head;
     b->used = 0;
     b->size = size;
@@ -159,6 +178,7 @@ void arena_free(struct arena *a)
     while (a->head) {
         struct arena_block *next = a->head->next;
 
+        give_back(a->budget, a->head->size);
         mem_free(a->head);
         a->head = next;
     }

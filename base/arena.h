@@ -8,18 +8,27 @@
 
 #include <stddef.h>
 
+#include <stdatomic.h>
+
 struct arena_block;
 struct arena_hook;
+
+/* What several arenas may hold together; their threads share it. */
+struct arena_budget {
+    _Atomic size_t used; /* bytes of their blocks */
+    size_t max;
+};
 
 struct arena {
     struct arena_block *head; /* the block in use; older ones behind it */
     struct arena_hook *hooks; /* what arena_free calls first, newest first */
     size_t used;              /* bytes handed out and lost to alignment */
     size_t max;               /* ceiling of `used`; arena_alloc answers NULL beyond it */
+    struct arena_budget *budget; /* NULL, or what it shares with others; to be set before the first allocation */
 };
 
 /* max_bytes 0 = no ceiling: only for input whose size is bounded elsewhere. */
-#define ARENA_INIT(max_bytes) { NULL, NULL, 0, (max_bytes) }
+#define ARENA_INIT(max_bytes) { NULL, NULL, 0, (max_bytes), NULL }
 
 /* Aligned for any type. NULL when memory or the ceiling is reached. */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((warn_unused_result));

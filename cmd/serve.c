@@ -31,6 +31,7 @@ static int translate(const struct settings *o, struct store_options *store, stru
     api->host = host;
     api->threads = (unsigned)o->threads;
     api->max_body = o->max_body;
+    api->max_memory = o->memory_limit;
     api->admin = o->admin;
     api->retention_ms = o->retention_ms;
     api->limits = (struct promql_limits){ .lookback_ms = o->query_lookback_ms, .timeout_ms = o->query_timeout_ms,

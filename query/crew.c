@@ -107,8 +107,10 @@ static struct crew *hire(struct eval *ev, size_t n)
     c->members = arena_array(ev->a, CREW_MOST, sizeof(*c->members));
     if (!c->members || arena_on_free(ev->a, disband, c) < 0)
         return NULL;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        c->members[i].arena.budget = ev->a->budget;
         c->members[i].arena.max = ev->a->max ? (ev->a->max - ev->a->used) / n + 1 : 0;
+    }
     return c;
 }
 

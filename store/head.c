@@ -17,7 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW = 1024, FIRST_CAP = 2, MOST_CAP = 64, SLAB = 1 << 20 };
+enum {
+    ROW = 1024,
+    FIRST_CAP = 2,
+    MOST_CAP = 64,
+    /* So large that the heap takes it from the system and gives it back whole (base/mem.h); what is not touched yet costs
+     * nothing. */
+    SLAB = 8 << 20
+};
 
 struct head_chunk {
     struct head_chunk *older;
@@ -222,7 +229,9 @@ size_t head_samples(const struct head *h)
 
 size_t head_bytes(const struct head *h)
 {
-    return h->slabs * sizeof(struct slab) + h->nrows * ROW * sizeof(struct head_series);
+    size_t full = h->slabs - h->nspare - (h->slab != NULL);
+
+    return full * SLAB + (h->slab ? h->slab->used : 0) + h->nrows * ROW * sizeof(struct head_series);
 }
 
 void head_range(const struct head *h, int64_t *first, int64_t *last)

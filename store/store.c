@@ -249,8 +249,11 @@ static void count_samples(struct store *st, struct store_stats *out)
         head_range(heads[h], &first, &last);
         count_range(out, first, last, &any);
         out->chunks += head_samples(heads[h]) != 0;
+        out->head_bytes += head_bytes(heads[h]);
     }
+    out->index_bytes = index_bytes(st->index);
     pthread_rwlock_unlock(&st->lock);
+    out->blocks = list->n;
     for (size_t i = 0; i < list->n; i++) {
         count_range(out, list->blocks[i]->first, list->blocks[i]->last, &any);
         out->chunks += list->blocks[i]->pages;
@@ -267,6 +270,9 @@ void store_stats(struct store *st, struct store_stats *out)
         .refused = atomic_load(&st->counters.refused),
         .samples = atomic_load(&st->counters.samples),
         .series = atomic_load(&st->counters.series),
+        .sealed = atomic_load(&st->counters.sealed),
+        .merged = atomic_load(&st->counters.merged),
+        .damaged = blocks_damaged(st->blocks),
         .disk_bytes = file_bytes(st->path, "") + file_bytes(st->path, "-wal") + blocks_bytes(st->blocks),
     };
     count_samples(st, out);

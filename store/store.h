@@ -52,6 +52,9 @@ struct store_stats {
     uint64_t samples, events[EVENT_KINDS];          /* committed since start */
     uint64_t series;                                /* known now */
     uint64_t queue_bytes, disk_bytes;
+    uint64_t head_bytes, index_bytes; /* memory of samples that are not sealed yet, and of the index */
+    uint64_t sealed, merged;      /* samples written into blocks; blocks merged; both since start */
+    uint64_t blocks, damaged;     /* on disk; set aside */
     uint64_t chunks;              /* pieces that samples are kept in, memory and disk; 0: not known */
     int64_t oldest_ms, newest_ms; /* of all samples; both 0: not known */
 };
