@@ -181,6 +181,24 @@ START_TEST(says_when_memory_is_short)
 }
 END_TEST
 
+/* Two arenas, one budget: what one holds the other cannot, until it is given back. */
+START_TEST(shares_a_budget)
+{
+    struct arena_budget budget = { 0, 16384 };
+    struct arena a = ARENA_INIT(0), b = ARENA_INIT(0);
+
+    a.budget = b.budget = &budget;
+    ck_assert_ptr_nonnull(arena_alloc(&a, 9000));
+    ck_assert_ptr_null(arena_alloc(&b, 9000));
+    ck_assert_ptr_null(arena_alloc(&b, 20000));
+    ck_assert_ptr_nonnull(arena_alloc(&b, 100));
+    arena_free(&a);
+    ck_assert_ptr_nonnull(arena_alloc(&b, 9000));
+    arena_free(&b);
+    ck_assert_uint_eq(budget.used, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("arena");
@@ -193,6 +211,7 @@ static Suite *suite(void)
     tcase_add_test(t, grows_arrays);
     tcase_add_test(t, hooks_run_newest_first_and_once);
     tcase_add_test(t, says_when_memory_is_short);
+    tcase_add_test(t, shares_a_budget);
     suite_add_tcase(s, t);
     return s;
 }
