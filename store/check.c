@@ -14,6 +14,7 @@
 #include "store/journal-internal.h"
 #include "store/lock-internal.h"
 #include "store/page-internal.h"
+#include "store/series_log-internal.h"
 #include "store/sqlite-internal.h"
 
 #include <stdio.h>
@@ -171,39 +172,12 @@ static int check_blocks(struct checker *k, struct err *e)
 
 /* --- making anew --- */
 
-/* The log of series as one record, without what has been forgotten. */
-static int rebuild_log(struct checker *k, struct err *e)
-{
-    struct buf record = BUF_INIT((size_t)1 << 30);
-    struct index_mark nothing;
-    struct series_index *empty = index_new();
-    int rc = empty ? 0 : err_set(e, ERR_NOMEM, "no memory");
-
-    if (rc == 0) {
-        nothing = index_mark(empty);
-        index_log(k->index, nothing, &record);
-        rc = buf_failed(&record) ? err_set(e, ERR_NOMEM, "no memory for the log of series") : db_begin(k->db, e);
-    }
-    index_free(empty);
-    if (rc == 0) {
-        rc = db_exec(k->db, "DELETE FROM series_log", e);
-        if (rc == 0)
-            rc = db_series_log_add(k->db, buf_view(&record), e);
-        if (rc == 0)
-            rc = db_commit(k->db, e);
-        else
-            db_rollback(k->db);
-    }
-    buf_free(&record);
-    return rc;
-}
-
 static int rebuild(struct checker *k, struct err *e)
 {
     int rc = db_exec(k->db, "REINDEX", e);
 
     if (rc == 0 && index_count(k->index))
-        rc = rebuild_log(k, e);
+        rc = series_log_rewrite(k->db, k->index, e);
     return rc < 0 ? rc : db_exec(k->db, "PRAGMA incremental_vacuum", e);
 }
 
