@@ -185,6 +185,19 @@ int block_directory(struct block_reader *r, const struct block *b, struct arena 
     return block_directory_sums(r, b, a, out, &sums, e);
 }
 
+int blocks_directory(struct blocks *bs, const struct block *b, struct arena *a, struct block_directory *out,
+                     struct err *e)
+{
+    struct err why = ERR_INIT;
+    struct block_reader *r = block_reader_take(bs, b->partition, &why);
+    int rc = r ? block_directory(r, b, a, out, &why) : why.code;
+
+    block_reader_give(bs, r);
+    if (rc < 0 && e)
+        *e = why;
+    return rc;
+}
+
 int block_page(struct block_reader *r, const struct block *b, const struct block_page *page, struct buf *out,
                struct err *e)
 {

@@ -115,6 +115,9 @@ void block_reader_give(struct blocks *bs, struct block_reader *r); /* NULL is fi
 /* The directory, in `a`. ERR_CORRUPT, ERR_IO, ERR_NOMEM. */
 int block_directory(struct block_reader *r, const struct block *b, struct arena *a, struct block_directory *out,
                     struct err *e);
+/* The same through a reader of its own. */
+int blocks_directory(struct blocks *bs, const struct block *b, struct arena *a, struct block_directory *out,
+                     struct err *e);
 /* The bytes of a page, put into `out` (emptied before). */
 int block_page(struct block_reader *r, const struct block *b, const struct block_page *page, struct buf *out,
                struct err *e);

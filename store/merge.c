@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/bits-internal.h"
 #include "store/build-internal.h"
 #include "store/store-internal.h"
 
@@ -65,37 +66,35 @@ static struct run find_run(const struct block_list *list, int64_t today, uint64_
 
 static int collect_ids(struct store *st, const struct run *r, struct arena *a, uint32_t **ids, size_t *n, struct err *e)
 {
-    struct block_reader *reader = block_reader_take(st->blocks, r->blocks[0]->partition, e);
-    uint32_t end = 0;
+    uint32_t end;
     uint64_t *bits;
-    int rc = reader ? 0 : ERR_IO;
+    int rc = 0;
 
     pthread_rwlock_rdlock(&st->lock);
     end = index_end(st->index);
     pthread_rwlock_unlock(&st->lock);
-    bits = arena_array(a, end / 64 + 1, sizeof(*bits));
-    if (rc == 0 && !bits)
+    bits = arena_array(a, bits_words(end), sizeof(*bits));
+    if (!bits)
         rc = err_set(e, ERR_NOMEM, "no memory for a list of series");
     *n = 0;
     for (size_t i = 0; rc == 0 && i < r->n; i++) {
         struct arena scratch = ARENA_INIT(0);
         struct block_directory d;
 
-        rc = block_directory(reader, r->blocks[i], &scratch, &d, e);
+        rc = blocks_directory(st->blocks, r->blocks[i], &scratch, &d, e);
         for (uint32_t k = 0; rc == 0 && k < r->blocks[i]->series; k++)
-            if (d.ids[k] < end && !(bits[d.ids[k] / 64] >> (d.ids[k] % 64) & 1)) {
-                bits[d.ids[k] / 64] |= (uint64_t)1 << (d.ids[k] % 64);
+            if (d.ids[k] < end && !bits_test(bits, d.ids[k])) {
+                bits_set(bits, d.ids[k]);
                 ++*n;
             }
         arena_free(&scratch);
     }
-    block_reader_give(st->blocks, reader);
     *ids = rc == 0 ? arena_array(a, *n + 1, sizeof(**ids)) : NULL;
     if (rc == 0 && !*ids)
         rc = err_set(e, ERR_NOMEM, "no memory for a list of %zu series", *n);
     *n = 0;
     for (uint32_t id = 0; rc == 0 && id < end; id++)
-        if (bits[id / 64] >> (id % 64) & 1)
+        if (bits_test(bits, id))
             (*ids)[(*n)++] = id;
     return rc;
 }

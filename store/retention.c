@@ -5,6 +5,7 @@
  * Samples go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left is forgotten; should the journal still name
  * it, the replay passes over that. With retention 0 nothing is too old, but senders not heard of for a week, and free
  * pages go all the same. */
+#include "store/bits-internal.h"
 #include "store/store-internal.h"
 
 #include "base/clock.h"
@@ -107,15 +108,13 @@ struct forgetting {
 
 static int mark_block(struct store *st, const struct block *b, struct forgetting *f, struct err *e)
 {
-    struct block_reader *r = block_reader_take(st->blocks, b->partition, e);
     struct arena a = ARENA_INIT(0); /* bounded by the block */
     struct block_directory d;
-    int rc = r ? block_directory(r, b, &a, &d, e) : e ? e->code : ERR_IO;
+    int rc = blocks_directory(st->blocks, b, &a, &d, e);
 
     for (uint32_t i = 0; rc == 0 && i < b->series; i++)
         if (d.ids[i] < f->end)
-            f->seen[d.ids[i] / 64] |= (uint64_t)1 << (d.ids[i] % 64);
-    block_reader_give(st->blocks, r);
+            bits_set(f->seen, d.ids[i]);
     arena_free(&a);
     return rc;
 }
@@ -135,7 +134,7 @@ static int forget(struct store *st, void *arg, struct err *e)
     int rc;
 
     for (uint32_t id = 1; id < f->end; id++)
-        if (index_has(st->index, id) && !(f->seen[id / 64] >> (id % 64) & 1) && !in_head(st->head, id) &&
+        if (index_has(st->index, id) && !bits_test(f->seen, id) && !in_head(st->head, id) &&
             !in_head(st->frozen, id))
             f->gone[f->n++] = id;
     if (f->n == 0)
@@ -164,7 +163,7 @@ int retention_forget(struct store *st, struct err *e)
     f.end = index_end(st->index);
     list = blocks_hold(st->blocks);
     pthread_rwlock_unlock(&st->lock);
-    f.seen = arena_array(&a, f.end / 64 + 1, sizeof(*f.seen));
+    f.seen = arena_array(&a, bits_words(f.end), sizeof(*f.seen));
     f.gone = arena_array(&a, (size_t)f.end + 1, sizeof(*f.gone));
     if (!f.seen || !f.gone)
         rc = err_set(e, ERR_NOMEM, "no memory to look for empty series");

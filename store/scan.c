@@ -14,6 +14,7 @@
 #include "store/scan-internal.h"
 
 #include "base/mem.h"
+#include "store/bits-internal.h"
 #include "store/page-internal.h"
 
 #include <stdlib.h>
@@ -144,7 +145,7 @@ static bool rises(const uint32_t *ids, size_t n)
 
 static int make_places(const struct scan_input *in, struct arena *a, struct places *p)
 {
-    size_t words = in->end / 64 + 1;
+    size_t words = bits_words(in->end);
     uint32_t sum = 0;
 
     p->end = in->end;
@@ -154,7 +155,7 @@ static int make_places(const struct scan_input *in, struct arena *a, struct plac
     if (!p->bits || !p->before || !p->at)
         return ERR_NOMEM;
     for (size_t i = 0; i < in->n; i++) {
-        p->bits[in->ids[i] / 64] |= (uint64_t)1 << (in->ids[i] % 64);
+        bits_set(p->bits, in->ids[i]);
         p->at[i] = (uint32_t)i;
     }
     for (size_t w = 0; w < words; w++) {

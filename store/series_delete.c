@@ -5,30 +5,29 @@
  * are forgotten by retention.c. */
 #include "store/series.h"
 
+#include "store/bits-internal.h"
 #include "store/merge-internal.h"
 #include "store/store-internal.h"
 
-/* The series of this block that are to be cut: rising, in `a`. */
+/* Which of ids[0..n), n >= 1, the block has: rising, in `a`. */
 static int find_cut(struct store *st, const struct block *b, const uint32_t *ids, size_t n, struct arena *a,
                     struct build_cut *cut, struct err *e)
 {
-    struct block_reader *r = block_reader_take(st->blocks, b->partition, e);
+    uint32_t *found = arena_array(a, n, sizeof(*found)), end = ids[n - 1] + 1;
+    uint64_t *bits = arena_array(a, bits_words(end), sizeof(*bits));
     struct block_directory d;
-    uint32_t *found = arena_array(a, n + 1, sizeof(*found));
-    uint64_t *bits = n ? arena_array(a, ids[n - 1] / 64 + 1, sizeof(*bits)) : NULL;
-    int rc = r ? block_directory(r, b, a, &d, e) : e ? e->code : ERR_IO;
+    int rc = blocks_directory(st->blocks, b, a, &d, e);
 
-    block_reader_give(st->blocks, r);
-    if (rc == 0 && (!found || (n && !bits)))
+    if (rc == 0 && (!found || !bits))
         rc = err_set(e, ERR_NOMEM, "no memory for the list of series");
     if (rc < 0)
         return rc;
-    for (uint32_t i = 0; n && i < b->series; i++)
-        if (d.ids[i] <= ids[n - 1])
-            bits[d.ids[i] / 64] |= (uint64_t)1 << (d.ids[i] % 64);
+    for (uint32_t i = 0; i < b->series; i++)
+        if (d.ids[i] < end)
+            bits_set(bits, d.ids[i]);
     cut->n = 0;
     for (size_t i = 0; i < n; i++)
-        if (bits[ids[i] / 64] >> (ids[i] % 64) & 1)
+        if (bits_test(bits, ids[i]))
             found[cut->n++] = ids[i];
     cut->ids = found;
     return 0;

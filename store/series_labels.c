@@ -1,5 +1,6 @@
 #include "store/series.h"
 
+#include "store/bits-internal.h"
 #include "store/scan-internal.h"
 #include "store/store-internal.h"
 
@@ -21,7 +22,7 @@ struct present {
 static void mark(struct present *p, uint32_t id)
 {
     if (id < p->end)
-        p->bits[id / 64] |= (uint64_t)1 << (id % 64);
+        bits_set(p->bits, id);
 }
 
 static void mark_head(struct present *p, const struct head *h, const struct series_query *q)
@@ -44,12 +45,10 @@ static void mark_head(struct present *p, const struct head *h, const struct seri
 
 static int mark_block(struct store *st, struct present *p, struct block *b, const struct series_query *q, struct err *e)
 {
-    struct block_reader *r = block_reader_take(st->blocks, b->partition, e);
     struct arena a = ARENA_INIT(0); /* bounded by the block */
     struct block_directory d;
-    int rc = r ? block_directory(r, b, &a, &d, e) : e->code;
+    int rc = blocks_directory(st->blocks, b, &a, &d, e);
 
-    block_reader_give(st->blocks, r);
     for (size_t k = 0; rc == 0 && k < d.n; k++)
         if (d.pages[k].first <= q->to_ms && d.pages[k].last >= q->from_ms)
             for (uint32_t i = 0; i < d.pages[k].n; i++)
@@ -85,7 +84,7 @@ static size_t filter(uint32_t *ids, size_t n, const struct present *p)
     size_t kept = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (ids[i] < p->end && (p->bits[ids[i] / 64] >> (ids[i] % 64) & 1))
+        if (ids[i] < p->end && bits_test(p->bits, ids[i]))
             ids[kept++] = ids[i];
     return kept;
 }
@@ -95,12 +94,12 @@ static uint32_t *list_present(const struct present *p, struct arena *a, size_t *
     size_t count = 0;
     uint32_t *ids;
 
-    for (size_t w = 0; w <= p->end / 64; w++)
+    for (size_t w = 0; w < bits_words(p->end); w++)
         count += (size_t)__builtin_popcountll(p->bits[w]);
     ids = arena_array(a, count + 1, sizeof(*ids));
     *n = 0;
     for (uint32_t id = 0; ids && id < p->end; id++)
-        if (p->bits[id / 64] >> (id % 64) & 1)
+        if (bits_test(p->bits, id))
             ids[(*n)++] = id;
     return ids;
 }
@@ -116,7 +115,7 @@ static int look(struct store *st, const struct series_query *q, struct arena *a,
 
     if (rc == 0 && !is_everything(blocks, heads, q)) {
         p->end = index_end(st->index);
-        p->bits = arena_array(a, p->end / 64 + 1, sizeof(*p->bits));
+        p->bits = arena_array(a, bits_words(p->end), sizeof(*p->bits));
         rc = p->bits ? 0 : ERR_NOMEM;
         for (size_t h = 0; rc == 0 && h < SCAN_HEADS; h++)
             if (heads[h])

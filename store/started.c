@@ -6,6 +6,7 @@
 #include "store/started-internal.h"
 
 #include "base/mem.h"
+#include "store/bits-internal.h"
 #include "store/scan-internal.h"
 #include "store/store-internal.h"
 
@@ -17,20 +18,18 @@ void started_fini(struct started *s)
 
 static int load(struct store *st, const struct block *b, struct started_block *k, struct err *e)
 {
-    struct block_reader *r = block_reader_take(st->blocks, b->partition, e);
     struct arena a = ARENA_INIT(0); /* bounded by the block */
     struct block_directory d;
-    int rc = r ? block_directory(r, b, &a, &d, e) : e ? e->code : ERR_IO;
+    int rc = blocks_directory(st->blocks, b, &a, &d, e);
 
-    block_reader_give(st->blocks, r);
     mem_free(k->bits);
     *k = (struct started_block){ 0 };
     for (uint32_t i = 0; rc == 0 && i < b->series; i++)
         k->end = d.ids[i] >= k->end ? d.ids[i] + 1 : k->end;
-    if (rc == 0 && !(k->bits = mem_zalloc((k->end / 64 + 1) * sizeof(*k->bits))))
+    if (rc == 0 && !(k->bits = mem_zalloc(bits_words(k->end) * sizeof(*k->bits))))
         rc = err_set(e, ERR_NOMEM, "no memory for a list of series");
     for (uint32_t i = 0; rc == 0 && i < b->series; i++)
-        k->bits[d.ids[i] / 64] |= (uint64_t)1 << (d.ids[i] % 64);
+        bits_set(k->bits, d.ids[i]);
     if (rc == 0)
         k->rank = b->rank;
     arena_free(&a);
@@ -79,7 +78,7 @@ static int sealed_since(struct store *st, uint32_t id, int64_t from_ms, bool *ha
         k = known(st, b, e);
         if (!k)
             rc = e ? e->code : ERR_IO;
-        else if (id < k->end && (k->bits[id / 64] >> (id % 64) & 1))
+        else if (id < k->end && bits_test(k->bits, id))
             rc = b->first >= from_ms ? (*has = true, 0) : has_since(st, b, id, from_ms, has, e);
     }
     blocks_release(st->blocks, list);
