@@ -5,7 +5,7 @@
 
 #include "api/prometheus-internal.h"
 
-enum { MOST_ANNOTATIONS = 10, TIMES = 512 };
+enum { MOST_ANNOTATIONS = 10, TIMES = 2048 };
 
 struct result {
     const struct promql_value *value;
