@@ -15,6 +15,7 @@
 struct scrape_series {
     struct labels labels; /* sorted; in one piece of memory with this */
     uint64_t hash;        /* labels_hash */
+    uint32_t id;          /* the store's number, once it has said so (batch_series.id) */
     uint32_t seen;        /* the last page that had a sample of it */
     uint32_t tracked;     /* the last page that kept it alive */
     uint32_t entries;     /* that lead here */

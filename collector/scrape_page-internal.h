@@ -11,7 +11,8 @@
 struct page_rows {
     struct batch_series *series; /* labels point into the cache */
     struct sample *samples;      /* samples[i] is that of series[i] */
-    size_t n, series_cap, samples_cap;
+    uint32_t **ids;              /* where the store's number of series[i] is kept; NULL: nowhere */
+    size_t n, series_cap, samples_cap, ids_cap;
 };
 
 struct page_counts {
@@ -32,10 +33,12 @@ struct page_reader {
  * cache hold a part of the page then. */
 int page_read(const struct page_reader *r, enum exposition_format format, struct str body, int64_t now_ms,
               struct page_counts *counts, struct err *e);
-/* 0 or ERR_NOMEM. */
-int rows_add(struct page_rows *rows, struct labels labels, int64_t t_ms, double v);
+/* `id`: see page_rows. 0 or ERR_NOMEM. */
+int rows_add(struct page_rows *rows, struct labels labels, uint32_t *id, int64_t t_ms, double v);
 /* Lets each series point to its sample: after the last rows_add. */
 void rows_finish(struct page_rows *rows);
+/* Keeps the numbers that the store has given: after it has taken the rows. */
+void rows_keep_ids(struct page_rows *rows);
 void rows_free(struct page_rows *rows);
 
 #endif

@@ -13,14 +13,17 @@ static int grow(struct page_rows *rows)
 {
     if (mem_grow(&rows->series, &rows->series_cap, rows->n + 1, sizeof(*rows->series)) < 0)
         return ERR_NOMEM;
+    if (mem_grow(&rows->ids, &rows->ids_cap, rows->n + 1, sizeof(uint32_t *)) < 0)
+        return ERR_NOMEM;
     return mem_grow(&rows->samples, &rows->samples_cap, rows->n + 1, sizeof(*rows->samples));
 }
 
-int rows_add(struct page_rows *rows, struct labels labels, int64_t t_ms, double v)
+int rows_add(struct page_rows *rows, struct labels labels, uint32_t *id, int64_t t_ms, double v)
 {
-    if ((rows->n >= rows->series_cap || rows->n >= rows->samples_cap) && grow(rows) < 0)
+    if ((rows->n >= rows->series_cap || rows->n >= rows->samples_cap || rows->n >= rows->ids_cap) && grow(rows) < 0)
         return ERR_NOMEM;
-    rows->series[rows->n] = (struct batch_series){ .labels = labels, .n = 1 };
+    rows->series[rows->n] = (struct batch_series){ .labels = labels, .n = 1, .id = id ? *id : 0 };
+    rows->ids[rows->n] = id;
     rows->samples[rows->n++] = (struct sample){ t_ms, v };
     return 0;
 }
@@ -31,11 +34,19 @@ void rows_finish(struct page_rows *rows)
         rows->series[i].samples = &rows->samples[i];
 }
 
+void rows_keep_ids(struct page_rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        if (rows->ids[i])
+            *rows->ids[i] = rows->series[i].id;
+}
+
 void rows_free(struct page_rows *rows)
 {
     mem_free(rows->series);
+    mem_free(rows->ids);
     mem_free(rows->samples);
-    *rows = (struct page_rows){ NULL, NULL, 0, 0, 0 };
+    *rows = (struct page_rows){ 0 };
 }
 
 /* --- new lines --- */
@@ -172,7 +183,7 @@ static int take_sample(const struct page_reader *r, struct scrape_series *s, con
     s->seen = r->cache->page;
     if (!own_time || job->track_timestamps)
         cache_touch(r->cache, s);
-    return rows_add(r->rows, s->labels, own_time ? item->t_ms : now_ms, item->value);
+    return rows_add(r->rows, s->labels, &s->id, own_time ? item->t_ms : now_ms, item->value);
 }
 
 int page_read(const struct page_reader *r, enum exposition_format format, struct str body, int64_t now_ms,

@@ -93,7 +93,7 @@ static int add_stale(void *arg, struct scrape_series *s)
 {
     struct target *t = arg;
 
-    return rows_add(&t->rows, s->labels, t->scrape_ms, stale_marker());
+    return rows_add(&t->rows, s->labels, &s->id, t->scrape_ms, stale_marker());
 }
 
 static void stored(void *arg, int rc, const struct err *e)
@@ -151,9 +151,9 @@ static int add_reports(struct target *t, const struct page_counts *counts, bool 
 
     for (int i = 0; rc == 0 && i < REPORT_ALL; i++)
         if (i < REPORT_BASIC || extra)
-            rc = rows_add(&t->rows, t->report[i], t->scrape_ms, values[i]);
+            rc = rows_add(&t->rows, t->report[i], NULL, t->scrape_ms, values[i]);
         else if (t->extra && t->reported)
-            rc = rows_add(&t->rows, t->report[i], t->scrape_ms, stale_marker());
+            rc = rows_add(&t->rows, t->report[i], NULL, t->scrape_ms, stale_marker());
     t->extra = extra;
     return rc;
 }
@@ -330,7 +330,7 @@ static void say_farewell(struct target *t)
     begin_page(t);
     rc = cache_end(&t->cache, false, add_stale, t);
     for (int i = 0; rc == 0 && t->reported && i < (t->extra ? REPORT_ALL : REPORT_BASIC); i++)
-        rc = rows_add(&t->rows, t->report[i], t->scrape_ms, stale_marker());
+        rc = rows_add(&t->rows, t->report[i], NULL, t->scrape_ms, stale_marker());
     if (rc == 0 && t->rows.n == 0) {
         unlink_ending(t);
         target_free(t);
@@ -386,6 +386,7 @@ void target_stored(struct target *t)
         t->owner->stats.samples += t->rows.n;
         pthread_mutex_unlock(&t->owner->lock);
         t->reported = true;
+        rows_keep_ids(&t->rows);
         cache_trim(&t->cache);
         metadata_trim(&t->metadata, t->cache.page);
     } else {

@@ -20,7 +20,9 @@ struct batch_series {
     int64_t start_ms;
     const struct sample *samples;
     size_t n;
-    uint32_t id; /* the store's own; 0: not known yet */
+    /* The store's number for it, 0: not known. Set by store_recognise and by a commit that returned 0; a sender that keeps
+     * it spares the store the look-up of its labels, which must be given all the same. */
+    uint32_t id;
 };
 
 /* What a metric is, for /api/v1/metadata. */

@@ -100,11 +100,18 @@ static void publish(struct store *st)
     count(st);
 }
 
-static void discard(struct store *st)
+/* The numbers of new series are taken back, and will be given to others: no batch may keep one. */
+static void discard(struct store *st, const struct pending *first, const struct pending *end)
 {
+    uint32_t fresh = st->group.mark.series;
+
     pthread_rwlock_wrlock(&st->lock);
     index_rollback(st->index, st->group.mark);
     pthread_rwlock_unlock(&st->lock);
+    for (const struct pending *p = first; p != end; p = p->next)
+        for (size_t i = 0; i < p->batch->nseries; i++)
+            if (p->batch->series[i].id >= fresh)
+                p->batch->series[i].id = 0;
 }
 
 static int replay_samples(void *arg, uint32_t id, const struct sample *s, size_t n, struct err *e)
@@ -433,7 +440,7 @@ static int write_range(struct store *st, const struct pending *first, const stru
         db_rollback(st->db);
     if (rc < 0) {
         st->journal.last = record;
-        discard(st);
+        discard(st, first, end);
         return rc;
     }
     publish(st);

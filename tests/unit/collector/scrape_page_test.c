@@ -56,7 +56,7 @@ static int add_stale(void *arg, struct scrape_series *series)
     double v;
 
     memcpy(&v, &bits, sizeof(v));
-    return rows_add(&s->rows, series->labels, 0, v);
+    return rows_add(&s->rows, series->labels, &series->id, 0, v);
 }
 
 static int read_page(struct scene *s, const char *page)
