@@ -155,6 +155,17 @@ static int drop_old(struct store *st, struct err *e)
     return rc;
 }
 
+/* The committer waits for the sealer when the head is full: then the sealer must not wait for the committer. */
+static bool head_waits(struct sealer *s)
+{
+    bool waits;
+
+    pthread_mutex_lock(&s->lock);
+    waits = s->has_frozen;
+    pthread_mutex_unlock(&s->lock);
+    return waits;
+}
+
 void merge_tick(struct store *st)
 {
     struct err e = ERR_INIT;
@@ -167,8 +178,11 @@ void merge_tick(struct store *st)
     if (rc == 0)
         rc = blocks_clean(st->blocks, &e);
     pthread_mutex_unlock(&st->writing);
-    if (rc < 0)
+    if (rc < 0 && !st->sealer.untidy) /* told once, until it works again */
         log_error("tidying blocks: %s (will be tried again)", e.msg);
-    if (rc >= 0 && atomic_exchange(&st->sealer.forget, false) && retention_forget(st, &e) < 0)
+    st->sealer.untidy = rc < 0;
+    if (rc < 0 || head_waits(&st->sealer))
+        return;
+    if (atomic_exchange(&st->sealer.forget, false) && retention_forget(st, &e) < 0)
         atomic_store(&st->sealer.forget, true);
 }

@@ -31,6 +31,7 @@ struct sealer {
     uint64_t passes;      /* heads sealed and let go of */
     /* The sealer's own, for merge.c. */
     uint64_t skip_rank;   /* runs that begin at or below it can not be merged */
+    bool untidy;          /* the last try failed */
     _Atomic bool forget;  /* series may have been left without samples (anybody may set it) */
 };
 
