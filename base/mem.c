@@ -22,12 +22,12 @@ static int must_fail(void)
     return 1;
 }
 
-enum { LARGE = 8 << 20, MUCH = 12 << 20 };
+enum { LARGE = 8 << 20, MUCH = 12 << 20, KEPT = 64 << 20 };
 
 void mem_keep(void)
 {
     mallopt(M_MMAP_THRESHOLD, LARGE);
-    mallopt(M_TRIM_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, KEPT);
     mallopt(M_ARENA_MAX, 2);
 }
 
