@@ -16,6 +16,17 @@
 #include <stdint.h>
 
 struct store;
+struct head;
+
+/* How far a head has been written: all samples up to to_ms. */
+struct seal_progress {
+    bool any;
+    int64_t to_ms;
+};
+
+/* Writes what `done` says is not written yet. On any thread, with nobody appending to the head. ERR_IO, ERR_FULL,
+ * ERR_NOMEM: may be called again, and goes on. (seal.c) */
+int seal_head(struct store *st, const struct head *h, struct seal_progress *done, struct err *e);
 
 struct sealer {
     pthread_mutex_t lock; /* guards all below */
@@ -27,6 +38,7 @@ struct sealer {
     bool sealed;          /* its blocks are committed; the committer may let go of it */
     bool wanted;          /* seal whatever the head has */
     uint64_t upto;        /* the last journal record of the frozen head */
+    struct seal_progress done; /* of the frozen head: the sealer's, and the committer's while there is none */
     struct err failure;   /* of the last try; code 0: none */
     uint64_t passes;      /* heads sealed and let go of */
     /* The sealer's own, for merge.c. */

@@ -1,191 +1,19 @@
-/* sealer.c: the thread that turns heads into blocks, and the committer's part in it.
- *
- * A block should span about SLICE samples of each series: few enough that a query for the last minutes decodes little,
- * enough that columns compress. So a head is written as one block for each of its partitions, or several, one behind the
- * other in time, when its series are long; and blocks whose series are short are merged later (merge.c). A block with
- * fewer than BLOCK_MIN samples is not split further for that: each block costs a directory. */
+/* sealer.c: the thread that turns heads into blocks, and the committer's part in it (states in the header). */
 #include "store/store-internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "store/build-internal.h"
 #include "store/merge-internal.h"
 
-#include <stdlib.h>
 #include <time.h>
 
 enum {
-    SLICE = 256,
-    BLOCK_MIN = 256 * 1024,
     RECORDS_STEP = 1000,
     TICK_S = 1,
     RETRY_S = 5,
     ADMIT_S = 5,
     WORTH_SEALING = 1024  /* samples left at the end; fewer are replayed from the journal at the next start */
 };
-
-/* --- writing a head --- */
-
-/* One partition's share of a head. */
-struct share {
-    int64_t partition, first, last;
-    uint64_t samples, series;
-    uint32_t seen; /* the last series that was counted, as a place in ids + 1 */
-};
-
-struct sealing {
-    struct store *st;
-    const struct head *head;
-    uint32_t *ids;
-    struct head_view *views;
-    size_t n;
-    struct share *shares;
-    size_t nshares, cap;
-    struct arena a;
-};
-
-static int list_series(struct sealing *s, struct err *e)
-{
-    uint32_t end = head_end(s->head);
-    struct head_view v;
-    int rc;
-
-    for (uint32_t id = 0; id < end; id++)
-        s->n += head_look(s->head, id, &v);
-    s->ids = arena_array(&s->a, s->n + 1, sizeof(*s->ids));
-    s->views = arena_array(&s->a, s->n + 1, sizeof(*s->views));
-    if (!s->ids || !s->views)
-        return err_set(e, ERR_NOMEM, "no memory to seal %zu series", s->n);
-    s->n = 0;
-    for (uint32_t id = 0; id < end; id++)
-        if (head_look(s->head, id, &v))
-            s->ids[s->n++] = id;
-    pthread_rwlock_rdlock(&s->st->lock);
-    rc = index_sort(s->st->index, s->ids, s->n);
-    pthread_rwlock_unlock(&s->st->lock);
-    if (rc < 0)
-        return err_set(e, ERR_NOMEM, "no memory to sort %zu series", s->n);
-    for (size_t i = 0; i < s->n; i++)
-        (void)head_look(s->head, s->ids[i], &s->views[i]);
-    return 0;
-}
-
-static struct share *share_of(struct sealing *s, int64_t partition)
-{
-    for (size_t i = s->nshares; i-- > 0;)
-        if (s->shares[i].partition == partition)
-            return &s->shares[i];
-    if (arena_grow(&s->a, &s->shares, &s->cap, s->nshares + 1, sizeof(*s->shares)) < 0)
-        return NULL;
-    s->shares[s->nshares] = (struct share){ .partition = partition, .first = INT64_MAX, .last = INT64_MIN };
-    return &s->shares[s->nshares++];
-}
-
-static int count_times(struct sealing *s, size_t at, const int64_t *t, size_t n, struct err *e)
-{
-    struct share *share = NULL;
-
-    for (size_t i = 0; i < n; i++) {
-        if (!share || partition_of(t[i]) != share->partition)
-            share = share_of(s, partition_of(t[i]));
-        if (!share)
-            return err_set(e, ERR_NOMEM, "no memory to seal series");
-        share->first = t[i] < share->first ? t[i] : share->first;
-        share->last = t[i] > share->last ? t[i] : share->last;
-        share->samples++;
-        share->series += share->seen != at + 1;
-        share->seen = (uint32_t)at + 1;
-    }
-    return 0;
-}
-
-/* Which partitions the head's samples belong to, and how many to each. */
-static int find_shares(struct sealing *s, struct err *e)
-{
-    size_t cap = 0, vcap = 0;
-    int64_t *t = NULL;
-    double *v = NULL;
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < s->n; i++) {
-        size_t most = (size_t)s->views[i].n + s->views[i].n_late, n;
-
-        if (mem_grow(&t, &cap, most, sizeof(*t)) < 0 || mem_grow(&v, &vcap, most, sizeof(*v)) < 0 ||
-            head_read(&s->views[i], INT64_MIN, INT64_MAX, t, v, &n) < 0)
-            rc = err_set(e, ERR_NOMEM, "no memory to seal %zu samples", most);
-        else
-            rc = count_times(s, i, t, n, e);
-    }
-    mem_free(t);
-    mem_free(v);
-    return rc;
-}
-
-static int write_slice(struct sealing *s, int64_t partition, int64_t from_ms, int64_t to_ms, struct err *e)
-{
-    struct scan_input in = { .store = s->st->blocks, .ids = s->ids, .n = s->n, .from_ms = from_ms, .to_ms = to_ms,
-                             .views = { NULL, s->views } };
-    struct arena a = ARENA_INIT(0); /* bounded by the head */
-    struct scan *scan;
-    int rc;
-
-    in.end = head_end(s->head);
-    scan = scan_open(&in, &a, e);
-    rc = scan ? build_block(s->st->blocks, scan, s->ids, partition, NULL, NULL, 0, e) : e->code;
-    arena_free(&a);
-    if (rc == ERR_RANGE && from_ms < to_ms) { /* too dense for a page: half the time each */
-        int64_t middle = from_ms + (to_ms - from_ms) / 2;
-
-        rc = write_slice(s, partition, from_ms, middle, e);
-        if (rc == 0)
-            rc = write_slice(s, partition, middle + 1, to_ms, e);
-    }
-    return rc;
-}
-
-static int write_share(struct sealing *s, const struct share *share, struct err *e)
-{
-    uint64_t slices = share->samples / share->series / SLICE, most = share->samples / BLOCK_MIN, i;
-    int64_t from_ms = share->first, span;
-    int rc = 0;
-
-    slices = slices < most ? slices : most;
-    slices = slices ? slices : 1;
-    span = (share->last - share->first) / (int64_t)slices + 1;
-    for (i = 0; rc == 0 && i < slices && from_ms <= share->last; i++, from_ms += span) {
-        int64_t to_ms = share->last - from_ms < span ? share->last : from_ms + span - 1;
-
-        rc = write_slice(s, share->partition, from_ms, to_ms, e);
-    }
-    return rc;
-}
-
-static int by_partition(const void *a, const void *b)
-{
-    const struct share *x = a, *y = b;
-
-    return (x->partition > y->partition) - (x->partition < y->partition);
-}
-
-static int seal(struct store *st, const struct head *h, struct err *e)
-{
-    struct sealing s = { .st = st, .head = h, .a = ARENA_INIT(0) };
-    int rc = list_series(&s, e);
-
-    if (rc == 0)
-        rc = find_shares(&s, e);
-    if (rc == 0 && s.nshares)
-        qsort(s.shares, s.nshares, sizeof(*s.shares), by_partition);
-    pthread_mutex_lock(&st->writing);
-    for (size_t i = 0; rc == 0 && i < s.nshares; i++)
-        rc = write_share(&s, &s.shares[i], e);
-    pthread_mutex_unlock(&st->writing);
-    if (rc == 0)
-        atomic_fetch_add(&st->counters.sealed, head_samples(h));
-    arena_free(&s.a);
-    return rc;
-}
 
 /* --- the thread --- */
 
@@ -221,7 +49,7 @@ static void seal_frozen(struct store *st)
 {
     struct sealer *s = &st->sealer;
     struct err e = ERR_INIT;
-    int rc = seal(st, st->frozen, &e); /* stays: only the committer lets go of it, and not before it is sealed */
+    int rc = seal_head(st, st->frozen, &s->done, &e); /* stays: only the committer lets go of it, and not before it is sealed */
 
     pthread_mutex_lock(&s->lock);
     report(s, "sealing samples", rc, &e);
@@ -310,6 +138,7 @@ static void freeze(struct store *st)
     st->head = fresh;
     pthread_rwlock_unlock(&st->lock);
     s->upto = st->journal.last;
+    s->done = (struct seal_progress){ false, 0 };
     st->journal.bytes = 0;
     st->journal.oldest_ms = 0;
     pthread_mutex_lock(&s->lock);
@@ -450,11 +279,11 @@ int sealer_seal_all(struct store *st, struct err *e)
 
 /* --- the end --- */
 
-static int finish_one(struct store *st, const struct head *h, uint64_t upto)
+static int finish_one(struct store *st, const struct head *h, struct seal_progress *done, uint64_t upto)
 {
     struct err e = ERR_INIT;
     size_t removed = RECORDS_STEP;
-    int rc = seal(st, h, &e);
+    int rc = seal_head(st, h, done, &e);
 
     while (rc == 0 && removed == RECORDS_STEP)
         rc = db_journal_drop(st->db, upto, RECORDS_STEP, &removed, &e);
@@ -465,6 +294,7 @@ static int finish_one(struct store *st, const struct head *h, uint64_t upto)
 
 void sealer_finish(struct store *st)
 {
+    struct seal_progress fresh = { false, 0 };
     struct sealer *s = &st->sealer;
     int rc = 0;
 
@@ -475,9 +305,9 @@ void sealer_finish(struct store *st)
     while (drop_records(st))
         ;
     if (st->frozen && !s->sealed)
-        rc = finish_one(st, st->frozen, s->upto);
+        rc = finish_one(st, st->frozen, &s->done, s->upto);
     if (rc == 0 && head_samples(st->head) >= WORTH_SEALING) /* in order: records go from the oldest on */
-        (void)finish_one(st, st->head, st->journal.last);
+        (void)finish_one(st, st->head, &fresh, st->journal.last);
     if (st->db) /* what the journal took is the file system's again */
         (void)db_exec(st->db, "PRAGMA incremental_vacuum", NULL);
     pthread_cond_destroy(&s->ended);
