@@ -238,7 +238,9 @@ static int parse_extension(struct parser *ps, struct node *n)
 
     if (n->kind != NODE_SELECTOR)
         return parse_error(ps->e, ps->text, n->span.from, "%s modifier %s", word,
-                           n->kind == NODE_SUBQUERY ? "is not supported for subqueries" : "not implemented");
+                           n->kind == NODE_SUBQUERY ? "is not supported for subqueries"
+                                                    : "must be preceded by an instant vector selector or range vector "
+                                                      "selector");
     if (n->selector.extension && n->selector.extension != x)
         return parse_error(ps->e, ps->text, n->span.from, "anchored and smoothed modifiers cannot be used together");
     n->selector.extension = x;

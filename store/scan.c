@@ -193,11 +193,12 @@ static int by_place(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* What a damaged block does to the scan: 0 when the rest is to be served. */
-static int damaged(const struct scan *s, struct cursor *c, struct err *why, struct err *e)
+/* What a block that cannot be read does to the scan: 0 when the rest is to be served. */
+static int unreadable(const struct scan *s, struct cursor *c, struct err *why, struct err *e)
 {
-    if (why->code == ERR_CORRUPT && s->in.skip_damaged) {
+    if (why->code == ERR_CORRUPT)
         blocks_set_aside(s->in.store, c->block, why);
+    if (why->code == ERR_CORRUPT && s->in.skip_damaged) {
         c->next = c->n;
         return 0;
     }
@@ -234,6 +235,16 @@ static size_t find_stops(const struct scan_input *in, const struct block_directo
     return n;
 }
 
+/* What nobody writes: a cursor has one column of a series. */
+static bool has_twice(const struct stop *stops, size_t n)
+{
+    bool twice = false;
+
+    for (size_t i = 1; i < n; i++)
+        twice |= stops[i - 1].at == stops[i].at;
+    return twice;
+}
+
 static int add_cursor(struct scan *s, struct block *b, const struct places *places, struct err *e)
 {
     struct arena scratch = ARENA_INIT(s->a->max);
@@ -249,11 +260,16 @@ static int add_cursor(struct scan *s, struct block *b, const struct places *plac
     rc = r ? block_directory(r, b, &scratch, &d, &why) : why.code;
     if (rc < 0) {
         arena_free(&scratch);
-        return damaged(s, c, &why, e);
+        return unreadable(s, c, &why, e);
     }
     stops = arena_array(&scratch, (size_t)b->series + 1, sizeof(*stops));
     if (stops)
         c->n = find_stops(&s->in, &d, places, stops);
+    if (has_twice(stops, c->n)) {
+        arena_free(&scratch);
+        err_set(&why, ERR_CORRUPT, "the directory has a series twice");
+        return unreadable(s, c, &why, e);
+    }
     if (c->n) {
         c->stops = arena_array(s->a, c->n, sizeof(*c->stops));
         c->pages = arena_array(s->a, d.n, sizeof(*c->pages));
@@ -380,7 +396,7 @@ static int read_stop(struct scan *s, struct cursor *c, const struct stop *stop, 
         rc = page_column(c->reader, stop->column, &p->c, &why);
     if (rc < 0) {
         err_wrap(&why, "page %u", stop->page);
-        return damaged(s, c, &why, e);
+        return unreadable(s, c, &why, e);
     }
     trim(s, &p->c);
     p->rank = c->block->rank;

@@ -12,8 +12,6 @@
 #include "base/mem.h"
 #include "store/build-internal.h"
 
-#include <stdlib.h>
-
 enum { SLICE = 256, BLOCK_MIN = 256 * 1024 };
 
 /* One partition's share of a head. */
@@ -61,15 +59,27 @@ static int list_series(struct sealing *s, struct err *e)
     return 0;
 }
 
+/* Shares stand by rising partition. */
 static struct share *share_of(struct sealing *s, int64_t partition)
 {
-    for (size_t i = s->nshares; i-- > 0;)
-        if (s->shares[i].partition == partition)
-            return &s->shares[i];
+    size_t lo = 0, hi = s->nshares;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (s->shares[mid].partition < partition)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo < s->nshares && s->shares[lo].partition == partition)
+        return &s->shares[lo];
     if (arena_grow(&s->a, &s->shares, &s->cap, s->nshares + 1, sizeof(*s->shares)) < 0)
         return NULL;
-    s->shares[s->nshares] = (struct share){ .partition = partition, .first = INT64_MAX, .last = INT64_MIN };
-    return &s->shares[s->nshares++];
+    memmove(s->shares + lo + 1, s->shares + lo, (s->nshares - lo) * sizeof(*s->shares));
+    s->shares[lo] = (struct share){ .partition = partition, .first = INT64_MAX, .last = INT64_MIN };
+    s->nshares++;
+    return &s->shares[lo];
 }
 
 static int count_times(struct sealing *s, size_t at, const int64_t *t, size_t n, struct err *e)
@@ -165,13 +175,6 @@ static int write_share(struct sealing *s, const struct share *share, struct err 
     return rc;
 }
 
-static int by_partition(const void *a, const void *b)
-{
-    const struct share *x = a, *y = b;
-
-    return (x->partition > y->partition) - (x->partition < y->partition);
-}
-
 int seal_head(struct store *st, const struct head *h, struct seal_progress *done, struct err *e)
 {
     struct sealing s = { .st = st, .head = h, .done = done, .a = ARENA_INIT(0) };
@@ -179,8 +182,6 @@ int seal_head(struct store *st, const struct head *h, struct seal_progress *done
 
     if (rc == 0)
         rc = find_shares(&s, e);
-    if (rc == 0 && s.nshares)
-        qsort(s.shares, s.nshares, sizeof(*s.shares), by_partition);
     pthread_mutex_lock(&st->writing);
     for (size_t i = 0; rc == 0 && i < s.nshares; i++)
         rc = write_share(&s, &s.shares[i], e);

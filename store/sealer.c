@@ -122,7 +122,7 @@ static bool due(const struct store *st, bool wanted)
 
     if (head_samples(st->head) == 0)
         return false;
-    return wanted || head_samples(st->head) >= st->tuning.seal_samples || j->bytes >= st->tuning.seal_bytes ||
+    return wanted || st->days.n >= MOST_DAYS || head_samples(st->head) >= st->tuning.seal_samples || j->bytes >= st->tuning.seal_bytes ||
            clock_mono_ns() / 1000000 - j->oldest_ms >= st->tuning.seal_ms;
 }
 
@@ -141,6 +141,7 @@ static void freeze(struct store *st)
     s->done = (struct seal_progress){ false, 0 };
     st->journal.bytes = 0;
     st->journal.oldest_ms = 0;
+    days_reset(&st->days);
     pthread_mutex_lock(&s->lock);
     s->has_frozen = true;
     s->sealed = s->wanted = false;
@@ -224,6 +225,12 @@ static struct timespec seconds_from_now(int seconds)
     return t;
 }
 
+/* Whether the head has `times` as much as one that is sealed. */
+static bool is_full(const struct store *st, size_t times)
+{
+    return head_samples(st->head) >= times * st->tuning.seal_samples || st->days.n >= times * MOST_DAYS;
+}
+
 int sealer_admit(struct store *st, struct err *e)
 {
     struct sealer *s = &st->sealer;
@@ -231,7 +238,7 @@ int sealer_admit(struct store *st, struct err *e)
     struct err failure;
     bool sealed;
 
-    if (!st->frozen || head_samples(st->head) < st->tuning.seal_samples)
+    if (!st->frozen || !is_full(st, 1))
         return 0;
     until = seconds_from_now(ADMIT_S);
     pthread_mutex_lock(&s->lock);
@@ -242,7 +249,7 @@ int sealer_admit(struct store *st, struct err *e)
     pthread_mutex_unlock(&s->lock);
     while (sealed && sealer_tick(st))
         ;
-    if (!st->frozen || head_samples(st->head) < 2 * st->tuning.seal_samples)
+    if (!st->frozen || !is_full(st, 2))
         return 0;
     atomic_fetch_add(&st->counters.refused, 1);
     return err_set(e, ERR_BUSY, "too much waits to be written to disk (%s; try again later)",

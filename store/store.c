@@ -200,6 +200,7 @@ void store_close(struct store *st)
     db_close(st->db);
     group_fini(&st->group);
     started_fini(&st->started);
+    days_fini(&st->days);
     free_metadata(&st->metadata);
     head_release(st->frozen);
     head_release(st->head);

@@ -79,6 +79,8 @@ static const struct {
     { "up @ x", NULL, "1:6: parse error: unexpected identifier \"x\" in @, expected timestamp" },
     { "up[5m / 0]", NULL, "1:7: parse error: division by zero" },
     { "up anchored smoothed", NULL, "1:1: parse error: anchored and smoothed modifiers cannot be used together" },
+    { "rate(up[5m]) anchored", NULL,
+      "1:1: parse error: anchored modifier must be preceded by an instant vector selector or range vector selector" },
     { "up[5m:] anchored", NULL, "1:1: parse error: anchored modifier is not supported for subqueries" },
     { "up \"a longer text\"", NULL, "1:4: parse error: unexpected string \"\\\"a longer \"..." },
     { "sum by (\"\") (up)", NULL, "1:9: parse error: invalid label name for grouping: \"\"" },

@@ -51,6 +51,25 @@ START_TEST(goes_on_where_it_failed)
 }
 END_TEST
 
+/* Nonsense times would make a file each: such a batch is refused, and nothing of it stays. */
+START_TEST(refuses_too_many_days)
+{
+    static struct sample s[MOST_DAYS + 1];
+    struct store *st = fixture_open(dir);
+    struct arena a = ARENA_INIT(0);
+    struct sample *got;
+
+    for (int i = 0; i <= MOST_DAYS; i++)
+        s[i] = (struct sample){ (i - 1000) * DAY, i };
+    ck_assert_int_eq(fixture_write(st, "m", "1", 0, s, MOST_DAYS + 1), ERR_LIMIT);
+    ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), 0);
+    ck_assert_int_eq(fixture_write(st, "m", "1", 0, s, 1), 0);
+    ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), 1);
+    arena_free(&a);
+    store_close(st);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("seal");
@@ -59,6 +78,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, goes_on_where_it_failed);
+    tcase_add_test(tc, refuses_too_many_days);
     suite_add_tcase(s, tc);
     return s;
 }

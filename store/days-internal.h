@@ -1,0 +1,23 @@
+/* days-internal.h: which partitions the samples of a head belong to.
+ *
+ * Sealing makes a file for each, so a head may have only so many: a sender of nonsense times must not keep the sealer
+ * busy for hours. */
+#ifndef STORE_DAYS_INTERNAL_H
+#define STORE_DAYS_INTERNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct days {
+    int64_t *v; /* partition numbers, rising */
+    size_t n, cap;
+    size_t at;  /* of the last sample: the next is mostly of the same */
+};
+
+/* 0, also when it is there, or ERR_NOMEM. */
+int days_add(struct days *d, int64_t t_ms);
+/* Empties it; the memory stays. */
+void days_reset(struct days *d);
+void days_fini(struct days *d);
+
+#endif
