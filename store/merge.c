@@ -131,16 +131,13 @@ static int merge_one(struct store *st, struct err *e)
     const struct run r = find_run(list, partition_of(clock_now_ms()), &st->sealer.skip_rank);
     int rc = r.n ? merge_blocks(st, r.blocks, r.n, NULL, e) : 0;
 
-    if (rc == ERR_RANGE) { /* too dense: this run stays */
-        st->sealer.skip_rank = r.blocks[r.n - 1]->rank;
-        rc = 0;
-    }
-    if (rc == ERR_CORRUPT) /* set aside, and told: the next run is without it */
-        rc = 0;
     if (rc == 0)
         atomic_fetch_add(&st->counters.merged, r.n);
+    if (rc == ERR_RANGE) /* too dense: this run stays */
+        st->sealer.skip_rank = r.blocks[r.n - 1]->rank;
     blocks_release(st->blocks, list);
-    return rc;
+    /* A damaged block is set aside, and told of: the next run is without it. */
+    return rc == ERR_RANGE || rc == ERR_CORRUPT ? 0 : rc;
 }
 
 /* Partitions that the retention leaves nothing of. */
