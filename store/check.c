@@ -177,7 +177,7 @@ static int rebuild(struct checker *k, struct err *e)
     int rc = db_exec(k->db, "REINDEX", e);
 
     if (rc == 0 && index_count(k->index))
-        rc = series_log_rewrite(k->db, k->index, e);
+        rc = series_log_rewrite(k->db, k->index, NULL, e);
     return rc < 0 ? rc : db_exec(k->db, "PRAGMA incremental_vacuum", e);
 }
 

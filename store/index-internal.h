@@ -31,8 +31,10 @@ struct index_key index_key(uint64_t seed, struct str canonical);
 
 struct series_index;
 
-struct series_index *index_new(void); /* NULL: no memory */
-void index_free(struct series_index *ix);
+struct series_index *index_new(void); /* held once, for the caller; NULL: no memory */
+/* Who holds it may use its texts, and read it as long as nobody changes it, whatever takes its place meanwhile. */
+void index_hold(struct series_index *ix);
+void index_free(struct series_index *ix); /* lets go of it; the last one frees it. NULL is fine */
 
 /* Fetches what index_find will look at first: for keys known some hundred nanoseconds ahead. */
 void index_prefetch(const struct series_index *ix, struct index_key key);
@@ -47,11 +49,16 @@ uint32_t index_add(struct series_index *ix, struct index_key key, struct labels 
 /* Takes series out; unknown numbers are ignored. Cannot fail. */
 void index_remove(struct series_index *ix, const uint32_t *ids, size_t n);
 
+/* The series below `end` that are not there yet will never be: their numbers are passed over, at no cost. ERR_NOMEM. */
+int index_skip(struct series_index *ix, uint32_t end);
+
 size_t index_count(const struct series_index *ix);   /* series */
+size_t index_dead(const struct series_index *ix);    /* series that are gone and still take memory */
 uint32_t index_end(const struct series_index *ix);   /* one past the highest number ever given */
 bool index_has(const struct series_index *ix, uint32_t id);
 size_t index_bytes(const struct series_index *ix);   /* memory, for /metrics and limits */
 
+struct index_key index_key_of(const struct series_index *ix, uint32_t id); /* of a series that is there */
 /* The labels of a series that is there. The array lives in `a`, the texts in the index. v NULL: the arena is full. */
 struct labels index_labels(const struct series_index *ix, uint32_t id, struct arena *a);
 
@@ -86,8 +93,9 @@ struct index_mark index_mark(const struct series_index *ix);
 void index_rollback(struct series_index *ix, struct index_mark mark);
 /* Appends the record of what was added since the mark. A failure is out's. */
 void index_log(const struct series_index *ix, struct index_mark mark, struct buf *out);
-/* Appends the record of a removal. */
+/* Appends the record of a removal, and of a skip. */
 void index_log_removal(const uint32_t *ids, size_t n, struct buf *out);
+void index_log_skip(uint32_t end, struct buf *out);
 /* Replays one record. ERR_CORRUPT (checksum, or it does not follow on what is there), ERR_NOMEM. */
 int index_replay(struct series_index *ix, struct str record, struct err *e);
 

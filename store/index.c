@@ -17,14 +17,20 @@ struct series_index *index_new(void)
         mem_free(ix);
         return NULL;
     }
+    atomic_init(&ix->holders, 1);
     ix->end = 1;
     ix->column_max = COLUMN_BYTES;
     return ix;
 }
 
+void index_hold(struct series_index *ix)
+{
+    atomic_fetch_add_explicit(&ix->holders, 1, memory_order_relaxed);
+}
+
 void index_free(struct series_index *ix)
 {
-    if (!ix)
+    if (!ix || atomic_fetch_sub_explicit(&ix->holders, 1, memory_order_acq_rel) > 1)
         return;
     columns_fini(ix);
     table_fini(ix);
@@ -33,7 +39,9 @@ void index_free(struct series_index *ix)
     for (size_t i = 0; i < ix->records.nchunks; i++)
         mem_free(ix->records.chunks[i]);
     for (size_t i = 0; i < ix->nstripes; i++)
-        mem_free(ix->stripes[i]);
+        if (ix->stripes[i] != ix->nothing)
+            mem_free(ix->stripes[i]);
+    mem_free(ix->nothing);
     mem_free(ix->records.chunks);
     mem_free(ix->stripes);
     pthread_mutex_destroy(&ix->lock);
@@ -50,6 +58,11 @@ uint32_t index_find(const struct series_index *ix, struct index_key key)
 size_t index_count(const struct series_index *ix)
 {
     return ix->count;
+}
+
+size_t index_dead(const struct series_index *ix)
+{
+    return ix->end - 1 - ix->skipped - ix->count;
 }
 
 uint32_t index_end(const struct series_index *ix)
@@ -69,7 +82,7 @@ bool index_has(const struct series_index *ix, uint32_t id)
 
 size_t index_bytes(const struct series_index *ix)
 {
-    return sizeof(*ix) + ix->nstripes * sizeof(struct stripe) + ix->stripes_cap * sizeof(struct stripe *) +
+    return sizeof(*ix) + (ix->nstripes - ix->nothings + (ix->nothing != NULL)) * sizeof(struct stripe) + ix->stripes_cap * sizeof(struct stripe *) +
            ix->records.nchunks * RECORD_CHUNK + ix->records.cap * sizeof(*ix->records.chunks) +
            texts_bytes(&ix->texts) + table_bytes(ix) + aliases_bytes(ix) +
            atomic_load_explicit(&ix->column_bytes, memory_order_relaxed);
@@ -77,18 +90,37 @@ size_t index_bytes(const struct series_index *ix)
 
 /* --- adding --- */
 
+/* The next stripe: memory of its own, or `nothing`. */
+static int add_stripe(struct series_index *ix, bool whole_skip)
+{
+    struct stripe *s = whole_skip && ix->nothing ? ix->nothing : mem_zalloc(sizeof(*s));
+
+    if (!s)
+        return ERR_NOMEM;
+    if (whole_skip)
+        ix->nothing = s;
+    if (mem_grow(&ix->stripes, &ix->stripes_cap, ix->nstripes + 1, sizeof(struct stripe *)) < 0) {
+        if (!whole_skip) /* else it waits for the next */
+            mem_free(s);
+        return ERR_NOMEM;
+    }
+    ix->stripes[ix->nstripes++] = s;
+    ix->nothings += whole_skip;
+    return 0;
+}
+
 static int reserve_stripe(struct series_index *ix)
 {
-    size_t at = ix->end >> STRIPE_SHIFT;
+    return ix->end >> STRIPE_SHIFT < ix->nstripes ? 0 : add_stripe(ix, false);
+}
 
-    if (at < ix->nstripes)
-        return 0;
-    if (mem_grow(&ix->stripes, &ix->stripes_cap, at + 1, sizeof(struct stripe *)) < 0)
-        return ERR_NOMEM;
-    ix->stripes[at] = mem_zalloc(sizeof(struct stripe));
-    if (!ix->stripes[at])
-        return ERR_NOMEM;
-    ix->nstripes++;
+int index_skip(struct series_index *ix, uint32_t end)
+{
+    while (ix->nstripes <= (end - 1) >> STRIPE_SHIFT)
+        if (add_stripe(ix, (ix->nstripes + 1) << STRIPE_SHIFT <= end) < 0)
+            return ERR_NOMEM;
+    ix->skipped += end - ix->end;
+    ix->end = end;
     return 0;
 }
 
@@ -238,6 +270,11 @@ void index_rollback(struct series_index *ix, struct index_mark mark)
 }
 
 /* --- reading --- */
+
+struct index_key index_key_of(const struct series_index *ix, uint32_t id)
+{
+    return stripe_of(ix, id)->key[id % STRIPE];
+}
 
 struct labels index_labels(const struct series_index *ix, uint32_t id, struct arena *a)
 {

@@ -3,6 +3,7 @@
  *   record     KIND(8)  SUM(64)  BODY           SUM = str_hash_stable(BODY), little endian as all here
  *   additions  KIND 1   BODY: FIRST  NAMES  PAIRS  N  NNAMES  NPAIRS  SIZE  N x KEY(128)  zstd(SIZE bytes)
  *   removal    KIND 2   BODY: COUNT, COUNT x STEP, zigzag
+ *   skip       KIND 3   BODY: END   numbers below it that were not given yet will not be
  *
  * FIRST is the first series' number, NAMES and PAIRS how many there were before; N, NNAMES and NPAIRS how many come.
  * Unpacked: NNAMES x (LENGTH name), NPAIRS x (NAME LENGTH value), HOLES, HOLES x STEP (series that had gone by then,
@@ -18,7 +19,7 @@
 
 #include <endian.h>
 
-enum { KIND_ADDITIONS = 1, KIND_REMOVAL = 2, HEAD = 9, KEY = 16, ZSTD_LEVEL = 1, AHEAD = 8 };
+enum { KIND_ADDITIONS = 1, KIND_REMOVAL = 2, KIND_SKIP = 3, HEAD = 9, KEY = 16, ZSTD_LEVEL = 1, AHEAD = 8 };
 #define MOST_UNPACKED ((size_t)1 << 30)
 
 /* --- writing --- */
@@ -143,6 +144,14 @@ void index_log_removal(const uint32_t *ids, size_t n, struct buf *out)
         varint_put(out, zigzag(ids[i] - before));
         before = ids[i];
     }
+    finish(out, at);
+}
+
+void index_log_skip(uint32_t end, struct buf *out)
+{
+    size_t at = begin(out, KIND_SKIP);
+
+    varint_put(out, end);
     finish(out, at);
 }
 
@@ -346,6 +355,18 @@ static int replay_removal(struct series_index *ix, struct str body, struct err *
     return rc;
 }
 
+static int replay_skip(struct series_index *ix, struct str body, struct err *e)
+{
+    struct bytes r = bytes_of(body);
+    uint64_t end;
+
+    if (!varint_get(&r, &end) || bytes_left(&r))
+        return corrupt(e, "a skip is cut short, or too long");
+    if (end < ix->end || end > MOST_SERIES)
+        return corrupt(e, "it skips to where the numbers are already, or end");
+    return index_skip(ix, (uint32_t)end) < 0 ? err_set(e, ERR_NOMEM, "no memory to skip numbers") : 0;
+}
+
 int index_replay(struct series_index *ix, struct str record, struct err *e)
 {
     struct str body = str_from(record, HEAD);
@@ -356,5 +377,7 @@ int index_replay(struct series_index *ix, struct str record, struct err *e)
         return replay_additions(ix, body, e);
     if (record.p[0] == KIND_REMOVAL)
         return replay_removal(ix, body, e);
+    if (record.p[0] == KIND_SKIP)
+        return replay_skip(ix, body, e);
     return corrupt(e, "of no kind that is known");
 }

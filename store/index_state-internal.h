@@ -133,10 +133,13 @@ struct aliases {
 };
 
 struct series_index {
-    uint32_t end;   /* the next number */
-    uint32_t count; /* series that are there */
+    atomic_uint holders;
+    uint32_t end;     /* the next number */
+    uint32_t count;   /* series that are there */
+    uint32_t skipped; /* numbers that were passed over */
     struct stripe **stripes;
-    size_t nstripes, stripes_cap;
+    struct stripe *nothing; /* stands for all stripes that were passed over as a whole; never written to */
+    size_t nstripes, stripes_cap, nothings;
     struct texts texts;
     struct records records;
     struct aliases aliases;

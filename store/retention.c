@@ -6,6 +6,7 @@
  * it, the replay passes over that. With retention 0 nothing is too old, but senders not heard of for a week, and free
  * pages go all the same. */
 #include "store/bits-internal.h"
+#include "store/series_log-internal.h"
 #include "store/store-internal.h"
 
 #include "base/clock.h"
@@ -126,6 +127,23 @@ static bool in_head(const struct head *h, uint32_t id)
     return h && head_look(h, id, &v);
 }
 
+int retention_renew_index(struct store *st, struct err *e)
+{
+    struct series_index *old = st->index, *fresh;
+    int rc;
+
+    if (!series_log_is_old(old))
+        return 0;
+    rc = series_log_rewrite(st->db, old, &fresh, e);
+    if (rc < 0)
+        return rc;
+    pthread_rwlock_wrlock(&st->lock);
+    st->index = fresh;
+    pthread_rwlock_unlock(&st->lock);
+    index_free(old); /* its texts stay as long as a query has them */
+    return 0;
+}
+
 /* On the committer's thread: heads do not change meanwhile, and what was sealed since is in neither. */
 static int forget(struct store *st, void *arg, struct err *e)
 {
@@ -149,7 +167,7 @@ static int forget(struct store *st, void *arg, struct err *e)
     index_remove(st->index, f->gone, f->n);
     pthread_rwlock_unlock(&st->lock);
     atomic_store(&st->counters.series, index_count(st->index));
-    return 0;
+    return retention_renew_index(st, e);
 }
 
 int retention_forget(struct store *st, struct err *e)

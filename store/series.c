@@ -14,6 +14,7 @@ struct series_set {
     struct store *st;
     struct arena *a;
     struct scan *scan;
+    struct series_index *index; /* its texts are in labels that were handed out */
     struct head *heads[SCAN_HEADS];
     struct block_list *list;
     uint32_t *ids; /* in the order of pages */
@@ -39,6 +40,7 @@ static void release(void *arg)
         head_release(set->heads[h]);
     if (set->list)
         blocks_release(set->st->blocks, set->list);
+    index_free(set->index);
 }
 
 /* With the lock held: everything that makes the snapshot. */
@@ -47,6 +49,8 @@ static int look(struct series_set *set, const struct series_query *q)
     struct store *st = set->st;
     struct head *heads[SCAN_HEADS] = { st->frozen, st->head };
 
+    set->index = st->index;
+    index_hold(set->index);
     if (index_select(st->index, q->matchers, q->n, set->a, &set->ids, &set->n) < 0 ||
         index_sort(st->index, set->ids, set->n) < 0)
         return ERR_NOMEM;
@@ -127,6 +131,7 @@ int series_split(struct series_set *set, size_t n, struct arena *const *arenas, 
         if (!part)
             return no_room(arenas[i], e);
         part->st = set->st;
+        part->index = set->index; /* the set holds it */
         part->a = arenas[i];
         part->ids = set->ids;
         part->n = set->n;
@@ -148,9 +153,9 @@ static int fetch_labels(struct series_set *set, size_t at)
     set->labels_to = at + n;
     pthread_rwlock_rdlock(&set->st->lock);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (!index_has(set->st->index, set->ids[at + i]))
+        if (!index_has(set->index, set->ids[at + i]))
             continue; /* forgotten since the set was opened: it had no samples */
-        set->labels[i] = index_labels(set->st->index, set->ids[at + i], set->a);
+        set->labels[i] = index_labels(set->index, set->ids[at + i], set->a);
         rc = set->labels[i].v ? 0 : ERR_NOMEM;
     }
     pthread_rwlock_unlock(&set->st->lock);

@@ -154,9 +154,24 @@ static int find(struct store *st, const struct series_query *q, struct arena *a,
     return rc;
 }
 
+static void let_go(void *index)
+{
+    index_free(index);
+}
+
+/* With the lock held: the index, whose texts will be in `a`. NULL: no memory. */
+static struct series_index *hold_index(struct store *st, struct arena *a)
+{
+    if (arena_on_free(a, let_go, st->index) < 0)
+        return NULL;
+    index_hold(st->index);
+    return st->index;
+}
+
 int series_label_names(struct store *st, const struct series_query *q, struct arena *a, struct str **names, size_t *n,
                        struct err *e)
 {
+    struct series_index *ix;
     uint32_t *ids;
     size_t count;
     int rc = find(st, q, a, &ids, &count, e);
@@ -166,7 +181,8 @@ int series_label_names(struct store *st, const struct series_query *q, struct ar
     if (rc < 0)
         return rc;
     pthread_rwlock_rdlock(&st->lock);
-    rc = index_names(st->index, ids, count, a, names, n) < 0 ? no_room(e) : 0;
+    ix = hold_index(st, a);
+    rc = ix && index_names(ix, ids, count, a, names, n) == 0 ? 0 : no_room(e);
     pthread_rwlock_unlock(&st->lock);
     return rc;
 }
@@ -174,6 +190,7 @@ int series_label_names(struct store *st, const struct series_query *q, struct ar
 int series_label_values(struct store *st, const struct series_query *q, struct str name, struct arena *a,
                         struct str **values, size_t *n, struct err *e)
 {
+    struct series_index *ix;
     uint32_t *ids;
     size_t count;
     int rc = find(st, q, a, &ids, &count, e);
@@ -183,7 +200,8 @@ int series_label_values(struct store *st, const struct series_query *q, struct s
     if (rc < 0)
         return rc;
     pthread_rwlock_rdlock(&st->lock);
-    rc = index_values(st->index, name, ids, count, a, values, n) < 0 ? no_room(e) : 0;
+    ix = hold_index(st, a);
+    rc = ix && index_values(ix, name, ids, count, a, values, n) == 0 ? 0 : no_room(e);
     pthread_rwlock_unlock(&st->lock);
     return rc;
 }

@@ -1,15 +1,21 @@
-/* series_log-internal.h: the log of series in vigla.db, written anew. */
+/* series_log-internal.h: the log of series in vigla.db, written anew.
+ *
+ * Series come and go, and the log would only grow, and with it what the index keeps of those that are gone. So once most
+ * are gone, an index with only the living is made, which has them under the same numbers, and a log that makes it. */
 #ifndef STORE_SERIES_LOG_INTERNAL_H
 #define STORE_SERIES_LOG_INTERNAL_H
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 struct db;
 struct series_index;
 
-/* Puts one record that makes this index in the place of all there are. ERR_IO, ERR_FULL, ERR_NOMEM: nothing has changed. */
-int series_log_rewrite(struct db *db, const struct series_index *ix, struct err *e);
-/* Does so when most of what the log brought is gone again: series come and go, and the log would only grow. */
-int series_log_tidy(struct db *db, const struct series_index *ix, struct err *e);
+/* Whether it would be worth it. */
+bool series_log_is_old(const struct series_index *ix);
+/* Puts a log of the living in the place of all there is, in one transaction, and makes *fresh from it, which the caller
+ * owns; NULL: only the log is wanted. ERR_IO, ERR_FULL, ERR_NOMEM: nothing has changed. */
+int series_log_rewrite(struct db *db, const struct series_index *ix, struct series_index **fresh, struct err *e);
 
 #endif

@@ -130,5 +130,7 @@ int retention_step(struct store *st, struct retention *r, struct err *e);
 bool retention_tick(struct store *st);
 /* Forgets series that have samples in no block and no head. Any thread but the committer; nobody writes blocks. */
 int retention_forget(struct store *st, struct err *e);
+/* Has an index of the living take the place of one that is mostly of the dead. On the committer's thread. */
+int retention_renew_index(struct store *st, struct err *e);
 
 #endif

@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "store/lock-internal.h"
-#include "store/series_log-internal.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -69,7 +68,7 @@ static int load(struct store *st, struct err *e)
     if (rc == 0)
         rc = db_series_log_each(st->db, load_series, st, e);
     if (rc == 0)
-        rc = series_log_tidy(st->db, st->index, e);
+        rc = retention_renew_index(st, e);
     if (rc == 0)
         rc = db_metadata_each(st->db, load_metadata, st, e);
     if (rc == 0)
