@@ -35,6 +35,7 @@ def count(output, status):
 
 def run(program, timeout):
     environment = dict(os.environ)
+    environment.setdefault("CK_DEFAULT_TIMEOUT", "120")  # for a test that hangs, not for one on a slow machine
     if "address" in program or "thread" in program:
         environment.setdefault("CK_FORK", "no")
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
