@@ -60,6 +60,7 @@ struct eval {
     int64_t deadline_ns;             /* on clock_mono_ns */
     uint64_t max_samples;
     size_t threads;                  /* how many may work on this query */
+    struct promql_cache *cache;      /* NULL: none, or not here */
     struct series_set *given;        /* what the next selector reads instead of opening its own; crew.c */
     struct series_set *opened;       /* by the selector opened last */
     size_t work;                     /* since the last look at the clock */

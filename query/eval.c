@@ -1,3 +1,4 @@
+#include "query/cache-internal.h"
 #include "query/function-internal.h"
 
 #include "base/clock.h"
@@ -299,6 +300,18 @@ static int call_open(struct eval *ev, const struct grid *g, const struct node *n
     return eval_fail(ev, "%.*s is no vector", STR_ARG(n->call.fn->name));
 }
 
+static int aggregation_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    struct rows rows;
+
+    if (cached_may(ev, g, n)) {
+        int rc = cached_collect(ev, g, n, &rows);
+
+        return rc < 0 ? rc : eval_replay(ev, g, rows, out);
+    }
+    return n->aggregate.op >= AGG_TOPK ? select_open(ev, g, n, out) : aggregate_open(ev, g, n, out);
+}
+
 int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
     switch (n->kind) {
@@ -309,7 +322,7 @@ int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struc
     case NODE_CALL:
         return call_open(ev, g, n, out);
     case NODE_AGGREGATE:
-        return n->aggregate.op >= AGG_TOPK ? select_open(ev, g, n, out) : aggregate_open(ev, g, n, out);
+        return aggregation_open(ev, g, n, out);
     case NODE_BINARY:
         return binary_open(ev, g, n, out);
     case NODE_UNARY:

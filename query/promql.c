@@ -2,6 +2,7 @@
 #include "query/function-internal.h"
 
 #include "base/clock.h"
+#include "query/cache-internal.h"
 #include "query/crew-internal.h"
 
 #include <stdlib.h>
@@ -108,7 +109,7 @@ static int vector_value(struct eval *ev, const struct grid *g, struct rows *rows
 static int eval_vector(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
 {
     struct rows rows;
-    int rc = eval_collect_node(ev, g, n, &rows);
+    int rc = cached_collect(ev, g, n, &rows);
 
     out->type = ev->window.step_ms ? PROMQL_MATRIX : PROMQL_VECTOR;
     return rc < 0 ? rc : vector_value(ev, g, &rows, out);
@@ -229,6 +230,7 @@ struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, 
         limits = &none;
     ev.lookback_ms = limits->lookback_ms > 0 ? limits->lookback_ms : 5 * 60 * 1000;
     ev.max_samples = limits->max_samples ? limits->max_samples : 50 * 1000 * 1000;
+    ev.cache = limits->cache;
     ev.threads = limits->threads ? limits->threads : crew_size();
     ev.deadline_ns = clock_mono_ns() + (limits->timeout_ms > 0 ? limits->timeout_ms : 120 * 1000) * 1000000;
     rc = out ? make_grid(&ev, w, &g) : eval_nomem(&ev);
