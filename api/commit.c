@@ -12,7 +12,7 @@ static void committed(void *arg, int rc, const struct err *e)
     const struct commit *c = arg;
 
     c->answer(c->arg, rc, e);
-    request_resume(c->rq);
+    request_let_go(c->rq);
 }
 
 void request_commit(struct request *rq, struct batch *b, void (*answer)(void *arg, int rc, const struct err *e),
@@ -20,11 +20,9 @@ void request_commit(struct request *rq, struct batch *b, void (*answer)(void *ar
 {
     struct commit *c = ARENA_NEW(&rq->arena, struct commit);
     struct err e = ERR_INIT;
-    int rc;
 
-    if (!c || rq->suspended) { /* suspended: on a worker, which may wait */
-        rc = c ? store_commit(rq->api->store, b, &e) : err_set(&e, ERR_NOMEM, "no memory to wait for the commit");
-        answer(arg, rc, &e);
+    if (!c) {
+        answer(arg, err_set(&e, ERR_NOMEM, "no memory to wait for the commit"), &e);
         return;
     }
     *c = (struct commit){ rq, answer, arg };

@@ -6,10 +6,10 @@
  *
  *   headers ─ route, Host, Origin, length ─ body ─┬─ inline handler ──────────── answer
  *                                                 ├─ suspend, worker's queue ── handler ─ resume ─ answer
- *                                                 └─ inline handler suspends ── committer or mesh wakes it ─ resume ─ answer
+ *                                                 └─ a handler suspends, too ── committer or mesh has it ─ resume ─ answer
  *
  * Ownership. A request belongs to one thread at a time: the I/O thread, until request_suspend; then whoever it was
- * handed to, until request_resume, which must be the last thing done with it. It is freed after the answer. */
+ * handed to, until request_let_go, which must be the last thing done with it. It is freed after the answer. */
 #ifndef API_HTTP_INTERNAL_H
 #define API_HTTP_INTERNAL_H
 
@@ -66,6 +66,7 @@ struct request {
     size_t dropped;       /* bytes of a refused body that have been read */
     bool is_head;         /* method is GET then, and the body stays here */
     bool headers_seen, suspended, finished;
+    atomic_uint holders;  /* of a suspended request: who has to let go of it before it is resumed */
     bool prepared;        /* the body is unpacked, a form is read */
     bool told;            /* the answer has gone out already; what comes of the body is dropped */
     int64_t started_ns;   /* monotonic */
@@ -131,11 +132,12 @@ enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const 
                             const char *version, const char *upload_data, size_t *upload_data_size, void **state);
 void http_request_end(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why);
 
-/* The connection rests until request_resume. Called on the I/O thread, by a handler without an answer yet; a handler on
- * a worker (rq->suspended is true) waits for what it needs instead. */
+/* The connection rests until everybody has let go who has suspended it: a handler without an answer yet, for whoever will
+ * bring it; for a handler on a worker the worker holds the request already. The thread that runs a handler may return
+ * from it afterwards and do nothing else. */
 void request_suspend(struct request *rq);
-/* The answer is ready. The caller must not touch the request any more. */
-void request_resume(struct request *rq);
+/* The last to let go has the answer sent. The caller must not touch the request any more. */
+void request_let_go(struct request *rq);
 /* On a worker: what is left to be done with the request, up to its answer. */
 void request_serve(struct request *rq);
 /* NULL when the header is not there. */
@@ -251,8 +253,8 @@ void workers_stop(struct workers *w);
 /* --- commit.c --- */
 
 /* Hands the batch, which lives in the request's arena, to the store, and calls answer(arg, rc, e) when it is committed
- * or refused, for it to put the answer. On the I/O thread the request is suspended meanwhile and resumed afterwards;
- * on a worker the call waits. The caller must not touch the request any more. */
+ * or refused, for it to put the answer, on the committer's thread mostly. The request is suspended meanwhile. The caller
+ * must not touch it any more. */
 void request_commit(struct request *rq, struct batch *b, void (*answer)(void *arg, int rc, const struct err *e),
                     void *arg);
 

@@ -117,6 +117,8 @@ const char *request_header(const struct request *rq, const char *name)
 
 void request_suspend(struct request *rq)
 {
+    if (atomic_fetch_add(&rq->holders, 1) > 0)
+        return; /* rests already */
     pthread_mutex_lock(&rq->api->lock);
     rq->api->suspended++;
     pthread_mutex_unlock(&rq->api->lock);
@@ -124,10 +126,12 @@ void request_suspend(struct request *rq)
     MHD_suspend_connection(rq->connection);
 }
 
-void request_resume(struct request *rq)
+void request_let_go(struct request *rq)
 {
     struct api *api = rq->api;
 
+    if (atomic_fetch_sub(&rq->holders, 1) > 1)
+        return;
     answer_finish(rq);
     MHD_resume_connection(rq->connection);
     pthread_mutex_lock(&api->lock);
@@ -440,7 +444,7 @@ static void dispatch(struct request *rq)
     request_suspend(rq);
     if (workers_add(rq->api->workers, rq, &e) < 0) {
         reply_error(rq, &e);
-        request_resume(rq);
+        request_let_go(rq);
     }
 }
 

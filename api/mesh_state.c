@@ -170,7 +170,7 @@ static void *wake(void *arg)
         pthread_mutex_unlock(&s->lock);
         while ((w = due)) {
             due = w->next; /* it lives in the request, which is gone after this */
-            request_resume(w->rq);
+            request_let_go(w->rq);
         }
     } while (!ending);
     return NULL;

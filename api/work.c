@@ -37,7 +37,7 @@ static void *run(void *arg)
 
     while ((rq = take(w))) {
         request_serve(rq);
-        request_resume(rq);
+        request_let_go(rq);
     }
     return NULL;
 }

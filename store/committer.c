@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <semaphore.h>
 #include <time.h>
 
 enum { TICK_MS = 1000 };
@@ -193,38 +194,32 @@ int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int 
 }
 
 struct waiter {
-    struct committer *c;
     struct err *e;
     int rc;
-    bool done;
+    sem_t done;
 };
 
 static void wake(void *arg, int rc, const struct err *e)
 {
     struct waiter *w = arg;
 
-    pthread_mutex_lock(&w->c->lock);
     w->rc = rc;
     if (e && w->e)
         *w->e = *e;
-    w->done = true;
-    pthread_cond_broadcast(&w->c->ended);
-    pthread_mutex_unlock(&w->c->lock);
+    sem_post(&w->done);
 }
 
 int store_commit(struct store *st, struct batch *b, struct err *e)
 {
-    struct committer *c = &st->committer;
-    struct waiter w = { c, e, 0, false };
-    int rc = store_submit(st, b, wake, &w, e);
+    struct waiter w = { .e = e };
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    pthread_mutex_lock(&c->lock);
-    while (!w.done)
-        pthread_cond_wait(&c->ended, &c->lock);
-    pthread_mutex_unlock(&c->lock);
-    return w.rc;
+    sem_init(&w.done, 0, 0);
+    rc = store_submit(st, b, wake, &w, e);
+    while (rc == 0 && sem_wait(&w.done) < 0) /* a signal */
+        ;
+    sem_destroy(&w.done);
+    return rc < 0 ? rc : w.rc;
 }
 
 int committer_run(struct store *st, int (*fn)(struct store *st, void *arg, struct err *e), void *arg, struct err *e)
