@@ -171,6 +171,15 @@ int arena_on_free(struct arena *a, void (*fn)(void *arg), void *arg)
     return 0;
 }
 
+int arena_charge(struct arena *a, size_t n)
+{
+    if ((a->max && (n > a->max || a->used > a->max - n)) || !spend(a->budget, n))
+        return ERR_NOMEM;
+    a->used += n;
+    a->charged += n;
+    return 0;
+}
+
 void arena_free(struct arena *a)
 {
     for (; a->hooks; a->hooks = a->hooks->next)
@@ -182,5 +191,6 @@ void arena_free(struct arena *a)
         mem_free(a->head);
         a->head = next;
     }
-    a->used = 0;
+    give_back(a->budget, a->charged);
+    a->used = a->charged = 0;
 }

@@ -25,10 +25,11 @@ struct arena {
     size_t used;              /* bytes handed out and lost to alignment */
     size_t max;               /* ceiling of `used`; arena_alloc answers NULL beyond it */
     struct arena_budget *budget; /* NULL, or what it shares with others; to be set before the first allocation */
+    size_t charged;           /* of `used`: bytes that are elsewhere */
 };
 
 /* max_bytes 0 = no ceiling: only for input whose size is bounded elsewhere. */
-#define ARENA_INIT(max_bytes) { NULL, NULL, 0, (max_bytes), NULL }
+#define ARENA_INIT(max_bytes) { NULL, NULL, 0, (max_bytes), NULL, 0 }
 
 /* Aligned for any type. NULL when memory or the ceiling is reached. */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((warn_unused_result));
@@ -47,6 +48,9 @@ int arena_grow(struct arena *a, void *p, size_t *cap, size_t need, size_t size) 
 
 /* Has arena_free call fn(arg): for what an object in the arena holds elsewhere. 0 or ERR_NOMEM. */
 int arena_on_free(struct arena *a, void (*fn)(void *arg), void *arg) __attribute__((warn_unused_result));
+
+/* Counts n bytes that an object in the arena holds elsewhere, until arena_free. ERR_NOMEM: they are beyond the ceiling. */
+int arena_charge(struct arena *a, size_t n) __attribute__((warn_unused_result));
 
 /* Frees everything; the arena is as new and may be used again. */
 void arena_free(struct arena *a);

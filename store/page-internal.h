@@ -23,6 +23,7 @@ int page_encode(const struct sample_columns *columns, size_t n, struct buf *out,
 struct page_reader;
 struct page_reader *page_reader_new(void); /* NULL: no memory */
 void page_reader_free(struct page_reader *r);
+size_t page_reader_bytes(const struct page_reader *r); /* what it holds */
 
 /* Makes `bytes` the reader's page; they must stay until the next page_open or the end. *n: its columns.
  * ERR_CORRUPT says what is wrong and where; ERR_NOMEM. */

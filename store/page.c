@@ -59,6 +59,13 @@ void page_reader_free(struct page_reader *r)
     mem_free(r);
 }
 
+size_t page_reader_bytes(const struct page_reader *r)
+{
+    return sizeof(*r) + r->bytes_cap + r->columns_cap * sizeof(*r->columns) + r->times_cap * sizeof(*r->times) +
+           r->patterns_cap * sizeof(*r->patterns) + r->t_cap * sizeof(*r->t) + r->v_cap * sizeof(*r->v) +
+           r->d_cap * sizeof(*r->d);
+}
+
 /* The head as it is read. `what` names the first thing that is wrong. */
 struct head {
     struct page_reader *r;

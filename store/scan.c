@@ -34,6 +34,7 @@ struct cursor {
     size_t n, next;
     struct page_reader *reader;
     struct buf bytes;
+    size_t charged;
     uint32_t open; /* page in the reader + 1; 0: none */
 };
 
@@ -66,7 +67,7 @@ struct scan {
     size_t npieces, given;
     int64_t *head_t[SCAN_HEADS], *mix_t;
     double *head_v[SCAN_HEADS], *mix_v;
-    size_t head_cap[SCAN_HEADS], mix_cap;
+    size_t head_cap[SCAN_HEADS], mix_cap, charged; /* charged: of these arrays */
     struct mixed *mix;
 };
 
@@ -367,6 +368,26 @@ static void trim(const struct scan *s, struct sample_columns *c)
     c->n = to > from ? to - from : 0;
 }
 
+/* What is held elsewhere counts as the arena's, too; *charged of it does already. */
+static int charge(struct scan *s, size_t held, size_t *charged)
+{
+    if (held <= *charged)
+        return 0;
+    if (arena_charge(s->a, held - *charged) < 0)
+        return ERR_NOMEM;
+    *charged = held;
+    return 0;
+}
+
+static int charge_arrays(struct scan *s)
+{
+    size_t held = s->mix_cap * (sizeof(*s->mix_t) + sizeof(*s->mix_v) + sizeof(*s->mix));
+
+    for (size_t h = 0; h < SCAN_HEADS; h++)
+        held += s->head_cap[h] * (sizeof(*s->head_t[h]) + sizeof(*s->head_v[h]));
+    return charge(s, held, &s->charged);
+}
+
 static int open_page(struct scan *s, struct cursor *c, uint32_t page, struct err *e)
 {
     struct block_reader *r = reader_of(s, c->block->partition, e); /* there since the cursor was made */
@@ -379,6 +400,8 @@ static int open_page(struct scan *s, struct cursor *c, uint32_t page, struct err
     rc = block_page(r, c->block, &c->pages[page], &c->bytes, e);
     if (rc == 0)
         rc = page_open(c->reader, buf_view(&c->bytes), &columns, e);
+    if (rc == 0 && charge(s, page_reader_bytes(c->reader) + c->bytes.cap, &c->charged) < 0)
+        rc = no_room(s->a, e);
     if (rc == 0 && columns != c->pages[page].n)
         rc = err_set(e, ERR_CORRUPT, "%zu columns, the directory has %u", columns, c->pages[page].n);
     if (rc == 0)
@@ -414,6 +437,8 @@ static int read_head(struct scan *s, size_t h, const struct head_view *view, str
         mem_grow(&s->head_v[h], &s->head_cap[h], most, sizeof(*s->head_v[h])) < 0 ||
         head_read(view, s->in.from_ms, s->in.to_ms, s->head_t[h], s->head_v[h], &first, &p->c.n) < 0)
         return err_set(e, ERR_NOMEM, "no memory to read %zu samples", most);
+    if (charge_arrays(s) < 0)
+        return no_room(s->a, e);
     p->c.kind = SAMPLE_FLOAT;
     p->c.t = s->head_t[h] + first;
     p->c.v = s->head_v[h] + first;
@@ -460,6 +485,8 @@ static int merge(struct scan *s, struct err *e)
         mem_grow(&s->mix_v, &vcap, total, sizeof(*s->mix_v)) < 0 ||
         mem_grow(&s->mix, &s->mix_cap, total, sizeof(*s->mix)) < 0)
         return err_set(e, ERR_NOMEM, "no memory to merge %zu samples", total);
+    if (charge_arrays(s) < 0)
+        return no_room(s->a, e);
     total = 0;
     for (size_t i = 0; i < s->npieces; i++)
         for (size_t k = 0; k < s->pieces[i].c.n; k++)

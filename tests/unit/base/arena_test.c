@@ -199,6 +199,28 @@ START_TEST(shares_a_budget)
 }
 END_TEST
 
+/* What is elsewhere counts, against both bounds, until the end. */
+START_TEST(is_charged)
+{
+    struct arena_budget budget = { 0, 16384 };
+    struct arena a = ARENA_INIT(10000), b = ARENA_INIT(0);
+
+    a.budget = b.budget = &budget;
+    ck_assert_int_eq(arena_charge(&a, 10001), ERR_NOMEM);
+    ck_assert_int_eq(arena_charge(&a, 6000), 0);
+    ck_assert_int_eq(arena_charge(&a, 4001), ERR_NOMEM);
+    ck_assert_ptr_null(arena_alloc(&a, 4001));
+    ck_assert_int_eq(arena_charge(&b, 10385), ERR_NOMEM);
+    ck_assert_int_eq(arena_charge(&b, 10384), 0);
+    arena_free(&b);
+    ck_assert_ptr_nonnull(arena_alloc(&a, 100));
+    arena_free(&a);
+    ck_assert_uint_eq(budget.used, 0);
+    ck_assert_int_eq(arena_charge(&a, 10000), 0);
+    arena_free(&a);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("arena");
@@ -212,6 +234,7 @@ static Suite *suite(void)
     tcase_add_test(t, hooks_run_newest_first_and_once);
     tcase_add_test(t, says_when_memory_is_short);
     tcase_add_test(t, shares_a_budget);
+    tcase_add_test(t, is_charged);
     suite_add_tcase(s, t);
     return s;
 }

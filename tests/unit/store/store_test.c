@@ -543,6 +543,36 @@ START_TEST(failed_commit_leaves_no_trace)
 }
 END_TEST
 
+/* What reading blocks takes counts as the query's memory. */
+START_TEST(a_query_of_many_blocks_is_bounded)
+{
+    const struct series_query q = { .from_ms = INT64_MIN, .to_ms = INT64_MAX };
+    struct store *st = fixture_open(dir);
+    struct arena a = ARENA_INIT(1 << 20);
+    struct err e = ERR_INIT;
+    struct series_set *set;
+    struct sample *got;
+    struct labels l;
+    int rc;
+
+    for (int64_t day = 0; day < 10; day++) {
+        struct sample s = { day * PARTITION_MS, 1 };
+
+        ck_assert_int_eq(fixture_write(st, "m", "1", 0, &s, 1), 0);
+        ck_assert_int_eq(sealer_seal_all(st, &e), 0);
+    }
+    set = series_open(st, &q, &a, &e);
+    rc = set ? series_next(set, &l, &e) : e.code;
+    ck_assert_msg(rc == ERR_LIMIT && strstr(e.msg, "1048576 bytes of memory"), "%d: %s", rc, e.msg);
+    arena_free(&a);
+    a.max = 16 << 20;
+    ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), 10);
+    ck_assert_uint_gt(a.used, 1 << 20);
+    arena_free(&a);
+    store_close(st);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("store");
@@ -558,6 +588,7 @@ static Suite *suite(void)
     tcase_add_test(tc, missing_columns_are_added);
     tcase_add_test(tc, damaged_journal_is_named);
     tcase_add_loop_test(tc, samples_survive_reopening, 0, 2);
+    tcase_add_test(tc, a_query_of_many_blocks_is_bounded);
     tcase_add_loop_test(tc, stale_marker_keeps_its_bits, 0, 2);
     tcase_add_loop_test(tc, counters_begin_at_zero, 0, 4);
     tcase_add_loop_test(tc, numbers_make_it_exactly_once, 0, 2);
