@@ -81,7 +81,8 @@ static void answer_strings(struct request *rq, const struct selection *s, struct
         prometheus_fail_store(rq, &e);
         return;
     }
-    n = sort_unique(all, n);
+    if (s->n > 1)
+        n = sort_unique(all, n);
     l->cut = s->limit && n > s->limit;
     l->v = all;
     l->n = l->cut ? (size_t)s->limit : n;
