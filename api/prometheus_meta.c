@@ -115,7 +115,7 @@ void prometheus_label_values(struct request *rq)
 struct series_list {
     struct labels *v;
     size_t n, cap, at;
-    uint64_t written, limit; /* 0: no limit */
+    bool cut;
 };
 
 static int collect_series(struct request *rq, const struct series_query *q, struct series_list *out, struct err *e)
@@ -141,23 +141,30 @@ static int by_labels(const void *a, const void *b)
     return labels_cmp(*(const struct labels *)a, *(const struct labels *)b);
 }
 
+/* What several selectors find is one list, and each series stands there once. */
+static void sort_series(struct series_list *l, bool may_repeat)
+{
+    size_t kept = 0;
+
+    if (l->n)
+        qsort(l->v, l->n, sizeof(*l->v), by_labels);
+    for (size_t i = 0; may_repeat && i < l->n; i++)
+        if (kept == 0 || labels_cmp(l->v[kept - 1], l->v[i]) != 0)
+            l->v[kept++] = l->v[i];
+    l->n = may_repeat ? kept : l->n;
+}
+
 static bool more_series(void *state, struct buf *out)
 {
     struct series_list *l = state;
-    bool cut = false;
 
     for (; l->at < l->n && out->n < PIECE; l->at++) {
-        if (l->at && labels_cmp(l->v[l->at - 1], l->v[l->at]) == 0)
-            continue;
-        cut = l->limit && l->written == l->limit;
-        if (cut)
-            break;
-        buf_puts(out, l->written++ ? "," : "");
+        buf_puts(out, l->at ? "," : "");
         json_labels(out, l->v[l->at]);
     }
-    if (l->at < l->n && !cut)
+    if (l->at < l->n)
         return true;
-    prometheus_end_list(out, cut);
+    prometheus_end_list(out, l->cut);
     return false;
 }
 
@@ -177,9 +184,9 @@ void prometheus_series(struct request *rq)
         prometheus_fail_store(rq, &e);
         return;
     }
-    if (all->n)
-        qsort(all->v, all->n, sizeof(*all->v), by_labels);
-    all->limit = s.limit;
+    sort_series(all, s.n > 1);
+    all->cut = s.limit && all->n > s.limit;
+    all->n = all->cut ? (size_t)s.limit : all->n;
     prometheus_begin(rq);
     buf_putc(&rq->out, '[');
     reply_pieces(rq, more_series, all);

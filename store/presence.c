@@ -27,6 +27,14 @@ static bool takes_in_all(const struct series_query *q, const struct block_list *
     return all;
 }
 
+static bool has_any(const struct head *h, const struct series_query *q)
+{
+    int64_t first, last;
+
+    head_range(h, &first, &last);
+    return first <= q->to_ms && last >= q->from_ms;
+}
+
 /* With the lock held, that heads and list are of one moment; *list is what to go on with, held, or NULL. */
 static int ask_heads(struct store *st, const struct series_query *q, const struct presence_asker *asker, void *arg,
                      struct block_list **list, struct err *e)
@@ -42,7 +50,7 @@ static int ask_heads(struct store *st, const struct series_query *q, const struc
         for (size_t h = 0; rc == 1 && h < SCAN_HEADS; h++) {
             const struct presence p = { .from_ms = q->from_ms, .to_ms = q->to_ms, .head = heads[h] };
 
-            if (heads[h])
+            if (heads[h] && has_any(heads[h], q))
                 rc = asker->look(arg, &p, e);
         }
         *list = blocks;

@@ -254,7 +254,7 @@ static struct str compare_series(struct reference *ref, struct store *st, const 
     return arena_printf(&ref->a, "%zu series, should be %zu", n, ref->n_there);
 }
 
-/* A frozen head may be let go of meanwhile, and its series with it where no block has them: then nothing can be said. */
+/* A frozen head may be let go of meanwhile, and its blocks tell of shorter stretches of time: then nothing can be said. */
 
 static void compare(struct store *st, struct rng *r, uint64_t seed)
 {
