@@ -157,10 +157,11 @@ static void sort_series(struct series_list *l, bool may_repeat)
 static bool more_series(void *state, struct buf *out)
 {
     struct series_list *l = state;
+    struct labels_text before = { 0 };
 
     for (; l->at < l->n && out->n < PIECE; l->at++) {
         buf_puts(out, l->at ? "," : "");
-        json_labels(out, l->v[l->at]);
+        json_labels_after(out, l->v[l->at], &before);
     }
     if (l->at < l->n)
         return true;
