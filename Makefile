@@ -33,6 +33,7 @@ O := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 LIBS_base := -lyaml -lzstd -lz -lpcre2-8 -lm -lpthread -Wl,--push-state,--as-needed -lsnappy -Wl,--pop-state
 LIBS_store := -lsqlite3
 # Loops over many values: worth the vectoriser's full effort.
+CFLAGS_store = $(CFLAGS_query)
 CFLAGS_query := $(if $(SAN),,-O3 -fno-math-errno -fno-trapping-math)
 LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
 LIBS_collector := -ljansson -lcurl -levent_core -lcrypto

@@ -185,19 +185,6 @@ void reply_header(struct request *rq, const char *name, const char *value);
 /* The HTTP status for an error of a handler. */
 unsigned error_status(int code);
 
-/* A double as Prometheus' JSON writes it, with its quotes: an exponent only below 1e-6 and from 1e21 on, where the type
- * of the result allows one. */
-void json_sample_value(struct buf *b, double v, bool exponents);
-/* Seconds, with three decimals when they are not zero. */
-void json_sample_time(struct buf *b, int64_t ms);
-/* [seconds,"value"]. The series of an answer share their times: what one has come to is known when the next one asks.
- * All zero: nothing is known. */
-struct time_text {
-    int64_t ms;
-    size_t n;
-    char text[48];
-};
-void json_point(struct buf *b, int64_t ms, double v, struct time_text *known);
 /* {"a":"1","b":"2"} */
 void json_labels(struct buf *b, struct labels l);
 /* The same for one set after the other of a sorted list: what a set begins with like the one before is copied from its
@@ -211,6 +198,23 @@ struct labels_text {
 void json_labels_after(struct buf *b, struct labels l, struct labels_text *before);
 /* ["a","b"] */
 void json_strings(struct buf *b, const struct str *v, size_t n);
+
+/* --- sample_json.c --- */
+
+/* A double as Prometheus' JSON writes it, with its quotes: an exponent only below 1e-6 and from 1e21 on, where the type
+ * of the result allows one. */
+void json_sample_value(struct buf *b, double v, bool exponents);
+/* Seconds, with three decimals when they are not zero. */
+void json_sample_time(struct buf *b, int64_t ms);
+/* What the time before has come to, for the next one. All zero: nothing is known. */
+struct time_text {
+    int64_t hundreds; /* of seconds */
+    size_t n;
+    char text[32];
+};
+/* Appends ,[seconds,"value"] for each of n points, or until b holds a PIECE, or a little more. Returns how many it took;
+ * all of them, too, when the buffer fails. */
+size_t json_points(struct buf *b, const int64_t *t, const double *v, size_t n, struct time_text *near);
 
 /* --- label_escape.c --- */
 

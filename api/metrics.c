@@ -186,6 +186,17 @@ static void put_scraping(struct buf *b, struct scrape *scrape)
           s.doubles);
 }
 
+static void put_cache(struct buf *b, struct promql_cache *cache)
+{
+    struct promql_cache_stats s;
+
+    promql_cache_stats(cache, &s);
+    whole(b, "vigla_query_cache_hits_total", "counter", "Range queries of which some steps were known.", s.hits);
+    whole(b, "vigla_query_cache_misses_total", "counter", "Range queries of which none was.", s.misses);
+    whole(b, "vigla_query_cache_results", "gauge", "Results that are kept.", s.results);
+    whole(b, "vigla_query_cache_bytes", "gauge", "Memory of these.", s.bytes);
+}
+
 static void put_store(struct buf *b, struct store *st)
 {
     struct store_stats s;
@@ -219,5 +230,7 @@ void metrics_get(struct request *rq)
     put_receivers(&rq->out, rq->api);
     if (rq->api->options.scrape)
         put_scraping(&rq->out, rq->api->options.scrape);
+    if (rq->api->options.limits.cache)
+        put_cache(&rq->out, rq->api->options.limits.cache);
     put_store(&rq->out, rq->api->store);
 }

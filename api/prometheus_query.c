@@ -9,7 +9,7 @@ enum { MOST_POINTS = 11000 };
 
 /* --- running --- */
 
-/* `timeout` and `lookback_delta`. *expired: no time at all is left. */
+/* `timeout`, `lookback_delta` and `nocache`. *expired: no time at all is left. */
 static int read_limits(struct request *rq, struct promql_limits *l, bool *expired)
 {
     struct str lookback = request_parameter(rq, "lookback_delta");
@@ -18,6 +18,8 @@ static int read_limits(struct request *rq, struct promql_limits *l, bool *expire
 
     *l = rq->api->options.limits;
     *expired = false;
+    if (str_eqz(request_parameter(rq, "nocache"), "1"))
+        l->cache = NULL;
     if (request_parameter(rq, "timeout").n) {
         if (prometheus_required_duration(rq, "timeout", &timeout) < 0)
             return ERR_PARSE;

@@ -5,7 +5,7 @@
 
 #include "api/prometheus-internal.h"
 
-enum { MOST_ANNOTATIONS = 10, TIMES = 2048 };
+enum { MOST_ANNOTATIONS = 10 };
 
 struct result {
     const struct promql_value *value;
@@ -14,20 +14,18 @@ struct result {
     size_t series, point;    /* what comes next */
     bool begun;              /* the series' labels are written */
     struct str stats;        /* STR_NULL: not asked for */
-    struct time_text *times; /* that of point i at i % TIMES, of a vector there is one */
+    struct time_text near;
 };
 
 /* Points of the series under the cursor until the piece is full; true when it is written to its end. */
 static bool put_points(struct result *r, struct buf *b)
 {
     const struct promql_series *s = &r->value->series[r->series];
+    size_t at = b->n, n = json_points(b, s->t + r->point, s->v + r->point, s->n - r->point, &r->near);
 
-    while (r->point < s->n && b->n < PIECE) {
-        if (r->point)
-            buf_putc(b, ',');
-        json_point(b, s->t[r->point], s->v[r->point], &r->times[r->point % TIMES]);
-        r->point++;
-    }
+    if (n && r->point == 0 && !buf_failed(b)) /* what opens them has the place of a comma before the first */
+        b->p[at] = r->value->type == PROMQL_MATRIX ? '[' : ':';
+    r->point += n;
     return r->point == s->n;
 }
 
@@ -39,7 +37,7 @@ static bool put_series(struct result *r, struct buf *b)
         r->begun = true;
         buf_puts(b, r->series ? ",{\"metric\":" : "{\"metric\":");
         json_labels(b, r->value->series[r->series].labels);
-        buf_puts(b, is_matrix ? ",\"values\":[" : ",\"value\":");
+        buf_puts(b, is_matrix ? ",\"values\":" : ",\"value\"");
     }
     if (!put_points(r, b))
         return false;
@@ -142,14 +140,12 @@ void prometheus_result(struct request *rq, const struct promql_value *v, int64_t
                                          [PROMQL_VECTOR] = "vector", [PROMQL_MATRIX] = "matrix" };
     bool is_list = v->type == PROMQL_VECTOR || v->type == PROMQL_MATRIX;
     struct result *r = ARENA_NEW(&rq->arena, struct result);
-    struct time_text *times = arena_array(&rq->arena, v->type == PROMQL_MATRIX ? TIMES : 1, sizeof(*times));
 
-    if (!r || !times) {
+    if (!r) {
         prometheus_fail(rq, 503, "unavailable", "no memory for the answer");
         return;
     }
     r->value = v;
-    r->times = times;
     r->cut = is_list && limit && v->n > limit;
     r->shown = r->cut ? (size_t)limit : v->n;
     if (request_parameter(rq, "stats").n)

@@ -1,7 +1,5 @@
 #include "api/http-internal.h"
 
-#include "base/num.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -72,67 +70,6 @@ void reply_header(struct request *rq, const char *name, const char *value)
 {
     if (rq->nheaders < HTTP_MOST_HEADERS && value)
         rq->headers[rq->nheaders++] = (struct header){ name, value };
-}
-
-/* A double in quotes; `to` has room for NUM_MOST (NUM_MOST_JSON when exponents are allowed) and 2. */
-static char *put_value(char *to, double v, bool exponents)
-{
-    *to++ = '"';
-    to += num_put_double(to, v, exponents ? NUM_JSON : NUM_PLAIN);
-    *to++ = '"';
-    return to;
-}
-
-static char *put_time(char *to, int64_t ms)
-{
-    uint64_t all = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
-    unsigned fraction = (unsigned)(all % 1000);
-
-    if (ms < 0)
-        *to++ = '-';
-    to += num_put_u64(to, all / 1000);
-    if (fraction) {
-        *to++ = '.';
-        *to++ = (char)('0' + fraction / 100);
-        *to++ = (char)('0' + fraction / 10 % 10);
-        *to++ = (char)('0' + fraction % 10);
-    }
-    return to;
-}
-
-void json_sample_value(struct buf *b, double v, bool exponents)
-{
-    char *to = buf_reserve(b, 2 + (exponents ? (size_t)NUM_MOST_JSON : (size_t)NUM_MOST));
-
-    if (to)
-        b->n += (size_t)(put_value(to, v, exponents) - to);
-}
-
-void json_sample_time(struct buf *b, int64_t ms)
-{
-    char *to = buf_reserve(b, sizeof(((struct time_text *)NULL)->text));
-
-    if (to)
-        b->n += (size_t)(put_time(to, ms) - to);
-}
-
-void json_point(struct buf *b, int64_t ms, double v, struct time_text *known)
-{
-    char *to = buf_reserve(b, sizeof(known->text) + NUM_MOST_JSON + 5), *end = to;
-
-    if (!to)
-        return;
-    if (known->ms != ms || !known->n) {
-        known->ms = ms;
-        known->n = (size_t)(put_time(known->text, ms) - known->text);
-    }
-    *end++ = '[';
-    memcpy(end, known->text, sizeof(known->text)); /* all of it: quicker than its length */
-    end += known->n;
-    *end++ = ',';
-    end = put_value(end, v, true);
-    *end++ = ']';
-    b->n += (size_t)(end - to);
 }
 
 /* "name":"value", */

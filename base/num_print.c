@@ -210,6 +210,8 @@ size_t num_put_double(char *to, double v, enum num_form form)
     size_t n;
     int exponent;
 
+    if (v > 0 && v < 1e15 && v == (double)(int64_t)v) /* most are whole: counters */
+        return num_put_u64(to, (uint64_t)v);
     if (isnan(v))
         return put_word(to, "NaN");
     if (isinf(v))
@@ -217,7 +219,7 @@ size_t num_put_double(char *to, double v, enum num_form form)
     if (signbit(v))
         *end++ = '-';
     v = fabs(v);
-    if (v < 1e15 && v == (double)(uint64_t)v) /* most are whole: counters */
+    if (v < 1e15 && v == (double)(int64_t)v)
         return (size_t)(end - to) + num_put_u64(end, (uint64_t)v);
     d = num_shortest(v);
     n = num_put_u64(digits, d.digits);

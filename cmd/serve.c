@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { GIVE_BACK_SECONDS = 5 };
+enum { GIVE_BACK_SECONDS = 5, CACHE_IDLE_MS = 5 * 60 * 1000 };
 
 static const char details[] =
     "When it is ready it prints `ready http://HOST:PORT`. SIGTERM or Ctrl-C: what was taken in is stored, then it ends.\n"
@@ -53,8 +53,8 @@ static sigset_t block_signals(void)
     return stop;
 }
 
-/* The signal that ends us; meanwhile settings are read again when asked, and memory is given back now and then. */
-static void wait_for_the_end(struct settings_file *file, const sigset_t *signals)
+/* The signal that ends us; meanwhile settings are read again when asked, and memory that is not used is given back. */
+static void wait_for_the_end(struct settings_file *file, struct promql_cache *cache, const sigset_t *signals)
 {
     const struct timespec pause = { GIVE_BACK_SECONDS, 0 };
     int sig;
@@ -62,10 +62,12 @@ static void wait_for_the_end(struct settings_file *file, const sigset_t *signals
     while ((sig = sigtimedwait(signals, NULL, &pause)) < 0 || sig == SIGHUP) {
         struct err e = ERR_INIT;
 
-        if (sig < 0)
+        if (sig < 0) {
+            promql_cache_trim(cache, CACHE_IDLE_MS);
             mem_give_back();
-        else if (settings_reload(file, &e) < 0)
+        } else if (settings_reload(file, &e) < 0) {
             log_error("reload refused, the old settings stay: %s", e.msg);
+        }
     }
     log_info("%s: storing what was taken in", sig == SIGINT ? "interrupted" : "asked to end");
 }
@@ -98,7 +100,7 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
     }
     printf("ready http://%s%s%s:%u\n", six ? "[" : "", options->host, six ? "]" : "", api_port(api));
     fflush(stdout);
-    wait_for_the_end(file, signals);
+    wait_for_the_end(file, options->limits.cache, signals);
     api_stop(api, 3000);
     scrape_stop(scrape);
     return EXIT_WELL;
@@ -110,11 +112,15 @@ static int serve(struct settings_file *file, const struct store_options *store_o
     struct err e = ERR_INIT;
     sigset_t signals = block_signals();
     struct store *st = store_open(file->now.data, store_options, &e);
+    struct api_options with = *api_options;
     int rc;
 
     if (!st)
         return command_fail(EXIT_FAILED, &e);
-    rc = serve_store(file, st, api_options, &signals);
+    if (file->now.query_cache) /* without memory for it: as if there were none */
+        with.limits.cache = promql_cache_new(file->now.query_cache);
+    rc = serve_store(file, st, &with, &signals);
+    promql_cache_free(with.limits.cache);
     store_close(st);
     return rc;
 }

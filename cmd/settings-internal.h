@@ -13,11 +13,11 @@
 struct settings {
     const char *config, *data, *listen, *durability, *log_level;
     int64_t retention_ms, query_timeout_ms, query_lookback_ms, query_max_samples, threads;
-    size_t max_body, queue, memory_limit;
+    size_t max_body, queue, memory_limit, query_cache;
     bool admin;
 };
 
-enum { SETTINGS_OPTIONS = 14 };
+enum { SETTINGS_OPTIONS = 15 };
 
 struct settings_file {
     const char *path;      /* NULL: there is none */

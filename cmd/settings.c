@@ -14,7 +14,7 @@ enum { MOST_BYTES = 8 << 20, MOST_MEMORY = 128 << 20 };
 static const struct settings defaults = {
     .listen = "127.0.0.1:20001", .durability = "process", .log_level = "info", .retention_ms = 15LL * 86400000,
     .query_timeout_ms = 120000, .query_lookback_ms = 300000, .query_max_samples = 50000000, .threads = 4,
-    .max_body = 32u << 20, .queue = 64u << 20, .memory_limit = (size_t)2 << 30,
+    .max_body = 32u << 20, .queue = 64u << 20, .memory_limit = (size_t)2 << 30, .query_cache = 32u << 20,
 };
 
 void settings_init(struct settings_file *f)
@@ -45,6 +45,8 @@ void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS])
         { "threads", 0, OPTION_NUMBER, "N", "4; for requests", &s->threads },
         { "query-timeout", 0, OPTION_DURATION, "TIME", "2m", &s->query_timeout_ms },
         { "query-lookback", 0, OPTION_DURATION, "TIME", "5m; how old a sample an instant may use", &s->query_lookback_ms },
+        { "query-cache", 0, OPTION_SIZE, "SIZE", "32MiB; of results of range queries that are kept, 0: none",
+          &s->query_cache },
         { "query-max-samples", 0, OPTION_NUMBER, "N", "50000000; in memory for one query", &s->query_max_samples },
         { "enable-admin-api", 0, OPTION_FLAG, NULL, "allow /api/v1/admin/tsdb/...", &s->admin },
         { "log-level", 0, OPTION_TEXT, "LEVEL", "info; debug, info, warn or error", &s->log_level },
@@ -194,7 +196,8 @@ static bool needs_restart(const struct settings *a, const struct settings *b)
     return !same_text(a->data, b->data) || !same_text(a->listen, b->listen) || !same_text(a->durability, b->durability) ||
            a->retention_ms != b->retention_ms || a->query_timeout_ms != b->query_timeout_ms ||
            a->query_lookback_ms != b->query_lookback_ms || a->query_max_samples != b->query_max_samples ||
-           a->threads != b->threads || a->max_body != b->max_body || a->memory_limit != b->memory_limit || a->queue != b->queue || a->admin != b->admin;
+           a->query_cache != b->query_cache || a->threads != b->threads || a->max_body != b->max_body ||
+           a->memory_limit != b->memory_limit || a->queue != b->queue || a->admin != b->admin;
 }
 
 static int reload(struct settings_file *f, struct arena *a, struct buf *text, struct err *e)

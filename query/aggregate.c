@@ -160,7 +160,7 @@ int aggregate_open(struct eval *ev, const struct grid *g, const struct node *n, 
     if (rc == 0)
         rc = eval_open(ev, g, arg, &in);
     if (rc == 0)
-        rc = crew_split(ev, g, arg, &crew);
+        rc = crew_split(ev, g, arg, g->n, &crew);
     if (rc < 0)
         return rc;
     return crew ? take_parts(x, crew) : take_rows(x, in);

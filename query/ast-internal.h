@@ -151,6 +151,9 @@ int node_check(const struct node *n, struct str text, struct err *e);
 /* "instant vector" and so on. */
 const char *type_name(enum promql_type t);
 
+/* print.c: as promql_print. */
+void node_print(struct buf *b, const struct node *n);
+
 /* Looks through parentheses. */
 const struct node *node_strip(const struct node *n);
 

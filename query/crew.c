@@ -1,4 +1,4 @@
-/* crew.c: several threads for what stands below an aggregation.
+/* crew.c: several threads for one query.
  *
  * Threads are started for a query that is worth milliseconds, and end with it: that costs some 20 µs each, and nothing
  * has to be kept, woken or shut down. The calling thread does the first part's work.
@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-/* Series × (steps + what reading a series costs), about 10 ns each: below that a thread is not worth its start. */
+/* Series × (values + what reading a series costs), about 10 ns each: below that a thread is not worth its start. */
 enum { WORTH = 100000, PER_SERIES = 64 };
 
 size_t crew_size(void)
@@ -125,14 +125,15 @@ static int ready(struct eval *ev, const struct grid *g, const struct node *n, st
     m->ev.given = part;
     m->ev.threads = 1;
     m->ev.work = 0;
+    m->g = g;
     m->ev.warnings = m->ev.infos = (struct annotations){ NULL, 0, 0 };
-    rc = eval_open(&m->ev, g, n, &m->in);
+    rc = n->type == PROMQL_MATRIX ? samples_open(&m->ev, g, n, &m->l, &m->samples) : eval_open(&m->ev, g, n, &m->in);
     if (rc < 0)
         ev->failed = err_set(ev->e, rc, "%s", m->e.msg);
     return rc;
 }
 
-int crew_split(struct eval *ev, const struct grid *g, const struct node *n, struct crew **out)
+int crew_split(struct eval *ev, const struct grid *g, const struct node *n, size_t values, struct crew **out)
 {
     struct arena *arenas[CREW_MOST];
     struct series_set *set = ev->opened, *parts[CREW_MOST];
@@ -141,7 +142,7 @@ int crew_split(struct eval *ev, const struct grid *g, const struct node *n, stru
     int rc;
 
     *out = NULL;
-    if (most < 2 || !splittable(n) || !set || series_count(set) * (g->n + PER_SERIES) < WORTH)
+    if (most < 2 || !splittable(n) || !set || series_count(set) * (values + PER_SERIES) < WORTH)
         return 0;
     c = hire(ev, most);
     if (!c)

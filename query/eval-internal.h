@@ -60,6 +60,7 @@ struct eval {
     int64_t deadline_ns;             /* on clock_mono_ns */
     uint64_t max_samples;
     size_t threads;                  /* how many may work on this query */
+    struct promql_cache *cache;      /* NULL: none, or not here */
     struct series_set *given;        /* what the next selector reads instead of opening its own; crew.c */
     struct series_set *opened;       /* by the selector opened last */
     size_t work;                     /* since the last look at the clock */
@@ -110,14 +111,6 @@ struct lookout {
 /* --- eval.c --- */
 int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out);
 int eval_scalar(struct eval *ev, const struct grid *g, const struct node *n, double *out);
-/* All rows, their values copied; g->n values each. */
-int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct rows *rows);
-/* Opens and collects. */
-int eval_collect_node(struct eval *ev, const struct grid *g, const struct node *n, struct rows *rows);
-/* Puts rows with equal labels together: ERR_INVALID when they have values at the same step. */
-int rows_unify(struct eval *ev, const struct grid *g, struct rows *rows);
-/* A stream of rows that are there already. */
-int eval_replay(struct eval *ev, const struct grid *g, struct rows rows, struct stream **out);
 int eval_duration(struct eval *ev, const struct node *n, int64_t *ms);
 int eval_lookout(struct eval *ev, const struct shift *shift, const struct node *range, struct lookout *l);
 /* The time that a lookout looks at in step i, before its range. */
@@ -151,6 +144,16 @@ void annotate_monotonicity(struct eval *ev, const struct node *n, struct str met
 const char *annotate_number(double v, char text[ANNOTATE_NUMBER]);
 /* All of them as they are told, sorted. Returns how many. */
 size_t annotations_print(struct eval *ev, const struct annotations *list, const char *kind, struct str **out);
+
+/* --- rows.c --- */
+/* All rows, their values copied; g->n values each. */
+int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct rows *rows);
+/* Opens and collects. */
+int eval_collect_node(struct eval *ev, const struct grid *g, const struct node *n, struct rows *rows);
+/* Puts rows with equal labels together: ERR_INVALID when they have values at the same step. */
+int rows_unify(struct eval *ev, const struct grid *g, struct rows *rows);
+/* A stream of rows that are there already. */
+int eval_replay(struct eval *ev, const struct grid *g, struct rows rows, struct stream **out);
 
 /* --- selector.c --- */
 int selector_open(struct eval *ev, const struct grid *g, const struct node *n, bool timestamps, struct stream **out);

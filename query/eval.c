@@ -1,3 +1,4 @@
+#include "query/cache-internal.h"
 #include "query/function-internal.h"
 
 #include "base/clock.h"
@@ -142,92 +143,6 @@ int64_t lookout_at(const struct lookout *l, const struct grid *g, size_t i)
 
 /* --- streams ----------------------------------------------------------------------------------------------------- */
 
-int eval_collect(struct eval *ev, const struct grid *g, struct stream *s, struct rows *rows)
-{
-    struct row row;
-    int rc;
-
-    *rows = (struct rows){ .unique = s->unique };
-    while ((rc = s->next(s, &row)) > 0) {
-        double *v = arena_alloc(ev->a, g->n * sizeof(*v));
-
-        if (!v || arena_grow(ev->a, &rows->v, &rows->cap, rows->n + 1, sizeof(*rows->v)) < 0)
-            return eval_nomem(ev);
-        memcpy(v, row.v, g->n * sizeof(*v));
-        row.v = v;
-        rows->v[rows->n++] = row;
-        if (eval_hold(ev, g->n) < 0)
-            return ev->failed;
-    }
-    return rc;
-}
-
-int eval_collect_node(struct eval *ev, const struct grid *g, const struct node *n, struct rows *rows)
-{
-    struct stream *in;
-    int rc = eval_open(ev, g, n, &in);
-
-    return rc < 0 ? rc : eval_collect(ev, g, in, rows);
-}
-
-int rows_unify(struct eval *ev, const struct grid *g, struct rows *rows)
-{
-    struct label_map map = { 0 };
-    size_t n = 0, at;
-
-    for (size_t r = 0; r < rows->n; r++) {
-        struct row *row = &rows->v[r];
-        int fresh = label_map_add(&map, ev->a, row->labels, &at);
-
-        if (fresh < 0)
-            return eval_nomem(ev);
-        if (fresh) {
-            rows->v[n++] = *row;
-            continue;
-        }
-        for (size_t i = 0; i < g->n; i++) {
-            if (is_absent(row->v[i]))
-                continue;
-            if (!is_absent(rows->v[at].v[i]))
-                return eval_fail(ev, "vector cannot contain metrics with the same labelset");
-            rows->v[at].v[i] = row->v[i];
-        }
-        rows->v[at].drop_name |= row->drop_name;
-    }
-    rows->n = n;
-    rows->unique = true;
-    return 0;
-}
-
-struct replay {
-    struct stream s;
-    struct eval *ev;
-    struct rows rows;
-    size_t at, steps;
-};
-
-static int next_replay(struct stream *s, struct row *row)
-{
-    struct replay *r = (struct replay *)s;
-
-    if (r->at == r->rows.n)
-        return 0;
-    *row = r->rows.v[r->at++];
-    eval_release(r->ev, r->steps);
-    return 1;
-}
-
-int eval_replay(struct eval *ev, const struct grid *g, struct rows rows, struct stream **out)
-{
-    struct replay *r = ARENA_NEW(ev->a, struct replay);
-
-    if (!r)
-        return eval_nomem(ev);
-    *r = (struct replay){ { next_replay, rows.unique }, ev, rows, 0, g->n };
-    *out = &r->s;
-    return 0;
-}
-
 struct negation {
     struct stream s;
     struct stream *in;
@@ -299,6 +214,18 @@ static int call_open(struct eval *ev, const struct grid *g, const struct node *n
     return eval_fail(ev, "%.*s is no vector", STR_ARG(n->call.fn->name));
 }
 
+static int aggregation_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
+{
+    struct rows rows;
+
+    if (cached_may(ev, g, n)) {
+        int rc = cached_collect(ev, g, n, &rows);
+
+        return rc < 0 ? rc : eval_replay(ev, g, rows, out);
+    }
+    return n->aggregate.op >= AGG_TOPK ? select_open(ev, g, n, out) : aggregate_open(ev, g, n, out);
+}
+
 int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struct stream **out)
 {
     switch (n->kind) {
@@ -309,7 +236,7 @@ int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struc
     case NODE_CALL:
         return call_open(ev, g, n, out);
     case NODE_AGGREGATE:
-        return n->aggregate.op >= AGG_TOPK ? select_open(ev, g, n, out) : aggregate_open(ev, g, n, out);
+        return aggregation_open(ev, g, n, out);
     case NODE_BINARY:
         return binary_open(ev, g, n, out);
     case NODE_UNARY:

@@ -3,8 +3,6 @@
 
 #include "base/clock.h"
 
-static void print_node(struct buf *b, const struct node *n);
-
 static bool plain_name(struct str s, bool colons)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -83,7 +81,7 @@ static void print_duration(struct buf *b, const struct node *n)
     double ms;
 
     if (n->kind != NODE_NUMBER) {
-        print_node(b, n);
+        node_print(b, n);
         return;
     }
     copy = *n;
@@ -154,7 +152,7 @@ static void print_selector(struct buf *b, const struct selector *s)
 
 static void print_subquery(struct buf *b, const struct subquery *s)
 {
-    print_node(b, s->inner);
+    node_print(b, s->inner);
     buf_putc(b, '[');
     print_duration(b, s->range);
     buf_putc(b, ':');
@@ -171,7 +169,7 @@ static void print_call(struct buf *b, const struct call *c)
     for (size_t i = 0; i < c->n; i++) {
         if (i)
             buf_puts(b, ", ");
-        print_node(b, c->args[i]);
+        node_print(b, c->args[i]);
     }
     buf_putc(b, ')');
 }
@@ -186,10 +184,10 @@ static void print_aggregate(struct buf *b, const struct aggregate *agg)
     }
     buf_putc(b, '(');
     if (agg->param) {
-        print_node(b, agg->param);
+        node_print(b, agg->param);
         buf_puts(b, ", ");
     }
-    print_node(b, agg->arg);
+    node_print(b, agg->arg);
     buf_putc(b, ')');
 }
 
@@ -228,17 +226,17 @@ static void print_binary(struct buf *b, const struct binary *bin)
     if (bin->op == OP_POW && bin->l->kind == NODE_NUMBER && isinf(bin->l->number.value))
         buf_puts(b, "Inf");
     else
-        print_node(b, bin->l);
+        node_print(b, bin->l);
     buf_putc(b, ' ');
     buf_str(b, binary_ops[bin->op].text);
     if (bin->returns_bool)
         buf_puts(b, " bool");
     print_matching(b, &bin->matching);
     buf_putc(b, ' ');
-    print_node(b, bin->r);
+    node_print(b, bin->r);
 }
 
-static void print_node(struct buf *b, const struct node *n)
+void node_print(struct buf *b, const struct node *n)
 {
     switch (n->kind) {
     case NODE_NUMBER:
@@ -264,11 +262,11 @@ static void print_node(struct buf *b, const struct node *n)
         return;
     case NODE_UNARY:
         buf_putc(b, n->unary.minus ? '-' : '+');
-        print_node(b, n->unary.inner);
+        node_print(b, n->unary.inner);
         return;
     case NODE_PAREN:
         buf_putc(b, '(');
-        print_node(b, n->paren);
+        node_print(b, n->paren);
         buf_putc(b, ')');
         return;
     }
@@ -276,5 +274,5 @@ static void print_node(struct buf *b, const struct node *n)
 
 void promql_print(struct buf *b, const struct promql_expr *x)
 {
-    print_node(b, x->root);
+    node_print(b, x->root);
 }

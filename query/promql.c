@@ -2,6 +2,7 @@
 #include "query/function-internal.h"
 
 #include "base/clock.h"
+#include "query/cache-internal.h"
 #include "query/crew-internal.h"
 
 #include <stdlib.h>
@@ -108,7 +109,7 @@ static int vector_value(struct eval *ev, const struct grid *g, struct rows *rows
 static int eval_vector(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
 {
     struct rows rows;
-    int rc = eval_collect_node(ev, g, n, &rows);
+    int rc = cached_collect(ev, g, n, &rows);
 
     out->type = ev->window.step_ms ? PROMQL_MATRIX : PROMQL_VECTOR;
     return rc < 0 ? rc : vector_value(ev, g, &rows, out);
@@ -142,34 +143,92 @@ static int copy_samples(struct eval *ev, const struct sample_row *row, int64_t f
     return eval_hold(ev, s->n);
 }
 
+/* The samples themselves, series by series; row by row as lookout and modifiers say. */
+struct matrix {
+    const struct node *n;
+    struct promql_series *v;
+    size_t count, cap;
+};
+
+static int take_series(struct eval *ev, const struct grid *g, const struct lookout *l, struct sample_row *row,
+                       struct matrix *out)
+{
+    int64_t to = lookout_at(l, g, 0);
+    bool extended = node_strip(out->n)->kind == NODE_SELECTOR && node_strip(out->n)->selector.extension;
+    struct label *labels = arena_array(ev->a, row->labels.n + 1, sizeof(*labels));
+    int rc;
+
+    if (!labels || arena_grow(ev->a, &out->v, &out->cap, out->count + 1, sizeof(*out->v)) < 0)
+        return eval_nomem(ev);
+    if (row->drop_name)
+        row->labels = labels_without_name(row->labels, labels);
+    rc = window_samples(ev, out->n, l, g->start, row);
+    if (rc == 0)
+        rc = copy_samples(ev, row, to - l->range + !extended, to, &out->v[out->count]);
+    if (rc == 0)
+        out->count += out->v[out->count].n > 0;
+    return rc;
+}
+
+static int take_matrix(struct eval *ev, const struct grid *g, const struct lookout *l, struct sample_stream *in,
+                       struct matrix *out)
+{
+    struct sample_row row;
+    int rc;
+
+    while ((rc = in->next(in, &row)) > 0)
+        if ((rc = take_series(ev, g, l, &row, out)) < 0)
+            return rc;
+    return rc;
+}
+
+static int take_part(struct crew_member *m)
+{
+    return take_matrix(&m->ev, m->g, &m->l, m->samples, m->own);
+}
+
+static int take_parts(struct eval *ev, struct crew *c, struct matrix *out)
+{
+    struct matrix parts[CREW_MOST];
+    int rc;
+
+    for (size_t i = 0; i < c->n; i++) {
+        parts[i] = (struct matrix){ .n = out->n };
+        c->members[i].own = &parts[i];
+    }
+    rc = crew_run(ev, c, take_part);
+    for (size_t i = 0; rc == 0 && i < c->n; i++) {
+        if (arena_grow(ev->a, &out->v, &out->cap, out->count + parts[i].count, sizeof(*out->v)) < 0)
+            return eval_nomem(ev);
+        if (parts[i].count)
+            memcpy(out->v + out->count, parts[i].v, parts[i].count * sizeof(*out->v));
+        out->count += parts[i].count;
+    }
+    return rc;
+}
+
+/* About how many samples of one series are in a window: most are scraped this often. */
+static size_t samples_in(const struct lookout *l)
+{
+    return (size_t)(l->range / 15000) + 1;
+}
+
 /* An instant query for a range selector or a subquery: the samples themselves. */
 static int eval_matrix(struct eval *ev, const struct grid *g, const struct node *n, struct promql_value *out)
 {
+    struct matrix m = { .n = n };
     struct sample_stream *in;
-    struct sample_row row;
+    struct crew *crew = NULL;
     struct lookout l;
-    size_t cap = 0;
     int rc = samples_open(ev, g, n, &l, &in);
-    bool extended = node_strip(n)->kind == NODE_SELECTOR && node_strip(n)->selector.extension;
 
+    if (rc == 0)
+        rc = crew_split(ev, g, n, samples_in(&l), &crew);
+    if (rc == 0)
+        rc = crew ? take_parts(ev, crew, &m) : take_matrix(ev, g, &l, in, &m);
     out->type = PROMQL_MATRIX;
-    if (rc < 0)
-        return rc;
-    while ((rc = in->next(in, &row)) > 0) {
-        int64_t to = lookout_at(&l, g, 0);
-        struct label *labels = arena_array(ev->a, row.labels.n + 1, sizeof(*labels));
-
-        if (!labels || arena_grow(ev->a, &out->series, &cap, out->n + 1, sizeof(*out->series)) < 0)
-            return eval_nomem(ev);
-        if (row.drop_name)
-            row.labels = labels_without_name(row.labels, labels);
-        rc = window_samples(ev, n, &l, g->start, &row);
-        if (rc == 0)
-            rc = copy_samples(ev, &row, to - l.range + !extended, to, &out->series[out->n]);
-        if (rc < 0)
-            return rc;
-        out->n += out->series[out->n].n > 0;
-    }
+    out->series = m.v;
+    out->n = m.count;
     sort_series(out->series, out->n);
     for (size_t i = 1; rc == 0 && i < out->n; i++)
         if (by_labels(&out->series[i - 1], &out->series[i]) == 0)
@@ -229,6 +288,7 @@ struct promql_value *promql_eval(struct store *st, const struct promql_expr *x, 
         limits = &none;
     ev.lookback_ms = limits->lookback_ms > 0 ? limits->lookback_ms : 5 * 60 * 1000;
     ev.max_samples = limits->max_samples ? limits->max_samples : 50 * 1000 * 1000;
+    ev.cache = limits->cache;
     ev.threads = limits->threads ? limits->threads : crew_size();
     ev.deadline_ns = clock_mono_ns() + (limits->timeout_ms > 0 ? limits->timeout_ms : 120 * 1000) * 1000000;
     rc = out ? make_grid(&ev, w, &g) : eval_nomem(&ev);

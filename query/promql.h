@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "query/cache.h"
 #include "store/series.h"
 
 struct promql_expr; /* a parsed query; lives in its arena */
@@ -27,10 +28,11 @@ int promql_selectors(const struct promql_expr *x, struct arena *a, struct promql
                      struct err *e);
 
 struct promql_limits {
-    int64_t lookback_ms;   /* 0 = 5 min */
-    int64_t timeout_ms;    /* 0 = 2 min → ERR_TIMEOUT */
-    uint64_t max_samples;  /* 0 = 50 million → ERR_LIMIT */
-    size_t threads;        /* that may work on one heavy query, the caller's among them; 0 = one for each core */
+    int64_t lookback_ms;        /* 0 = 5 min */
+    int64_t timeout_ms;         /* 0 = 2 min → ERR_TIMEOUT */
+    uint64_t max_samples;       /* 0 = 50 million → ERR_LIMIT */
+    size_t threads;             /* that may work on one heavy query, the caller's among them; 0 = one for each core */
+    struct promql_cache *cache; /* NULL = none */
 };
 
 struct promql_window {

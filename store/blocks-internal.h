@@ -69,6 +69,7 @@ void blocks_release(struct blocks *bs, struct block_list *list); /* NULL is fine
 void blocks_set_aside(struct blocks *bs, struct block *b, const struct err *why);
 uint64_t blocks_bytes(struct blocks *bs);    /* on disk, files and their logs */
 uint64_t blocks_damaged(struct blocks *bs);  /* blocks and files set aside */
+uint64_t blocks_losses(struct blocks *bs);   /* how often blocks were set aside or dropped: their samples are gone */
 uint64_t blocks_rank(struct blocks *bs);     /* the highest rank there is */
 
 /* --- writing --- */

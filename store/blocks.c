@@ -116,6 +116,7 @@ void blocks_set_aside(struct blocks *bs, struct block *b, const struct err *why)
         next = block_list_new(bs->list->n, NULL);
         if (next) /* else it stays listed */
             last = blocks_swap(bs, next, NULL, is, b);
+        bs->losses++;
     }
     pthread_mutex_unlock(&bs->lock);
     blocks_release(bs, last);
@@ -144,6 +145,7 @@ int blocks_drop(struct blocks *bs, int64_t before_ms, size_t *dropped, struct er
             ++*dropped;
         }
     last = blocks_swap(bs, next, NULL, in_dropped, NULL);
+    bs->losses += *dropped;
     pthread_mutex_unlock(&bs->lock);
     blocks_release(bs, last);
     return 0;
@@ -326,6 +328,16 @@ uint64_t blocks_damaged(struct blocks *bs)
 
     pthread_mutex_lock(&bs->lock);
     n = bs->damaged;
+    pthread_mutex_unlock(&bs->lock);
+    return n;
+}
+
+uint64_t blocks_losses(struct blocks *bs)
+{
+    uint64_t n;
+
+    pthread_mutex_lock(&bs->lock);
+    n = bs->losses;
     pthread_mutex_unlock(&bs->lock);
     return n;
 }

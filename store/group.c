@@ -42,6 +42,7 @@ static void begin(struct store *st)
     g->mark = index_mark(st->index);
     g->napplied = g->nzeros = g->nmetadata = 0;
     g->batches = g->duplicates = g->samples = g->series = g->journal_bytes = 0;
+    g->lowest_ms = INT64_MAX;
     memset(g->events, 0, sizeof(g->events));
 }
 
@@ -93,6 +94,8 @@ static void publish(struct store *st)
     }
     for (size_t i = 0; i < g->nmetadata; i++)
         (void)metadata_keep(st, g->metadata[i]); /* without memory: when it comes again, or at the next start */
+    if (g->samples)
+        changes_note(&st->changes, g->lowest_ms);
     pthread_rwlock_unlock(&st->lock);
     st->journal.bytes += g->journal_bytes;
     if (g->journal_bytes && st->journal.oldest_ms == 0)
@@ -240,11 +243,14 @@ static int add_zero(struct store *st, uint32_t id, int64_t start_ms, struct err 
 }
 
 /* Days from `before` on are the batch's. */
-static int note_days(struct store *st, const struct sample *s, size_t n, size_t before, struct err *e)
+static int note_times(struct store *st, const struct sample *s, size_t n, size_t before, struct err *e)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (days_add(&st->days, s[i].t) < 0)
             return err_set(e, ERR_NOMEM, "no memory for a batch");
+        if (s[i].t < st->group.lowest_ms)
+            st->group.lowest_ms = s[i].t;
+    }
     if (st->days.n > before + MOST_DAYS)
         return err_set(e, ERR_LIMIT, "a batch has samples of more than %d days (send less at a time)", MOST_DAYS);
     return 0;
@@ -254,14 +260,14 @@ static int write_series(struct store *st, struct journal_writer *w, struct batch
 {
     struct sample zero = { bs->start_ms, 0 };
     bool anew;
-    int rc = note_days(st, bs->samples, bs->n, days, e);
+    int rc = note_times(st, bs->samples, bs->n, days, e);
 
     if (rc == 0)
         rc = resolve(st, bs, e);
     if (rc == 0)
         rc = starts_anew(st, bs, &anew, e);
     if (rc == 0 && anew)
-        rc = note_days(st, &zero, 1, days, e);
+        rc = note_times(st, &zero, 1, days, e);
     if (rc == 0 && anew)
         rc = add_zero(st, bs->id, bs->start_ms, e);
     if (rc < 0)

@@ -56,8 +56,12 @@ bool head_reaches(const struct head *h, uint32_t id, int64_t from_ms, int64_t to
 
 /* First and last time, late ones included. */
 void head_view_range(const struct head_view *v, int64_t *first, int64_t *last);
-/* The samples from from_ms to to_ms, both included, times rising strictly, in t[0..*n) and v[0..*n), which have room for
- * view->n + view->n_late; of equal times the one that came last. 0 or ERR_NOMEM (only when some came late). */
-int head_read(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t *n);
+/* The samples from from_ms to to_ms, both included, times rising strictly, of equal times the one that came last:
+ * t[*first..*first + *n) and v likewise, which have room for view->n + view->n_late. 0 or ERR_NOMEM (only when some came
+ * late). */
+int head_read(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t *first,
+              size_t *n);
+/* Fetches what head_read will look at first. */
+void head_view_prefetch(const struct head_view *view);
 
 #endif

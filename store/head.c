@@ -21,6 +21,7 @@ enum {
     ROW = 1024,
     FIRST_CAP = 2,
     MOST_CAP = 64,
+    CACHE_LINE = 64,
     /* So large that the heap takes it from the system and gives it back whole (base/mem.h); what is not touched yet costs
      * nothing. */
     SLAB = 8 << 20
@@ -315,26 +316,55 @@ void head_view_range(const struct head_view *v, int64_t *first, int64_t *last)
         }
 }
 
-/* Writes the samples in the range so that they end before `to`; returns where they begin. */
-static size_t read_rising(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t to)
+void head_view_prefetch(const struct head_view *view)
+{
+    const char *c = (const char *)view->newest;
+
+    for (size_t line = 0; line < sizeof(struct head_chunk) + MOST_CAP * sizeof(int32_t) && view->n; line += CACHE_LINE)
+        __builtin_prefetch(c + line);
+}
+
+static void copy_chunk(const struct head_chunk *c, size_t n, int64_t *restrict t, double *restrict v)
+{
+    memcpy(v, values(c), n * sizeof(*v));
+    for (size_t i = 0; i < n; i++)
+        t[i] = time_at(c, i);
+}
+
+static size_t first_not_below(const int64_t *t, size_t lo, size_t hi, int64_t at)
+{
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (t[mid] < at)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+/* Each chunk that has samples in the range goes where it would stand if all did, behind room for the late ones; *from and
+ * *to are what lies in the range. */
+static void read_rising(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v,
+                        size_t *from, size_t *to)
 {
     uint32_t end = view->n;
 
+    *from = *to = (size_t)view->n_late + view->n;
     for (const struct head_chunk *c = view->newest; c; end = c->before, c = c->older) {
-        const double *from = values(c);
-
-        for (size_t i = length(c, end); i-- > 0;) {
-            int64_t at = time_at(c, i);
-
-            if (at < from_ms)
-                return to;
-            if (at > to_ms)
-                continue;
-            t[--to] = at;
-            v[to] = from[i];
+        *from = (size_t)view->n_late + c->before;
+        if (c->base > to_ms) {
+            *to = *from;
+            continue;
         }
+        copy_chunk(c, length(c, end), t + *from, v + *from);
+        if (c->base <= from_ms)
+            break;
     }
-    return to;
+    *from = first_not_below(t, *from, *to, from_ms);
+    if (to_ms < INT64_MAX)
+        *to = first_not_below(t, *from, *to, to_ms + 1);
 }
 
 struct late {
@@ -373,17 +403,17 @@ static size_t collect_late(const struct head_view *view, int64_t from_ms, int64_
     return kept;
 }
 
-int head_read(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t *n)
+int head_read(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v, size_t *first,
+              size_t *n)
 {
-    size_t end = (size_t)view->n + view->n_late, at = read_rising(view, from_ms, to_ms, t, v, end), late, to = 0;
+    size_t at, end, late, to = 0;
     struct late *l;
 
-    if (view->n_late == 0) {
-        *n = end - at;
-        memmove(t, t + at, *n * sizeof(*t));
-        memmove(v, v + at, *n * sizeof(*v));
+    read_rising(view, from_ms, to_ms, t, v, &at, &end);
+    *first = at;
+    *n = end - at;
+    if (view->n_late == 0)
         return 0;
-    }
     l = mem_alloc(view->n_late * sizeof(*l));
     if (!l)
         return ERR_NOMEM;
@@ -399,6 +429,7 @@ int head_read(const struct head_view *view, int64_t from_ms, int64_t to_ms, int6
         v[to] = l[i++].v;
     }
     mem_free(l);
+    *first = 0;
     *n = to;
     return 0;
 }

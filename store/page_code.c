@@ -196,15 +196,22 @@ void code_put_lengths(struct bit_writer *w, const struct code_lengths *l)
 
 static unsigned get_length(struct bit_reader *r, unsigned before, unsigned last)
 {
-    if (bits_get(r, 1) == 0)
+    uint64_t u = bits_peek(r);
+    unsigned ones = (unsigned)__builtin_ctzll(~(u & 15)); /* at most 4 */
+
+    r->at += ones == 4 ? 8 : ones + 1;
+    switch (ones) {
+    case 0:
         return before;
-    if (bits_get(r, 1) == 0)
+    case 1:
         return last + 1;
-    if (bits_get(r, 1) == 0)
+    case 2:
         return last - 1;
-    if (bits_get(r, 1) == 0)
+    case 3:
         return before ? 0 : last;
-    return (unsigned)bits_get(r, 4);
+    default:
+        return (unsigned)bits_low(u >> 4, 4);
+    }
 }
 
 static unsigned get_more_zeros(struct bit_reader *r)
@@ -226,7 +233,7 @@ bool code_get_lengths(struct bit_reader *r, struct code_lengths *l)
     l->end = end_bits ? 1u << (end_bits - 1) | (unsigned)bits_get(r, end_bits - 1) : 0;
     if (l->end > CODE_SYMBOLS)
         return false;
-    memset(l->bits, 0, sizeof(l->bits));
+    memset(l->bits, 0, l->end);
     for (unsigned s = 0; s < l->end;) {
         unsigned bits = get_length(r, before, last);
 

@@ -38,10 +38,6 @@ struct page_reader_column {
 struct page_reader {
     uint8_t *bytes; /* a copy with SLACK zeros behind it, so that bits are read eight bytes at a time */
     size_t bytes_cap;
-    struct code_reader field[FIELDS];
-    struct code_reader value[PAGE_CODES]; /* made when first wanted */
-    struct code_lengths lengths[PAGE_CODES];
-    bool made[PAGE_CODES];
     size_t n_codes, n_columns, n_times, n_patterns, samples, times_used;
     struct page_reader_column *columns; /* these have room for PAGE_COLUMNS or for PAGE_SAMPLES at most */
     struct page_reader_times *times;
@@ -51,6 +47,11 @@ struct page_reader {
     double *v;
     uint64_t *d; /* differences of integers; the first of a column is not used */
     size_t t_cap, v_cap, d_cap;
+    /* What a page has of these is set when it is opened. */
+    struct code_reader field[FIELDS];
+    struct code_reader value[PAGE_CODES]; /* made when first wanted */
+    struct code_lengths lengths[PAGE_CODES];
+    bool made[PAGE_CODES];
 };
 
 #endif

@@ -35,7 +35,7 @@ struct blocks {
     struct block *garbage, **garbage_end; /* blocks that nobody holds, oldest first */
     struct block_reader *idle;            /* given back, the latest first */
     size_t nidle;
-    uint64_t rank, damaged;
+    uint64_t rank, damaged, losses;
     char dir[];                           /* DIR/metrics */
 };
 

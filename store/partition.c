@@ -41,7 +41,7 @@ struct partition *partition_add(struct blocks *bs, int64_t number, struct err *e
 /* `fn` of the file and of its log. The file first: a log without its file means nothing, but not the reverse. */
 static int each_file(const struct partition *p, const char *to, int (*fn)(const char *path, const char *to))
 {
-    char from_log[PATH_MAX], to_log[PATH_MAX];
+    char from_log[PATH_MAX + sizeof("-wal")], to_log[PATH_MAX + sizeof("-wal")];
     int rc = fn(p->path, to);
 
     snprintf(from_log, sizeof(from_log), "%s-wal", p->path);

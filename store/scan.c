@@ -19,7 +19,7 @@
 
 #include <stdlib.h>
 
-
+enum { AHEAD = 2 }; /* series, whose chunks are fetched meanwhile: each lies somewhere else in memory */
 
 /* Where a block has one of the wanted series. */
 struct stop {
@@ -408,14 +408,15 @@ static int read_head(struct scan *s, size_t h, const struct head_view *view, str
 {
     size_t most = (size_t)view->n + view->n_late, cap = s->head_cap[h];
     struct piece *p = &s->pieces[s->npieces];
+    size_t first;
 
     if (mem_grow(&s->head_t[h], &cap, most, sizeof(*s->head_t[h])) < 0 ||
         mem_grow(&s->head_v[h], &s->head_cap[h], most, sizeof(*s->head_v[h])) < 0 ||
-        head_read(view, s->in.from_ms, s->in.to_ms, s->head_t[h], s->head_v[h], &p->c.n) < 0)
+        head_read(view, s->in.from_ms, s->in.to_ms, s->head_t[h], s->head_v[h], &first, &p->c.n) < 0)
         return err_set(e, ERR_NOMEM, "no memory to read %zu samples", most);
     p->c.kind = SAMPLE_FLOAT;
-    p->c.t = s->head_t[h];
-    p->c.v = s->head_v[h];
+    p->c.t = s->head_t[h] + first;
+    p->c.v = s->head_v[h] + first;
     p->rank = UINT64_MAX - SCAN_HEADS + h;
     s->npieces += p->c.n != 0;
     return 0;
@@ -494,9 +495,12 @@ static int read_series(struct scan *s, size_t at, struct err *e)
         if (c->next < c->n && c->stops[c->next].at == at)
             rc = read_stop(s, c, &c->stops[c->next++], e);
     }
-    for (size_t h = 0; rc == 0 && h < SCAN_HEADS; h++)
+    for (size_t h = 0; rc == 0 && h < SCAN_HEADS; h++) {
+        if (at + AHEAD < s->to && view_of(s, h, at + AHEAD))
+            head_view_prefetch(view_of(s, h, at + AHEAD));
         if (view_of(s, h, at))
             rc = read_head(s, h, view_of(s, h, at), e);
+    }
     return rc < 0 || line_up(s) ? rc : merge(s, e);
 }
 

@@ -109,13 +109,13 @@ static int find_shares(struct sealing *s, struct err *e)
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < s->n; i++) {
-        size_t most = (size_t)s->views[i].n + s->views[i].n_late, n;
+        size_t most = (size_t)s->views[i].n + s->views[i].n_late, first, n;
 
         if (mem_grow(&t, &cap, most, sizeof(*t)) < 0 || mem_grow(&v, &vcap, most, sizeof(*v)) < 0 ||
-            head_read(&s->views[i], INT64_MIN, INT64_MAX, t, v, &n) < 0)
+            head_read(&s->views[i], INT64_MIN, INT64_MAX, t, v, &first, &n) < 0)
             rc = err_set(e, ERR_NOMEM, "no memory to seal %zu samples", most);
         else
-            rc = count_times(s, i, t, n, e);
+            rc = count_times(s, i, t + first, n, e);
     }
     mem_free(t);
     mem_free(v);

@@ -246,3 +246,12 @@ int series_samples(struct series_set *set, struct sample_columns *out, struct er
     (void)e; /* another engine may read here; this one has */
     return set->scan && scan_samples(set->scan, out);
 }
+
+int64_t series_changes(struct store *st, uint64_t *mark)
+{
+    uint64_t losses = blocks_losses(st->blocks);
+
+    if (atomic_exchange(&st->losses, losses) != losses)
+        changes_note(&st->changes, INT64_MIN);
+    return changes_since(&st->changes, mark);
+}

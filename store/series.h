@@ -32,6 +32,11 @@ size_t series_count(const struct series_set *set);
 int series_split(struct series_set *set, size_t n, struct arena *const *arenas, struct series_set **parts, size_t *nparts,
                  struct err *e);
 
+/* For who keeps what it made of samples: the lowest time at which any may have changed or gone since *mark, and *mark
+ * becomes the mark of now. INT64_MAX: nothing has changed, INT64_MIN: everything may have. What is read after this call is
+ * at least as new as *mark. */
+int64_t series_changes(struct store *st, uint64_t *mark);
+
 /* 1: the set stands on the next series and *labels are its (valid as long as the set); 0: no more; ERR_*. */
 int series_next(struct series_set *set, struct labels *labels, struct err *e);
 /* The next piece of the current series, oldest first, valid until series_next; 1, 0, ERR_*. */

@@ -110,6 +110,8 @@ int series_delete(struct store *st, const struct series_query *q, struct err *e)
     }
     if (rc == 0 && n)
         rc = cut_blocks(st, q, ids, n, &why);
+    if (n)
+        changes_note(&st->changes, q->from_ms);
     if (rc == 0 && n)
         atomic_store(&st->sealer.forget, true);
     arena_free(&a);

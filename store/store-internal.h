@@ -13,6 +13,7 @@
 
 #include "base/strmap.h"
 #include "store/blocks-internal.h"
+#include "store/changes-internal.h"
 #include "store/committer-internal.h"
 #include "store/days-internal.h"
 #include "store/head-internal.h"
@@ -43,6 +44,7 @@ struct group {
     size_t nmetadata, metadata_cap;
     struct buf record, labels, log;
     uint64_t batches, duplicates, samples, series, events[EVENT_KINDS], journal_bytes;
+    int64_t lowest_ms;       /* of the samples' times */
 };
 
 /* A batch may have samples of so many days, and a head with as many is sealed. */
@@ -89,6 +91,8 @@ struct store {
     struct group group;
     struct started started;
     struct journal_state journal;
+    struct changes changes;
+    _Atomic uint64_t losses; /* of blocks that changes knows of */
     struct days days;        /* of the head's samples, and of batches refused meanwhile */
     struct retention retention;
     int64_t retain_ms;       /* on the monotonic clock: when the next pass starts */

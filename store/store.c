@@ -120,7 +120,7 @@ static struct store *new_store(const char *dir, const struct store_options *opti
     st->dir = mem_strdup(dir);
     st->path = mem_alloc(n + sizeof("/vigla.db"));
     if (!st->dir || !st->path || !st->index || !st->head || make_lock(st) < 0 ||
-        sealer_init(&st->sealer) < 0) {
+        sealer_init(&st->sealer) < 0 || changes_init(&st->changes) < 0) {
         store_close(st);
         return NULL;
     }
@@ -200,6 +200,7 @@ void store_close(struct store *st)
     group_fini(&st->group);
     started_fini(&st->started);
     days_fini(&st->days);
+    changes_fini(&st->changes);
     free_metadata(&st->metadata);
     head_release(st->frozen);
     head_release(st->head);

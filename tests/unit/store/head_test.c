@@ -16,12 +16,12 @@ static size_t read_view(const struct head_view *v, int64_t from, int64_t to, str
 {
     int64_t t[256];
     double d[256];
-    size_t n;
+    size_t at, n;
 
     ck_assert_uint_le(v->n + v->n_late, COUNT(t));
-    ck_assert_int_eq(head_read(v, from, to, t, d, &n), 0);
+    ck_assert_int_eq(head_read(v, from, to, t, d, &at, &n), 0);
     for (size_t i = 0; i < n; i++)
-        out[i] = (struct sample){ t[i], d[i] };
+        out[i] = (struct sample){ t[at + i], d[at + i] };
     return n;
 }
 
