@@ -85,22 +85,32 @@ static bool next_piece(struct request *rq)
     return !buf_failed(&rq->out) && pack_piece(rq);
 }
 
+static size_t copy_piece(struct request *rq, char *to, size_t most)
+{
+    struct pieces *p = rq->pieces;
+    size_t left = current(rq)->n - p->sent, n = left < most ? left : most;
+
+    memcpy(to, current(rq)->p + p->sent, n);
+    p->sent += n;
+    return n;
+}
+
 static ssize_t read_piece(void *cls, uint64_t position, char *to, size_t most)
 {
     struct request *rq = cls;
     struct pieces *p = rq->pieces;
+    unsigned more = 1; /* pieces to fill up with: they take time, and other connections wait */
     size_t n;
 
     (void)position;
-    while (p->sent == current(rq)->n) {
+    n = copy_piece(rq, to, most);
+    while (n == 0 || (n < most && more--)) { /* what is left over of a piece is not sent alone */
         if (p->last)
-            return MHD_CONTENT_READER_END_OF_STREAM;
+            return n ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
         if (!next_piece(rq))
             return MHD_CONTENT_READER_END_WITH_ERROR; /* the answer is seen to be cut */
+        n += copy_piece(rq, to + n, most - n);
     }
-    n = current(rq)->n - p->sent < most ? current(rq)->n - p->sent : most;
-    memcpy(to, current(rq)->p + p->sent, n);
-    p->sent += n;
     return (ssize_t)n;
 }
 

@@ -189,6 +189,15 @@ unsigned error_status(int code);
 
 /* {"a":"1","b":"2"} */
 void json_labels(struct buf *b, struct labels l);
+/* The same for one set after the other of a sorted list: what a set begins with like the one before is copied from its
+ * text, which must still stand in the buffer. The first one follows none: { 0 }. */
+enum { LABELS_TEXT_MOST = 64 };
+struct labels_text {
+    struct labels l;
+    size_t start;                  /* in the buffer */
+    size_t ends[LABELS_TEXT_MOST]; /* behind each label and its comma, from the start on */
+};
+void json_labels_after(struct buf *b, struct labels l, struct labels_text *before);
 /* ["a","b"] */
 void json_strings(struct buf *b, const struct str *v, size_t n);
 

@@ -81,7 +81,8 @@ static void answer_strings(struct request *rq, const struct selection *s, struct
         prometheus_fail_store(rq, &e);
         return;
     }
-    n = sort_unique(all, n);
+    if (s->n > 1)
+        n = sort_unique(all, n);
     l->cut = s->limit && n > s->limit;
     l->v = all;
     l->n = l->cut ? (size_t)s->limit : n;
@@ -114,7 +115,7 @@ void prometheus_label_values(struct request *rq)
 struct series_list {
     struct labels *v;
     size_t n, cap, at;
-    uint64_t written, limit; /* 0: no limit */
+    bool cut;
 };
 
 static int collect_series(struct request *rq, const struct series_query *q, struct series_list *out, struct err *e)
@@ -140,23 +141,31 @@ static int by_labels(const void *a, const void *b)
     return labels_cmp(*(const struct labels *)a, *(const struct labels *)b);
 }
 
+/* What several selectors find is one list, and each series stands there once. */
+static void sort_series(struct series_list *l, bool may_repeat)
+{
+    size_t kept = 0;
+
+    if (l->n)
+        qsort(l->v, l->n, sizeof(*l->v), by_labels);
+    for (size_t i = 0; may_repeat && i < l->n; i++)
+        if (kept == 0 || labels_cmp(l->v[kept - 1], l->v[i]) != 0)
+            l->v[kept++] = l->v[i];
+    l->n = may_repeat ? kept : l->n;
+}
+
 static bool more_series(void *state, struct buf *out)
 {
     struct series_list *l = state;
-    bool cut = false;
+    struct labels_text before = { 0 };
 
     for (; l->at < l->n && out->n < PIECE; l->at++) {
-        if (l->at && labels_cmp(l->v[l->at - 1], l->v[l->at]) == 0)
-            continue;
-        cut = l->limit && l->written == l->limit;
-        if (cut)
-            break;
-        buf_puts(out, l->written++ ? "," : "");
-        json_labels(out, l->v[l->at]);
+        buf_puts(out, l->at ? "," : "");
+        json_labels_after(out, l->v[l->at], &before);
     }
-    if (l->at < l->n && !cut)
+    if (l->at < l->n)
         return true;
-    prometheus_end_list(out, cut);
+    prometheus_end_list(out, l->cut);
     return false;
 }
 
@@ -176,9 +185,9 @@ void prometheus_series(struct request *rq)
         prometheus_fail_store(rq, &e);
         return;
     }
-    if (all->n)
-        qsort(all->v, all->n, sizeof(*all->v), by_labels);
-    all->limit = s.limit;
+    sort_series(all, s.n > 1);
+    all->cut = s.limit && all->n > s.limit;
+    all->n = all->cut ? (size_t)s.limit : all->n;
     prometheus_begin(rq);
     buf_putc(&rq->out, '[');
     reply_pieces(rq, more_series, all);

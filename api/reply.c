@@ -102,6 +102,41 @@ void json_labels(struct buf *b, struct labels l)
     buf_putc(b, '}');
 }
 
+static size_t same_labels(struct labels a, struct labels b)
+{
+    size_t n = 0;
+
+    while (n < a.n && n < b.n && n < LABELS_TEXT_MOST && a.v[n].name.p == b.v[n].name.p &&
+           a.v[n].name.n == b.v[n].name.n && a.v[n].value.p == b.v[n].value.p && a.v[n].value.n == b.v[n].value.n)
+        n++;
+    return n;
+}
+
+void json_labels_after(struct buf *b, struct labels l, struct labels_text *before)
+{
+    size_t start = b->n, same = same_labels(l, before->l), n = same ? before->ends[same - 1] : 0;
+    char *to = buf_reserve(b, n + 1);
+
+    if (!to)
+        return;
+    *to = '{';
+    if (same) {
+        memcpy(to, b->p + before->start, n);
+        to[n - 1] = ',';
+    }
+    b->n += same ? n : 1;
+    for (size_t i = same; i < l.n; i++) {
+        put_label(b, &l.v[i]);
+        if (i < LABELS_TEXT_MOST)
+            before->ends[i] = b->n - start;
+    }
+    if (l.n && !buf_failed(b))
+        b->n--; /* the last comma */
+    buf_putc(b, '}');
+    before->l = l;
+    before->start = start;
+}
+
 void json_strings(struct buf *b, const struct str *v, size_t n)
 {
     buf_putc(b, '[');

@@ -10,12 +10,18 @@ struct str labels_get(struct labels l, struct str name)
     return STR_NULL;
 }
 
+/* Sets from one store share their texts. */
+static bool same_text(struct str a, struct str b)
+{
+    return a.p == b.p && a.n == b.n;
+}
+
 int labels_cmp(struct labels a, struct labels b)
 {
     for (size_t i = 0; i < a.n && i < b.n; i++) {
-        int c = str_cmp(a.v[i].name, b.v[i].name);
+        int c = same_text(a.v[i].name, b.v[i].name) ? 0 : str_cmp(a.v[i].name, b.v[i].name);
 
-        if (c == 0)
+        if (c == 0 && !same_text(a.v[i].value, b.v[i].value))
             c = str_cmp(a.v[i].value, b.v[i].value);
         if (c)
             return c;

@@ -4,13 +4,23 @@
  * overflow pages was left. An open blob holds a snapshot of the file. A block comes in one transaction, so a snapshot
  * that has one of its parts has all; for another block the blob is opened anew, and with it the snapshot.
  *
+ * Decoding a directory takes ten times as long as copying what was decoded, and most queries are about the same few
+ * blocks: a reader keeps the last ones, as far as KEPT_BYTES go. A block never changes, and of two in one file that had
+ * the same number one after the other the ranks differ.
+ *
  * Readers that were given back wait in one list for all partitions, the latest first; the oldest are closed. */
 #include "store/partition-internal.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { MAX_IDLE_READERS = 16 };
+enum { MAX_IDLE_READERS = 16, KEPT = 32, KEPT_BYTES = 2 << 20 };
+
+struct kept {
+    uint64_t block, rank;
+    struct block_page *pages; /* behind them the ids; NULL: free */
+    size_t n, bytes;
+};
 
 struct block_reader {
     struct block_reader *next;
@@ -20,12 +30,23 @@ struct block_reader {
     uint64_t block; /* of the blob */
     uint32_t part;
     int64_t given_ns;
+    struct kept kept[KEPT]; /* a ring: the oldest stands at `oldest` */
+    size_t oldest, kept_bytes;
 };
+
+static void kept_drop(struct block_reader *r, struct kept *k)
+{
+    r->kept_bytes -= k->bytes;
+    mem_free(k->pages);
+    *k = (struct kept){ 0 };
+}
 
 static void reader_close(struct block_reader *r)
 {
     if (!r)
         return;
+    for (size_t i = 0; i < KEPT; i++)
+        kept_drop(r, &r->kept[i]);
     db_blob_close(r->blob);
     db_close(r->db);
     mem_free(r);
@@ -177,12 +198,58 @@ int block_directory_sums(struct block_reader *r, const struct block *b, struct a
     return rc < 0 ? fail(r, b, 0, rc, e) : 0;
 }
 
+/* Large ones are not kept: each would cost many others their place. Without memory there is none. */
+static void keep_directory(struct block_reader *r, const struct block *b, const struct block_directory *d)
+{
+    struct kept *k = &r->kept[r->oldest];
+    size_t pages = d->n * sizeof(*d->pages), ids = b->series * sizeof(*d->ids);
+
+    if (pages + ids > KEPT_BYTES / 4)
+        return;
+    kept_drop(r, k);
+    r->oldest = (r->oldest + 1) % KEPT;
+    for (size_t i = r->oldest; r->kept_bytes + pages + ids > KEPT_BYTES; i = (i + 1) % KEPT)
+        kept_drop(r, &r->kept[i]);
+    k->pages = mem_alloc(pages + ids);
+    if (!k->pages)
+        return;
+    memcpy(k->pages, d->pages, pages);
+    memcpy(k->pages + d->n, d->ids, ids);
+    k->block = b->id;
+    k->rank = b->rank;
+    k->n = d->n;
+    k->bytes = pages + ids;
+    r->kept_bytes += k->bytes;
+}
+
+static const struct kept *kept_find(const struct block_reader *r, const struct block *b)
+{
+    for (size_t i = 0; i < KEPT; i++)
+        if (r->kept[i].pages && r->kept[i].block == b->id && r->kept[i].rank == b->rank)
+            return &r->kept[i];
+    return NULL;
+}
+
 int block_directory(struct block_reader *r, const struct block *b, struct arena *a, struct block_directory *out,
                     struct err *e)
 {
+    const struct kept *k = kept_find(r, b);
     struct directory_sums sums = { 0 };
+    struct block_page *pages;
+    int rc;
 
-    return block_directory_sums(r, b, a, out, &sums, e);
+    if (!k) {
+        rc = block_directory_sums(r, b, a, out, &sums, e);
+        if (rc == 0)
+            keep_directory(r, b, out);
+        return rc;
+    }
+    pages = arena_alloc(a, k->bytes);
+    if (!pages)
+        return err_set(e, ERR_NOMEM, "no memory for a directory of %u series", b->series);
+    memcpy(pages, k->pages, k->bytes);
+    *out = (struct block_directory){ (const uint32_t *)(pages + k->n), pages, k->n };
+    return 0;
 }
 
 int blocks_directory(struct blocks *bs, struct block *b, struct arena *a, struct block_directory *out,

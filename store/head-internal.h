@@ -49,6 +49,8 @@ void head_range(const struct head *h, int64_t *first, int64_t *last);
 uint32_t head_end(const struct head *h);
 /* False: nothing of this series. */
 bool head_look(const struct head *h, uint32_t id, struct head_view *v);
+/* Whether the series' samples reach into the range: the first is not behind it, the last not before it. */
+bool head_reaches(const struct head *h, uint32_t id, int64_t from_ms, int64_t to_ms);
 
 /* --- with a view, and the head held --- */
 

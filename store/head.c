@@ -246,19 +246,49 @@ uint32_t head_end(const struct head *h)
     return (uint32_t)(h->nrows * ROW);
 }
 
+/* NULL: nothing of it. */
+static const struct head_series *series_at(const struct head *h, uint32_t id)
+{
+    const struct head_series *hs = id / ROW < h->nrows ? &h->rows[id / ROW][id % ROW] : NULL;
+
+    return hs && hs->newest ? hs : NULL;
+}
+
 bool head_look(const struct head *h, uint32_t id, struct head_view *v)
 {
-    const struct head_series *hs;
+    const struct head_series *hs = series_at(h, id);
 
-    if (id / ROW >= h->nrows)
-        return false;
-    hs = &h->rows[id / ROW][id % ROW];
-    if (!hs->newest)
+    if (!hs)
         return false;
     *v = (struct head_view){ hs->newest, hs->newest_late, hs->newest->before + hs->newest->n, 0 };
     if (hs->newest_late)
         v->n_late = hs->newest_late->before + hs->newest_late->n;
     return true;
+}
+
+static bool begins_by(const struct head_series *hs, int64_t to_ms)
+{
+    for (const struct head_chunk *c = hs->newest; c; c = c->older)
+        if (c->base <= to_ms)
+            return true;
+    for (const struct head_chunk *c = hs->newest_late; c; c = c->older)
+        for (size_t i = 0; i < c->n; i++)
+            if (time_at(c, i) <= to_ms)
+                return true;
+    return false;
+}
+
+/* What holds for all of the head needs no look at the series' chunks. The newest chunk has the last sample: late ones
+ * came late. */
+bool head_reaches(const struct head *h, uint32_t id, int64_t from_ms, int64_t to_ms)
+{
+    const struct head_series *hs = series_at(h, id);
+
+    if (!hs || h->first > to_ms || h->last < from_ms)
+        return false;
+    if (h->first < from_ms && time_at(hs->newest, (size_t)hs->newest->n - 1) < from_ms)
+        return false;
+    return h->last <= to_ms || begins_by(hs, to_ms);
 }
 
 /* How many samples of a chunk count, `end` being how many there are up to its end: the next chunk's `before`, or the

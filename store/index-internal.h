@@ -73,12 +73,15 @@ int index_sort(const struct series_index *ix, uint32_t *ids, size_t n);
 int index_select(struct series_index *ix, const struct matcher *m, size_t n, struct arena *a, uint32_t **ids,
                  size_t *count);
 
-/* The names that occur in these series, and the values of one name, sorted, arrays in `a`, texts in the index; all
- * series when ids is NULL (then without walking over them). ERR_NOMEM. */
-int index_names(struct series_index *ix, const uint32_t *ids, size_t n, struct arena *a, struct str **names,
-                size_t *count);
-int index_values(struct series_index *ix, struct str name, const uint32_t *ids, size_t n, struct arena *a,
-                 struct str **values, size_t *count);
+/* Looks for the values of a name, or for names (when `name` is STR_NULL), that occur in series that count. Those may be
+ * among ids[0..n), or among all (ids NULL). Lives in `a`, and must not outlive the index. NULL: no memory. */
+struct index_list *index_list_new(struct series_index *ix, struct str name, const uint32_t *ids, size_t n,
+                                  struct arena *a);
+/* Asks `counts` about series, as long as that may bring up something new; NULL: all count, and nothing is walked. What
+ * is found adds up over calls. 1: something has not been found yet; 0: everything has; ERR_NOMEM. */
+int index_list_look(struct index_list *l, bool (*counts)(const void *arg, uint32_t id), const void *arg);
+/* What was found, sorted: array in `a`, texts in the index. ERR_NOMEM. */
+int index_list_take(struct index_list *l, struct arena *a, struct str **texts, size_t *n);
 
 /* --- the log --- */
 

@@ -25,14 +25,6 @@ static uint32_t bits_of(const uint64_t *words)
     return n;
 }
 
-static uint32_t code_at(const struct column *c, uint32_t i)
-{
-    const uint8_t *one = column_codes(c);
-    const uint16_t *two = column_codes(c);
-
-    return c->width == 0 ? 0 : c->width == 1 ? one[i] : two[i];
-}
-
 /* Eight bytes of 0 or 1 as eight bits, the first one lowest. */
 static uint64_t gather(const uint8_t *bytes)
 {
@@ -71,7 +63,7 @@ static void filter_each(struct condition *cond, const struct column *c, uint64_t
         for (uint64_t rest = words[w]; rest; rest &= rest - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
 
-            if (!condition_holds(cond, c->pairs[code_at(c, i)]))
+            if (!condition_holds(cond, c->pairs[column_code(c, i)]))
                 words[w] &= ~((uint64_t)1 << i % 64);
         }
 }

@@ -49,6 +49,7 @@ struct name {
     size_t ncolumns;
     uint64_t used_at; /* under the lock, as the next */
     unsigned pins;    /* readers that walk the columns */
+    _Atomic uint32_t hint; /* a series that was found to have it: index_list.c; 0: none */
 };
 
 struct pair {
@@ -282,6 +283,14 @@ struct column {
 static inline const void *column_codes(const struct column *c)
 {
     return c->pairs + c->distinct;
+}
+
+static inline uint32_t column_code(const struct column *c, uint32_t i)
+{
+    const uint8_t *one = column_codes(c);
+    const uint16_t *two = column_codes(c);
+
+    return c->width == 0 ? 0 : c->width == 1 ? one[i] : two[i];
 }
 
 /* The columns of a name for all stripes, built where they are missing, and kept until columns_unpin. NULL: no memory.

@@ -23,7 +23,6 @@ struct scan_input {
     size_t nblocks;
     const struct head_view *views[SCAN_HEADS]; /* n of each, older head first; n 0: not in it; NULL: no such head */
     bool skip_damaged;        /* the rest is served; otherwise ERR_CORRUPT. Either way the damaged block is set aside */
-    bool labels_only;         /* only which series are there; a page's times decide, not its samples' */
 };
 
 struct scan;
@@ -36,8 +35,7 @@ struct scan *scan_part(const struct scan *whole, size_t from, size_t to, struct 
 
 /* 1: *at is the next series (as a place in ids) with samples in the range; 0: no more; ERR_*. */
 int scan_next(struct scan *s, size_t *at, struct err *e);
-/* The next piece of that series, oldest first, one behind the other, valid until the next scan_next. False: no more (with
- * labels_only: none at all). */
+/* The next piece of that series, oldest first, one behind the other, valid until the next scan_next. False: no more. */
 bool scan_samples(struct scan *s, struct sample_columns *out);
 
 #endif

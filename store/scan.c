@@ -531,42 +531,12 @@ static int read_series(struct scan *s, size_t at, struct err *e)
     return rc < 0 || line_up(s) ? rc : merge(s, e);
 }
 
-/* labels_only: whether anything may have this series in the range. */
-static bool is_there(struct scan *s, size_t at)
-{
-    bool there = false;
-
-    for (size_t i = 0; i < s->ncursors; i++) {
-        struct cursor *c = &s->cursors[i];
-
-        if (c->next < c->n && c->stops[c->next].at == at) {
-            c->next++;
-            there = true;
-        }
-    }
-    for (size_t h = 0; !there && h < SCAN_HEADS; h++) {
-        int64_t first, last;
-
-        if (!view_of(s, h, at))
-            continue;
-        head_view_range(view_of(s, h, at), &first, &last);
-        there = first <= s->in.to_ms && last >= s->in.from_ms;
-    }
-    return there;
-}
-
 int scan_next(struct scan *s, size_t *at, struct err *e)
 {
     while (s->next < s->to) {
-        int rc = 0;
+        int rc;
 
         *at = s->next++;
-        if (s->in.labels_only) {
-            s->npieces = s->given = 0;
-            if (is_there(s, *at))
-                return 1;
-            continue;
-        }
         rc = read_series(s, *at, e);
         if (rc < 0 || s->npieces)
             return rc < 0 ? rc : 1;

@@ -5,6 +5,8 @@
  * grow behind what was noted, blocks that are held stay (scan-internal.h reads them). */
 #include "store/series.h"
 
+#include "store/bits-internal.h"
+#include "store/presence-internal.h"
 #include "store/scan-internal.h"
 #include "store/store-internal.h"
 
@@ -13,12 +15,12 @@ enum { LABELS_AHEAD = 64, PART_MIN = 16 };
 struct series_set {
     struct store *st;
     struct arena *a;
-    struct scan *scan;
+    struct scan *scan;          /* NULL: there is nothing, or only labels are wanted, of ids[next..n) */
     struct series_index *index; /* its texts are in labels that were handed out */
     struct head *heads[SCAN_HEADS];
     struct block_list *list;
     uint32_t *ids; /* in the order of pages */
-    size_t n;
+    size_t n, next;
     struct head_view *views[SCAN_HEADS];
     /* Labels are fetched for some series at a time, with the lock held once: those of ids[from..to). */
     struct labels labels[LABELS_AHEAD];
@@ -77,7 +79,7 @@ static int look(struct series_set *set, const struct series_query *q)
 static int scan_them(struct series_set *set, const struct series_query *q, struct err *e)
 {
     struct scan_input in = { .store = set->st->blocks, .ids = set->ids, .n = set->n, .from_ms = q->from_ms,
-                             .to_ms = q->to_ms, .skip_damaged = true, .labels_only = q->labels_only };
+                             .to_ms = q->to_ms, .skip_damaged = true };
 
     for (size_t i = 0; i < set->n; i++)
         in.end = set->ids[i] >= in.end ? set->ids[i] + 1 : in.end;
@@ -88,6 +90,60 @@ static int scan_them(struct series_set *set, const struct series_query *q, struc
     set->scan = scan_open(&in, set->a, e);
     return set->scan ? 0 : ERR_NOMEM;
 }
+
+/* --- only labels --- */
+
+/* What presence is asked for. */
+struct finding {
+    struct series_set *set;
+    const struct series_query *q;
+    uint64_t *found; /* bits by place in ids */
+    size_t left;
+};
+
+static int begin(void *arg, struct series_index *ix, struct err *e)
+{
+    struct finding *f = arg;
+    struct series_set *set = f->set;
+
+    set->index = ix;
+    index_hold(ix);
+    if (index_select(ix, f->q->matchers, f->q->n, set->a, &set->ids, &set->n) < 0)
+        return no_room(set->a, e);
+    f->found = arena_array(set->a, bits_words((uint32_t)set->n), sizeof(*f->found));
+    f->left = set->n;
+    return f->found ? 0 : no_room(set->a, e);
+}
+
+static int look_for(void *arg, const struct presence *p, struct err *e)
+{
+    struct finding *f = arg;
+
+    (void)e;
+    for (uint32_t i = 0; f->left && i < f->set->n; i++)
+        if (!bits_test(f->found, i) && presence_has(p, f->set->ids[i])) {
+            bits_set(f->found, i);
+            f->left--;
+        }
+    return f->left > 0;
+}
+
+/* The series that are there; by rising number, as nobody reads their pages. */
+static int find_them(struct series_set *set, const struct series_query *q, struct err *e)
+{
+    static const struct presence_asker asker = { .begin = begin, .look = look_for };
+    struct finding f = { .set = set, .q = q };
+    int rc = presence_ask(set->st, q, &asker, &f, e);
+    size_t kept = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < set->n; i++)
+        if (bits_test(f.found, i))
+            set->ids[kept++] = set->ids[i];
+    set->n = kept;
+    return rc;
+}
+
+/* --- with their samples --- */
 
 struct series_set *series_open(struct store *st, const struct series_query *q, struct arena *a, struct err *e)
 {
@@ -102,6 +158,8 @@ struct series_set *series_open(struct store *st, const struct series_query *q, s
     set->a = a;
     if (q->from_ms > q->to_ms)
         return set;
+    if (q->labels_only)
+        return find_them(set, q, e) < 0 ? NULL : set;
     pthread_rwlock_rdlock(&st->lock);
     rc = look(set, q);
     pthread_rwlock_unlock(&st->lock);
@@ -120,7 +178,7 @@ size_t series_count(const struct series_set *set)
 int series_split(struct series_set *set, size_t n, struct arena *const *arenas, struct series_set **parts, size_t *nparts,
                  struct err *e)
 {
-    size_t most = set->n / PART_MIN;
+    size_t most = set->scan ? set->n / PART_MIN : 0;
 
     n = n < most ? n : most;
     *nparts = n ? n : 1;
@@ -162,10 +220,18 @@ static int fetch_labels(struct series_set *set, size_t at)
     return rc;
 }
 
+static int next_place(struct series_set *set, size_t *at, struct err *e)
+{
+    if (set->scan)
+        return scan_next(set->scan, at, e);
+    *at = set->next;
+    return set->next < set->n ? (set->next++, 1) : 0;
+}
+
 int series_next(struct series_set *set, struct labels *labels, struct err *e)
 {
     size_t at;
-    int rc = set->scan ? scan_next(set->scan, &at, e) : 0;
+    int rc = next_place(set, &at, e);
 
     if (rc != 1)
         return rc;

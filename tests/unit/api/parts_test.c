@@ -1,6 +1,7 @@
 /* Parts of the API that need no server: routes, parameters, numbers, guards. */
 
 #include "api/http-internal.h"
+#include "base/rand.h"
 #include "tests/unit/unit.h"
 
 #include <math.h>
@@ -188,6 +189,37 @@ START_TEST(prints_special_samples)
 }
 END_TEST
 
+START_TEST(prints_sets_one_after_the_other)
+{
+    static const char *const texts[] = { "a", "b", "longer than eight", "quo\"te", "\xff", "ü" };
+    static struct label v[2][LABELS_TEXT_MOST + 8];
+    struct buf each = BUF_INIT(1 << 20), after = BUF_INIT(1 << 20);
+    struct labels_text before = { 0 };
+    struct rng r;
+
+    rng_seed(&r);
+    for (int round = 0; round < 500; round++) {
+        struct label *now = v[round % 2];
+        size_t n = rng_below(&r, round % 3 ? 8 : COUNT(v[0]) + 1), same = n ? rng_below(&r, n + 1) : 0;
+
+        memcpy(now, v[(round + 1) % 2], same * sizeof(*now));
+        for (size_t i = same; i < COUNT(v[0]); i++)
+            now[i] = (struct label){ str_of(texts[rng_below(&r, COUNT(texts))]),
+                                     str_of(texts[rng_below(&r, COUNT(texts))]) };
+        json_labels(&each, (struct labels){ now, n });
+        json_labels_after(&after, (struct labels){ now, n }, &before);
+        ck_assert_msg(str_eq(buf_view(&each), buf_view(&after)), "%s\n%s", buf_cstr(&each), buf_cstr(&after));
+        if (rng_below(&r, 20) == 0) { /* the next piece */
+            buf_reset(&each);
+            buf_reset(&after);
+            before.l.n = 0;
+        }
+    }
+    buf_free(&each);
+    buf_free(&after);
+}
+END_TEST
+
 static const struct {
     const char *host;
     bool good;
@@ -298,6 +330,7 @@ static Suite *suite(void)
     tcase_add_test(t, parses_moments_and_durations);
     tcase_add_loop_test(t, prints_samples, 0, COUNT(numbers));
     tcase_add_test(t, prints_special_samples);
+    tcase_add_test(t, prints_sets_one_after_the_other);
     tcase_add_loop_test(t, guards_loopback, 0, COUNT(hosts));
     tcase_add_test(t, compares_origins);
     tcase_add_loop_test(t, chooses_codings, 0, COUNT(codings));

@@ -130,6 +130,34 @@ START_TEST(agrees_with_a_plain_array)
 }
 END_TEST
 
+/* Each series has its own stretch of time, late samples before it, and the head has more than each of them. */
+START_TEST(knows_who_reaches_into_a_range)
+{
+    enum { SERIES = 40 };
+    struct head *h = head_new();
+    struct rng r;
+
+    rng_seed(&r);
+    for (uint32_t id = 1; id < SERIES; id++)
+        for (int64_t i = 0, base = (int64_t)rng_below(&r, 500); i < 90; i++)
+            append(h, id, &(struct sample){ base + (rng_below(&r, 30) ? i : -(int64_t)rng_below(&r, 50)), 0 }, 1);
+    for (int round = 0; round < 3000; round++) {
+        int64_t from = (int64_t)rng_below(&r, 700) - 50, to = from + (int64_t)rng_below(&r, 80), first, last;
+        uint32_t id = 1 + (uint32_t)rng_below(&r, SERIES);
+        struct head_view v;
+        bool want = false;
+
+        if (head_look(h, id, &v)) {
+            head_view_range(&v, &first, &last);
+            want = first <= to && last >= from;
+        }
+        ck_assert(head_reaches(h, id, from, to) == want);
+    }
+    ck_assert(head_reaches(h, 1, -100, 1000) && !head_reaches(h, SERIES, -100, 1000));
+    head_release(h);
+}
+END_TEST
+
 START_TEST(says_when_there_is_no_memory)
 {
     struct head *h = head_new();
@@ -154,6 +182,7 @@ static Suite *suite(void)
     tcase_add_test(tc, takes_any_time);
     tcase_add_test(tc, keeps_what_was_noted);
     tcase_add_test(tc, agrees_with_a_plain_array);
+    tcase_add_test(tc, knows_who_reaches_into_a_range);
     tcase_add_test(tc, says_when_there_is_no_memory);
     suite_add_tcase(s, tc);
     return s;

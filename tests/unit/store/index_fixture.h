@@ -27,6 +27,17 @@ static inline void close_index(struct fixture *f)
     arena_free(&f->a);
 }
 
+/* What there is in these series, or in all when ids is NULL. */
+static inline int list_texts(struct series_index *ix, struct str name, const uint32_t *ids, size_t n, struct arena *a,
+                             struct str **texts, size_t *count)
+{
+    struct index_list *l = index_list_new(ix, name, ids, n, a);
+
+    if (!l || index_list_look(l, NULL, NULL) < 0)
+        return ERR_NOMEM;
+    return index_list_take(l, a, texts, count);
+}
+
 /* From "a=1,b=2", sorted already. */
 static inline struct labels parse(struct arena *a, const char *text)
 {

@@ -226,9 +226,9 @@ START_TEST(an_empty_index_answers)
     parse_matchers(&f.a, "a =~ .*", m);
     ck_assert_int_eq(index_select(f.ix, m, 1, &f.a, &ids, &n), 0);
     ck_assert_uint_eq(n, 0);
-    ck_assert_int_eq(index_names(f.ix, NULL, 0, &f.a, &texts, &n), 0);
+    ck_assert_int_eq(list_texts(f.ix, STR_NULL, NULL, 0, &f.a, &texts, &n), 0);
     ck_assert_uint_eq(n, 0);
-    ck_assert_int_eq(index_values(f.ix, STR("a"), NULL, 0, &f.a, &texts, &n), 0);
+    ck_assert_int_eq(list_texts(f.ix, STR("a"), NULL, 0, &f.a, &texts, &n), 0);
     ck_assert_uint_eq(n, 0);
     close_index(&f);
 }
@@ -266,12 +266,42 @@ START_TEST(lists_names_and_values)
         ids[n++] = (uint32_t)atoi(p);
     if (lists[_i].name[0])
         ck_assert_int_eq(
-            index_values(f.ix, str_of(lists[_i].name), p ? ids : NULL, n, &f.a, &texts, &count), 0);
+            list_texts(f.ix, str_of(lists[_i].name), p ? ids : NULL, n, &f.a, &texts, &count), 0);
     else
-        ck_assert_int_eq(index_names(f.ix, p ? ids : NULL, n, &f.a, &texts, &count), 0);
+        ck_assert_int_eq(list_texts(f.ix, STR_NULL, p ? ids : NULL, n, &f.a, &texts, &count), 0);
     for (size_t i = 0; i < count; i++)
         snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%.*s", i ? " " : "", STR_ARG(texts[i]));
     ck_assert_str_eq(got, lists[_i].want);
+    close_index(&f);
+}
+END_TEST
+
+static bool counts_calls(const void *arg, uint32_t id)
+{
+    ++*(unsigned *)(uintptr_t)arg;
+    return id > 1;
+}
+
+/* Of the jobs a, b and ab: series 1 and 4, 2, 3. */
+START_TEST(asks_only_while_something_is_left)
+{
+    unsigned calls = 0;
+    struct index_list *l;
+    struct fixture f;
+
+    open_index(&f);
+    add_known(&f);
+    l = index_list_new(f.ix, STR("job"), NULL, 0, &f.a);
+    ck_assert_int_eq(index_list_look(l, counts_calls, &calls), 0);
+    ck_assert_uint_eq(calls, 4);
+    ck_assert_int_eq(index_list_look(l, counts_calls, &calls), 0);
+    ck_assert_uint_eq(calls, 4);
+    for (unsigned round = 0; round < 2; round++) { /* the second time each name knows whom to ask */
+        calls = 0;
+        l = index_list_new(f.ix, STR_NULL, NULL, 0, &f.a);
+        ck_assert_int_eq(index_list_look(l, counts_calls, &calls), 0);
+        ck_assert_uint_eq(calls, 4);
+    }
     close_index(&f);
 }
 END_TEST
@@ -348,7 +378,7 @@ START_TEST(numbers_are_never_used_again)
     ck_assert_uint_eq(index_find(f.ix, index_key(SEED, STR("stays"))), 3);
     ck_assert_int_eq(index_select(f.ix, NULL, 0, &f.a, &ids, &n), 0);
     ck_assert_uint_eq(n, COUNT(known) - 2);
-    ck_assert_int_eq(index_values(f.ix, STR("env"), NULL, 0, &f.a, &texts, &n), 0);
+    ck_assert_int_eq(list_texts(f.ix, STR("env"), NULL, 0, &f.a, &texts, &n), 0);
     ck_assert_uint_eq(n, 1);
     ck_assert_uint_eq(add_text(&f, known[1]), COUNT(known) + 1);
     close_index(&f);
@@ -365,12 +395,12 @@ START_TEST(values_go_with_their_last_series)
     open_index(&f);
     add_known(&f);
     index_remove(f.ix, gone, COUNT(gone));
-    ck_assert_int_eq(index_values(f.ix, STR("env"), NULL, 0, &f.a, &texts, &n), 0);
+    ck_assert_int_eq(list_texts(f.ix, STR("env"), NULL, 0, &f.a, &texts, &n), 0);
     ck_assert_uint_eq(n, 0);
-    ck_assert_int_eq(index_names(f.ix, NULL, 0, &f.a, &texts, &n), 0);
+    ck_assert_int_eq(list_texts(f.ix, STR_NULL, NULL, 0, &f.a, &texts, &n), 0);
     ck_assert_uint_eq(n, 3);
     ck_assert_uint_eq(add_text(&f, known[7]), COUNT(known) + 1);
-    ck_assert_int_eq(index_values(f.ix, STR("env"), NULL, 0, &f.a, &texts, &n), 0);
+    ck_assert_int_eq(list_texts(f.ix, STR("env"), NULL, 0, &f.a, &texts, &n), 0);
     ck_assert_uint_eq(n, 1);
     close_index(&f);
 }
@@ -429,7 +459,7 @@ START_TEST(taking_back_leaves_what_was)
         ck_assert_uint_eq(index_find(f.ix, index_key(SEED, STR("old"))), 1);
         ck_assert_int_eq(index_select(f.ix, m, 1, &f.a, &ids, &n), 0);
         ck_assert_uint_eq(n, 7);
-        ck_assert_int_eq(index_names(f.ix, NULL, 0, &f.a, &texts, &n), 0);
+        ck_assert_int_eq(list_texts(f.ix, STR_NULL, NULL, 0, &f.a, &texts, &n), 0);
         ck_assert_uint_eq(n, 4);
     }
     close_index(&f);
@@ -487,6 +517,7 @@ static Suite *make_suite(void)
     tcase_add_test(find, finds_by_key);
     tcase_add_loop_test(find, selects_as_prometheus, 0, COUNT(selections));
     tcase_add_test(find, an_empty_index_answers);
+    tcase_add_test(find, asks_only_while_something_is_left);
     tcase_add_loop_test(find, lists_names_and_values, 0, COUNT(lists));
     tcase_add_test(find, a_series_may_be_large);
     tcase_add_test(find, small_series_fill_chunks);

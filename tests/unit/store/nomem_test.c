@@ -73,6 +73,7 @@ static void read_all(struct store *st)
                                     .columns = 3, .attributes = true };
     struct matcher m = { MATCH_EQ, STR("__name__"), STR("m"), NULL };
     const struct series_query q = { .matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX };
+    struct series_query names = { .matchers = &m, .n = 1, .from_ms = 0, .to_ms = 100 };
     struct arena a = ARENA_INIT(0);
     struct series_set *set = series_open(st, &q, &a, NULL);
     struct event_cursor *c = events_open(st, &eq, &a, NULL);
@@ -89,12 +90,19 @@ static void read_all(struct store *st)
         while ((rc = series_samples(set, &columns, NULL)) == 1)
             ck_assert_uint_gt(columns.n, 0);
     ck_assert_msg(allowed(rc), "samples: %d", rc);
+    names.labels_only = true;
+    set = series_open(st, &names, &a, NULL);
+    while (set && (rc = series_next(set, &l, NULL)) == 1)
+        ck_assert_uint_gt(l.n, 0);
+    ck_assert_msg(allowed(rc), "labels: %d", rc);
     while (c && (rc = events_next(c, &p, NULL)) == 1)
         ck_assert_uint_gt(p.n, 0);
     ck_assert_msg(allowed(rc), "events: %d", rc);
     events_close(c);
     ck_assert(allowed(series_label_names(st, &q, &a, &v, &n, NULL)));
     ck_assert(allowed(series_label_values(st, &q, STR("i"), &a, &v, &n, NULL)));
+    ck_assert(allowed(series_label_names(st, &names, &a, &v, &n, NULL)));
+    ck_assert(allowed(series_label_values(st, &names, STR("i"), &a, &v, &n, NULL)));
     ck_assert(allowed(series_metadata(st, STR_NULL, &a, &meta, &n, NULL)));
     ck_assert(allowed(events_distinct(st, EVENT_LOG, LOG_body, 0, 100, 9, &a, &v, &n, NULL)));
     ck_assert(allowed(catalog_list(st, STR_NULL, 0, &a, &d, &n, NULL)));
