@@ -24,7 +24,9 @@
 
 enum {
     BULK = 256 << 10,       /* what takes longer than some milliseconds to decode (ROUTE_BULK) */
-    PACKED = 4 << 10,       /* as long, when it is packed */
+    PACKED = 4 << 10,       /* as long, when it is packed: a thousandfold is easily done */
+    SNAPPED = 128 << 10,    /* as long, in Snappy's format: packed, and unpacked, most of which is labels that are known */
+    UNSNAPPED = 1 << 20,
     DROPPING_SECONDS = 5,   /* without a byte of a body that is not wanted */
     BODIES = 8              /* as many of the largest size may be in memory at one time */
 };
@@ -405,16 +407,21 @@ static bool read_form(struct request *rq)
     return rc == 0;
 }
 
-static bool is_packed(const struct request *rq)
+/* Whether to unpack the body is more than an I/O thread should be kept busy with. */
+static bool unpacks_long(const struct request *rq)
 {
     struct str coding = str_trim(str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING)));
 
-    return coding.n && !str_ieq(coding, STR("identity"));
+    if (rq->route->flags & ROUTE_SNAPPY)
+        return rq->body.n > SNAPPED;
+    return coding.n && !str_ieq(coding, STR("identity")) && rq->body.n > PACKED;
 }
 
 static bool is_inline(const struct request *rq)
 {
-    return (rq->route->flags & ROUTE_INLINE) && (!(rq->route->flags & ROUTE_BULK) || rq->body.n <= BULK);
+    size_t most = rq->route->flags & ROUTE_SNAPPY ? UNSNAPPED : BULK;
+
+    return (rq->route->flags & ROUTE_INLINE) && (!(rq->route->flags & ROUTE_BULK) || rq->body.n <= most);
 }
 
 static bool prepare(struct request *rq)
@@ -429,13 +436,12 @@ void request_serve(struct request *rq)
         rq->route->handler(rq);
 }
 
-/* The whole request is here. After it the request is either answered or suspended. What may unpack to much is unpacked
- * by a worker: a thousandfold is easily done. */
+/* The whole request is here. After it the request is either answered or suspended. */
 static void dispatch(struct request *rq)
 {
     struct err e = ERR_INIT;
 
-    if (!(is_packed(rq) && rq->body.n > PACKED) && !prepare(rq))
+    if (!unpacks_long(rq) && !prepare(rq))
         return;
     if (rq->prepared && is_inline(rq)) {
         rq->route->handler(rq);

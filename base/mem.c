@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Allocations left until the one that fails; 0 = off. The only mutable global of base/: a failing heap has no owner. */
 static atomic_long countdown;
@@ -35,6 +36,16 @@ void mem_give_back(void)
 {
     if (mallinfo2().fordblks > MUCH)
         malloc_trim(0);
+}
+
+void mem_expect(void *p, size_t n)
+{
+    enum { LARGE_PAGE = 2 << 20 };
+    uintptr_t from = ((uintptr_t)p + LARGE_PAGE - 1) & ~(uintptr_t)(LARGE_PAGE - 1);
+    uintptr_t to = ((uintptr_t)p + n) & ~(uintptr_t)(LARGE_PAGE - 1);
+
+    if (from < to)
+        (void)madvise((void *)from, to - from, MADV_HUGEPAGE); /* a kernel without them is as good */
 }
 
 void mem_fail_at(long n)

@@ -19,6 +19,8 @@ int mem_grow(void *p, size_t *cap, size_t need, size_t size) __attribute__((warn
 /* For a server, at its start: memory of requests of up to some MiB stays in the heap and is used again. (Taken from the
  * system each time it costs a page fault for every 4 KiB: half the CPU of taking in remote writes.) */
 void mem_keep(void);
+/* All of p[0..n) will be written: the system may give large pages for it, which cost fewer faults and misses. */
+void mem_expect(void *p, size_t n);
 /* And now and then: what the heap keeps goes back to the system when it is much. */
 void mem_give_back(void);
 

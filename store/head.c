@@ -135,6 +135,8 @@ static int reserve_slabs(struct head *h, size_t bytes)
 
         if (!s)
             return ERR_NOMEM;
+        if (h->slab) /* not the first one, of which little may be used */
+            mem_expect(s, sizeof(*s));
         s->used = 0;
         s->next = h->spare;
         h->spare = s;
