@@ -177,7 +177,8 @@ static int load_file(struct blocks *bs, int64_t number, struct block ***found, s
     rc = partition_load(bs, p, found, n, cap, &why);
     if (rc < 0)
         p->keep = true;
-    if (rc < 0 && rc != ERR_NOMEM) {
+    if (rc == ERR_CORRUPT ||
+        rc == ERR_UNSUPPORTED) { /* else it may be as good as ever: not to serve it would hide that */
         log_error("%s is set aside: %s", p->path, why.msg);
         bs->damaged++;
         rc = 0;
@@ -290,6 +291,8 @@ struct blocks *blocks_open(const char *dir, enum store_durability durability, st
 
 void blocks_close(struct blocks *bs)
 {
+    struct err e = ERR_INIT;
+
     if (!bs)
         return;
     block_readers_close(bs, NULL, INT64_MAX);
@@ -299,6 +302,11 @@ void blocks_close(struct blocks *bs)
         p->keep = true;
     while (bs->garbage)
         blocks_forget(bs, blocks_next_garbage(bs));
+    while (bs->partitions) /* dropped ones, that are used no more */
+        if (partition_remove(bs, bs->partitions, &e) < 0) {
+            log_warn("%s (it is read again at the next start, and dropped again)", e.msg);
+            partition_forget(bs, bs->partitions);
+        }
     pthread_mutex_destroy(&bs->lock);
     mem_free(bs);
 }
