@@ -101,6 +101,7 @@ static int load(struct store *st, struct err *e)
         rc = db_catalog_revision(st->db, &revision, e);
     if (rc == 0)
         rc = db_journal_each(st->db, replay, st, e);
+    st->committed = index_end(st->index);
     atomic_store(&st->revision, revision);
     atomic_store(&st->counters.series, index_count(st->index));
     return rc;
