@@ -199,7 +199,7 @@ static int forget(struct store *st, void *arg, struct err *e)
 int retention_forget(struct store *st, struct err *e)
 {
     struct arena a = ARENA_INIT(0); /* bounded by the number of series */
-    struct forgetting f = {0};
+    struct forgetting f = { 0 };
     int rc = 0;
 
     pthread_rwlock_rdlock(&st->lock);

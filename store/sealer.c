@@ -31,7 +31,7 @@ static struct timespec from_now(int64_t ms)
 {
     int64_t ns = clock_mono_ns() + ms * 1000000;
 
-    return (struct timespec){ns / 1000000000, ns % 1000000000};
+    return (struct timespec){ ns / 1000000000, ns % 1000000000 };
 }
 
 /* Waits for a frozen head, or a tick. */

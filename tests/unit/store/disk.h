@@ -21,8 +21,8 @@ static struct {
     atomic_long left;         /* calls until the first that fails, itself included; 0: none will */
     atomic_bool failing;      /* that one has come, and those behind it fail, too */
     atomic_long failed;       /* calls that did */
-    int code;                 /* their errno */
-    bool stays, torn;         /* until disk_repair; a write that fails has written half before */
+    atomic_int code;          /* their errno */
+    atomic_bool stays, torn;  /* until disk_repair; a write that fails has written half before */
     void (*on_failure)(void); /* called with the first; may be NULL */
 } disk;
 

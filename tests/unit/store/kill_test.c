@@ -52,8 +52,8 @@ struct message {
 
 static struct store *open_busy(void)
 {
-    const struct store_options options = {.retention_ms = RETENTION};
-    const struct store_tuning tuning = {.seal_samples = 1500, .tidy_ms = 1, .retry_ms = 1, .dead_series = 50};
+    const struct store_options options = { .retention_ms = RETENTION };
+    const struct store_tuning tuning = { .seal_samples = 1500, .tidy_ms = 1, .retry_ms = 1, .dead_series = 50 };
     struct err e = ERR_INIT;
     struct store *st = store_open_tuned(dir, &options, &tuning, &e);
 
@@ -91,10 +91,10 @@ struct flight {
 
 static void tell(struct store *st, int fd, int what, uint64_t number)
 {
-    const struct message m = {.what = what,
+    const struct message m = { .what = what,
                               .number = number,
                               .merged = atomic_load(&st->counters.merged),
-                              .sealed = atomic_load(&st->counters.sealed)};
+                              .sealed = atomic_load(&st->counters.sealed) };
 
     if (write(fd, &m, sizeof(m)) != sizeof(m))
         _exit(1);
@@ -115,7 +115,7 @@ static void acknowledged(void *arg, int rc, const struct err *e)
 
 static void add_samples(struct flight *f)
 {
-    static const char *const live[LIVE] = {"0", "1", "2", "3"};
+    static const char *const live[LIVE] = { "0", "1", "2", "3" };
     uint64_t k = f->number;
     struct sample *s = f->samples;
 
@@ -123,8 +123,8 @@ static void add_samples(struct flight *f)
         *s = (struct sample){live_time(k), (double)k + i};
         fixture_add(&f->b, "live", live[i], 0, s, 1);
     }
-    s[0] = (struct sample){again_time(k), (double)k};
-    s[1] = (struct sample){again_time(k - BACK), (double)k};
+    s[0] = (struct sample){ again_time(k), (double)k };
+    s[1] = (struct sample){ again_time(k - BACK), (double)k };
     fixture_add(&f->b, "again", "0", 0, s, k > BACK ? 2 : 1);
     s += 2;
     *s = (struct sample){gone_time(k), (double)k};
@@ -146,7 +146,7 @@ static void send_one(struct store *st, uint64_t number, int fd)
     f->b.sender = STR("x");
     f->b.number = number;
     add_samples(f);
-    ev = (struct event){first_day * PARTITION_MS * 1000000 + (int64_t)number, f->v, {NULL, 0}};
+    ev = (struct event){ first_day * PARTITION_MS * 1000000 + (int64_t)number, f->v, { NULL, 0 } };
     if (batch_add_event(&f->b, EVENT_LOG, &ev) < 0 || store_submit(st, &f->b, acknowledged, f, NULL) < 0)
         _exit(1);
 }
@@ -170,11 +170,11 @@ static void must(const char *what, int rc)
 static void *beside_main(void *arg)
 {
     struct beside *b = arg;
-    struct matcher m = {MATCH_EQ, STR("__name__"), STR("deleted"), NULL};
-    const struct series_query q = {.matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX};
+    struct matcher m = { MATCH_EQ, STR("__name__"), STR("deleted"), NULL };
+    const struct series_query q = { .matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX };
 
     for (;; b->next++) {
-        struct sample s = {again_time(b->next), (double)b->next}, *got;
+        struct sample s = { again_time(b->next), (double)b->next }, *got;
         struct arena a = ARENA_INIT(0);
 
         must("write", fixture_write(b->st, "deleted", "0", 0, &s, 1));
@@ -191,7 +191,7 @@ static void *beside_main(void *arg)
 static void child_main(uint64_t number, uint64_t deleted, int fd)
 {
     struct store *st = open_busy();
-    struct beside beside = {st, deleted + 1, fd};
+    struct beside beside = { st, deleted + 1, fd };
     pthread_t thread;
 
     if (pthread_create(&thread, NULL, beside_main, &beside))
@@ -216,7 +216,7 @@ struct known {
 
 static void listen_to(int fd, struct known *k)
 {
-    struct message m = {0};
+    struct message m = { 0 };
 
     while (read(fd, &m, sizeof(m)) == sizeof(m)) {
         if (m.what == DELETED) {
@@ -256,7 +256,7 @@ static void run_and_kill(struct known *k, int64_t ms)
 /* Each number from 1 on, once: how many batches there are. */
 static uint64_t count_logs(struct store *st)
 {
-    const struct event_query q = {.kind = EVENT_LOG, .from_ns = 0, .to_ns = INT64_MAX};
+    const struct event_query q = { .kind = EVENT_LOG, .from_ns = 0, .to_ns = INT64_MAX };
     int64_t start = first_day * PARTITION_MS * 1000000;
     struct arena a = ARENA_INIT(0);
     struct event_cursor *c = events_open(st, &q, &a, NULL);
@@ -276,7 +276,7 @@ static uint64_t count_logs(struct store *st)
 static void compare_live(struct store *st, uint64_t n)
 {
     for (int i = 0; i < LIVE; i++) {
-        const char name[] = {(char)('0' + i), '\0'};
+        const char name[] = { (char)('0' + i), '\0' };
         struct arena a = ARENA_INIT(0);
         struct sample *got;
         size_t count = fixture_read(st, "live", name, INT64_MIN, INT64_MAX, &a, &got), at = 0;
@@ -309,8 +309,8 @@ static void compare_again(struct store *st, uint64_t n)
 static void compare_gone(struct store *st, uint64_t n)
 {
     struct arena a = ARENA_INIT(0);
-    struct matcher m = {MATCH_EQ, STR("__name__"), STR("gone"), NULL};
-    const struct series_query q = {.matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX};
+    struct matcher m = { MATCH_EQ, STR("__name__"), STR("gone"), NULL };
+    const struct series_query q = { .matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX };
     struct series_set *set = series_open(st, &q, &a, NULL);
     struct sample_columns c;
     struct labels l;
@@ -354,7 +354,7 @@ static void hear_fault(void *arg, const char *text)
 
 static void check_directory(void)
 {
-    struct store_check c = {.fault = hear_fault};
+    struct store_check c = { .fault = hear_fault };
     struct err e = ERR_INIT;
     int rc = store_check(dir, &c, &e);
 
@@ -372,12 +372,12 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
 START_TEST(nothing_lost_nothing_doubled)
 {
     uint64_t rounds = from_environment("KILL_ROUNDS", ROUNDS), seed;
-    struct known k = {0};
+    struct known k = { 0 };
     struct rng r;
 
     rng_seed(&r);
     seed = from_environment("KILL_SEED", rng_next(&r));
-    r = (struct rng){{seed, 2, 3, 4}};
+    r = (struct rng){ { seed, 2, 3, 4 } };
     printf("KILL_SEED=%llu\n", (unsigned long long)seed);
     for (uint64_t round = 0; round < rounds || (k.committed == 0 && round < 20 * rounds); round++) {
         struct store *st;
