@@ -784,6 +784,40 @@ START_TEST(what_is_taken_back_is_not_recognised)
 }
 END_TEST
 
+/* --- a series that is sealed while others are forgotten --- */
+
+static void seal_all(void)
+{
+    ck_assert_int_eq(sealer_seal_all(st, NULL), 0);
+}
+
+/* It is in the head when blocks are looked at, and in a block when the heads are. */
+START_TEST(what_is_sealed_meanwhile_is_not_forgotten)
+{
+    const struct sample s = { time_of(0, 1), 1 };
+    struct arena a = ARENA_INIT(0);
+    struct err e = ERR_INIT;
+    struct sample *got;
+
+    fault.kind = FAULT_NONE;
+    st = open_tuned(dir, &e);
+    ck_assert_msg(st != NULL, "%s", e.msg);
+    ck_assert_int_eq(fixture_write(st, "m", "1", 0, &s, 1), 0);
+    seal_all();
+    ck_assert_int_eq(fixture_write(st, "m", "2", 0, &s, 1), 0);
+    disk.on_failure = seal_all;
+    disk_fail_at(1, 0, false, false); /* the file of the first block is opened */
+    ck_assert_int_eq(retention_forget(st, NULL), 0);
+    disk.on_failure = NULL;
+    ck_assert_int_eq(atomic_load(&disk.left), 0);
+    ck_assert_uint_eq(head_samples(st->head), 0);
+    ck_assert_uint_eq(fixture_read(st, "m", "2", INT64_MIN, INT64_MAX, &a, &got), 1);
+    arena_free(&a);
+    store_close(st);
+    st = NULL;
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("store faults");
@@ -793,6 +827,7 @@ static Suite *suite(void)
     tcase_set_timeout(tc, 600);
     tcase_add_loop_test(tc, every_call_fails, 0, COUNT(faults));
     tcase_add_test(tc, what_is_taken_back_is_not_recognised);
+    tcase_add_test(tc, what_is_sealed_meanwhile_is_not_forgotten);
     suite_add_tcase(s, tc);
     return s;
 }
