@@ -670,6 +670,7 @@ static size_t run(long at, size_t n)
 static void setup(void)
 {
     sqlite_heap_install();
+    mem_keep(); /* thousands of stores are opened */
     blocks_fixture_dir(dir);
     snprintf(killed, sizeof(killed), "%s-killed", dir);
 }
