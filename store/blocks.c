@@ -184,7 +184,7 @@ static int load_file(struct blocks *bs, int64_t number, struct block ***found, s
         rc = 0;
     }
     partition_leave(bs, p);
-    return rc < 0 ? err_set(e, rc, "%s", why.msg) : 0;
+    return rc < 0 ? err_set(e, rc, "%s%s", why.msg, rc == ERR_IO ? " (or move the file away, to start without it)" : "") : 0;
 }
 
 static int load_all(struct blocks *bs, struct block ***found, size_t *n, struct err *e)
