@@ -36,7 +36,7 @@ static int claim(struct block_writer *w, int64_t number, struct err *e)
         return ERR_NOMEM;
     pthread_mutex_lock(&bs->lock);
     taken = p->writing;
-    fresh = p->users == 0;
+    fresh = p->users == 0 && !p->dropped;
     if (!taken) {
         p->writing = true;
         p->users++;

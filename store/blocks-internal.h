@@ -58,7 +58,7 @@ struct block_list {
 };
 
 /* Opens DIR/metrics (made when missing). A file or block that is damaged is set aside: named in a log line and counted,
- * not served, not removed. NULL: ERR_IO, ERR_NOMEM. */
+ * not served, not removed. NULL: ERR_IO (also: a file cannot be read, which says nothing about what is in it), ERR_NOMEM. */
 struct blocks *blocks_open(const char *dir, enum store_durability durability, struct err *e);
 void blocks_close(struct blocks *bs); /* no list may be held any more; NULL is fine */
 
@@ -93,6 +93,8 @@ int blocks_drop(struct blocks *bs, int64_t before_ms, size_t *dropped, struct er
  * of closing connections that have been idle. 1: there is more to do; 0: not now. Called now and then by the writer,
  * not while a block is being written. */
 int blocks_clean(struct blocks *bs, struct err *e);
+/* Whether files of partitions that were dropped are still there: a start would find them again. */
+bool blocks_dropping(struct blocks *bs);
 
 /* --- reading --- */
 

@@ -179,13 +179,13 @@ static int load_file(struct blocks *bs, int64_t number, struct block ***found, s
     rc = partition_load(bs, p, found, n, cap, &why);
     if (rc < 0)
         p->keep = true;
-    if (rc < 0 && rc != ERR_NOMEM) {
+    if (rc == ERR_CORRUPT || rc == ERR_UNSUPPORTED) { /* else it may be as good as ever, and must not be hidden */
         log_error("%s is set aside: %s", p->path, why.msg);
         bs->damaged++;
         rc = 0;
     }
     partition_leave(bs, p);
-    return rc < 0 ? err_set(e, rc, "%s", why.msg) : 0;
+    return rc < 0 ? err_set(e, rc, "%s%s", why.msg, rc == ERR_IO ? " (or move the file away, to start without it)" : "") : 0;
 }
 
 static int load_all(struct blocks *bs, struct block ***found, size_t *n, struct err *e)
@@ -292,6 +292,8 @@ struct blocks *blocks_open(const char *dir, enum store_durability durability, st
 
 void blocks_close(struct blocks *bs)
 {
+    struct err e = ERR_INIT;
+
     if (!bs)
         return;
     block_readers_close(bs, NULL, INT64_MAX);
@@ -301,6 +303,11 @@ void blocks_close(struct blocks *bs)
         p->keep = true;
     while (bs->garbage)
         blocks_forget(bs, blocks_next_garbage(bs));
+    while (bs->partitions) /* dropped ones, that are used no more */
+        if (partition_remove(bs, bs->partitions, &e) < 0) {
+            log_warn("%s (it is read again at the next start, and dropped again)", e.msg);
+            partition_forget(bs, bs->partitions);
+        }
     pthread_mutex_destroy(&bs->lock);
     mem_free(bs);
 }

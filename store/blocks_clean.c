@@ -116,6 +116,29 @@ static struct partition *find_loose(struct blocks *bs)
     return p;
 }
 
+/* What was dropped, and nobody uses any more. */
+static struct partition *find_dropped(struct blocks *bs)
+{
+    struct partition *p;
+
+    pthread_mutex_lock(&bs->lock);
+    for (p = bs->partitions; p && (!p->dropped || p->users); p = p->next)
+        ;
+    pthread_mutex_unlock(&bs->lock);
+    return p;
+}
+
+bool blocks_dropping(struct blocks *bs)
+{
+    const struct partition *p;
+
+    pthread_mutex_lock(&bs->lock);
+    for (p = bs->partitions; p && !p->dropped; p = p->next)
+        ;
+    pthread_mutex_unlock(&bs->lock);
+    return p != NULL;
+}
+
 static int shrink(struct blocks *bs, struct partition *p, struct err *e)
 {
     bool left = false; /* after a failure, too: the next block that goes will find the file loose again */
@@ -127,13 +150,22 @@ static int shrink(struct blocks *bs, struct partition *p, struct err *e)
     return rc;
 }
 
-int blocks_clean(struct blocks *bs, struct err *e)
+/* 1: a file that was dropped is removed. */
+static int remove_dropped(struct blocks *bs, struct err *e)
+{
+    struct partition *p = find_dropped(bs);
+    int rc = p ? partition_remove(bs, p, e) : 0;
+
+    return rc < 0 ? rc : p != NULL;
+}
+
+/* 1: something was done. */
+static int clean_one(struct blocks *bs, struct err *e)
 {
     struct block *b = blocks_next_garbage(bs);
     struct partition *p = b ? NULL : find_loose(bs);
     int rc = 0;
 
-    block_readers_close(bs, NULL, clock_mono_ns() - READER_IDLE_NS);
     if (b)
         rc = clean_block(bs, b, e);
     else if (p)
@@ -141,4 +173,14 @@ int blocks_clean(struct blocks *bs, struct err *e)
     else
         blocks_close_cleaner(bs);
     return rc < 0 ? rc : b || p;
+}
+
+/* Files first: on a full disk that makes room, and all else needs some. One that cannot be removed keeps nothing up. */
+int blocks_clean(struct blocks *bs, struct err *e)
+{
+    int dropped = remove_dropped(bs, e);
+    int rc = dropped == 1 ? 1 : clean_one(bs, e);
+
+    block_readers_close(bs, NULL, clock_mono_ns() - READER_IDLE_NS);
+    return dropped < 0 ? dropped : rc;
 }

@@ -92,6 +92,7 @@ static void publish(struct store *st)
                 head_append(st->head, b->series[k].id, b->series[k].samples, b->series[k].n);
         }
     }
+    st->committed = index_end(st->index);
     for (size_t i = 0; i < g->nmetadata; i++)
         (void)metadata_keep(st, g->metadata[i]); /* without memory: when it comes again, or at the next start */
     if (g->samples)
@@ -207,8 +208,11 @@ void store_recognise(struct store *st, struct batch *b)
     for (size_t i = 0; i < b->nseries + AHEAD; i++) {
         struct index_key *key = &keys[i % AHEAD];
 
-        if (i >= AHEAD && b->series[i - AHEAD].raw.n)
-            b->series[i - AHEAD].id = index_find(st->index, *key);
+        if (i >= AHEAD && b->series[i - AHEAD].raw.n) {
+            uint32_t id = index_find(st->index, *key);
+
+            b->series[i - AHEAD].id = id < st->committed ? id : 0;
+        }
         if (i >= b->nseries || b->series[i].raw.n == 0)
             continue;
         *key = index_key(st->seed, b->series[i].raw);

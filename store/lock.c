@@ -17,7 +17,7 @@ static int refused(int fd, const char *dir, struct err *e)
     ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
 
     pid[n > 0 ? n : 0] = '\0';
-    pid[strcspn(pid, "\n")] = '\0';
+    pid[strcspn(pid, " \n")] = '\0';
     return err_set(e, ERR_CONFLICT, "%s: in use by the server with process id %s (stop it or choose another directory)",
                    dir, pid[0] ? pid : "unknown");
 }
@@ -37,12 +37,8 @@ int lock_take(const char *dir, struct err *e)
         close(fd);
         return rc;
     }
-    n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
-        rc = err_set(e, ERR_IO, "%s: write: %m", path);
-        close(fd);
-        return rc;
-    }
+    n = snprintf(pid, sizeof(pid), "%-20ld\n", (long)getpid());
+    (void)!pwrite(fd, pid, (size_t)n, 0); /* over the one before: a full disk mostly has room; else it is not named */
     return fd;
 }
 

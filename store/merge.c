@@ -165,23 +165,33 @@ static bool head_waits(struct sealer *s)
     return waits;
 }
 
+/* Each of these whatever becomes of the others: on a full disk nothing can be merged, and what is dropped and removed
+ * makes room. */
+static int tidy(struct store *st, struct err *e)
+{
+    int dropped, merged, cleaned;
+
+    pthread_mutex_lock(&st->writing);
+    dropped = drop_old(st, e);
+    merged = merge_one(st, e);
+    cleaned = blocks_clean(st->blocks, e);
+    pthread_mutex_unlock(&st->writing);
+    return dropped < 0 ? dropped : merged < 0 ? merged : cleaned < 0 ? cleaned : 0;
+}
+
 void merge_tick(struct store *st)
 {
     struct err e = ERR_INIT;
-    int rc;
+    int rc = tidy(st, &e);
 
-    pthread_mutex_lock(&st->writing);
-    rc = drop_old(st, &e);
-    if (rc == 0)
-        rc = merge_one(st, &e);
-    if (rc == 0)
-        rc = blocks_clean(st->blocks, &e);
-    pthread_mutex_unlock(&st->writing);
+    /* A block in a file that is still there must not come back with series that nobody knows. */
+    if (!blocks_dropping(st->blocks) && !head_waits(&st->sealer) && atomic_exchange(&st->sealer.forget, false)) {
+        int forgotten = retention_forget(st, &e);
+
+        atomic_store(&st->sealer.forget, forgotten < 0);
+        rc = rc < 0 ? rc : forgotten;
+    }
     if (rc < 0 && !st->sealer.untidy) /* told once, until it works again */
-        log_error("tidying blocks: %s (will be tried again)", e.msg);
+        log_error("tidying the data: %s (will be tried again)", e.msg);
     st->sealer.untidy = rc < 0;
-    if (rc < 0 || head_waits(&st->sealer))
-        return;
-    if (atomic_exchange(&st->sealer.forget, false) && retention_forget(st, &e) < 0)
-        atomic_store(&st->sealer.forget, true);
 }

@@ -13,7 +13,8 @@
 
 #include <pthread.h>
 
-/* The file of a span of time. It stays as long as a struct block or a writer refers to it; then it and its file go. */
+/* The file of a span of time. It stays as long as a struct block or a writer refers to it; then it and its file go (one
+ * that was dropped: when blocks_clean has been able to remove the file). */
 struct partition {
     struct partition *next;
     int64_t number;
@@ -50,8 +51,12 @@ static inline enum db_mode blocks_mode(const struct blocks *bs)
 struct partition *partition_find(struct blocks *bs, int64_t number);
 /* Adds one that is not there yet, without users. NULL: ERR_NOMEM. Takes the lock. */
 struct partition *partition_add(struct blocks *bs, int64_t number, struct err *e);
-/* One user less; the last one removes the partition and, unless it is to stay, its file. Takes the lock. */
+/* One user less; the last one removes the partition and, unless it is to stay, its file; but partition_remove does so with
+ * one that was dropped. Takes the lock. */
 void partition_leave(struct blocks *bs, struct partition *p);
+/* Removes a partition without users and its file. ERR_IO: it stays, to try again. */
+int partition_remove(struct blocks *bs, struct partition *p, struct err *e);
+void partition_forget(struct blocks *bs, struct partition *p); /* the file stays */
 /* Reads which blocks the file has: those to be served are put behind (*found)[*n), which mem_grow grows; those that are
  * gone go into the garbage, damaged ones are set aside. ERR_NOMEM, or why the file as a whole is to be set aside. */
 int partition_load(struct blocks *bs, struct partition *p, struct block ***found, size_t *n, size_t *cap,

@@ -54,28 +54,54 @@ static int each_file(const struct partition *p, const char *to, int (*fn)(const 
 static int remove_file(const char *path, const char *to)
 {
     (void)to;
-    return unlink(path);
+    return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+/* With the lock held. */
+static void unlist(struct blocks *bs, const struct partition *p)
+{
+    struct partition **at = &bs->partitions;
+
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
 }
 
 void partition_leave(struct blocks *bs, struct partition *p)
 {
-    bool last;
+    bool ends;
 
     pthread_mutex_lock(&bs->lock);
-    last = --p->users == 0;
-    for (struct partition **at = &bs->partitions; last && *at; at = &(*at)->next)
-        if (*at == p) {
-            *at = p->next;
-            break;
-        }
+    ends = --p->users == 0 && !p->dropped;
+    if (ends)
+        unlist(bs, p);
     pthread_mutex_unlock(&bs->lock);
-    if (!last)
+    if (!ends)
         return;
     block_readers_close(bs, p, INT64_MAX);
     if (bs->cleaning == p)
         blocks_close_cleaner(bs);
-    if ((p->dropped || !p->keep) && each_file(p, p->path, remove_file) < 0 && errno != ENOENT)
-        log_warn("%s: remove: %m", p->path); /* it is read again at the next start, and dropped again */
+    if (!p->keep && each_file(p, p->path, remove_file) < 0)
+        log_warn("%s: remove: %m", p->path); /* nothing is in it; the next start will try again */
+    mem_free(p);
+}
+
+int partition_remove(struct blocks *bs, struct partition *p, struct err *e)
+{
+    block_readers_close(bs, p, INT64_MAX);
+    if (bs->cleaning == p)
+        blocks_close_cleaner(bs);
+    if (each_file(p, p->path, remove_file) < 0)
+        return err_set(e, ERR_IO, "%s: remove: %m", p->path);
+    partition_forget(bs, p);
+    return 0;
+}
+
+void partition_forget(struct blocks *bs, struct partition *p)
+{
+    pthread_mutex_lock(&bs->lock);
+    unlist(bs, p);
+    pthread_mutex_unlock(&bs->lock);
     mem_free(p);
 }
 

@@ -2,8 +2,8 @@
  *
  *     ACCESS_LOG ─► LOG ─► SPAN ─► SENDERS ─► SPACE ─► done
  *
- * Samples go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left is forgotten; should the journal still name
- * it, the replay passes over that. With retention 0 nothing is too old, but senders not heard of for a week, and free
+ * Samples go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left, and none in
+ * files that are yet to be removed, is forgotten; should the journal still name it, the replay passes over that. With retention 0 nothing is too old, but senders not heard of for a week, and free
  * pages go all the same. */
 #include "store/bits-internal.h"
 #include "store/series_log-internal.h"
@@ -101,6 +101,7 @@ bool retention_tick(struct store *st)
 /* --- series without samples --- */
 
 struct forgetting {
+    struct block_list *list; /* that was looked at */
     uint64_t *seen; /* bits: has samples in a block */
     uint32_t end;
     uint32_t *gone;
@@ -120,6 +121,26 @@ static int mark_block(struct store *st, struct block *b, struct forgetting *f, s
     return rc == ERR_CORRUPT ? 0 : rc; /* set aside: its series are not served any more */
 }
 
+static bool is_listed(const struct block_list *list, const struct block *b)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->blocks[i] == b)
+            return true;
+    return false;
+}
+
+/* The blocks of `list` that have come since `before`. */
+static int mark_blocks(struct store *st, const struct block_list *list, const struct block_list *before,
+                       struct forgetting *f, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < list->n; i++)
+        if (!before || !is_listed(before, list->blocks[i]))
+            rc = mark_block(st, list->blocks[i], f, e);
+    return rc;
+}
+
 static bool in_head(const struct head *h, uint32_t id)
 {
     struct head_view v;
@@ -132,7 +153,7 @@ int retention_renew_index(struct store *st, struct err *e)
     struct series_index *old = st->index, *fresh;
     int rc;
 
-    if (!series_log_is_old(old))
+    if (!series_log_is_old(old, st->tuning.dead_series))
         return 0;
     rc = series_log_rewrite(st->db, old, &fresh, e);
     if (rc < 0)
@@ -144,19 +165,24 @@ int retention_renew_index(struct store *st, struct err *e)
     return 0;
 }
 
-/* On the committer's thread: heads do not change meanwhile, and what was sealed since is in neither. */
+/* On the committer's thread: heads do not change meanwhile. What was in one when the blocks were looked at may have been
+ * sealed since, and let go of: so blocks that are new count as well. */
 static int forget(struct store *st, void *arg, struct err *e)
 {
     struct forgetting *f = arg;
+    struct block_list *list = blocks_hold(st->blocks);
     struct buf record = BUF_INIT((size_t)1 << 28);
-    int rc;
+    int rc = mark_blocks(st, list, f->list, f, e);
 
+    blocks_release(st->blocks, list);
+    if (rc < 0)
+        return rc;
     for (uint32_t id = 1; id < f->end; id++)
         if (index_has(st->index, id) && !bits_test(f->seen, id) && !in_head(st->head, id) &&
             !in_head(st->frozen, id))
             f->gone[f->n++] = id;
     if (f->n == 0)
-        return 0;
+        return retention_renew_index(st, e);
     index_log_removal(f->gone, f->n, &record);
     rc = buf_failed(&record) ? err_set(e, ERR_NOMEM, "no memory to forget %zu series", f->n)
                              : db_series_log_add(st->db, buf_view(&record), e);
@@ -174,22 +200,21 @@ int retention_forget(struct store *st, struct err *e)
 {
     struct arena a = ARENA_INIT(0); /* bounded by the number of series */
     struct forgetting f = { 0 };
-    struct block_list *list;
     int rc = 0;
 
     pthread_rwlock_rdlock(&st->lock);
     f.end = index_end(st->index);
-    list = blocks_hold(st->blocks);
+    f.list = blocks_hold(st->blocks);
     pthread_rwlock_unlock(&st->lock);
     f.seen = arena_array(&a, bits_words(f.end), sizeof(*f.seen));
     f.gone = arena_array(&a, (size_t)f.end + 1, sizeof(*f.gone));
     if (!f.seen || !f.gone)
         rc = err_set(e, ERR_NOMEM, "no memory to look for empty series");
-    for (size_t i = 0; rc == 0 && i < list->n; i++)
-        rc = mark_block(st, list->blocks[i], &f, e);
-    blocks_release(st->blocks, list);
+    if (rc == 0)
+        rc = mark_blocks(st, f.list, NULL, &f, e);
     if (rc == 0)
         rc = committer_run(st, forget, &f, e);
+    blocks_release(st->blocks, f.list);
     arena_free(&a);
     return rc;
 }
@@ -219,7 +244,9 @@ int store_retain(struct store *st, int64_t now_ms, struct err *e)
     struct retention r = pass(st, now_ms);
     int rc = r.cutoff_ms == INT64_MIN ? 0 : drop_partitions(st, r.cutoff_ms, e);
 
-    if (rc == 0)
+    if (rc == 0 && blocks_dropping(st->blocks)) /* somebody reads what was dropped: the sealer will see to it */
+        atomic_store(&st->sealer.forget, true);
+    else if (rc == 0)
         rc = retention_forget(st, e);
     while (rc == 0 && !r.done)
         rc = committer_run(st, run_step, &r, e);

@@ -9,14 +9,11 @@
 
 enum {
     RECORDS_STEP = 1000,
-    TICK_S = 1,
-    RETRY_S = 5,
-    ADMIT_S = 5,
-    WORTH_SEALING = 1024  /* samples left at the end; fewer are replayed from the journal at the next start */
+    ADMIT_MS = 5000,
+    WORTH_SEALING = 1024 /* samples left at the end; fewer are replayed from the journal at the next start */
 };
 
-/* --- the thread --- */
-
+/* Of what stands between a frozen head and the next; with the lock held. */
 static void report(struct sealer *s, const char *what, int rc, const struct err *e)
 {
     if (rc < 0 && s->failure.code == 0) /* told once, until it works again */
@@ -26,17 +23,26 @@ static void report(struct sealer *s, const char *what, int rc, const struct err 
     s->failure = rc < 0 ? *e : (struct err)ERR_INIT;
 }
 
+/* --- the thread --- */
+
 enum task { TASK_HEAD, TASK_TICK, TASK_END };
 
-/* Waits for a frozen head, or a tick. */
-static enum task wait_for_task(struct sealer *s)
+static struct timespec from_now(int64_t ms)
 {
+    int64_t ns = clock_mono_ns() + ms * 1000000;
+
+    return (struct timespec){ ns / 1000000000, ns % 1000000000 };
+}
+
+/* Waits for a frozen head, or a tick. */
+static enum task wait_for_task(struct store *st)
+{
+    struct sealer *s = &st->sealer;
     struct timespec until;
     enum task task;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += s->failure.code ? RETRY_S : TICK_S;
     pthread_mutex_lock(&s->lock);
+    until = from_now(s->failure.code ? st->tuning.retry_ms : st->tuning.tidy_ms);
     while (!s->closing && (s->failure.code || !s->has_frozen || s->sealed))
         if (pthread_cond_timedwait(&s->work, &s->lock, &until) != 0)
             break;
@@ -45,7 +51,8 @@ static enum task wait_for_task(struct sealer *s)
     return task;
 }
 
-static void seal_frozen(struct store *st)
+/* False: it failed. Then what is too old still goes, which may be what the disk lacks. */
+static bool seal_frozen(struct store *st)
 {
     struct sealer *s = &st->sealer;
     struct err e = ERR_INIT;
@@ -57,6 +64,7 @@ static void seal_frozen(struct store *st)
     pthread_cond_broadcast(&s->ended);
     pthread_mutex_unlock(&s->lock);
     committer_wake(st);
+    return rc == 0;
 }
 
 static void *sealer_main(void *arg)
@@ -64,10 +72,8 @@ static void *sealer_main(void *arg)
     struct store *st = arg;
     enum task task;
 
-    while ((task = wait_for_task(&st->sealer)) != TASK_END)
-        if (task == TASK_HEAD)
-            seal_frozen(st);
-        else
+    while ((task = wait_for_task(st)) != TASK_END)
+        if (task == TASK_TICK || !seal_frozen(st))
             merge_tick(st);
     return NULL;
 }
@@ -174,14 +180,13 @@ static bool drop_records(struct store *st)
     rc = db_journal_drop(st->db, st->journal.drop_upto, RECORDS_STEP, &removed, &e);
     if (rc == 0 && removed == RECORDS_STEP)
         return true;
-    if (rc < 0) {
-        log_error("dropping journal records: %s (will be tried again)", e.msg);
-        return false;
-    }
-    st->journal.drop_upto = 0;
     pthread_mutex_lock(&s->lock);
-    s->has_frozen = s->sealed = false;
-    s->passes++;
+    report(s, "dropping journal records", rc, &e);
+    if (rc == 0) {
+        st->journal.drop_upto = 0;
+        s->has_frozen = s->sealed = false;
+        s->passes++;
+    }
     pthread_cond_broadcast(&s->ended);
     pthread_mutex_unlock(&s->lock);
     return false;
@@ -216,15 +221,6 @@ static bool wait_ended(struct sealer *s, const struct timespec *until)
     return pthread_cond_timedwait(&s->ended, &s->lock, until) == 0;
 }
 
-static struct timespec seconds_from_now(int seconds)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += seconds;
-    return t;
-}
-
 /* Whether the head has `times` as much as one that is sealed. */
 static bool is_full(const struct store *st, size_t times)
 {
@@ -240,7 +236,7 @@ int sealer_admit(struct store *st, struct err *e)
 
     if (!st->frozen || !is_full(st, 1))
         return 0;
-    until = seconds_from_now(ADMIT_S);
+    until = from_now(ADMIT_MS);
     pthread_mutex_lock(&s->lock);
     while (!s->sealed && s->failure.code == 0 && !s->closing && wait_ended(s, &until))
         ;
@@ -263,6 +259,7 @@ int sealer_seal_all(struct store *st, struct err *e)
     uint64_t target;
     int rc = 0;
 
+    committer_wake(st); /* what failed before is tried again */
     pthread_mutex_lock(&s->lock);
     target = s->passes + 1 + s->has_frozen;
     while (rc == 0 && s->passes < target) {
@@ -275,7 +272,7 @@ int sealer_seal_all(struct store *st, struct err *e)
             break;
         pthread_mutex_unlock(&s->lock);
         committer_wake(st);
-        until = seconds_from_now(1);
+        until = from_now(st->tuning.retry_ms);
         pthread_mutex_lock(&s->lock);
         if (s->passes < target && !s->closing)
             (void)wait_ended(s, &until);

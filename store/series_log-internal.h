@@ -8,12 +8,13 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct db;
 struct series_index;
 
-/* Whether it would be worth it. */
-bool series_log_is_old(const struct series_index *ix);
+/* Whether it would be worth it; `dead` series that are gone may stay in any case. */
+bool series_log_is_old(const struct series_index *ix, size_t dead);
 /* Puts a log of the living in the place of all there is, in one transaction, and makes *fresh from it, which the caller
  * owns; NULL: only the log is wanted. ERR_IO, ERR_FULL, ERR_NOMEM: nothing has changed. */
 int series_log_rewrite(struct db *db, const struct series_index *ix, struct series_index **fresh, struct err *e);

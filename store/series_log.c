@@ -4,18 +4,17 @@
 #include "store/sqlite-internal.h"
 
 enum {
-    MANY = 100000, /* dead series that may stay in any case */
-    RUN = 64,      /* a record of its own for fewer series costs more than the dead between them */
-    RECORD = 4096  /* series in one record */
+    RUN = 64,     /* a record of its own for fewer series costs more than the dead between them */
+    RECORD = 4096 /* series in one record */
 };
 #define MOST_LABELS ((size_t)64 << 20) /* bytes of the labels of one record */
 
-bool series_log_is_old(const struct series_index *ix)
+bool series_log_is_old(const struct series_index *ix, size_t dead)
 {
     size_t runs = 0;
     bool before = false;
 
-    if (index_dead(ix) < MANY || index_dead(ix) < index_count(ix))
+    if (index_dead(ix) < dead || index_dead(ix) < index_count(ix))
         return false;
     for (uint32_t id = 1; id < index_end(ix); id++) {
         runs += index_has(ix, id) && !before;

@@ -70,6 +70,7 @@ static int code_of(struct db *db, int rc)
         return ERR_NOMEM;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* a statement of ours that does not fit the tables */
         return ERR_CORRUPT;
     case SQLITE_TOOBIG:
         return ERR_LIMIT;
@@ -141,7 +142,7 @@ static int open_kind(const char *path, enum db_mode mode, const struct kind *kin
     db->kind = kind;
     rc = sqlite3_open_v2(path, &db->h, flags, kind->vfs);
     if (rc != SQLITE_OK) {
-        rc = db_error(db, rc, e);
+        rc = err_set(e, code_of(db, rc), "%s: SQLite: %s", path, db->h ? sqlite3_errmsg(db->h) : "out of memory");
         db_close(db);
         return rc;
     }
@@ -346,18 +347,6 @@ struct db_blob {
     sqlite3_blob *b;
 };
 
-/* A row that is not there is SQLITE_ERROR, as is a table that is not: the file is not as we write it. */
-static int blob_error(struct db *db, int rc, struct err *e)
-{
-    db_error(db, rc, e);
-    if ((rc & 0xff) != SQLITE_ERROR)
-        return db->why;
-    db->why = ERR_CORRUPT;
-    if (e)
-        e->code = ERR_CORRUPT;
-    return ERR_CORRUPT;
-}
-
 struct db_blob *db_blob_open(struct db *db, const char *table, const char *column, int64_t row, struct err *e)
 {
     struct db_blob *b = mem_zalloc(sizeof(*b));
@@ -370,7 +359,7 @@ struct db_blob *db_blob_open(struct db *db, const char *table, const char *colum
     b->db = db;
     rc = sqlite3_blob_open(db->h, "main", table, column, row, 0, &b->b);
     if (rc != SQLITE_OK) {
-        blob_error(db, rc, e);
+        db_error(db, rc, e);
         db_blob_close(b);
         return NULL;
     }
@@ -381,7 +370,7 @@ int db_blob_move(struct db_blob *b, int64_t row, struct err *e)
 {
     int rc = sqlite3_blob_reopen(b->b, row);
 
-    return rc == SQLITE_OK ? 0 : blob_error(b->db, rc, e);
+    return rc == SQLITE_OK ? 0 : db_error(b->db, rc, e);
 }
 
 size_t db_blob_size(const struct db_blob *b)
@@ -393,7 +382,7 @@ int db_blob_read(struct db_blob *b, size_t at, size_t n, void *to, struct err *e
 {
     int rc = at > INT32_MAX || n > INT32_MAX ? SQLITE_ERROR : sqlite3_blob_read(b->b, to, (int)n, (int)at);
 
-    return rc == SQLITE_OK ? 0 : blob_error(b->db, rc, e);
+    return rc == SQLITE_OK ? 0 : db_error(b->db, rc, e);
 }
 
 void db_blob_close(struct db_blob *b)

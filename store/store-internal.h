@@ -26,11 +26,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* When the head is sealed into blocks. Tests set smaller ones. */
+/* When work is due that nobody asks for. Tests set smaller ones; 0 is what store_open takes. */
 struct store_tuning {
+    /* The head is sealed into blocks. */
     size_t seal_samples;   /* in the head */
     size_t seal_bytes;     /* of journal records */
     int64_t seal_ms;       /* age of the oldest record */
+    /* The sealer looks for blocks to merge, and for what is too old or gone; and tries again what failed. */
+    int64_t tidy_ms, retry_ms;
+    size_t dead_series; /* that the index keeps in any case */
 };
 
 /* What the transaction under way has done: appended to the head after the commit, or taken back. */
@@ -80,6 +84,7 @@ struct store {
     pthread_rwlock_t lock;
     bool lock_made;
     struct series_index *index;
+    uint32_t committed;      /* series below it; others in the index may be taken back, and their numbers given again */
     uint64_t seed;           /* of its keys */
     struct head *head, *frozen;
     struct strmap metadata;  /* metric → struct metadata */
@@ -132,7 +137,7 @@ int batch_validate(const struct batch *b, struct err *e);
 int retention_step(struct store *st, struct retention *r, struct err *e);
 /* The committer's own passes: one bounded step when due; true when there is more to do. */
 bool retention_tick(struct store *st);
-/* Forgets series that have samples in no block and no head. Any thread but the committer; nobody writes blocks. */
+/* Forgets series that have samples in no block and no head. Any thread but the committer. */
 int retention_forget(struct store *st, struct err *e);
 /* Has an index of the living take the place of one that is mostly of the dead. On the committer's thread. */
 int retention_renew_index(struct store *st, struct err *e);

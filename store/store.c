@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "store/lock-internal.h"
@@ -23,7 +24,23 @@ static const struct store_tuning default_tuning = {
     .seal_samples = 2000000,
     .seal_bytes = (size_t)48 << 20,
     .seal_ms = 2 * 3600 * 1000,
+    .tidy_ms = 1000,
+    .retry_ms = 5000,
+    .dead_series = 100000,
 };
+
+static struct store_tuning tuned(struct store_tuning t)
+{
+    const struct store_tuning *d = &default_tuning;
+
+    t.seal_samples = t.seal_samples ? t.seal_samples : d->seal_samples;
+    t.seal_bytes = t.seal_bytes ? t.seal_bytes : d->seal_bytes;
+    t.seal_ms = t.seal_ms ? t.seal_ms : d->seal_ms;
+    t.tidy_ms = t.tidy_ms ? t.tidy_ms : d->tidy_ms;
+    t.retry_ms = t.retry_ms ? t.retry_ms : d->retry_ms;
+    t.dead_series = t.dead_series ? t.dead_series : d->dead_series;
+    return t;
+}
 
 static int load_series(void *arg, uint64_t id, struct str record, struct err *e)
 {
@@ -55,6 +72,15 @@ static int replay(void *arg, uint64_t id, struct str record, struct err *e)
     return 0;
 }
 
+/* It is no need: a disk that is full must not keep the store from being opened. */
+static void renew_index(struct store *st)
+{
+    struct err e = ERR_INIT;
+
+    if (retention_renew_index(st, &e) < 0)
+        log_warn("%s: the log of series is not made shorter: %s", st->path, e.msg);
+}
+
 static int load(struct store *st, struct err *e)
 {
     struct rng random;
@@ -68,13 +94,14 @@ static int load(struct store *st, struct err *e)
     if (rc == 0)
         rc = db_series_log_each(st->db, load_series, st, e);
     if (rc == 0)
-        rc = retention_renew_index(st, e);
+        renew_index(st);
     if (rc == 0)
         rc = db_metadata_each(st->db, load_metadata, st, e);
     if (rc == 0)
         rc = db_catalog_revision(st->db, &revision, e);
     if (rc == 0)
         rc = db_journal_each(st->db, replay, st, e);
+    st->committed = index_end(st->index);
     atomic_store(&st->revision, revision);
     atomic_store(&st->counters.series, index_count(st->index));
     return rc;
@@ -103,7 +130,7 @@ static struct store *new_store(const char *dir, const struct store_options *opti
     if (!st)
         return NULL;
     st->lock_fd = -1;
-    st->tuning = *tuning;
+    st->tuning = tuned(*tuning);
     if (options)
         st->options = *options;
     if (st->options.queue_bytes == 0)

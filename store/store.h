@@ -36,7 +36,8 @@ void store_recognise(struct store *st, struct batch *b);
  * is full), ERR_CLOSED. */
 int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int rc, const struct err *e), void *arg,
                  struct err *e);
-/* store_submit, waiting for the end. */
+/* store_submit, waiting for the end. Refused is refused: nothing of the batch shows, and it may be sent again. But after
+ * ERR_IO it is open whether the next start finds it, as a whole, when nothing was committed in between. */
 int store_commit(struct store *st, struct batch *b, struct err *e);
 
 /* Drops what is older than the retention, as seen from now_ms: events one by one, samples by whole days, and then series

@@ -44,7 +44,7 @@ static inline struct store *fixture_open(const char *dir)
 /* Seals after so many samples: passes happen while a test runs. */
 static inline struct store *fixture_open_sealing(const char *dir, size_t samples)
 {
-    const struct store_tuning tuning = { samples, (size_t)1 << 30, (int64_t)1 << 40 };
+    const struct store_tuning tuning = {.seal_samples = samples};
     struct err e = ERR_INIT;
     struct store *st = store_open_tuned(dir, NULL, &tuning, &e);
 

@@ -22,7 +22,7 @@ static void teardown(void)
 
 static struct store *open_retaining(int64_t retention_ms, size_t seal)
 {
-    const struct store_tuning tuning = { seal, (size_t)1 << 30, (int64_t)1 << 40 };
+    const struct store_tuning tuning = {.seal_samples = seal};
     const struct store_options options = { .retention_ms = retention_ms };
     struct err e = ERR_INIT;
     struct store *st = store_open_tuned(dir, &options, &tuning, &e);
