@@ -2,9 +2,9 @@
  *
  *     ACCESS_LOG ─► LOG ─► SPAN ─► SENDERS ─► SPACE ─► done
  *
- * Samples go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left, and none in
- * files that are yet to be removed, is forgotten; should the journal still name it, the replay passes over that. With retention 0 nothing is too old, but senders not heard of for a week, and free
- * pages go all the same. */
+ * Samples go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left, and none in files
+ * that are yet to be removed, is forgotten; should the journal still name it, the replay passes over that. With retention 0
+ * nothing is too old, but senders not heard of for a week, and free pages go all the same. */
 #include "store/bits-internal.h"
 #include "store/series_log-internal.h"
 #include "store/store-internal.h"
