@@ -26,7 +26,7 @@ enum {
     BULK = 256 << 10,       /* what takes longer than some milliseconds to decode (ROUTE_BULK) */
     PACKED = 4 << 10,       /* as long, when it is packed: a thousandfold is easily done */
     SNAPPED = 128 << 10,    /* as long, in Snappy's format: packed, and unpacked, most of which is labels that are known */
-    UNSNAPPED = 1 << 20,
+    UNSNAPPED = 2 << 20,
     DROPPING_SECONDS = 5,   /* without a byte of a body that is not wanted */
     BODIES = 8              /* as many of the largest size may be in memory at one time */
 };
