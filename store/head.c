@@ -24,7 +24,8 @@ enum {
     CACHE_LINE = 64,
     /* So large that the heap takes it from the system and gives it back whole (base/mem.h); what is not touched yet costs
      * nothing. */
-    SLAB = 8 << 20
+    SLAB = 8 << 20,
+    SMALL = 2 << 20 /* at its beginning: of a server with little to do no more is ever used */
 };
 
 struct head_chunk {
@@ -135,8 +136,7 @@ static int reserve_slabs(struct head *h, size_t bytes)
 
         if (!s)
             return ERR_NOMEM;
-        if (h->slab) /* not the first one, of which little may be used */
-            mem_expect(s, sizeof(*s));
+        mem_expect((char *)s + SMALL, sizeof(*s) - SMALL);
         s->used = 0;
         s->next = h->spare;
         h->spare = s;
