@@ -8,6 +8,7 @@
 #define COLLECTOR_SCRAPE_CACHE_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/hash128.h"
 #include "base/labels.h"
 
 #include <stdint.h>
@@ -23,15 +24,13 @@ struct scrape_series {
 };
 
 struct scrape_entry {
-    uint64_t key[2];              /* 128-bit hash of the bytes: equal means same */
+    struct hash128 key;           /* of the bytes: equal means same */
     struct scrape_series *series; /* NULL: dropped by relabelling */
     uint32_t seen;                /* the last page that had the line */
 };
 
-enum { CACHE_SECRET = 192 };
-
 struct scrape_cache {
-    unsigned char secret[CACHE_SECRET]; /* of the hash: nobody outside can choose bytes that collide */
+    struct hash128_key key;   /* of the hash: nobody outside can choose bytes that collide */
     uint32_t page;            /* counts pages from 1 */
     uint32_t good, before;    /* series whose `tracked` is `good` are alive; `before`: so it was when the page began */
     size_t live, live_before; /* how many */

@@ -6,14 +6,11 @@
  *            right, and then not even a table is asked.
  * Invariant  A series is alive exactly when tracked == good. A page moves what it has to its own number and then makes
  *            that number `good`: all others die by that, without being visited. */
-#define XXH_INLINE_ALL
 #include "collector/scrape_cache-internal.h"
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/rand.h"
-
-#include <xxhash.h>
 
 enum { FIRST_SLOTS = 64, SPARE_ENTRIES = 1000 };
 
@@ -21,8 +18,11 @@ enum { FIRST_SLOTS = 64, SPARE_ENTRIES = 1000 };
 
 void cache_init(struct scrape_cache *c)
 {
+    uint64_t seed;
+
     *c = (struct scrape_cache){ .good = NO_PAGE, .before = NO_PAGE, .at = SIZE_MAX };
-    rand_bytes(c->secret, sizeof(c->secret));
+    rand_bytes(&seed, sizeof(seed));
+    hash128_key_init(&c->key, seed);
 }
 
 void cache_fini(struct scrape_cache *c)
@@ -48,7 +48,7 @@ void cache_begin(struct scrape_cache *c)
 
 static void put_slot(uint32_t *slots, size_t nslots, const struct scrape_entry *entries, size_t index)
 {
-    size_t i = entries[index].key[0] & (nslots - 1);
+    size_t i = entries[index].key.low & (nslots - 1);
 
     while (slots[i])
         i = (i + 1) & (nslots - 1);
@@ -75,23 +75,25 @@ static int grow_slots(struct scrape_cache *c)
     return 0;
 }
 
-static size_t find_slot(const struct scrape_cache *c, XXH128_hash_t h)
+static bool is_same(struct hash128 a, struct hash128 b)
 {
-    for (size_t i = h.low64 & (c->nslots - 1); c->slots[i]; i = (i + 1) & (c->nslots - 1)) {
-        const struct scrape_entry *e = &c->entries[c->slots[i] - 1];
+    return a.low == b.low && a.high == b.high;
+}
 
-        if (e->key[0] == h.low64 && e->key[1] == h.high64)
+static size_t find_slot(const struct scrape_cache *c, struct hash128 h)
+{
+    for (size_t i = h.low & (c->nslots - 1); c->slots[i]; i = (i + 1) & (c->nslots - 1))
+        if (is_same(c->entries[c->slots[i] - 1].key, h))
             return c->slots[i] - 1;
-    }
     return SIZE_MAX;
 }
 
 struct scrape_entry *cache_find(struct scrape_cache *c, struct str bytes)
 {
-    XXH128_hash_t h = XXH3_128bits_withSecret(bytes.p, bytes.n, c->secret, sizeof(c->secret));
+    struct hash128 h = hash128(&c->key, bytes);
     size_t next = c->at + 1;
 
-    if (next >= c->n || c->entries[next].key[0] != h.low64 || c->entries[next].key[1] != h.high64) {
+    if (next >= c->n || !is_same(c->entries[next].key, h)) {
         next = c->nslots ? find_slot(c, h) : SIZE_MAX;
         if (next == SIZE_MAX)
             return NULL;
@@ -194,14 +196,14 @@ static struct scrape_series *find_or_add_series(struct scrape_cache *c, struct l
 
 struct scrape_entry *cache_add(struct scrape_cache *c, struct str bytes, struct labels labels)
 {
-    XXH128_hash_t h = XXH3_128bits_withSecret(bytes.p, bytes.n, c->secret, sizeof(c->secret));
+    struct hash128 h = hash128(&c->key, bytes);
     struct scrape_series *s = NULL;
 
     if (grow_slots(c) < 0 || mem_grow(&c->entries, &c->cap, c->n + 1, sizeof(*c->entries)) < 0)
         return NULL;
     if (labels.n && !(s = find_or_add_series(c, labels)))
         return NULL;
-    c->entries[c->n] = (struct scrape_entry){ .key = { h.low64, h.high64 }, .series = s, .seen = c->page };
+    c->entries[c->n] = (struct scrape_entry){ .key = h, .series = s, .seen = c->page };
     put_slot(c->slots, c->nslots, c->entries, c->n);
     if (s)
         s->entries++;

@@ -163,13 +163,13 @@ static uint32_t find_or_add(struct store *st, struct labels l, struct str raw, s
         err_set(e, ERR_NOMEM, "no memory for a series");
         return 0;
     }
-    key = index_key(st->seed, buf_view(canonical));
+    key = index_key(&st->key, buf_view(canonical));
     id = index_find(st->index, key);
     if (id == 0)
         id = add_series(st, l, key, e);
     if (id && raw.n && !str_eq(raw, buf_view(canonical))) { /* a spelling of its own: known by it from now on */
         pthread_rwlock_wrlock(&st->lock);
-        index_alias(st->index, index_key(st->seed, raw), id);
+        index_alias(st->index, index_key(&st->key, raw), id);
         pthread_rwlock_unlock(&st->lock);
     }
     return id;
@@ -215,7 +215,7 @@ void store_recognise(struct store *st, struct batch *b)
         }
         if (i >= b->nseries || b->series[i].raw.n == 0)
             continue;
-        *key = index_key(st->seed, b->series[i].raw);
+        *key = index_key(&st->key, b->series[i].raw);
         index_prefetch(st->index, *key);
     }
     pthread_rwlock_unlock(&st->lock);

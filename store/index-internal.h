@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/hash128.h"
 #include "store/matcher.h"
 
 enum { INDEX_MAX_LABELS = 255 };
@@ -27,7 +28,7 @@ struct index_key {
 };
 
 void labels_canonical(struct buf *out, struct labels l);
-struct index_key index_key(uint64_t seed, struct str canonical);
+struct index_key index_key(const struct hash128_key *key, struct str canonical);
 
 struct series_index;
 

@@ -12,7 +12,6 @@
  *
  * modulo 2^64, with H = str_hash_stable, K = 0x9e3779b97f4a7c15, M = 0xd6e8feb86659fd93. What a label adds is kept with
  * its pair, so the order of a new series is a sum. */
-#define XXH_INLINE_ALL
 #include "store/index_state-internal.h"
 
 #include "base/mem.h"
@@ -21,7 +20,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #define K 0x9e3779b97f4a7c15u
 #define M 0xd6e8feb86659fd93u
@@ -60,11 +58,11 @@ void labels_canonical(struct buf *out, struct labels l)
     }
 }
 
-struct index_key index_key(uint64_t seed, struct str canonical)
+struct index_key index_key(const struct hash128_key *key, struct str canonical)
 {
-    XXH128_hash_t h = XXH3_128bits_withSeed(canonical.p, canonical.n, seed);
+    struct hash128 h = hash128(key, canonical);
 
-    return (struct index_key){ h.low64, h.high64 };
+    return (struct index_key){ h.low, h.high };
 }
 
 uint64_t pair_hash(uint64_t name_hash, struct str value)

@@ -85,7 +85,7 @@ struct store {
     bool lock_made;
     struct series_index *index;
     uint32_t committed;      /* series below it; others in the index may be taken back, and their numbers given again */
-    uint64_t seed;           /* of its keys */
+    struct hash128_key key;  /* of its series' keys */
     struct head *head, *frozen;
     struct strmap metadata;  /* metric → struct metadata */
 

@@ -90,7 +90,7 @@ static int load(struct store *st, struct err *e)
 
     rng_seed(&random);
     rc = db_setting(st->db, "seed", (int64_t)rng_next(&random), &seed, e);
-    st->seed = (uint64_t)seed;
+    hash128_key_init(&st->key, (uint64_t)seed);
     if (rc == 0)
         rc = db_series_log_each(st->db, load_series, st, e);
     if (rc == 0)

@@ -7,7 +7,16 @@
 
 #include <stdio.h>
 
-enum { SEED = 7 };
+/* Keys of the tests. */
+static inline const struct hash128_key *seeded(uint64_t seed)
+{
+    static struct hash128_key keys[8];
+
+    hash128_key_init(&keys[seed % 8], seed);
+    return &keys[seed % 8];
+}
+
+#define SEED seeded(7)
 
 struct fixture {
     struct series_index *ix;

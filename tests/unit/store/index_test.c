@@ -44,8 +44,8 @@ END_TEST
 
 START_TEST(keys_depend_on_bytes_and_seed)
 {
-    struct index_key a = index_key(1, STR("x")), b = index_key(2, STR("x")), c = index_key(1, STR("y"));
-    struct index_key again = index_key(1, STR("x"));
+    struct index_key a = index_key(seeded(1), STR("x")), b = index_key(seeded(2), STR("x")), c = index_key(seeded(1), STR("y"));
+    struct index_key again = index_key(seeded(1), STR("x"));
 
     ck_assert(a.lo == again.lo && a.hi == again.hi);
     ck_assert(a.lo != b.lo && a.hi != b.hi);
