@@ -13,14 +13,16 @@
 
 #include <stdint.h>
 
+/* A page reads them one after another, so they stand one behind the other, apart from their labels. */
 struct scrape_series {
-    struct labels labels; /* sorted; in one piece of memory with this */
+    struct labels labels; /* sorted; in one piece of memory; v NULL: not in use */
     uint64_t hash;        /* labels_hash */
     uint32_t id;          /* the store's number, once it has said so (batch_series.id) */
     uint32_t seen;        /* the last page that had a sample of it */
     uint32_t tracked;     /* the last page that kept it alive */
     uint32_t entries;     /* that lead here */
     bool was_live;        /* before the page `tracked` */
+    struct scrape_series *next_unused;
 };
 
 struct scrape_entry {
@@ -42,6 +44,8 @@ struct scrape_cache {
     size_t nslots;
     struct scrape_series **table; /* open addressing, by `hash` */
     size_t nseries, ntable;
+    struct series_slab *slabs;    /* what the table points into, the latest first */
+    struct scrape_series *unused; /* in them */
 };
 
 void cache_init(struct scrape_cache *c);

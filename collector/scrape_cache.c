@@ -12,7 +12,16 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-enum { FIRST_SLOTS = 64, SPARE_ENTRIES = 1000 };
+enum {
+    FIRST_SLOTS = 64,
+    SPARE_ENTRIES = 1000,
+    SLAB = 128 /* series */
+};
+
+struct series_slab {
+    struct series_slab *next;
+    struct scrape_series v[SLAB];
+};
 
 #define NO_PAGE UINT32_MAX
 
@@ -25,10 +34,22 @@ void cache_init(struct scrape_cache *c)
     hash128_key_init(&c->key, seed);
 }
 
+static void free_labels(struct scrape_series *s)
+{
+    mem_free((void *)(uintptr_t)s->labels.v);
+    s->labels = (struct labels){ NULL, 0 };
+}
+
 void cache_fini(struct scrape_cache *c)
 {
-    for (size_t i = 0; i < c->ntable; i++)
-        mem_free(c->table[i]);
+    while (c->slabs) {
+        struct series_slab *next = c->slabs->next;
+
+        for (size_t i = 0; i < SLAB; i++)
+            free_labels(&c->slabs->v[i]);
+        mem_free(c->slabs);
+        c->slabs = next;
+    }
     mem_free(c->table);
     mem_free(c->entries);
     mem_free(c->slots);
@@ -115,6 +136,26 @@ static size_t series_slot(struct scrape_series *const *table, size_t n, uint64_t
     return i;
 }
 
+static void put_unused(struct scrape_cache *c, struct scrape_series *s)
+{
+    free_labels(s);
+    s->next_unused = c->unused;
+    c->unused = s;
+}
+
+static int add_slab(struct scrape_cache *c)
+{
+    struct series_slab *slab = mem_zalloc(sizeof(*slab));
+
+    if (!slab)
+        return ERR_NOMEM;
+    slab->next = c->slabs;
+    c->slabs = slab;
+    for (size_t i = SLAB; i-- > 0;) /* the first will be taken first */
+        put_unused(c, &slab->v[i]);
+    return 0;
+}
+
 /* Into a new table of n slots: all for which keep() says so; the others are freed. */
 static int rebuild_table(struct scrape_cache *c, size_t n,
                          bool (*keep)(const struct scrape_cache *, const struct scrape_series *))
@@ -130,7 +171,7 @@ static int rebuild_table(struct scrape_cache *c, size_t n,
         if (!s)
             continue;
         if (!keep(c, s)) {
-            mem_free(s);
+            put_unused(c, s);
             continue;
         }
         table[series_slot(table, n, s->hash, s->labels)] = s;
@@ -149,22 +190,18 @@ static bool keep_all(const struct scrape_cache *c, const struct scrape_series *s
     return true;
 }
 
-static struct scrape_series *new_series(struct labels labels, uint64_t hash)
+/* The labels with their texts. */
+static struct label *copy_labels(struct labels labels)
 {
     size_t bytes = 0;
-    struct scrape_series *s;
     struct label *v;
     char *to;
 
     for (size_t i = 0; i < labels.n; i++)
         bytes += labels.v[i].name.n + labels.v[i].value.n;
-    s = mem_alloc(sizeof(*s) + labels.n * sizeof(*v) + bytes);
-    if (!s)
-        return NULL;
-    v = (struct label *)(s + 1);
+    v = mem_alloc(labels.n * sizeof(*v) + bytes);
     to = (char *)(v + labels.n);
-    *s = (struct scrape_series){ .labels = { v, labels.n }, .hash = hash };
-    for (size_t i = 0; i < labels.n; i++) {
+    for (size_t i = 0; v && i < labels.n; i++) {
         const struct str from[2] = { labels.v[i].name, labels.v[i].value };
         struct str copy[2];
 
@@ -175,6 +212,18 @@ static struct scrape_series *new_series(struct labels labels, uint64_t hash)
         }
         v[i] = (struct label){ copy[0], copy[1] };
     }
+    return v;
+}
+
+static struct scrape_series *new_series(struct scrape_cache *c, struct labels labels, uint64_t hash)
+{
+    struct label *v = c->unused || add_slab(c) == 0 ? copy_labels(labels) : NULL;
+    struct scrape_series *s = c->unused;
+
+    if (!v)
+        return NULL;
+    c->unused = s->next_unused;
+    *s = (struct scrape_series){ .labels = { v, labels.n }, .hash = hash };
     return s;
 }
 
@@ -188,7 +237,7 @@ static struct scrape_series *find_or_add_series(struct scrape_cache *c, struct l
         return NULL;
     at = series_slot(c->table, c->ntable, hash, labels);
     if (!c->table[at]) {
-        c->table[at] = new_series(labels, hash);
+        c->table[at] = new_series(c, labels, hash);
         c->nseries += c->table[at] != NULL;
     }
     return c->table[at];
