@@ -90,7 +90,8 @@ static size_t copy_piece(struct request *rq, char *to, size_t most)
     struct pieces *p = rq->pieces;
     size_t left = current(rq)->n - p->sent, n = left < most ? left : most;
 
-    memcpy(to, current(rq)->p + p->sent, n);
+    if (n)
+        memcpy(to, current(rq)->p + p->sent, n);
     p->sent += n;
     return n;
 }
