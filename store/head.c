@@ -333,19 +333,6 @@ static void copy_chunk(const struct head_chunk *c, size_t n, int64_t *restrict t
         t[i] = time_at(c, i);
 }
 
-static size_t first_not_below(const int64_t *t, size_t lo, size_t hi, int64_t at)
-{
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (t[mid] < at)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
 /* Each chunk that has samples in the range goes where it would stand if all did, behind room for the late ones; *from and
  * *to are what lies in the range. */
 static void read_rising(const struct head_view *view, int64_t from_ms, int64_t to_ms, int64_t *t, double *v,
@@ -364,9 +351,9 @@ static void read_rising(const struct head_view *view, int64_t from_ms, int64_t t
         if (c->base <= from_ms)
             break;
     }
-    *from = first_not_below(t, *from, *to, from_ms);
+    *from += sample_first_from(t + *from, *to - *from, from_ms);
     if (to_ms < INT64_MAX)
-        *to = first_not_below(t, *from, *to, to_ms + 1);
+        *to = *from + sample_first_from(t + *from, *to - *from, to_ms + 1);
 }
 
 struct late {

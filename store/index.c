@@ -82,7 +82,9 @@ bool index_has(const struct series_index *ix, uint32_t id)
 
 size_t index_bytes(const struct series_index *ix)
 {
-    return sizeof(*ix) + (ix->nstripes - ix->nothings + (ix->nothing != NULL)) * sizeof(struct stripe) + ix->stripes_cap * sizeof(struct stripe *) +
+    size_t stripes = ix->nstripes - ix->nothings + (ix->nothing != NULL);
+
+    return sizeof(*ix) + stripes * sizeof(struct stripe) + ix->stripes_cap * sizeof(struct stripe *) +
            ix->records.nchunks * RECORD_CHUNK + ix->records.cap * sizeof(*ix->records.chunks) +
            texts_bytes(&ix->texts) + table_bytes(ix) + aliases_bytes(ix) +
            atomic_load_explicit(&ix->column_bytes, memory_order_relaxed);

@@ -24,4 +24,20 @@ struct sample_columns {
     size_t n;
 };
 
+/* The first of t[0..n), which rise, that is not before `at`; n: there is none. */
+static inline size_t sample_first_from(const int64_t *t, size_t n, int64_t at)
+{
+    size_t lo = 0, hi = n;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (t[mid] < at)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 #endif

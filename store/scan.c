@@ -340,29 +340,14 @@ struct scan *scan_part(const struct scan *whole, size_t from, size_t to, struct 
 
 /* --- reading --- */
 
-static size_t lower_bound(const int64_t *t, size_t n, int64_t at)
-{
-    size_t lo = 0, hi = n;
-
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (t[mid] < at)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
 static void trim(const struct scan *s, struct sample_columns *c)
 {
     size_t from, to;
 
     if (c->n == 0 || (c->t[0] >= s->in.from_ms && c->t[c->n - 1] <= s->in.to_ms))
         return;
-    from = lower_bound(c->t, c->n, s->in.from_ms);
-    to = s->in.to_ms == INT64_MAX ? c->n : lower_bound(c->t, c->n, s->in.to_ms + 1);
+    from = sample_first_from(c->t, c->n, s->in.from_ms);
+    to = s->in.to_ms == INT64_MAX ? c->n : sample_first_from(c->t, c->n, s->in.to_ms + 1);
     c->t += from;
     c->v += from;
     c->n = to > from ? to - from : 0;

@@ -5,212 +5,22 @@
  * every step fails; what is refused because of it changes nothing that can be read, then or after a kill, and is done
  * again, as a sender would: so a step begins as if nothing had failed before, and a run tries as many faults as there
  * are steps. A disk that is full stays so for some attempts.
- *
- * A model knows what is stored: for each series and time the value. Whatever is read is compared with all of it, bit by
- * bit; times that rise strictly are there once. */
-#include "base/num.h"
-#include "store/catalog.h"
+ * What is stored, a model knows (faults_model.h). */
 #include "store/check.h"
-#include "store/events.h"
 #include "store/merge-internal.h"
 #include "store/partition-internal.h"
 #include "tests/unit/store/blocks_fixture.h"
 #include "tests/unit/store/disk.h"
+#include "tests/unit/store/faults_model.h"
 #include "tests/unit/store/sqlite_heap.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
 
-enum { SERIES = 20, DAYS = 2, SLOTS = 10 };
-#define FIRST_DAY ((int64_t)10000 * PARTITION_MS) /* past: two blocks of it are enough to be merged */
-#define RETENTION (30000 * PARTITION_MS)          /* and nothing is too old for the clock on the wall */
+#define RETENTION (30000 * PARTITION_MS) /* nothing is too old for the clock on the wall */
 
 static char dir[64], killed[80];
 static struct store *st;
-
-/* --- the model --- */
-
-struct cell {
-    bool there;
-    double v;
-};
-
-struct model {
-    struct cell cells[SERIES][DAYS][SLOTS];
-    bool logs[DAYS][SLOTS], document;
-};
-
-static struct model model;
-
-/* What is being done, and may show before it is acknowledged: all of it or nothing, or any part (`parts`). */
-static struct {
-    bool any, parts;
-    struct model then; /* with all of it */
-} doubt;
-
-static int64_t time_of(int day, int slot)
-{
-    return FIRST_DAY + day * PARTITION_MS + slot * 1000;
-}
-
-static bool same_cell(const struct cell *a, const struct cell *b)
-{
-    return a->there == b->there && (!a->there || memcmp(&a->v, &b->v, sizeof(a->v)) == 0);
-}
-
-/* Which fault is being tried, for messages. */
-static char trying[96];
-
-/* --- reading --- */
-
-static void read_series(struct series_set *set, struct labels l, struct model *out)
-{
-    struct sample_columns c;
-    int64_t s, last = INT64_MIN;
-    struct err e = ERR_INIT;
-    int rc;
-
-    ck_assert(num_i64(labels_get(l, STR("i")), &s) && s >= 0 && s < SERIES);
-    while ((rc = series_samples(set, &c, &e)) == 1)
-        for (size_t i = 0; i < c.n; i++) {
-            int64_t since = c.t[i] - FIRST_DAY;
-            int64_t day = since / PARTITION_MS, slot = since % PARTITION_MS / 1000;
-
-            if (c.t[i] <= last || day < 0 || day >= DAYS || slot >= SLOTS || time_of((int)day, (int)slot) != c.t[i])
-                ck_abort_msg("%s: series %lld: time %lld after %lld", trying, (long long)s, (long long)c.t[i],
-                             (long long)last);
-            last = c.t[i];
-            out->cells[s][day][slot] = (struct cell){ true, c.v[i] };
-        }
-    ck_assert_msg(rc == 0, "%s", e.msg);
-}
-
-/* 0, or why not everything could be read. */
-static int read_samples(struct store *from, struct model *out, struct err *e)
-{
-    struct arena a = ARENA_INIT(0);
-    struct matcher m = { MATCH_EQ, STR("__name__"), STR("m"), NULL };
-    const struct series_query q = { .matchers = &m, .n = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX };
-    struct series_set *set = series_open(from, &q, &a, e);
-    struct labels l;
-    int rc = set ? 0 : e->code;
-
-    while (rc == 0 && (rc = series_next(set, &l, e)) == 1) {
-        read_series(set, l, out);
-        rc = 0;
-    }
-    arena_free(&a);
-    return rc;
-}
-
-/* Who has samples about the first day: by names, by values, by series. */
-static int read_labels(struct store *from, struct err *e)
-{
-    const struct series_query q = { .from_ms = FIRST_DAY, .to_ms = FIRST_DAY + PARTITION_MS / 2, .labels_only = true };
-    struct arena a = ARENA_INIT(0);
-    struct series_set *set = series_open(from, &q, &a, e);
-    struct labels l;
-    struct str *v;
-    size_t n;
-    int rc = set ? 0 : e->code;
-
-    while (rc == 0 && (rc = series_next(set, &l, e)) == 1)
-        rc = 0;
-    if (rc == 0)
-        rc = series_label_names(from, &q, &a, &v, &n, e);
-    if (rc == 0)
-        rc = series_label_values(from, &q, STR("i"), &a, &v, &n, e);
-    arena_free(&a);
-    return rc;
-}
-
-static int read_logs(struct store *from, struct model *out, struct err *e)
-{
-    const struct event_query q = { .kind = EVENT_LOG, .from_ns = INT64_MIN, .to_ns = INT64_MAX };
-    struct arena a = ARENA_INIT(0);
-    struct event_cursor *c = events_open(from, &q, &a, e);
-    struct event_page p;
-    int rc = c ? 0 : e->code;
-
-    while (rc == 0 && (rc = events_next(c, &p, e)) == 1) {
-        for (size_t i = 0; i < p.n; i++) {
-            int64_t since = p.time_ns[i] / 1000000 - FIRST_DAY;
-            bool *log = &out->logs[since / PARTITION_MS][since % PARTITION_MS / 1000];
-
-            if (*log)
-                ck_abort_msg("%s: a log record twice", trying);
-            *log = true;
-        }
-        rc = 0;
-    }
-    events_close(c);
-    arena_free(&a);
-    return rc;
-}
-
-static int read_document(struct store *from, struct model *out, struct err *e)
-{
-    struct arena a = ARENA_INIT(0);
-    struct catalog_document *d;
-    size_t n = 0;
-    int rc = catalog_list(from, STR_NULL, 0, &a, &d, &n, e);
-
-    out->document = n != 0;
-    arena_free(&a);
-    return rc;
-}
-
-/* All there is. ERR_NOMEM only where an allocation may fail, ERR_IO where the disk may. */
-static int read_all(struct store *from, struct model *out, struct err *e)
-{
-    int rc;
-
-    memset(out, 0, sizeof(*out));
-    rc = read_samples(from, out, e);
-    if (rc == 0)
-        rc = read_labels(from, e);
-    if (rc == 0)
-        rc = read_logs(from, out, e);
-    return rc == 0 ? read_document(from, out, e) : rc;
-}
-
-/* How many of all cells are as in `a` and not as in `b`. */
-static size_t count_unlike(const struct model *got, const struct model *a, const struct model *b)
-{
-    size_t n = 0;
-
-    for (size_t d = 0; d < DAYS; d++)
-        for (size_t k = 0; k < SLOTS; k++) {
-            for (size_t s = 0; s < SERIES; s++)
-                n += same_cell(&got->cells[s][d][k], &a->cells[s][d][k]) &&
-                     !same_cell(&got->cells[s][d][k], &b->cells[s][d][k]);
-            n += got->logs[d][k] == a->logs[d][k] && got->logs[d][k] != b->logs[d][k];
-        }
-    return n;
-}
-
-/* (Check writes each of its assertions down: too dear in loops.) */
-static void compare(const struct model *got)
-{
-    const struct model *then = doubt.any ? &doubt.then : &model;
-
-    for (size_t s = 0; s < SERIES; s++)
-        for (size_t d = 0; d < DAYS; d++)
-            for (size_t k = 0; k < SLOTS; k++) {
-                const struct cell *g = &got->cells[s][d][k], *m = &model.cells[s][d][k];
-
-                if (!same_cell(g, m) && !same_cell(g, &then->cells[s][d][k]))
-                    ck_abort_msg("%s: series %zu, day %zu, slot %zu: %d %g, should be %d %g", trying, s, d, k, g->there,
-                                 g->v, m->there, m->v);
-            }
-    for (size_t d = 0; d < DAYS; d++)
-        for (size_t k = 0; k < SLOTS; k++)
-            if (got->logs[d][k] != model.logs[d][k] && got->logs[d][k] != then->logs[d][k])
-                ck_abort_msg("%s: log of day %zu, slot %zu", trying, d, k);
-    ck_assert_msg(got->document == model.document || got->document == then->document, "%s: document", trying);
-    ck_assert_msg(doubt.parts || count_unlike(got, &model, then) == 0 || count_unlike(got, then, &model) == 0,
-                  "%s: a part of a batch", trying);
-}
 
 /* --- one fault --- */
 
@@ -746,102 +556,6 @@ START_TEST(every_call_fails)
 }
 END_TEST
 
-/* --- a number that is taken back --- */
-
-/* {__name__="m", i="1"} and {…, i="2"} as remote write has them. */
-static const char raw_labels[2][26] = { "\x0a\x0d\x0a\x08__name__\x12\x01m\x0a\x06\x0a\x01i\x12\x01"
-                                       "1",
-                                       "\x0a\x0d\x0a\x08__name__\x12\x01m\x0a\x06\x0a\x01i\x12\x01"
-                                       "2" };
-
-struct raw_batch {
-    struct sample sample;
-    struct label labels[2];
-    struct batch_series series;
-    struct batch batch;
-};
-
-static struct raw_batch first, same, other;
-
-static void make_raw(struct raw_batch *b, int which, int slot)
-{
-    *b = (struct raw_batch){ .sample = { time_of(0, slot), slot },
-                             .labels = { { STR("__name__"), STR("m") }, { STR("i"), which ? STR("2") : STR("1") } } };
-    b->series =
-        (struct batch_series){ .labels = { b->labels, 2 }, .raw = { raw_labels[which], 23 }, .samples = &b->sample, .n = 1 };
-    b->batch = (struct batch){ .series = &b->series, .nseries = 1, .bytes = 100 };
-}
-
-static void recognise_same(void)
-{
-    store_recognise(st, &same.batch);
-}
-
-/* While a commit fails its new series are known for a moment. Who recognises one then must not keep its number, which
- * the next new series gets. */
-START_TEST(what_is_taken_back_is_not_recognised)
-{
-    struct arena a = ARENA_INIT(0);
-    struct err e = ERR_INIT;
-    struct sample *got;
-
-    fault.kind = FAULT_NONE;
-    st = open_tuned(dir, &e);
-    ck_assert_msg(st != NULL, "%s", e.msg);
-    make_raw(&first, 0, 1);
-    make_raw(&same, 0, 2);
-    make_raw(&other, 1, 3);
-    disk.on_failure = recognise_same;
-    disk_fail_at(1, ENOSPC, true, false);
-    ck_assert_int_eq(store_commit(st, &first.batch, &e), ERR_FULL);
-    disk_repair();
-    disk.on_failure = NULL;
-    ck_assert_int_eq(store_commit(st, &other.batch, NULL), 0);
-    ck_assert_int_eq(store_commit(st, &same.batch, NULL), 0);
-    ck_assert_uint_eq(fixture_read(st, "m", "1", INT64_MIN, INT64_MAX, &a, &got), 1);
-    ck_assert_double_eq(got[0].v, 2);
-    ck_assert_uint_eq(fixture_read(st, "m", "2", INT64_MIN, INT64_MAX, &a, &got), 1);
-    ck_assert_double_eq(got[0].v, 3);
-    arena_free(&a);
-    store_close(st);
-    st = NULL;
-}
-END_TEST
-
-/* --- a series that is sealed while others are forgotten --- */
-
-static void seal_all(void)
-{
-    ck_assert_int_eq(sealer_seal_all(st, NULL), 0);
-}
-
-/* It is in the head when blocks are looked at, and in a block when the heads are. */
-START_TEST(what_is_sealed_meanwhile_is_not_forgotten)
-{
-    const struct sample s = { time_of(0, 1), 1 };
-    struct arena a = ARENA_INIT(0);
-    struct err e = ERR_INIT;
-    struct sample *got;
-
-    fault.kind = FAULT_NONE;
-    st = open_tuned(dir, &e);
-    ck_assert_msg(st != NULL, "%s", e.msg);
-    ck_assert_int_eq(fixture_write(st, "m", "1", 0, &s, 1), 0);
-    seal_all();
-    ck_assert_int_eq(fixture_write(st, "m", "2", 0, &s, 1), 0);
-    disk.on_failure = seal_all;
-    disk_fail_at(1, 0, false, false); /* the file of the first block is opened */
-    ck_assert_int_eq(retention_forget(st, NULL), 0);
-    disk.on_failure = NULL;
-    ck_assert_int_eq(atomic_load(&disk.left), 0);
-    ck_assert_uint_eq(head_samples(st->head), 0);
-    ck_assert_uint_eq(fixture_read(st, "m", "2", INT64_MIN, INT64_MAX, &a, &got), 1);
-    arena_free(&a);
-    store_close(st);
-    st = NULL;
-}
-END_TEST
-
 static Suite *suite(void)
 {
     Suite *s = suite_create("store faults");
@@ -850,8 +564,6 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 600);
     tcase_add_loop_test(tc, every_call_fails, 0, COUNT(faults));
-    tcase_add_test(tc, what_is_taken_back_is_not_recognised);
-    tcase_add_test(tc, what_is_sealed_meanwhile_is_not_forgotten);
     suite_add_tcase(s, tc);
     return s;
 }
