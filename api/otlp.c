@@ -92,7 +92,7 @@ static bool is_empty(const struct batch *b)
     size_t n = b->nseries + b->nmetadata;
 
     for (int kind = 0; kind < EVENT_KINDS; kind++)
-        n += b->nevents[kind];
+        n += b->events[kind].n;
     return n == 0 && b->sender.n == 0;
 }
 

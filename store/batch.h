@@ -23,6 +23,11 @@ struct batch_series {
     /* The store's number for it, 0: not known. Set by store_recognise and by a commit that returned 0; a sender that keeps
      * it spares the store the look-up of its labels, which must be given all the same. */
     uint32_t id;
+    /* The samples' values are increments, and their times mean nothing: the store adds them to what it has counted for this
+     * series since it was opened, and keeps the sum as a sample of the time of the commit, behind a zero for a counter that
+     * is new (counted.c). So who counts events need not know what was counted before, and what is not committed was not
+     * counted. A series should get its samples in this way or in the other. */
+    bool increments;
 };
 
 /* What a metric is, for /api/v1/metadata. */
@@ -34,6 +39,14 @@ struct batch_metadata {
 struct batch_exemplar {
     struct labels series, labels;
     struct sample sample;
+};
+
+/* Rows of one table, column by column. */
+struct event_rows {
+    size_t n, cap;
+    int64_t *time_ns;                              /* when each began */
+    union event_value *columns[EVENT_MAX_COLUMNS]; /* NULL: unset in every row */
+    struct labels *attributes;                     /* normalised */
 };
 
 struct batch {
@@ -49,8 +62,7 @@ struct batch {
     size_t nmetadata, metadata_cap;
     struct batch_exemplar *exemplars;
     size_t nexemplars, exemplars_cap;
-    struct event *events[EVENT_KINDS];
-    size_t nevents[EVENT_KINDS], events_cap[EVENT_KINDS];
+    struct event_rows events[EVENT_KINDS];
     size_t bytes; /* an estimate of what it holds, for the committer's queue */
 };
 
@@ -60,5 +72,14 @@ int batch_add_series(struct batch *b, const struct batch_series *s);
 int batch_add_metadata(struct batch *b, const struct batch_metadata *m);
 int batch_add_exemplar(struct batch *b, const struct batch_exemplar *x);
 int batch_add_event(struct batch *b, enum event_kind kind, const struct event *ev);
+
+/* A row without a struct event: batch_set_event any of its columns, then batch_end_event. A row that is not ended does not
+ * count, and batch_drop_event must take back what was set of it. */
+int batch_reserve_events(struct batch *b, enum event_kind kind, size_t n); /* n rows more: else it grows by itself */
+int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v);
+int batch_end_event(struct batch *b, enum event_kind kind, int64_t time_ns, struct labels attributes);
+void batch_drop_event(struct batch *b, enum event_kind kind);
+/* A column's value in row `row`, which may be the one not ended yet. */
+union event_value batch_event(const struct batch *b, enum event_kind kind, size_t row, int column);
 
 #endif

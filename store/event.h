@@ -55,6 +55,12 @@ union event_value {
     int64_t i;
 };
 
+/* A column's value in a row that says nothing of it: the empty text; -1 in an access log, else 0. */
+static inline union event_value event_unset(enum event_kind kind, const struct event_column *c)
+{
+    return c->is_text ? (union event_value){ .s = STR_NULL } : (union event_value){ .i = kind == EVENT_ACCESS_LOG ? -1 : 0 };
+}
+
 struct event {
     int64_t time_ns;                 /* when it began */
     const union event_value *values; /* one for each column of its table */

@@ -33,6 +33,7 @@ struct event_query {
     bool attributes;                         /* the maps are wanted */
     bool newest_first;
     size_t limit;                            /* rows in all; 0 = no limit */
+    uint64_t after;                          /* only rows committed after events_last() said this; 0 = all */
 };
 
 struct event_page {
@@ -51,7 +52,48 @@ struct event_cursor *events_open(struct store *st, const struct event_query *q, 
 int events_next(struct event_cursor *c, struct event_page *page, struct err *e);
 void events_close(struct event_cursor *c);
 
-/* Distinct values of a text column in the time range, sorted; at most `limit`. For label values and service lists. */
+/* How far the table has come: grows with every commit that has rows for it. For event_query.after: whoever follows a table
+ * asks for what came since, whatever its time. Only what was committed lately is told apart: after a while, and after a
+ * start, rows count as committed before. */
+uint64_t events_last(struct store *st, enum event_kind kind);
+
+/* --- counting, without the rows --- */
+
+/* A column, or (column -1) an attribute by its name. */
+struct event_field {
+    int column;
+    struct str attribute;
+};
+
+enum event_measure {
+    EVENT_COUNT, /* rows */
+    EVENT_SUM,   /* of a number column, over rows where it is set */
+    EVENT_BYTES  /* of a text column */
+};
+
+struct event_tally {
+    struct event_query rows; /* what is counted; columns, attributes, newest_first, limit and after mean nothing here */
+    const struct event_field *by; /* rows with the same values of these are one group */
+    size_t nby;
+    int64_t step_ns;         /* > 0: counted by step; row t belongs to step (t - from_ns) / step_ns. 0: the range is one */
+    enum event_measure measure;
+    int column;              /* of SUM and BYTES */
+    size_t most_groups;      /* ERR_LIMIT beyond */
+};
+
+struct event_group {
+    const union event_value *by; /* nby values: texts, or numbers of number columns */
+    double *steps;               /* one for each step of the range */
+    uint64_t rows;
+};
+
+/* Groups in no order; without any row there is none. They live in `a`. ERR_INVALID, ERR_LIMIT (groups; steps beyond
+ * 1 << 20), ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
+int events_tally(struct store *st, const struct event_tally *t, struct arena *a, struct event_group **groups, size_t *n,
+                 struct err *e);
+
+/* Distinct values of a text column in the time range, sorted; at most `limit`. For label values and service lists. What
+ * stands in blocks that the range only touches may be told, too. */
 int events_distinct(struct store *st, enum event_kind kind, int column, int64_t from_ns, int64_t to_ns, size_t limit,
                     struct arena *a, struct str **values, size_t *n, struct err *e);
 

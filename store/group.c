@@ -400,14 +400,24 @@ static int write_metadata(struct store *st, const struct batch *b, struct err *e
 
 /* --- the batch, the group --- */
 
+static int write_event(struct store *st, const struct batch *b, enum event_kind kind, size_t row, struct err *e)
+{
+    union event_value values[EVENT_MAX_COLUMNS];
+    struct event ev = { b->events[kind].time_ns[row], values, b->events[kind].attributes[row] };
+
+    for (size_t c = 0; c < event_tables[kind].n; c++)
+        values[c] = batch_event(b, kind, row, (int)c);
+    return db_event_add(st->db, kind, &ev, e);
+}
+
 static int write_events(struct store *st, const struct batch *b, struct err *e)
 {
     int rc = 0;
 
     for (int kind = 0; kind < EVENT_KINDS; kind++) {
-        for (size_t i = 0; rc == 0 && i < b->nevents[kind]; i++)
-            rc = db_event_add(st->db, (enum event_kind)kind, &b->events[kind][i], e);
-        st->group.events[kind] += b->nevents[kind];
+        for (size_t i = 0; rc == 0 && i < b->events[kind].n; i++)
+            rc = write_event(st, b, (enum event_kind)kind, i, e);
+        st->group.events[kind] += b->events[kind].n;
     }
     return rc;
 }

@@ -61,29 +61,42 @@ static int check_series(const struct batch *b, struct err *e)
     return 0;
 }
 
-static int check_event(enum event_kind kind, const struct event *ev, struct err *e)
+static int check_texts(const struct event_column *c, const union event_value *v, size_t n, struct err *e)
+{
+    for (size_t i = 0; c->is_text && v && i < n; i++)
+        if (v[i].s.n > MAX_TEXT) {
+            err_set(e, ERR_LIMIT, "%.*s: %zu bytes, at most %d", STR_ARG(c->name), v[i].s.n, MAX_TEXT);
+            err_wrap(e, "row %zu", i);
+            return ERR_LIMIT;
+        }
+    return 0;
+}
+
+static int check_rows(enum event_kind kind, const struct event_rows *r, struct err *e)
 {
     const struct event_table *t = &event_tables[kind];
+    int rc = 0;
 
-    for (size_t i = 0; i < t->n; i++)
-        if (t->columns[i].is_text && ev->values[i].s.n > MAX_TEXT)
-            return err_set(e, ERR_LIMIT, "%.*s: %zu bytes, at most %d", STR_ARG(t->columns[i].name),
-                           ev->values[i].s.n, MAX_TEXT);
-    return check_labels(ev->attributes, MAX_TEXT, e);
+    for (size_t c = 0; rc == 0 && c < t->n; c++)
+        rc = check_texts(&t->columns[c], r->columns[c], r->n, e);
+    for (size_t i = 0; rc == 0 && i < r->n; i++) {
+        rc = check_labels(r->attributes[i], MAX_TEXT, e);
+        if (rc < 0)
+            err_wrap(e, "row %zu", i);
+    }
+    return rc;
 }
 
 static int check_events(const struct batch *b, struct err *e)
 {
-    for (int kind = 0; kind < EVENT_KINDS; kind++)
-        for (size_t i = 0; i < b->nevents[kind]; i++) {
-            int rc = check_event((enum event_kind)kind, &b->events[kind][i], e);
+    int rc = 0;
 
-            if (rc < 0) {
-                err_wrap(e, "%.*s %zu", STR_ARG(event_tables[kind].name), i);
-                return rc;
-            }
-        }
-    return 0;
+    for (int kind = 0; rc == 0 && kind < EVENT_KINDS; kind++) {
+        rc = check_rows((enum event_kind)kind, &b->events[kind], e);
+        if (rc < 0)
+            err_wrap(e, "%.*s", STR_ARG(event_tables[kind].name));
+    }
+    return rc;
 }
 
 int batch_validate(const struct batch *b, struct err *e)

@@ -59,8 +59,14 @@ static inline void dump_batch(struct buf *out, const struct batch *b)
         buf_putc(out, '\n');
     }
     for (int kind = 0; kind < EVENT_KINDS; kind++)
-        for (size_t i = 0; i < b->nevents[kind]; i++)
-            dump_event(out, (enum event_kind)kind, &b->events[kind][i]);
+        for (size_t i = 0; i < b->events[kind].n; i++) {
+            union event_value v[EVENT_MAX_COLUMNS];
+            const struct event ev = { b->events[kind].time_ns[i], v, b->events[kind].attributes[i] };
+
+            for (size_t c = 0; c < event_tables[kind].n; c++)
+                v[c] = batch_event(b, (enum event_kind)kind, i, (int)c);
+            dump_event(out, (enum event_kind)kind, &ev);
+        }
 }
 
 #endif

@@ -256,8 +256,9 @@ static struct {
     struct label labels[SERIES][2];
     char names[SERIES][4];
     struct sample samples[64];
-    struct event log;
-    union event_value columns[LOG_NCOLUMNS];
+    int64_t log_time;
+    struct labels log_attributes;
+    union event_value body;
     struct batch batch;
 } sent;
 
@@ -301,9 +302,12 @@ static void commit(const struct put *p, size_t n)
                                 .nmetadata = 1 };
     for (size_t i = 0; i < n; i++)
         add_put(&p[i], i, p[i].stale ? stale_marker() : (double)number + (double)i / 64);
-    sent.log = (struct event){ time_of(p[0].day, p[0].slot) * 1000000, sent.columns, { NULL, 0 } };
-    sent.batch.events[EVENT_LOG] = &sent.log;
-    sent.batch.nevents[EVENT_LOG] = !doubt.then.logs[p[0].day][p[0].slot];
+    sent.log_time = time_of(p[0].day, p[0].slot) * 1000000;
+    sent.batch.events[EVENT_LOG] = (struct event_rows){ .n = !doubt.then.logs[p[0].day][p[0].slot],
+                                                       .cap = 1,
+                                                       .time_ns = &sent.log_time,
+                                                       .columns = { [LOG_body] = &sent.body },
+                                                       .attributes = &sent.log_attributes };
     doubt.then.logs[p[0].day][p[0].slot] = true;
     while (refused("commit", store_commit(st, &sent.batch, &e), &e))
         ;
