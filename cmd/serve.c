@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cmd/command-internal.h"
 #include "cmd/settings-internal.h"
+#include "collector/red.h"
 #include "collector/scrape.h"
 #include "store/store.h"
 
@@ -119,7 +120,9 @@ static int serve(struct settings_file *file, const struct store_options *store_o
         return command_fail(EXIT_FAILED, &e);
     if (file->now.query_cache) /* without memory for it: as if there were none */
         with.limits.cache = promql_cache_new(file->now.query_cache);
-    rc = serve_store(file, st, &with, &signals);
+    with.red = red_new(st, &e);
+    rc = with.red ? serve_store(file, st, &with, &signals) : command_fail(EXIT_FAILED, &e);
+    red_free(with.red);
     promql_cache_free(with.limits.cache);
     store_close(st);
     return rc;
