@@ -23,7 +23,7 @@ enum kind {
     CERTIFICATE  /* CertificateProperties of the peer or ours */
 };
 
-enum { ATTRIBUTE = -1 };
+enum { ATTRIBUTE = -1, LONGEST_NAME = 1024, LONGEST_TEXT = 1 << 20 };
 #define COLUMN(name) ACCESS_LOG_##name
 
 struct field {
@@ -160,6 +160,9 @@ int envoy_entry_put(struct envoy_entry *x, const char *prefix, struct str name, 
         return 0;
     if (x->attributes.n == ENVOY_MOST_ATTRIBUTES)
         return err_set(e, ERR_LIMIT, "more than %d attributes", ENVOY_MOST_ATTRIBUTES);
+    if (name.n > LONGEST_NAME || value.n > LONGEST_TEXT)
+        return err_set(e, ERR_LIMIT, "an attribute of %zu bytes of name, %zu of value, at most %d and %d", name.n, value.n,
+                       LONGEST_NAME, LONGEST_TEXT);
     if (prefix)
         name = arena_printf(x->arena, "%s.%.*s", prefix, STR_ARG(name));
     name = name.p ? envoy_text(x->arena, name) : name;
@@ -169,6 +172,8 @@ int envoy_entry_put(struct envoy_entry *x, const char *prefix, struct str name, 
 
 static int put_text(struct envoy_entry *x, const struct field *f, struct str value, struct err *e)
 {
+    if (value.n > LONGEST_TEXT)
+        return err_set(e, ERR_LIMIT, "a text of %zu bytes, at most %d", value.n, LONGEST_TEXT);
     value = envoy_text(x->arena, value);
     if (!value.p)
         return no_memory(e);
@@ -356,10 +361,7 @@ static int put_tag(struct envoy_entry *x, struct str name, struct str value, str
 
     if (column < 0 || !access_log_fields[column].is_text)
         return envoy_entry_put(x, NULL, name, value, e);
-    if (str_eqz(value, "-"))
-        return 0;
-    x->v[column].s = envoy_text(x->arena, value);
-    return x->v[column].s.p ? 0 : no_memory(e);
+    return str_eqz(value, "-") ? 0 : put_text(x, &(struct field){ .column = column }, value, e);
 }
 
 static int put_state(struct envoy_entry *x, struct str key, struct str any, struct err *e)

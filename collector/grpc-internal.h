@@ -67,7 +67,6 @@ struct grpc_message {
     struct arena arena;
     struct batch batch;
     struct otlp_refused items;
-    int status;                /* Health: what the reply says */
     int rc;                    /* the store's answer */
     struct err err;
 };

@@ -24,7 +24,7 @@ enum grpc_status {
 
 /* Every 0 is replaced by what stands behind it. */
 struct grpc_options {
-    const char *host;         /* a numeric address to listen on */
+    const char *host;         /* a numeric address to listen on; needed only until grpc_start returns */
     uint16_t port;            /* 0 picks a free one */
     struct red *red;          /* counts access logs; NULL: nobody does */
     size_t max_message;       /* bytes of one message, unpacked too: 32 MiB */
@@ -36,7 +36,7 @@ struct grpc_options {
     int64_t idle_ms;          /* of a connection without a call: 10 min */
 };
 
-/* Listens and serves. The store, red and host must outlive it. NULL: ERR_CONFLICT (somebody else listens there), ERR_IO
+/* Listens and serves. The store and red must outlive it. NULL: ERR_CONFLICT (somebody else listens there), ERR_IO
  * (both name the address), ERR_NOMEM. */
 struct grpc_server *grpc_start(struct store *st, const struct grpc_options *o, struct err *e);
 uint16_t grpc_port(const struct grpc_server *s);

@@ -314,9 +314,8 @@ void grpc_conn_new(struct grpc_server *s, int fd)
         return;
     c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     c->writable = event_new(s->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
-    if (c->readable && c->writable)
-        grpc_conn_flush(c);
-    else
+    /* Our SETTINGS go out with the answer to the peer's preface: whoever speaks HTTP/1.1 should not get them. */
+    if (!c->readable || !c->writable || event_add(c->readable, NULL) < 0)
         grpc_conn_free(c);
 }
 
