@@ -35,6 +35,11 @@ const struct route routes[] = {
     { HTTP_POST, "/v1/metrics", otlp_post_metrics, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
     { HTTP_POST, "/v1/traces", otlp_post_traces, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
 
+    /* The path that Loki takes OpenTelemetry's logs at. */
+    { HTTP_POST, "/otlp/v1/logs", otlp_post_logs, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
+    { HTTP_POST, "/api/v2/spans", push_zipkin, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
+    { HTTP_POST, "/loki/api/v1/push", push_loki, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES | ROUTE_SNAPPY },
+
     { HTTP_GET | HTTP_POST, "/loki/api/v1/query", loki_query, ROUTE_FORM },
     { HTTP_GET | HTTP_POST, "/loki/api/v1/query_range", loki_query_range, ROUTE_FORM },
     { HTTP_GET | HTTP_POST, "/loki/api/v1/labels", loki_labels, ROUTE_FORM },
