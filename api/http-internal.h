@@ -320,6 +320,17 @@ void loki_query_range(struct request *rq);
 void loki_labels(struct request *rq);
 void loki_label_values(struct request *rq);
 
+void jaeger_services(struct request *rq);
+void jaeger_service_operations(struct request *rq);
+void jaeger_operations(struct request *rq);
+void jaeger_search(struct request *rq);
+void jaeger_trace(struct request *rq);
+void jaeger_dependencies(struct request *rq);
+void jaeger_v3_services(struct request *rq);
+void jaeger_v3_operations(struct request *rq);
+void jaeger_v3_find(struct request *rq);
+void jaeger_v3_trace(struct request *rq);
+
 struct graph_state *graph_state_new(void);
 void graph_state_free(struct graph_state *s);
 void graph_get(struct request *rq);

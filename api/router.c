@@ -47,6 +47,17 @@ const struct route routes[] = {
     { HTTP_GET, "/loki/api/v1/status/buildinfo", prometheus_buildinfo, ROUTE_INLINE },
     { HTTP_GET, "/ready", health_ready, ROUTE_INLINE },
 
+    { HTTP_GET, "/jaeger/api/services", jaeger_services, 0 },
+    { HTTP_GET, "/jaeger/api/services/{}/operations", jaeger_service_operations, 0 },
+    { HTTP_GET, "/jaeger/api/operations", jaeger_operations, 0 },
+    { HTTP_GET, "/jaeger/api/traces", jaeger_search, 0 },
+    { HTTP_GET, "/jaeger/api/traces/{}", jaeger_trace, 0 },
+    { HTTP_GET, "/jaeger/api/dependencies", jaeger_dependencies, 0 },
+    { HTTP_GET, "/jaeger/api/v3/services", jaeger_v3_services, 0 },
+    { HTTP_GET, "/jaeger/api/v3/operations", jaeger_v3_operations, 0 },
+    { HTTP_GET, "/jaeger/api/v3/traces", jaeger_v3_find, 0 },
+    { HTTP_GET, "/jaeger/api/v3/traces/{}", jaeger_v3_trace, 0 },
+
     { HTTP_GET, "/api/graph", graph_get, 0 },
     { HTTP_GET, "/api/topology", graph_topology, 0 },
     { HTTP_GET, "/kiali/api/namespaces/graph", graph_kiali, 0 },
