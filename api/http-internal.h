@@ -331,6 +331,8 @@ void jaeger_v3_operations(struct request *rq);
 void jaeger_v3_find(struct request *rq);
 void jaeger_v3_trace(struct request *rq);
 
+void events_get(struct request *rq);
+
 struct graph_state *graph_state_new(void);
 void graph_state_free(struct graph_state *s);
 void graph_get(struct request *rq);

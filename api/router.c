@@ -58,6 +58,7 @@ const struct route routes[] = {
     { HTTP_GET, "/jaeger/api/v3/traces", jaeger_v3_find, 0 },
     { HTTP_GET, "/jaeger/api/v3/traces/{}", jaeger_v3_trace, 0 },
 
+    { HTTP_GET | HTTP_POST, "/api/events", events_get, ROUTE_FORM },
     { HTTP_GET, "/api/graph", graph_get, 0 },
     { HTTP_GET, "/api/topology", graph_topology, 0 },
     { HTTP_GET, "/kiali/api/namespaces/graph", graph_kiali, 0 },

@@ -9,6 +9,7 @@
 #include "proxy/metrics-internal.h"
 
 #include "base/arena.h"
+#include "base/istio_labels.h"
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/strmap.h"
@@ -30,44 +31,7 @@ const struct metric_info metric_infos[METRICS] = {
 const double metric_bounds[METRIC_BOUNDS] = { 0.5,  1,     5,     10,    25,     50,     100,     250,     500,    1000,
                                               2500, 5000,  10000, 30000, 60000,  300000, 600000,  1800000, 3600000 };
 
-/* Labels in the order in which Istio emits them (research: istio_stats), and what stands for an empty one. */
-#define LABEL(field, missing) { STR_INIT(#field), ACCESS_LOG_##field, STR_INIT(missing), false }
-#define HTTP_LABEL(field, missing) { STR_INIT(#field), ACCESS_LOG_##field, STR_INIT(missing), true }
-static const struct label_source {
-    struct str name;
-    enum access_log_field field;
-    struct str missing;
-    bool http_only;
-} label_sources[] = {
-    LABEL(reporter, "unknown"),
-    LABEL(source_workload, "unknown"),
-    LABEL(source_canonical_service, "unknown"),
-    LABEL(source_canonical_revision, "latest"),
-    LABEL(source_workload_namespace, "unknown"),
-    LABEL(source_principal, "unknown"),
-    LABEL(source_app, "unknown"),
-    LABEL(source_version, "unknown"),
-    LABEL(source_cluster, "unknown"),
-    LABEL(destination_workload, "unknown"),
-    LABEL(destination_workload_namespace, "unknown"),
-    LABEL(destination_principal, "unknown"),
-    LABEL(destination_app, "unknown"),
-    LABEL(destination_version, "unknown"),
-    LABEL(destination_service, "unknown"),
-    LABEL(destination_canonical_service, "unknown"),
-    LABEL(destination_canonical_revision, "latest"),
-    LABEL(destination_service_name, "unknown"),
-    LABEL(destination_service_namespace, "unknown"),
-    LABEL(destination_cluster, "unknown"),
-    LABEL(request_protocol, "tcp"),
-    HTTP_LABEL(response_code, "0"),
-    HTTP_LABEL(grpc_response_status, ""),
-    LABEL(response_flags, "-"),
-    LABEL(connection_security_policy, "unknown"),
-};
-
 enum {
-    NLABELS = sizeof(label_sources) / sizeof(label_sources[0]),
     LONGEST_KEY = 16 * 1024,
     MOST_MEMORY = 64 << 20, /* of all label sets */
     MOST_POINTS = 1000,     /* in a batch */
@@ -135,7 +99,7 @@ static struct str text_field(const struct access_log *l, enum access_log_field f
     return s;
 }
 
-static bool is_code(const struct label_source *s)
+static bool is_code(const struct istio_label *s)
 {
     return s->field == ACCESS_LOG_response_code;
 }
@@ -148,14 +112,14 @@ static bool make_key(struct buf *b, const struct record *rec)
 
     buf_reset(b);
     buf_put(b, &kind_and_code, sizeof(kind_and_code));
-    for (size_t i = 0; i < NLABELS; i++) {
+    for (size_t i = 0; i < ISTIO_LABELS; i++) {
         struct str s;
         uint16_t n;
         char *to;
 
-        if (is_code(&label_sources[i]) || (label_sources[i].http_only && !is_http))
+        if (is_code(&istio_labels[i]) || (istio_labels[i].http_only && !is_http))
             continue;
-        s = text_field(&rec->log, label_sources[i].field);
+        s = text_field(&rec->log, istio_labels[i].field);
         n = (uint16_t)s.n;
         to = s.n <= UINT16_MAX ? buf_reserve(b, sizeof(n) + s.n) : NULL;
         if (!to)
@@ -192,8 +156,8 @@ static void print_labels(const struct record *rec, struct buf *text, struct buf 
     char code[24];
 
     snprintf(code, sizeof(code), "%d", rec->log.response_code > 0 ? (int)rec->log.response_code : 0);
-    for (size_t i = 0; i < NLABELS; i++) {
-        const struct label_source *l = &label_sources[i];
+    for (size_t i = 0; i < ISTIO_LABELS; i++) {
+        const struct istio_label *l = &istio_labels[i];
         struct str value;
 
         if (l->http_only && rec->kind != RECORD_HTTP)
@@ -299,10 +263,30 @@ static void observe(struct metric_set *set, enum metric metric, double v, int64_
     h->sum += v;
 }
 
-static void record_http(struct metric_set *set, const struct record *rec, int64_t start)
+static double duration_ms(const struct access_log *l)
 {
+    return l->duration_us > 0 ? (double)l->duration_us / 1000 : 0;
+}
+
+static void keep_exemplar(struct exemplar *x, const struct access_log *l, int64_t now_ns)
+{
+    enum { SECOND = 1000000000 };
+
+    if (l->trace_id.n != sizeof(x->trace_id) || l->span_id.n != sizeof(x->span_id) ||
+        (x->time_ns && now_ns - x->time_ns < SECOND))
+        return;
+    memcpy(x->trace_id, l->trace_id.p, sizeof(x->trace_id));
+    memcpy(x->span_id, l->span_id.p, sizeof(x->span_id));
+    x->time_ns = now_ns;
+    x->ms = duration_ms(l);
+    x->is_new = true;
+}
+
+static void record_http(struct metric_set *set, const struct record *rec, int64_t start, int64_t now_ns)
+{
+    keep_exemplar(&set->exemplar, &rec->log, now_ns);
     add(set, METRIC_REQUESTS, 1, start);
-    observe(set, METRIC_DURATION, rec->log.duration_us > 0 ? (double)rec->log.duration_us / 1000 : 0, start);
+    observe(set, METRIC_DURATION, duration_ms(&rec->log), start);
     observe(set, METRIC_REQUEST_BYTES, (double)rec->request_bytes, start);
     observe(set, METRIC_RESPONSE_BYTES, (double)rec->response_bytes, start);
 }
@@ -323,7 +307,7 @@ void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
         return;
     }
     if (rec->kind == RECORD_HTTP) {
-        record_http(set, rec, start);
+        record_http(set, rec, start, now_ns);
     } else {
         add(set, METRIC_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
         add(set, METRIC_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
@@ -397,6 +381,21 @@ static void put_times(struct buf *b, int64_t start_ns, int64_t now_ns)
     pb_put_fixed64(b, 3, (uint64_t)now_ns);
 }
 
+/* An Exemplar as field `number` of a point. */
+static void put_exemplar(struct buf *b, uint32_t number, const struct exemplar *x, double value)
+{
+    size_t mark;
+
+    if (!x->is_new)
+        return;
+    mark = pb_open(b, number);
+    pb_put_fixed64(b, 2, (uint64_t)x->time_ns);
+    pb_put_double(b, 3, value);
+    otlp_id(b, 4, (struct str){ x->span_id, sizeof(x->span_id) }, sizeof(x->span_id) / 2);
+    otlp_id(b, 5, (struct str){ x->trace_id, sizeof(x->trace_id) }, sizeof(x->trace_id) / 2);
+    pb_close(b, mark);
+}
+
 static void counter_point(struct buf *b, const struct metric_set *set, int metric, int64_t now_ns)
 {
     size_t point = pb_open(b, 1);
@@ -404,6 +403,8 @@ static void counter_point(struct buf *b, const struct metric_set *set, int metri
     put_times(b, set->starts[metric], now_ns);
     pb_put_fixed64(b, 6, set->counters[metric]);
     buf_str(b, set->attributes[0]);
+    if (metric == METRIC_REQUESTS)
+        put_exemplar(b, 5, &set->exemplar, 1);
     pb_close(b, point);
 }
 
@@ -419,6 +420,8 @@ static void histogram_point(struct buf *b, const struct metric_set *set, int met
     pb_put_str(b, 6, (struct str){ (const char *)h->buckets, sizeof(h->buckets) });
     pb_put_str(b, 7, (struct str){ (const char *)metric_bounds, sizeof(metric_bounds) });
     buf_str(b, set->attributes[1]);
+    if (metric == METRIC_DURATION)
+        put_exemplar(b, 8, &set->exemplar, set->exemplar.ms);
     pb_close(b, point);
 }
 
@@ -507,7 +510,7 @@ size_t metrics_batch(struct metrics *m, int64_t now_ns, size_t max_bytes, struct
 void metrics_taken(struct metrics *m, int64_t now_ns)
 {
     while (m->first_changed != m->not_in_batch) {
-        m->first_changed->is_changed = false;
+        m->first_changed->is_changed = m->first_changed->exemplar.is_new = false;
         m->first_changed = m->first_changed->next_changed;
     }
     if (!m->first_changed)
