@@ -339,6 +339,21 @@ static void set_times(struct decoder *d, struct event *ev, union event_value *v)
         refuse(d, ERR_RANGE, "timestamp and duration should be microseconds before the year 2262, of span", d->id);
 }
 
+/* What a column says in full is no attribute, too: OpenTelemetry's exporter repeats the service, and codes the status. */
+static size_t copy_attributes(const struct decoder *d, struct label *to)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->nattributes; i++) {
+        const struct label *l = &d->attributes[i];
+        bool repeated = str_eqz(l->name, "service.name") && str_eq(l->value, d->local.service);
+
+        if (!repeated && !str_eqz(l->name, "otel.status_code"))
+            to[n++] = *l;
+    }
+    return n;
+}
+
 static int add_span(struct decoder *d, struct err *e)
 {
     union event_value v[SPAN_NCOLUMNS] = { 0 };
@@ -364,8 +379,7 @@ static int add_span(struct decoder *d, struct err *e)
     own = arena_array(d->batch->arena, d->nattributes, sizeof(*own));
     if (!own)
         return err_set(e, ERR_NOMEM, "no memory for a span");
-    memcpy(own, d->attributes, d->nattributes * sizeof(*own));
-    n = d->nattributes;
+    n = copy_attributes(d, own);
     if ((rc = labels_normalise(own, &n, e)) < 0)
         return rc;
     ev.attributes = (struct labels){ own, n };

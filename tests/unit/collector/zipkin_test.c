@@ -26,8 +26,9 @@ static const struct {
       "{b=\"true\", n=\"200\"}\n", 0, "" },
     { "[{" IDS ",\"timestamp\":5000,\"tags\":{\"error\":\"no route\"}}]",
       ROW(" duration_ns=0 status=2 status_message=no route {error=\"no route\"}\n"), 0, "" },
-    { "[{" IDS ",\"timestamp\":5000,\"tags\":{\"otel.status_code\":\"OK\"}}]",
-      ROW(" duration_ns=0 status=1 {\"otel.status_code\"=\"OK\"}\n"), 0, "" },
+    { "[{" IDS ",\"timestamp\":5000,\"localEndpoint\":{\"serviceName\":\"s\"},"
+      "\"tags\":{\"otel.status_code\":\"OK\",\"service.name\":\"s\"}}]",
+      ROW(" duration_ns=0 status=1 service=s {}\n"), 0, "" },
     /* what Istio's sidecars say of themselves */
     { "[{" IDS ",\"timestamp\":5000,\"tags\":{\"istio.namespace\":\"n\",\"istio.canonical_service\":\"s\"}}]",
       ROW(" duration_ns=0 status=0 namespace=n app=s {\"istio.canonical_service\"=\"s\", \"istio.namespace\"=\"n\"}\n"), 0, "" },
