@@ -48,7 +48,7 @@ static const struct log_format *read_json(const struct conf *c, const struct yam
 {
     const struct yaml_node *access_log = yaml_get(node, "access_log"), *log = yaml_get(node, "log");
 
-    if (node->kind != YAML_NULL && (node->kind != YAML_MAP || node->n != (access_log != NULL) + (log != NULL) || node->n > 1)) {
+    if (node->kind != YAML_NULL && (node->kind != YAML_MAP || node->n != 1 || (!access_log && !log))) {
         err_set(e, ERR_INVALID, "should be one map, {access_log: {KEY: COLUMN …}} or {log: {KEY: COLUMN …}}, or nothing");
         return NULL;
     }
