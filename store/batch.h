@@ -79,6 +79,8 @@ int batch_reserve_events(struct batch *b, enum event_kind kind, size_t n); /* n 
 int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v);
 int batch_end_event(struct batch *b, enum event_kind kind, int64_t time_ns, struct labels attributes);
 void batch_drop_event(struct batch *b, enum event_kind kind);
+/* Sets a column of a row that has been ended. */
+int batch_change_event(struct batch *b, enum event_kind kind, size_t row, int column, union event_value v);
 /* A column's value in row `row`, which may be the one not ended yet. */
 union event_value batch_event(const struct batch *b, enum event_kind kind, size_t row, int column);
 
