@@ -58,6 +58,7 @@ struct log_format {
     enum event_kind kind;
     enum log_escape escape;
     bool json;
+    bool names_reporter;         /* the upstream's cluster may tell (Istio) */
     struct log_field *fields;
     size_t n, cap;
     struct str end;              /* text formats: the literal behind the last field */
@@ -99,6 +100,5 @@ int log_json_match(const struct log_format *f, struct str line, int64_t now_ns, 
 
 /* What an Envoy operator without its percent signs, "REQ(:METHOD)", means (log_format_envoy.c). ERR_INVALID, ERR_NOMEM. */
 int log_envoy_operator(struct arena *a, struct str operator, struct log_known *out, struct err *e);
-void log_envoy_finish(const struct log_format *f, struct log_line *l);
 
 #endif

@@ -142,6 +142,11 @@ enum event_kind log_format_kind(const struct log_format *f)
     return f->kind;
 }
 
+bool log_format_names_reporter(const struct log_format *f)
+{
+    return f->names_reporter;
+}
+
 static bool is_one_text(const struct log_field *f)
 {
     return f->column >= 0 && (f->meaning == LOG_TEXT || f->meaning == LOG_LAST || f->meaning == LOG_PATH);

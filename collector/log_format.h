@@ -38,6 +38,8 @@ struct log_format *log_format_envoy_json(struct arena *a, const struct yaml_node
 struct log_format *log_format_json(struct arena *a, enum event_kind kind, const struct yaml_node *columns, struct err *e);
 
 enum event_kind log_format_kind(const struct log_format *f);
+/* Whether a line may tell by itself whether its sender stands at the source or at the destination (Envoy's may). */
+bool log_format_names_reporter(const struct log_format *f);
 
 /* One line, cut. Texts point into the line, or live in the arena given to log_format_match. */
 struct log_line {

@@ -151,26 +151,6 @@ int log_envoy_operator(struct arena *a, struct str operator, struct log_known *o
     return known || out->attribute.p ? 0 : err_set(e, ERR_NOMEM, "no memory for a format");
 }
 
-/* "outbound|9080|v1|reviews.default.svc.cluster.local" is what Istio calls a cluster of a client's, "inbound|9080||" one of
- * a server's: that tells who reports. */
-void log_envoy_finish(const struct log_format *f, struct log_line *l)
-{
-    struct str cluster = l->values[ACCESS_LOG_upstream_cluster].s, side = str_cut(&cluster, '|');
-
-    (void)f;
-    if (!cluster.p)
-        return;
-    if (str_eqz(side, "inbound"))
-        l->values[ACCESS_LOG_reporter].s = STR("destination");
-    if (!str_eqz(side, "outbound"))
-        return;
-    l->values[ACCESS_LOG_reporter].s = STR("source");
-    str_cut(&cluster, '|');
-    str_cut(&cluster, '|');
-    if (cluster.n)
-        l->values[ACCESS_LOG_destination_service].s = cluster;
-}
-
 /* The length of the operator at the start of s with its percent signs; 0: it does not end. */
 static size_t operator_length(struct str s)
 {
@@ -222,6 +202,6 @@ struct log_format *log_format_envoy(struct arena *a, struct str text, struct err
             text = str_of(presets[i].format);
     while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r')) /* a line's end is no part of it */
         text.n--;
-    b.format->finish = log_envoy_finish;
+    b.format->names_reporter = true;
     return log_builder_end(&b, read_format(&b, text, e), e);
 }

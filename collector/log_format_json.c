@@ -100,7 +100,7 @@ struct log_format *log_format_envoy_json(struct arena *a, const struct yaml_node
 
     if (!new_json(&b, a, EVENT_ACCESS_LOG, e))
         return NULL;
-    b.format->finish = log_envoy_finish;
+    b.format->names_reporter = true;
     if (!map)
         return log_builder_end(&b, add_istio_keys(&b, e), e);
     rc = check_map(map, e);

@@ -1,6 +1,7 @@
 #include "collector/log_source.h"
 
 #include "base/log.h"
+#include "collector/access_log_complete.h"
 #include "collector/log_party-internal.h"
 
 #include <stdatomic.h>
@@ -15,7 +16,8 @@ struct own {
 struct log_source {
     const struct log_format *format; /* NULL: none */
     struct own own;
-    bool is_destination; /* the sender reports as the server's side */
+    struct str reporter;    /* empty: the line's cluster says it (Istio) */
+    struct str own_service; /* of access logs: `service`, when the sender is the destination */
     struct log_party *source, *destination;
     struct label labels[MOST_LABELS];
     size_t nlabels;
@@ -130,18 +132,22 @@ static int pick_own(const struct conf *c, const struct yaml_node *node, const ch
 static int read_source(const struct conf *c, const struct yaml_node *node, const char *const *also, struct log_source *s,
                        struct err *e)
 {
-    struct written w = { .reporter = STR("source") };
+    struct written w = { .own = { STR_NULL } };
     struct yaml_node mine;
     int rc = pick_own(c, node, also, &mine, e);
 
     if (rc == 0)
         rc = conf_read(c, &mine, fields, sizeof(fields) / sizeof(fields[0]), &w, e);
-    if (rc == 0 && !str_eqz(w.reporter, "source") && !str_eqz(w.reporter, "destination"))
+    if (rc == 0 && w.reporter.n && !str_eqz(w.reporter, "source") && !str_eqz(w.reporter, "destination"))
         rc = conf_fail(c, yaml_get(node, "reporter"), e, "\"%.*s\": should be source or destination", STR_ARG(w.reporter));
     s->own = w.own;
-    s->is_destination = str_eqz(w.reporter, "destination");
     if (rc == 0)
         rc = read_format(c, w.format, s, e);
+    s->reporter = w.reporter;
+    if (rc == 0 && s->format && w.reporter.n == 0 && !log_format_names_reporter(s->format))
+        s->reporter = STR("source");
+    if (str_eqz(s->reporter, "destination"))
+        s->own_service = w.own.service;
     if (rc == 0)
         rc = log_party_read(c, w.source, s->format, &s->source, e);
     if (rc == 0)
@@ -175,21 +181,18 @@ static void set_default(union event_value *v, struct str text)
         v->s = text;
 }
 
-/* "reviews.shop.svc.cluster.local" is the service "reviews" of the namespace "shop". */
-static void name_service(struct str who[LOG_PARTS])
+/* A host that is no service of Kubernetes' names no namespace: the service is where its workload is. */
+static struct str service_namespace(const struct str who[LOG_PARTS])
 {
-    struct str rest = who[LOG_PART_service], name = str_cut(&rest, '.'), ns = rest.p ? str_cut(&rest, '.') : STR_NULL;
-    bool is_cluster = rest.p && str_starts(rest, STR("svc"));
+    struct str name, ns;
 
-    if (who[LOG_PART_service_name].n == 0)
-        who[LOG_PART_service_name] = is_cluster ? name : who[LOG_PART_service];
-    if (who[LOG_PART_service_namespace].n == 0)
-        who[LOG_PART_service_namespace] = is_cluster ? ns : who[LOG_PART_namespace];
+    service_of_host(who[LOG_PART_service], &name, &ns);
+    return who[LOG_PART_service].n == 0 || ns.n ? STR_NULL : who[LOG_PART_namespace];
 }
 
-static void set_destination(union event_value *v, struct str who[LOG_PARTS])
+static void set_destination(union event_value *v, const struct str who[LOG_PARTS])
 {
-    name_service(who);
+    set(&v[ACCESS_LOG_destination_service_namespace], service_namespace(who));
     set(&v[ACCESS_LOG_destination_workload], who[LOG_PART_workload]);
     set(&v[ACCESS_LOG_destination_workload_namespace], who[LOG_PART_namespace]);
     set(&v[ACCESS_LOG_destination_app], who[LOG_PART_app]);
@@ -199,11 +202,9 @@ static void set_destination(union event_value *v, struct str who[LOG_PARTS])
     set(&v[ACCESS_LOG_destination_service], who[LOG_PART_service]);
     set(&v[ACCESS_LOG_destination_service_name], who[LOG_PART_service_name]);
     set(&v[ACCESS_LOG_destination_service_namespace], who[LOG_PART_service_namespace]);
-    set(&v[ACCESS_LOG_destination_canonical_service], who[who[LOG_PART_app].n ? LOG_PART_app : LOG_PART_workload]);
-    set(&v[ACCESS_LOG_destination_canonical_revision], who[LOG_PART_version]);
 }
 
-static void set_source(union event_value *v, struct str who[LOG_PARTS])
+static void set_source(union event_value *v, const struct str who[LOG_PARTS])
 {
     set(&v[ACCESS_LOG_source_workload], who[LOG_PART_workload]);
     set(&v[ACCESS_LOG_source_workload_namespace], who[LOG_PART_namespace]);
@@ -211,27 +212,17 @@ static void set_source(union event_value *v, struct str who[LOG_PARTS])
     set(&v[ACCESS_LOG_source_version], who[LOG_PART_version]);
     set(&v[ACCESS_LOG_source_principal], who[LOG_PART_principal]);
     set(&v[ACCESS_LOG_source_cluster], who[LOG_PART_cluster]);
-    set(&v[ACCESS_LOG_source_canonical_service], who[who[LOG_PART_app].n ? LOG_PART_app : LOG_PART_workload]);
-    set(&v[ACCESS_LOG_source_canonical_revision], who[LOG_PART_version]);
 }
 
-/* The sender itself. */
-static void be_own(const struct own *own, struct str who[LOG_PARTS])
-{
-    who[LOG_PART_workload] = own->workload;
-    who[LOG_PART_namespace] = own->ns;
-    who[LOG_PART_app] = own->app;
-    who[LOG_PART_version] = own->version;
-    who[LOG_PART_service] = own->service;
-}
-
+/* Who the declared parties are, and the sender. What follows from these (the sender is one end of the request, canonical
+ * services, a cluster's name) is filled in by red_access_logs, as for all access logs. */
 static void set_parties(const struct log_source *s, struct log_line *l)
 {
     struct str source[LOG_PARTS] = { STR_NULL }, destination[LOG_PARTS] = { STR_NULL };
     union event_value *v = l->values;
 
-    set_default(&v[ACCESS_LOG_reporter], s->is_destination ? STR("destination") : STR("source"));
-    be_own(&s->own, str_eqz(v[ACCESS_LOG_reporter].s, "destination") ? destination : source);
+    set(&v[ACCESS_LOG_reporter], s->reporter);
+    set(&v[ACCESS_LOG_destination_service], s->own_service);
     if (s->source)
         log_party_find(s->source, l, source);
     if (s->destination)
@@ -242,8 +233,6 @@ static void set_parties(const struct log_source *s, struct log_line *l)
     set_default(&v[ACCESS_LOG_app], s->own.app);
     set_default(&v[ACCESS_LOG_version], s->own.version);
     set_source(v, source);
-    if (destination[LOG_PART_service].n == 0) /* what the line itself says (Istio's clusters) */
-        destination[LOG_PART_service] = v[ACCESS_LOG_destination_service].s;
     set_destination(v, destination);
 }
 
