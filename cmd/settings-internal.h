@@ -6,18 +6,27 @@
 #include "base/buf.h"
 #include "cmd/options-internal.h"
 #include "collector/scrape_config.h"
+#include "collector/syslog_config.h"
+#include "collector/tail_config.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 
 struct settings {
-    const char *config, *data, *listen, *durability, *log_level;
+    const char *config, *data, *listen, *durability, *log_level, *syslog;
     int64_t retention_ms, query_timeout_ms, query_lookback_ms, query_max_samples, threads;
     size_t max_body, queue, memory_limit, query_cache;
     bool admin;
 };
 
-enum { SETTINGS_OPTIONS = 15 };
+enum { SETTINGS_OPTIONS = 16 };
+
+/* What the file says beside the options. */
+struct settings_inputs {
+    struct scrape_config *scrape;
+    struct syslog_config *syslog; /* of the file alone; the option's listener is added at the start */
+    struct tail_config *tail;
+};
 
 struct settings_file {
     const char *path;      /* NULL: there is none */

@@ -1,5 +1,6 @@
 #include "collector/log_source.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "collector/access_log_complete.h"
 #include "collector/log_party-internal.h"
@@ -237,6 +238,19 @@ static void set_parties(const struct log_source *s, struct log_line *l)
 }
 
 /* --- lines --- */
+
+struct str log_clean(struct arena *a, struct str text)
+{
+    struct buf clean = BUF_INIT(3 * text.n + 1);
+    struct str copy;
+
+    if (str_is_utf8(text))
+        return text.p ? text : STR("");
+    buf_utf8(&clean, text);
+    copy = buf_failed(&clean) ? STR_NULL : arena_str(a, buf_view(&clean));
+    buf_free(&clean);
+    return copy;
+}
 
 static const struct {
     const char *word;

@@ -23,6 +23,9 @@ struct log_source; /* lives in the arena of its configuration; thread-safe */
 struct log_source *log_source_read(const struct conf *c, const struct yaml_node *node, const char *const *also,
                                    struct err *e);
 
+/* Telemetry is UTF-8: the text itself when it is, else a copy in which other bytes are replaced. p NULL: ERR_NOMEM. */
+struct str log_clean(struct arena *a, struct str text);
+
 /* What the carrier says of a line. */
 struct log_origin {
     int64_t time_ns;             /* when it was written; 0: not known */

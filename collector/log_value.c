@@ -1,6 +1,7 @@
 /* log_value.c: a field's text to what it means in a row. */
 #include "base/num.h"
 #include "collector/log_format-internal.h"
+#include "collector/log_source.h"
 #include "collector/log_time-internal.h"
 
 static bool only(struct str s, const char *set)
@@ -105,8 +106,8 @@ static int unescape(enum log_escape how, struct arena *a, struct str *s)
         n++;
         i += taken;
     }
-    *s = (struct str){ to, n };
-    return 1;
+    *s = log_clean(a, (struct str){ to, n });
+    return s->p ? 1 : ERR_NOMEM;
 }
 
 /* --- columns --- */

@@ -27,20 +27,6 @@ static struct log_source *route(const struct syslog *s, const struct syslog_mess
     return r->source;
 }
 
-/* Telemetry is UTF-8; bytes that are not are replaced. */
-static struct str as_text(struct arena *a, struct str bytes)
-{
-    struct buf clean = BUF_INIT(3 * bytes.n + 1);
-    struct str text;
-
-    if (str_is_utf8(bytes))
-        return arena_str(a, bytes);
-    buf_utf8(&clean, bytes);
-    text = buf_failed(&clean) ? STR_NULL : arena_str(a, buf_view(&clean));
-    buf_free(&clean);
-    return text;
-}
-
 /* What the header says beyond the row's columns. Access logs keep the host alone. */
 static size_t describe(const struct syslog_message *m, bool cut, struct label *v)
 {
@@ -61,7 +47,7 @@ static size_t describe(const struct syslog_message *m, bool cut, struct label *v
 
 static int add_row(struct syslog *s, struct syslog_batch *b, struct str message, bool cut)
 {
-    struct str text = as_text(&b->arena, message);
+    struct str copy = arena_str(&b->arena, message), text = copy.p ? log_clean(&b->arena, copy) : STR_NULL;
     int64_t now_ns = clock_now_ns();
     struct syslog_message m;
     struct label attributes[SYSLOG_MOST_DATA + 8];
