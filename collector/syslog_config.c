@@ -211,22 +211,9 @@ static int read_map(const struct conf *c, const struct yaml_node *node, struct s
     return rc < 0 ? rc : read_routes(c, w.sources, s, e);
 }
 
-static int read_config(const struct conf *c, const struct yaml_node *root, const char *address, struct syslog_config *s,
-                       struct err *e)
+struct syslog_config *syslog_config_read(const char *file, const struct yaml_node *root, struct err *e)
 {
     const struct yaml_node *node = yaml_get(root, "syslog");
-    int rc = read_map(c, node && node->kind == YAML_MAP ? node : NULL, s, e);
-
-    s->fingerprint = node ? conf_fingerprint(node, 0) : 0;
-    if (rc < 0 || !address || strcmp(address, "none") == 0)
-        return rc;
-    rc = add_address(c, s, str_of(address), true, true, e);
-    return rc < 0 ? err_wrap(e, "serve: --syslog") : 0;
-}
-
-struct syslog_config *syslog_config_read(const char *file, const struct yaml_node *root, const char *address,
-                                         struct err *e)
-{
     struct syslog_config *s = mem_zalloc(sizeof(*s));
     struct conf c = { file, s ? &s->arena : NULL };
 
@@ -235,10 +222,19 @@ struct syslog_config *syslog_config_read(const char *file, const struct yaml_nod
         return NULL;
     }
     s->arena = (struct arena)ARENA_INIT(MOST_MEMORY);
-    if (read_config(&c, root, address, s, e) == 0)
+    node = node && node->kind == YAML_MAP ? node : NULL;
+    s->fingerprint = node ? conf_fingerprint(node, 0) : 0;
+    if (read_map(&c, node, s, e) == 0)
         return s;
     syslog_config_free(s);
     return NULL;
+}
+
+int syslog_config_listen(struct syslog_config *c, const char *address, struct err *e)
+{
+    const struct conf none = { "--syslog", &c->arena };
+
+    return add_address(&none, c, str_of(address), true, true, e);
 }
 
 void syslog_config_free(struct syslog_config *c)
@@ -249,9 +245,9 @@ void syslog_config_free(struct syslog_config *c)
     mem_free(c);
 }
 
-bool syslog_config_same(const struct syslog_config *a, const struct syslog_config *b)
+uint64_t syslog_config_fingerprint(const struct syslog_config *c)
 {
-    return a->fingerprint == b->fingerprint;
+    return c->fingerprint;
 }
 
 size_t syslog_config_listeners(const struct syslog_config *c)

@@ -11,7 +11,7 @@
  *       - match: {app: nginx, host: web-1} # what it says of itself; what is left out fits all. Also: facility
  *         format: {nginx: combined}
  *
- * `syslog: HOST:PORT` is short for one listener, without sources. */
+ * `syslog: HOST:PORT` is the option of that name (serve --syslog), one listener without sources. */
 #ifndef COLLECTOR_SYSLOG_CONFIG_H
 #define COLLECTOR_SYSLOG_CONFIG_H
 
@@ -19,13 +19,13 @@
 
 struct syslog_config;
 
-/* `address`, of the command line, is one more listener; NULL or "none": there is none. The caller owns the result. NULL:
- * ERR_INVALID with file, line and key, ERR_NOMEM. */
-struct syslog_config *syslog_config_read(const char *file, const struct yaml_node *root, const char *address,
-                                         struct err *e);
+/* The caller owns the result. NULL: ERR_INVALID with file, line and key, ERR_NOMEM. */
+struct syslog_config *syslog_config_read(const char *file, const struct yaml_node *root, struct err *e);
+/* One more listener, UDP and TCP at HOST:PORT. ERR_INVALID, ERR_NOMEM. */
+int syslog_config_listen(struct syslog_config *c, const char *address, struct err *e);
 void syslog_config_free(struct syslog_config *c); /* NULL is fine */
-/* Two that say the same are the same. */
-bool syslog_config_same(const struct syslog_config *a, const struct syslog_config *b);
+/* A number for what the file says: another one says something else. */
+uint64_t syslog_config_fingerprint(const struct syslog_config *c);
 size_t syslog_config_listeners(const struct syslog_config *c);
 
 #endif

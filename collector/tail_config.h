@@ -15,8 +15,8 @@ struct tail_config;
 /* The caller owns the result. NULL: ERR_INVALID with file, line and key, ERR_NOMEM. */
 struct tail_config *tail_config_read(const char *file, const struct yaml_node *root, struct err *e);
 void tail_config_free(struct tail_config *c); /* NULL is fine */
-/* Two that say the same are the same. */
-bool tail_config_same(const struct tail_config *a, const struct tail_config *b);
+/* A number for what the file says: another one says something else. */
+uint64_t tail_config_fingerprint(const struct tail_config *c);
 size_t tail_config_entries(const struct tail_config *c);
 
 #endif
