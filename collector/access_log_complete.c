@@ -48,15 +48,21 @@ static int fill_from_cluster(struct batch *b, size_t row)
 
 /* --- one identity by another --- */
 
-/* NAME.NAMESPACE.svc.DOMAIN; another host is a name as a whole, without a namespace, as it is to Istio. */
+void service_of_host(struct str host, struct str *name, struct str *ns)
+{
+    struct str rest = host, first = str_cut(&rest, '.'), second = rest.p ? str_cut(&rest, '.') : STR_NULL;
+    bool is_service = rest.p && (str_eqz(rest, "svc") || str_starts(rest, STR("svc.")));
+
+    *name = is_service ? first : host;
+    *ns = is_service ? second : STR_NULL;
+}
+
 static int fill_from_host(struct batch *b, size_t row)
 {
-    struct str host = get(b, row, ACCESS_LOG_destination_service), rest = host;
-    struct str name = str_cut(&rest, '.'), ns = rest.p ? str_cut(&rest, '.') : STR_NULL;
+    struct str name, ns;
     int rc;
 
-    if (!rest.p || !(str_eqz(rest, "svc") || str_starts(rest, STR("svc."))))
-        return fill(b, row, ACCESS_LOG_destination_service_name, host);
+    service_of_host(get(b, row, ACCESS_LOG_destination_service), &name, &ns);
     rc = fill(b, row, ACCESS_LOG_destination_service_name, name);
     return rc < 0 ? rc : fill(b, row, ACCESS_LOG_destination_service_namespace, ns);
 }

@@ -10,5 +10,8 @@
 
 /* Fills the columns of a row of access_log that has been ended. Texts are views of the row's. 0, ERR_NOMEM. */
 int access_log_complete(struct batch *b, size_t row);
+/* What a service's host name says: NAME.NAMESPACE.svc[.DOMAIN]; any other is a name as a whole, without a namespace,
+ * as it is to Istio. */
+void service_of_host(struct str host, struct str *name, struct str *ns);
 
 #endif

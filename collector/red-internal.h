@@ -65,6 +65,38 @@ struct red_reporter {
  * overwritten. */
 unsigned red_known_elsewhere(const struct red_known *k, const struct red_reporter *who, struct buf *scratch);
 
+/* --- red_peers.c: who was at the other end of a span --- */
+
+/* A service, as its resource names it; what is not known is empty. */
+struct red_party {
+    struct str ns, workload, app, version, service;
+};
+
+/* What is remembered of spans, by trace and span. */
+enum red_role {
+    RED_SERVER,       /* a span that serves, by its own id */
+    RED_OTHER,        /* any other span, by its own id */
+    RED_SERVED_BELOW, /* a span that serves, by its parent's id */
+    RED_SENT_BELOW    /* a span that calls, by its parent's id */
+};
+
+struct red_peers; /* guarded by red.peers_lock */
+
+/* NULL: no memory. */
+struct red_peers *red_peers_new(void);
+void red_peers_free(struct red_peers *p);
+/* The party kept of these texts: as long as `p`. NULL: there are too many. */
+const struct red_party *red_peers_party(struct red_peers *p, const struct red_party *texts);
+void red_peers_note(struct red_peers *p, enum red_role role, struct str trace, struct str span,
+                    const struct red_party *party);
+/* NULL: not known, or forgotten. */
+const struct red_party *red_peers_find(const struct red_peers *p, enum red_role role, struct str trace,
+                                       struct str span);
+/* That callers in the namespace reach this party by a host of this name. */
+void red_peers_learn(struct red_peers *p, struct str ns, struct str name, const struct red_party *party);
+/* NULL: not known, or the host is an address of several. */
+const struct red_party *red_peers_at(const struct red_peers *p, struct str ns, struct str name);
+
 /* --- the whole --- */
 
 /* The labels by name: at `at` in istio_labels, or beyond them `job`. */
@@ -82,6 +114,9 @@ struct red {
     struct red_known *known;
     int64_t look_again_ns; /* monotonic */
     bool looking;          /* a thread is at it: the others do with the last one */
+
+    pthread_mutex_t peers_lock; /* guards the peers */
+    struct red_peers *peers;    /* NULL until the first span */
 };
 
 #endif

@@ -30,11 +30,12 @@ struct red *red_new(struct store *st, struct err *e)
 {
     struct red *r = mem_zalloc(sizeof(*r));
 
-    if (!r || pthread_mutex_init(&r->lock, NULL) != 0) {
-        mem_free(r);
+    if (!r) {
         err_set(e, ERR_NOMEM, "no memory to count log lines and spans");
         return NULL;
     }
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->peers_lock, NULL);
     r->store = st;
     print_bounds(r);
     for (size_t i = 0; i < ISTIO_LABELS; i++)
@@ -49,7 +50,9 @@ void red_free(struct red *r)
     if (!r)
         return;
     red_known_drop(r, r->known);
+    red_peers_free(r->peers);
     pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->peers_lock);
     mem_free(r);
 }
 

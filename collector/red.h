@@ -18,7 +18,7 @@
 
 struct red; /* thread-safe */
 
-/* NULL: ERR_NOMEM. The store must outlive it. */
+/* NULL: ERR_NOMEM. The store must outlive it, and it the batches it has added to. */
 struct red *red_new(struct store *st, struct err *e);
 void red_free(struct red *r); /* NULL is fine */
 
