@@ -3,8 +3,8 @@
  * Problem    Some thirty columns a row, half of them constant for seconds, some of a few values, some of ids that never
  *            come again: each in its smallest form, for tens of nanoseconds a row in all.
  * Idea       Values are compared with the row before first: senders repeat themselves. What differs is looked up in a
- *            dictionary, which is given up as soon as half of the rows (more, while there are few) brought a new value:
- *            ids cost no more than their first rows. Then the forms that remain are compared by size. */
+ *            dictionary, which is given up as soon as nearly every row brought a new value: ids cost no more than their
+ *            first rows. Then the forms that remain are compared by size. */
 #include "store/event_column-internal.h"
 
 #include "base/mem.h"
@@ -16,8 +16,8 @@ struct event_slot {
 };
 
 enum { FIRST_SLOTS = 64, MOST_VALUES = EVENT_SOURCE_ROWS, MOST_NUMBERS = 256 };
-/* New values that a dictionary may have before half of the rows may have new ones: few for what looks like ids. */
-enum { SPARE_VALUES = 64, SPARE_IDS = 16 };
+/* New values that a dictionary may have before it is asked how many rows they came from. */
+enum { SPARE_VALUES = 16 };
 
 static size_t slots_for(size_t values)
 {
@@ -105,15 +105,20 @@ static uint32_t code_of(struct event_coder *c, struct event_coded *d, union even
     return d->distinct++;
 }
 
-static uint32_t spare_values(const union event_value *v, bool is_text)
+/* Values that a dictionary may have after i rows. Half as many as rows, for what looks like ids, which come once or several
+ * times at once. What comes in any order looks new at first, even if there are no more values than half of the rows. */
+static size_t most_values(size_t i, size_t n, bool ids)
 {
-    return is_text && event_id_of_length(v->s.n) ? SPARE_IDS : SPARE_VALUES;
+    if (ids)
+        return SPARE_VALUES + i / 2;
+    return SPARE_VALUES + (i < n / 4 ? i - i / 16 : n / 8 + i / 2);
 }
 
 /* False: they are too many. v[0..first) are one value. */
 static bool code_dictionary(struct event_coder *c, const union event_value *v, size_t first, struct event_coded *d)
 {
-    uint32_t most = d->is_text ? MOST_VALUES : MOST_NUMBERS, spare = spare_values(v + first, d->is_text), last = 0;
+    bool ids = d->is_text && event_id_of_length(v[first].s.n);
+    uint32_t most = d->is_text ? MOST_VALUES : MOST_NUMBERS, last = 0;
 
     d->distinct = 0;
     d->bytes = 0;
@@ -123,7 +128,7 @@ static bool code_dictionary(struct event_coder *c, const union event_value *v, s
     for (size_t i = first; i < d->n; i++) {
         if (!same(d->is_text, v[i], v[i - 1])) {
             last = code_of(c, d, v[i]);
-            if (d->distinct > most || d->distinct > spare + i / 2)
+            if (d->distinct > most || d->distinct > most_values(i, d->n, ids))
                 return false;
         }
         c->codes[i] = (uint16_t)last;
