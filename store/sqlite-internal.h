@@ -115,6 +115,7 @@ int db_series_log_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct s
                        struct err *e);
 /* A number that the directory keeps under this name; `otherwise` becomes it the first time. */
 int db_setting(struct db *db, const char *name, int64_t otherwise, int64_t *value, struct err *e);
+int db_setting_set(struct db *db, const char *name, int64_t value, struct err *e);
 
 int db_journal_add(struct db *db, uint64_t id, struct str record, struct err *e);
 int db_journal_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct str record, struct err *e), void *arg,
@@ -131,7 +132,7 @@ int db_metadata_each(struct db *db, int (*fn)(void *arg, const struct batch_meta
 
 /* What one row says; not believed yet. */
 struct block_row {
-    int64_t id, rank, first, last, series, pages, samples, bytes;
+    int64_t id, rank, upto, first, last, series, pages, rows, bytes;
     bool gone;
 };
 
@@ -147,7 +148,7 @@ int db_block_get(struct db *db, uint64_t id, struct block_row *row, struct err *
 int db_blocks_last(struct db *db, uint64_t *id, struct err *e);
 int db_block_add(struct db *db, const struct block_row *row, struct err *e);
 int db_block_mark_gone(struct db *db, uint64_t id, struct err *e);
-int db_blocks_mark_gone(struct db *db, struct err *e); /* all */
+int db_blocks_mark_gone(struct db *db, uint64_t from, struct err *e); /* all that reach up to there, or beyond */
 /* Removes at most `n` parts of the block, and when none is left its row: *done. */
 int db_block_remove(struct db *db, uint64_t id, size_t n, bool *done, struct err *e);
 
@@ -166,6 +167,15 @@ int db_parts_count(struct db *db, uint64_t block, uint64_t *parts, uint64_t *byt
 int db_is_loose(struct db *db, bool *loose, struct err *e);
 /* Gives back at most `pages` free pages; *left: there are more. */
 int db_shrink(struct db *db, unsigned pages, bool *left, struct err *e);
+
+/* --- sqlite_event_journal.c: records of one table's rows --- */
+
+int db_event_journal_add(struct db *db, enum event_kind kind, uint64_t number, struct str record, struct err *e);
+/* Those behind `after`, by rising number. */
+int db_event_journal_each(struct db *db, enum event_kind kind, uint64_t after,
+                          int (*fn)(void *arg, uint64_t number, struct str record, struct err *e), void *arg, struct err *e);
+/* Removes at most `n` of the records up to `upto`; *removed says how many it were. */
+int db_event_journal_drop(struct db *db, enum event_kind kind, uint64_t upto, size_t n, size_t *removed, struct err *e);
 
 /* --- sqlite_events.c (reading is behind store/events.h) --- */
 
