@@ -1,9 +1,10 @@
 /* sqlite_schema.c: the tables.
  *
  * sender    the last batch number of each sender, written in the batch's own transaction: exactly once
- * setting   numbers drawn once for the directory
+ * setting   numbers of the directory: its seed; up to which records the journals of rows are sealed
  * series_log  the series, in the order they came and went: records of index_log.c
  * journal   one record for each batch of samples (journal.c); what is sealed into blocks leaves it
+ * event_journal  one record for each table a batch has rows of (event_chunk.c), until they are sealed into blocks
  * metadata  what a metric is
  * exemplar  (sqlite_exemplars.c)
  * document  every version of every document of the catalog
@@ -15,13 +16,14 @@
 
 #include "base/mem.h"
 
-enum { FORMAT = 2 };
+enum { FORMAT = 3 };
 
 static const char tables[] =
     "CREATE TABLE sender(name TEXT PRIMARY KEY, number INTEGER NOT NULL, seen_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE series_log(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
     "CREATE TABLE journal(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
+    "CREATE TABLE event_journal(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
     "CREATE TABLE metadata(metric TEXT PRIMARY KEY, type TEXT NOT NULL, help TEXT NOT NULL, unit TEXT NOT NULL)"
     " WITHOUT ROWID;"
     "CREATE TABLE document(kind TEXT NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL,"
