@@ -10,7 +10,7 @@
 
 /* Where a source's bytes are. */
 struct event_origin {
-    struct event_chunk *chunk; /* or NULL, and it is a block */
+    struct str chunk; /* p NULL: it is a block */
     struct event_block_input input;
 };
 
@@ -92,15 +92,47 @@ static struct event_origin *origin_new(struct arena *a, struct err *e)
     return o;
 }
 
-static struct event_source *open_chunk(struct event_chunk *c, struct arena *a, struct err *e)
+/* The chunk's rows from `first` on, as a chunk in `a`. */
+static int cut(struct str *chunk, size_t first, struct arena *a, struct err *e)
+{
+    struct arena scratch = ARENA_INIT(0); /* bounded by the chunk */
+    struct event_source *all = event_chunk_open(*chunk, &scratch, e);
+    struct buf b = BUF_INIT(2 * chunk->n + 4096);
+    int rc = all ? event_chunk_cut(all, first, &b, e) : e->code;
+
+    if (rc == 0) {
+        *chunk = arena_str(a, buf_view(&b));
+        rc = chunk->p ? 0 : err_set(e, ERR_NOMEM, "no memory to read rows");
+    }
+    buf_free(&b);
+    arena_free(&scratch);
+    return rc;
+}
+
+/* The first row that came after that journal record: a chunk that was joined may have older ones. */
+static size_t first_after(const struct event_chunk *c, uint64_t after)
+{
+    size_t row = 0;
+
+    for (size_t i = 0; i < c->ncommits && c->commits[i].number <= after; i++)
+        row = c->commits[i].end;
+    return row;
+}
+
+static struct event_source *open_chunk(const struct event_chunk *c, uint64_t after, struct arena *a, struct err *e)
 {
     struct event_origin *o = origin_new(a, e);
-    struct event_source *s = o ? event_chunk_open(c->bytes, a, e) : NULL;
+    size_t first = first_after(c, after);
+    struct event_source *s;
 
-    if (s) {
-        o->chunk = c;
+    if (!o)
+        return NULL;
+    o->chunk = c->bytes;
+    if (first && cut(&o->chunk, first, a, e) < 0)
+        return NULL;
+    s = event_chunk_open(o->chunk, a, e);
+    if (s)
         s->origin = o;
-    }
     return s;
 }
 
@@ -118,11 +150,12 @@ static struct event_source *open_block(struct blocks *bs, struct block *b, struc
     return s;
 }
 
-/* The blocks before the head, which is newer. A block that proves damaged is set aside, and the rest is served. */
-static int open_all(const struct event_hold *hold, int64_t from_ns, int64_t to_ns, bool blocks, struct arena *a,
+/* The blocks before the head, which is newer; what is in them counts as committed before any `after`. A block that proves
+ * damaged is set aside, and the rest is served. */
+static int open_all(const struct event_hold *hold, int64_t from_ns, int64_t to_ns, uint64_t after, struct arena *a,
                     struct event_sources *out, struct err *e)
 {
-    for (size_t i = 0; blocks && i < hold->list->n; i++) {
+    for (size_t i = 0; after == 0 && i < hold->list->n; i++) {
         struct block *b = hold->list->blocks[i];
         struct err why = ERR_INIT;
 
@@ -136,7 +169,7 @@ static int open_all(const struct event_hold *hold, int64_t from_ns, int64_t to_n
             return err_set(e, why.code, "%s", why.msg);
     }
     for (size_t i = 0; i < hold->nchunks; i++) {
-        out->v[out->n] = open_chunk(hold->chunks[i], a, e);
+        out->v[out->n] = open_chunk(hold->chunks[i], after, a, e);
         if (!out->v[out->n++])
             return e->code;
     }
@@ -153,7 +186,7 @@ int event_sources_hold(struct store *st, enum event_kind kind, int64_t from_ns, 
     rc = out->hold ? hold_all(st, kind, from_ns, to_ns, after, a, out->hold) : ERR_NOMEM;
     if (rc == 0) {
         out->v = arena_array(a, out->hold->nchunks + out->hold->list->n + 1, sizeof(struct event_source *));
-        rc = out->v ? open_all(out->hold, from_ns, to_ns, after == 0, a, out, &why) : ERR_NOMEM;
+        rc = out->v ? open_all(out->hold, from_ns, to_ns, after, a, out, &why) : ERR_NOMEM;
     }
     if (rc == 0)
         return 0;
@@ -178,7 +211,7 @@ struct event_source *event_source_again(const struct event_source *s, struct are
     if (!o)
         return NULL;
     *o = *from;
-    again = o->chunk ? event_chunk_open(o->chunk->bytes, a, e) : event_block_again(s, event_block_read, &o->input, a, e);
+    again = o->chunk.p ? event_chunk_open(o->chunk, a, e) : event_block_again(s, event_block_read, &o->input, a, e);
     if (again)
         again->origin = o;
     return again;
@@ -189,7 +222,7 @@ void event_source_damaged(struct store *st, struct event_source *s, const struct
     const struct event_origin *o = s->origin;
 
     (void)st;
-    if (o->chunk)
+    if (o->chunk.p)
         log_error("rows in memory (%.*s): %s", STR_ARG(event_tables[s->kind].name), why->msg);
     else
         blocks_set_aside(o->input.bs, o->input.block, why);
