@@ -90,6 +90,178 @@ START_TEST(what_came_since_is_told_apart)
 }
 END_TEST
 
+/* --- sealing --- */
+
+static void seal(void)
+{
+    struct err e = ERR_INIT;
+
+    ck_assert_msg(sealer_seal_all(st, &e) == 0, "%s", e.msg);
+}
+
+static size_t count_blocks(enum event_kind kind)
+{
+    struct block_list *list = blocks_hold(st->events[kind].blocks);
+    size_t n = list->n;
+
+    blocks_release(st->events[kind].blocks, list);
+    return n;
+}
+
+static int64_t count_records(void)
+{
+    struct err e = ERR_INIT;
+    struct db *db = db_open(st->path, DB_READ, &e);
+    int64_t n;
+
+    ck_assert_msg(db && db_number(db, "SELECT count(*) FROM event_journal", &n, &e) == 0, "%s", e.msg);
+    db_close(db);
+    return n;
+}
+
+START_TEST(what_is_sealed_is_read)
+{
+    enum event_kind kind = (enum event_kind)_i;
+
+    must_commit(st, kind, 7, 0, 100);
+    must_commit(st, kind, 8, 0, 50);
+    must_commit(st, kind, -1, 0, 50); /* before 1970 */
+    must_commit(st, kind, 7, 100, 1);
+    seal();
+    ck_assert_uint_eq(count_blocks(kind), 3);
+    ck_assert_int_eq(count_records(), 0);
+    for (int again = 0; again < 2; again++) {
+        must_have(st, kind, 7, 101);
+        must_have(st, kind, 8, 50);
+        must_have(st, kind, -1, 50);
+        open_again();
+    }
+    must_commit(st, kind, 7, 101, 10); /* late, and numbered behind what was sealed */
+    ck_assert_uint_eq(must_have(st, kind, 7, 111), 2);
+    open_again();
+    seal();
+    ck_assert_uint_eq(must_have(st, kind, 7, 111), 2);
+}
+END_TEST
+
+/* Each is as large as a source may be. */
+START_TEST(a_large_head_is_several_blocks)
+{
+    enum { ROWS = 2 * EVENT_SOURCE_ROWS + 10, BATCH = 10000 };
+
+    for (uint64_t k = 0; k < ROWS; k += BATCH)
+        must_commit(st, EVENT_SPAN, 7, k, ROWS - k < BATCH ? ROWS - k : BATCH);
+    seal();
+    ck_assert_uint_eq(count_blocks(EVENT_SPAN), 3);
+    must_have(st, EVENT_SPAN, 7, ROWS);
+}
+END_TEST
+
+/* --- merging --- */
+
+START_TEST(few_rows_become_many)
+{
+    enum { ROWS = 40 };
+
+    for (uint64_t k = 0; k < ROWS; k++) {
+        must_commit(st, EVENT_LOG, 7 + (int64_t)(k % 2), k / 2, 1);
+        seal();
+    }
+    ck_assert_uint_eq(count_blocks(EVENT_LOG), ROWS);
+    while (count_blocks(EVENT_LOG) > 2)
+        ck_assert_int_eq(event_merge(st, EVENT_LOG, NULL), 0);
+    for (int again = 0; again < 2; again++) {
+        ck_assert_uint_eq(must_have(st, EVENT_LOG, 7, ROWS / 2), 1);
+        ck_assert_uint_eq(must_have(st, EVENT_LOG, 8, ROWS / 2), 1);
+        ck_assert_int_eq(event_merge(st, EVENT_LOG, NULL), 0); /* nothing to do */
+        clean_all(st->events[EVENT_LOG].blocks);
+        open_again();
+    }
+}
+END_TEST
+
+/* --- retention --- */
+
+START_TEST(days_that_are_too_old_go)
+{
+    store_close(st);
+    {
+        const struct store_tuning tuning = { .tidy_ms = (int64_t)1 << 30, .retry_ms = 1 };
+        const struct store_options options = { .retention_ms = PARTITION_MS };
+
+        st = store_open_tuned(dir, &options, &tuning, NULL);
+    }
+    ck_assert_ptr_nonnull(st);
+    must_commit(st, EVENT_LOG, 7, 0, 10);
+    must_commit(st, EVENT_LOG, 8, 0, 10);
+    seal();
+    must_commit(st, EVENT_LOG, 7, 10, 1);
+    ck_assert_int_eq(store_retain(st, 9 * PARTITION_MS, NULL), 0);
+    must_have_after(st, EVENT_LOG, 7, 10, 11, 0); /* what is not sealed stays */
+    must_have(st, EVENT_LOG, 8, 10);
+    ck_assert_int_eq(store_retain(st, 10 * PARTITION_MS, NULL), 0);
+    must_have(st, EVENT_LOG, 8, 0);
+}
+END_TEST
+
+/* --- at each step between --- */
+
+enum { NOTHING, FROZEN, LEFT, LISTED, DROPPED, STEPS };
+
+/* What the sealer and the committer do one after the other, by hand, up to that step. Of day 7 there are `rows`. */
+static void seal_up_to(int step, uint64_t rows)
+{
+    struct err e = ERR_INIT;
+    uint64_t upto;
+    size_t removed;
+
+    if (step >= FROZEN)
+        ck_assert_int_eq(seal_events.freeze(st, EVENT_LOG, &upto), 0);
+    must_have(st, EVENT_LOG, 7, rows);
+    if (step >= LEFT)
+        ck_assert_msg(seal_events.seal(st, EVENT_LOG, &e) == 0, "%s", e.msg);
+    must_have(st, EVENT_LOG, 7, rows);
+    if (step >= LISTED)
+        ck_assert_msg(seal_events.let_go(st, EVENT_LOG, upto, &e) == 0, "%s", e.msg);
+    must_have(st, EVENT_LOG, 7, rows);
+    if (step >= DROPPED)
+        ck_assert_int_eq(seal_events.drop(st, EVENT_LOG, upto, 1, &removed, &e), 0);
+    must_have(st, EVENT_LOG, 7, rows);
+}
+
+/* Closed at any step, each row is there once; and again when it is sealed then, or left so again. */
+START_TEST(each_row_is_there_once)
+{
+    for (uint64_t k = 0; k < 3; k++)
+        must_commit(st, EVENT_LOG, 7, 10 * k, 10);
+    for (uint64_t round = 0; round < STEPS; round++) {
+        seal_up_to((_i + (int)round) % STEPS, 30);
+        open_again();
+        must_have(st, EVENT_LOG, 7, 30);
+        must_have(st, EVENT_LOG, 8, 10 * round);
+        must_commit(st, EVENT_LOG, 8, 10 * round, 10);
+    }
+    seal();
+    open_again();
+    must_have(st, EVENT_LOG, 7, 30);
+    must_have(st, EVENT_LOG, 8, 50);
+    ck_assert_int_eq(count_records(), 0);
+}
+END_TEST
+
+/* What was left is gone before a watermark is noted that would make it count. */
+START_TEST(what_was_left_never_counts)
+{
+    must_commit(st, EVENT_LOG, 7, 0, 10);
+    seal_up_to(LEFT, 10);
+    open_again();
+    must_commit(st, EVENT_LOG, 7, 10, 10);
+    seal();
+    open_again(); /* before anything was cleaned */
+    must_have(st, EVENT_LOG, 7, 20);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("event store");
@@ -101,6 +273,12 @@ static Suite *suite(void)
     tcase_add_test(tc, a_large_batch_is_several_chunks);
     tcase_add_test(tc, tiny_chunks_are_joined);
     tcase_add_test(tc, what_came_since_is_told_apart);
+    tcase_add_loop_test(tc, what_is_sealed_is_read, 0, EVENT_KINDS);
+    tcase_add_test(tc, a_large_head_is_several_blocks);
+    tcase_add_test(tc, few_rows_become_many);
+    tcase_add_test(tc, days_that_are_too_old_go);
+    tcase_add_loop_test(tc, each_row_is_there_once, 0, STEPS);
+    tcase_add_test(tc, what_was_left_never_counts);
     suite_add_tcase(s, tc);
     return s;
 }
