@@ -60,7 +60,7 @@ struct event_view {
         struct str text;
     } *odd;
     size_t nodd;
-    struct event_texts *texts; /* TEXTS: event_view_text reads them, frame by frame */
+    struct event_texts *texts; /* TEXTS: event_view_text and event_view_frame read them */
     struct event_source *source;
 };
 
@@ -69,7 +69,8 @@ struct event_source;
 struct event_source_ops {
     /* NULL: the source has no such column: unset in all rows. No I/O. */
     const struct event_summary *(*summary)(struct event_source *s, struct event_field f);
-    /* False: no row's value equals `value` (IDS), or contains `value` as whole tokens (TEXTS; event_filter-internal.h). */
+    /* *may false: no row's value equals `value` (IDS, DICT), or no row's text has all tokens that a text containing `value`
+     * must have whole (TEXTS; event_filter-internal.h). True where nothing is known. */
     int (*may_hold)(struct event_source *s, struct event_field f, struct str value, bool *may, struct err *e);
     /* The column without its rows: of DICT the values, of others nothing. *v NULL: not there. */
     int (*open)(struct event_source *s, struct event_field f, struct event_view **v, struct err *e);
@@ -88,10 +89,22 @@ struct event_source {
     struct arena *arena;       /* where all that is loaded lives */
 };
 
-/* The text of row `row`: a view into what is loaded, or printed into the source's arena. ERR_CORRUPT: a frame of TEXTS. */
+/* The text of row `row`: a view into what is loaded, or printed into the source's arena; it stays as long as the arena. A
+ * frame of TEXTS that this reads stays loaded, too: for rows that are wanted, not for a scan. ERR_CORRUPT: a frame. */
 int event_view_text(struct event_view *v, size_t row, struct str *text, struct err *e);
 /* Any form, texts and numbers, rows loaded. */
 int event_view_value(struct event_view *v, size_t row, union event_value *value, struct err *e);
+
+/* Rows of TEXTS that stand together: the text of row first + i is bytes[at[i]] to bytes[at[i + 1]]. */
+struct event_frame {
+    size_t first, n;
+    const char *bytes;
+    const uint32_t *at; /* n + 1 of them, at[0] is 0 */
+};
+
+/* For scans of TEXTS: the frame that row `row` < n stands in. It is valid until the next event_view_frame of this view, which
+ * uses its memory again; the next frame begins with row first + n. */
+int event_view_frame(struct event_view *v, size_t row, struct event_frame *f, struct err *e);
 
 /* --- what there is to read (event_sources.c) --- */
 
