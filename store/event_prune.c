@@ -8,9 +8,6 @@
  *
  * Each may also say that every row holds; then the condition needs no look at rows either. */
 #include "store/event_condition-internal.h"
-#include "store/event_filter-internal.h"
-
-enum { MOST_TOKENS = 8 }; /* of a needle that are looked up: each is a read */
 
 static enum event_verdict all_or_none(bool holds)
 {
@@ -52,28 +49,6 @@ enum event_verdict event_prune_summary(enum event_kind kind, const struct event_
     return EVENT_SOME_ROWS;
 }
 
-/* Whether each of the needle's tokens may be there; `whole`: the first and the last are no parts of longer ones. */
-static int tokens_may_be(const struct event_condition *c, bool whole, struct event_source *source, bool *may,
-                         struct err *e)
-{
-    const struct event_field f = { c->column, c->attribute };
-    size_t at = 0;
-    bool inner;
-    int rc = 0;
-
-    for (size_t looked = 0; rc == 0 && *may && looked < MOST_TOKENS;) {
-        struct str token = event_token_next(c->value.s, &at, &inner);
-
-        if (token.n == 0)
-            break;
-        if (!inner && !whole)
-            continue;
-        rc = source->ops->may_hold(source, f, token, may, e);
-        looked++;
-    }
-    return rc;
-}
-
 int event_prune_filter(const struct event_condition *c, const struct event_summary *s, struct event_source *source,
                        enum event_verdict *out, struct err *e)
 {
@@ -81,12 +56,9 @@ int event_prune_filter(const struct event_condition *c, const struct event_summa
     bool may = true;
     int rc = 0;
 
-    if (s && s->filtered && s->is_text && c->value.s.n && (c->op == EVENT_EQ || c->op == EVENT_CONTAINS)) {
-        if (s->form == EVENT_FORM_IDS && c->op == EVENT_EQ)
-            rc = source->ops->may_hold(source, f, c->value.s, &may, e);
-        else if (s->form == EVENT_FORM_TEXTS)
-            rc = tokens_may_be(c, c->op == EVENT_EQ, source, &may, e);
-    }
+    if (s && s->filtered && s->is_text && c->value.s.n &&
+        (c->op == EVENT_EQ || (c->op == EVENT_CONTAINS && s->form == EVENT_FORM_TEXTS)))
+        rc = source->ops->may_hold(source, f, c->value.s, &may, e);
     *out = may ? EVENT_SOME_ROWS : EVENT_NO_ROW;
     return rc;
 }
