@@ -61,7 +61,7 @@ struct event_view {
     } *odd;
     size_t nodd;
     struct event_texts *texts; /* TEXTS: event_view_text and event_view_frame read them */
-    struct event_source *source;
+    struct arena *arena;       /* where what is loaded lives: the source's, or open_apart's */
 };
 
 struct event_source;
@@ -74,6 +74,8 @@ struct event_source_ops {
     int (*may_hold)(struct event_source *s, struct event_field f, struct str value, bool *may, struct err *e);
     /* The column without its rows: of DICT the values, of others nothing. *v NULL: not there. */
     int (*open)(struct event_source *s, struct event_field f, struct event_view **v, struct err *e);
+    /* The same, but the view is the caller's own and lives in `a`: for who reads all columns once, one after the other. */
+    int (*open_apart)(struct event_source *s, struct event_field f, struct arena *a, struct event_view **v, struct err *e);
     /* And its rows. Does nothing the second time. */
     int (*rows)(struct event_source *s, struct event_view *v, struct err *e);
     int (*times)(struct event_source *s, const int64_t **ns, struct err *e); /* n of them */
