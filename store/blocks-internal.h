@@ -3,7 +3,7 @@
  * DIR/metrics/NUMBER.db holds the samples with NUMBER <= floor(t / PARTITION_MS) < NUMBER + 1 (also before 1970), so
  * that retention removes files; DIR/access_log, DIR/log and DIR/span hold rows in the same way. A block is written once, in
  * one transaction, and read until another replaces it or its file goes. What is in it is the business of whoever writes and
- * reads it: pages of samples (block_writer_*, block_page), or columns of rows (event_block-internal.h).
+ * reads it: pages of samples (block_writer_*, block_page), or columns of rows (event_blocks-internal.h).
  *
  * Threads   One writer at a time (block_update_*, blocks_drop, blocks_clean: one thread, which may be at several
  *           partitions); readers are many and hold a list of blocks, which stay readable as long as somebody holds

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "store/blocks-internal.h"
-#include "store/event_block-internal.h"
+#include "store/event_blocks-internal.h"
 #include "store/event_store-internal.h"
 #include "store/index-internal.h"
 #include "store/journal-internal.h"

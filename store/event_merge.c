@@ -12,7 +12,7 @@
 #include "store/store-internal.h"
 
 #include "base/clock.h"
-#include "store/event_block-internal.h"
+#include "store/event_blocks-internal.h"
 
 /* Bytes are packed ones: texts become some times as long. */
 enum { THIN = EVENT_SOURCE_ROWS / 2, RUN_MIN = 4, RUN_MAX = 64, RUN_BYTES = EVENT_BLOCK_BYTES / 8 };

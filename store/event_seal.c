@@ -6,7 +6,7 @@
 #include "store/store-internal.h"
 
 #include "base/mem.h"
-#include "store/event_block-internal.h"
+#include "store/event_blocks-internal.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include "store/store-internal.h"
 
 #include "base/log.h"
-#include "store/event_block-internal.h"
+#include "store/event_blocks-internal.h"
 
 /* Where a source's bytes are. */
 struct event_origin {

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "store/event_block-internal.h"
+#include "store/event_blocks-internal.h"
 
 /* Settings of vigla.db: the watermarks. Their names stay when a table's should change. */
 static const char *const watermarks[EVENT_KINDS] = {

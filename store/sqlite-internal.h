@@ -48,8 +48,6 @@ int db_why(const struct db *db);
 struct stmt *db_cached(struct db *db, const char *sql, struct err *e);
 /* The caller's own. */
 struct stmt *db_prepare(struct db *db, struct str sql, struct err *e);
-/* A place for a statement of the caller's that the connection closes; NULL at first. */
-struct stmt **db_slot(struct db *db, enum event_kind kind);
 void stmt_close(struct stmt *s);
 void stmt_reset(struct stmt *s);
 
@@ -58,7 +56,6 @@ void stmt_reset(struct stmt *s);
 void stmt_bind_i64(struct stmt *s, int i, int64_t v);
 void stmt_bind_text(struct stmt *s, int i, struct str v);
 void stmt_bind_blob(struct stmt *s, int i, struct str v);
-void stmt_bind_null(struct stmt *s, int i);
 /* 1: a row; 0: the end; ERR_*. */
 int stmt_step(struct stmt *s, struct err *e);
 /* One step of a statement that returns nothing, and the reset. */
@@ -91,7 +88,7 @@ int db_snapshot(struct db *db, struct err *e);
 
 /* --- sqlite_schema.c --- */
 
-/* Makes the tables of a new database, and adds the columns that an older one lacks. ERR_UNSUPPORTED: it is newer. */
+/* Makes the tables of a new database. ERR_UNSUPPORTED: it has another format. */
 int db_schema(struct db *db, struct err *e);
 
 /* --- sqlite_exemplars.c --- */
@@ -176,12 +173,6 @@ int db_event_journal_each(struct db *db, enum event_kind kind, uint64_t after,
                           int (*fn)(void *arg, uint64_t number, struct str record, struct err *e), void *arg, struct err *e);
 /* Removes at most `n` of the records up to `upto`; *removed says how many it were. */
 int db_event_journal_drop(struct db *db, enum event_kind kind, uint64_t upto, size_t n, size_t *removed, struct err *e);
-
-/* --- sqlite_events.c (reading is behind store/events.h) --- */
-
-int db_event_add(struct db *db, enum event_kind kind, const struct event *ev, struct err *e);
-/* Removes at most `max` events from before `before_ns`, the oldest first. */
-int db_events_drop(struct db *db, enum event_kind kind, int64_t before_ns, size_t max, size_t *removed, struct err *e);
 
 /* --- sqlite_catalog.c (reading is behind store/catalog.h) --- */
 

@@ -1,4 +1,4 @@
-#include "store/event_block-internal.h"
+#include "store/event_blocks-internal.h"
 
 #include "store/sqlite-internal.h"
 

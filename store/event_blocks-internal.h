@@ -1,6 +1,6 @@
-/* event_block-internal.h: blocks of rows (event_build-internal.h) in files of blocks (blocks-internal.h). */
-#ifndef STORE_EVENT_BLOCK_INTERNAL_H
-#define STORE_EVENT_BLOCK_INTERNAL_H
+/* event_blocks-internal.h: blocks of rows (event_build-internal.h) in files of blocks (blocks-internal.h). */
+#ifndef STORE_EVENT_BLOCKS_INTERNAL_H
+#define STORE_EVENT_BLOCKS_INTERNAL_H
 
 #include "store/blocks-internal.h"
 #include "store/event_build-internal.h"
