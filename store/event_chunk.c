@@ -414,12 +414,16 @@ static int join_column(struct chunk_writer *w, struct event_gather *g, uint16_t 
 
 static int join_attributes(struct chunk_writer *w, struct event_gather *g, struct arena *a, struct err *e)
 {
+    struct event_coded d;
     struct str *names;
     size_t n;
     int rc = event_gather_attributes(g, a, &names, &n, e);
 
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = join_column(w, g, KEY_ATTRIBUTE, (struct event_field){ -1, names[i] }, e);
+    rc = rc == 0 ? event_gather_overflow(g, names, n, &d, e) : rc;
+    if (rc == 0)
+        put_coded(w, KEY_OVERFLOW, STR_NULL, &d);
     return rc;
 }
 
