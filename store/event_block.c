@@ -593,7 +593,7 @@ static struct event_source *make_source(const struct sealed_directory *d, event_
         err_set(e, ERR_NOMEM, "no memory for a block of %zu columns", d->ncolumns);
         return NULL;
     }
-    b->source = (struct event_source){ &ops, d->kind, d->n, d->first_ns, d->last_ns, a };
+    b->source = (struct event_source){ &ops, d->kind, d->n, d->first_ns, d->last_ns, a, NULL };
     b->directory = d;
     b->read = read;
     b->arg = arg;

@@ -50,7 +50,7 @@
 #include "base/zip.h"
 #include "store/event_attributes-internal.h"
 #include "store/event_block_format-internal.h"
-#include "store/event_order-internal.h"
+#include "store/event_sort-internal.h"
 #include "store/event_pieces-internal.h"
 
 #include <endian.h>
@@ -87,7 +87,7 @@ static int pick(const struct event_picks *p, struct arena *a, struct event_gathe
         }
     g->from = from;
     g->rows = rows;
-    return event_order(g, from, rows, e);
+    return event_sort(g, from, rows, e);
 }
 
 /* --- columns --- */

@@ -568,6 +568,6 @@ struct event_source *event_chunk_open(struct str bytes, struct arena *a, struct 
         return NULL;
     }
     k->ncolumns = columns;
-    k->source = (struct event_source){ &ops, head.kind, head.rows, head.first_ns, head.last_ns, a };
+    k->source = (struct event_source){ &ops, head.kind, head.rows, head.first_ns, head.last_ns, a, NULL };
     return get_columns(k, bytes_of(str_from(bytes, CHUNK_HEADER)), e) == 0 ? &k->source : NULL;
 }

@@ -1,11 +1,15 @@
-/* event_order-internal.h: the order of rows in a block. */
+/* event_order-internal.h: the rows of a selection by time. */
 #ifndef STORE_EVENT_ORDER_INTERNAL_H
 #define STORE_EVENT_ORDER_INTERNAL_H
 
-#include "store/event_gather-internal.h"
+#include "store/event_select-internal.h"
 
-/* Sorts from[0..n) and rows[0..n), which are g's, by identity, then time; rows that have both in common stay as they are.
- * ERR_NOMEM, and what reading the sources gives. */
-int event_order(struct event_gather *g, uint32_t *from, uint32_t *rows, struct err *e);
+struct event_placed {
+    int64_t time_ns;
+    uint32_t row;
+};
+
+/* *out: the selected rows by rising time, those of one time by rising row; s->n of them, in source->arena. */
+int event_order(const struct event_selection *s, struct event_source *source, struct event_placed **out, struct err *e);
 
 #endif

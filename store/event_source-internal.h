@@ -93,6 +93,7 @@ struct event_source {
     size_t n;
     int64_t first_ns, last_ns; /* of its rows, both inclusive */
     struct arena *arena;       /* where all that is loaded lives */
+    const struct event_origin *origin; /* where its bytes are; set and read by event_sources.c alone */
 };
 
 /* The text of row `row`: a view into what is loaded, or printed into the source's arena; it stays as long as the arena. A
