@@ -1,6 +1,7 @@
 /* event_gather.c: rows of several sources as one. */
 #include "store/event_gather-internal.h"
 
+#include "base/mem.h"
 #include "base/strmap.h"
 #include "store/event_attributes-internal.h"
 #include "store/event_read-internal.h"
@@ -8,23 +9,33 @@
 
 #include <stdlib.h>
 
+static int no_memory(const struct event_gather *g, struct err *e)
+{
+    return err_set(e, ERR_NOMEM, "no memory for a column of %zu events", g->n);
+}
+
 int event_gather_init(struct event_gather *g, struct err *e)
 {
+    int rc = event_coder_init(&g->coder, g->n, e);
+
     g->loaded = (struct arena)ARENA_INIT(0);
     g->sets = (struct buf)BUF_INIT(UINT32_MAX);
-    return event_coder_init(&g->coder, g->n, e);
+    g->used = rc == 0 ? mem_zalloc(g->nsources * sizeof(*g->used)) : NULL;
+    if (rc == 0 && !g->used) {
+        event_coder_fini(&g->coder);
+        rc = no_memory(g, e);
+    }
+    for (size_t i = 0; rc == 0 && i < g->n; i++)
+        g->used[g->from[i]] = true;
+    return rc;
 }
 
 void event_gather_fini(struct event_gather *g)
 {
     arena_free(&g->loaded);
     buf_free(&g->sets);
+    mem_free(g->used);
     event_coder_fini(&g->coder);
-}
-
-static int no_memory(const struct event_gather *g, struct err *e)
-{
-    return err_set(e, ERR_NOMEM, "no memory for a column of %zu events", g->n);
 }
 
 int event_gather_times(struct event_gather *g, int64_t *ns, struct err *e)
@@ -110,6 +121,28 @@ static size_t code_in(const struct event_view *v, size_t row)
     return v && v->codes16 ? v->codes16[row] : 0;
 }
 
+static bool is_const(const struct event_view *v)
+{
+    return !v || v->form == EVENT_FORM_CONST;
+}
+
+/* True: all sources that rows are taken from have one value, the same. */
+static bool gather_constant(struct event_gather *g, struct event_view *const *views, union event_value unset,
+                            struct event_coded *d)
+{
+    size_t i = 0;
+
+    for (; i < g->nsources && d->distinct < 2 && is_const(views[i]); i++)
+        if (g->used[i])
+            event_dictionary_code(&g->coder, d, views[i] ? views[i]->values[0] : unset);
+    if (i == g->nsources && d->distinct == 1) {
+        event_dictionary_take(&g->coder, unset, d);
+        return true;
+    }
+    event_dictionary_begin(&g->coder, d);
+    return false;
+}
+
 /* 1: done; 0: there are so many values that another form may suit them better. */
 static int gather_dictionary(struct event_gather *g, struct event_view *const *views, union event_value unset,
                              struct event_coded *d, struct err *e)
@@ -119,6 +152,8 @@ static int gather_dictionary(struct event_gather *g, struct event_view *const *v
     if (!maps)
         return no_memory(g, e);
     event_dictionary_begin(&g->coder, d);
+    if (gather_constant(g, views, unset, d))
+        return 1;
     for (size_t i = 0; i < g->n; i++) {
         const struct event_view *v = views[g->from[i]];
         size_t code = code_in(v, g->rows[i]);
