@@ -33,9 +33,15 @@ const union event_value *event_attributes_overflow(struct event_attributes *at);
 
 /* --- reading the overflow: `sets` is its column with its rows --- */
 
-/* Makes *v the view of one name's values, with its rows; *there false: no row has it. ERR_CORRUPT, ERR_NOMEM. */
-int event_overflow_open(struct event_view *sets, struct str name, struct event_view *v, bool *there, struct err *e);
-/* Adds the names that are in it to (*names)[0..*n), which has room for *cap in the source's arena. */
-int event_overflow_names(struct event_view *sets, struct str **names, size_t *n, size_t *cap, struct err *e);
+/* Which name has which values. */
+struct event_overflow;
+
+/* In the view's arena. ERR_CORRUPT, ERR_NOMEM. */
+int event_overflow_read(struct event_view *sets, struct event_overflow **out, struct err *e);
+/* Makes *v the view of one name's values, with its rows, in `a`; *there false: no row has it. ERR_NOMEM. */
+int event_overflow_open(const struct event_overflow *o, struct str name, struct arena *a, struct event_view *v, bool *there,
+                        struct err *e);
+/* Its names, n of them. */
+const struct str *event_overflow_names(const struct event_overflow *o, size_t *n);
 
 #endif

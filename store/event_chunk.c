@@ -365,8 +365,9 @@ int event_chunk_encode(const struct event_rows *rows, enum event_kind kind, size
 
 /* --- of chunks --- */
 
-/* All rows, source by source. */
-static int pick_all(struct event_source *const *chunks, size_t n, struct arena *a, struct event_gather *g, struct err *e)
+/* All rows, source by source, but for the first `less` of the first. */
+static int pick_all(struct event_source *const *chunks, size_t n, size_t less, struct arena *a, struct event_gather *g,
+                    struct err *e)
 {
     uint32_t *from, *rows;
     size_t at = 0;
@@ -374,6 +375,7 @@ static int pick_all(struct event_source *const *chunks, size_t n, struct arena *
     *g = (struct event_gather){ .sources = chunks, .nsources = n, .kind = chunks[0]->kind };
     for (size_t i = 0; i < n; i++)
         g->n += chunks[i]->n;
+    g->n -= less;
     if (g->n > EVENT_SOURCE_ROWS)
         return err_set(e, ERR_INVALID, "a chunk of %zu events, should be at most %d", g->n, EVENT_SOURCE_ROWS);
     from = arena_alloc(a, g->n * sizeof(*from));
@@ -381,7 +383,7 @@ static int pick_all(struct event_source *const *chunks, size_t n, struct arena *
     if (!from || !rows)
         return err_set(e, ERR_NOMEM, "no memory to join %zu events", g->n);
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < chunks[i]->n; k++) {
+        for (size_t k = i ? 0 : less; k < chunks[i]->n; k++) {
             from[at] = (uint32_t)i;
             rows[at++] = (uint32_t)k;
         }
@@ -412,12 +414,16 @@ static int join_column(struct chunk_writer *w, struct event_gather *g, uint16_t 
 
 static int join_attributes(struct chunk_writer *w, struct event_gather *g, struct arena *a, struct err *e)
 {
+    struct event_coded d;
     struct str *names;
     size_t n;
     int rc = event_gather_attributes(g, a, &names, &n, e);
 
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = join_column(w, g, KEY_ATTRIBUTE, (struct event_field){ -1, names[i] }, e);
+    rc = rc == 0 ? event_gather_overflow(g, names, n, &d, e) : rc;
+    if (rc == 0)
+        put_coded(w, KEY_OVERFLOW, STR_NULL, &d);
     return rc;
 }
 
@@ -431,12 +437,12 @@ static int join_columns(struct chunk_writer *w, struct event_gather *g, struct a
     return rc == 0 ? join_attributes(w, g, a, e) : rc;
 }
 
-int event_chunk_join(struct event_source *const *chunks, size_t n, struct buf *out, struct err *e)
+static int join(struct event_source *const *chunks, size_t n, size_t less, struct buf *out, struct err *e)
 {
     struct arena a = ARENA_INIT(0);
     struct event_gather g;
     struct chunk_writer w;
-    int rc = pick_all(chunks, n, &a, &g, e);
+    int rc = pick_all(chunks, n, less, &a, &g, e);
 
     if (rc == 0)
         rc = event_gather_init(&g, e);
@@ -447,4 +453,14 @@ int event_chunk_join(struct event_source *const *chunks, size_t n, struct buf *o
     }
     arena_free(&a);
     return rc;
+}
+
+int event_chunk_join(struct event_source *const *chunks, size_t n, struct buf *out, struct err *e)
+{
+    return join(chunks, n, 0, out, e);
+}
+
+int event_chunk_cut(struct event_source *chunk, size_t first, struct buf *out, struct err *e)
+{
+    return join(&chunk, 1, first, out, e);
 }

@@ -24,6 +24,7 @@ struct chunk {
     struct chunk_column *columns; /* the times are the first one */
     struct chunk_column *fixed[EVENT_MAX_COLUMNS];
     struct chunk_column *overflow;
+    struct event_overflow *others; /* what is in it, once somebody asks */
 };
 
 /* --- the header --- */
@@ -343,8 +344,10 @@ static int open_dictionary(struct chunk_column *c, struct err *e)
     c->view.counts = counts;
     c->view.distinct = distinct;
     rc = get_codes(c, layout, e);
-    if (rc == 0 && !event_count_codes(c->view.codes8, c->view.codes16, c->view.n, distinct, counts))
+    if (rc == 0 && !event_codes_below(c->view.codes8, c->view.codes16, c->view.n, distinct))
         rc = wrong_body(c, e);
+    if (rc == 0)
+        event_count_codes(c->view.codes8, c->view.codes16, c->view.n, counts);
     return rc;
 }
 
@@ -446,14 +449,21 @@ static int chunk_rows(struct event_source *s, struct event_view *v, struct err *
     return get_rows((struct chunk_column *)v, e);
 }
 
+static int read_overflow(struct chunk *k, struct err *e)
+{
+    int rc = get_rows(k->overflow, e);
+
+    return rc < 0 || k->others ? rc : event_overflow_read(&k->overflow->view, &k->others, e);
+}
+
 /* An attribute that is in the overflow alone is made into a column. */
-static int open_overflow(struct chunk_column *overflow, struct str name, struct chunk_column *c, struct event_view **v,
+static int open_overflow(struct chunk *k, struct str name, struct arena *a, struct chunk_column *c, struct event_view **v,
                          struct err *e)
 {
-    bool there;
-    int rc = get_rows(overflow, e);
+    bool there = false;
+    int rc = read_overflow(k, e);
 
-    rc = rc == 0 ? event_overflow_open(&overflow->view, name, &c->view, &there, e) : rc;
+    rc = rc == 0 ? event_overflow_open(k->others, name, a, &c->view, &there, e) : rc;
     c->is_open = c->has_rows = true;
     *v = rc == 0 && there ? &c->view : NULL;
     return rc;
@@ -474,7 +484,7 @@ static int chunk_open_apart(struct event_source *s, struct event_field f, struct
     if (!c)
         return err_set(e, ERR_NOMEM, "no memory for a column of a chunk");
     if (!from)
-        return open_overflow(k->overflow, f.attribute, c, v, e);
+        return open_overflow(k, f.attribute, a, c, v, e);
     *c = *from;
     c->view.arena = a;
     rc = open_column(c, e);
@@ -508,26 +518,42 @@ static int chunk_times(struct event_source *s, const int64_t **ns, struct err *e
 static int chunk_attributes(struct event_source *s, const struct str **names, size_t *n, struct err *e)
 {
     struct chunk *k = (struct chunk *)s;
-    size_t cap = k->nattributes;
-    struct str *v = arena_array(s->arena, cap, sizeof(*v));
-    int rc = v ? 0 : err_set(e, ERR_NOMEM, "no memory for names of attributes");
+    const struct str *others = NULL;
+    struct str *v;
+    size_t nothers = 0, at = 0;
+    int rc = k->overflow ? read_overflow(k, e) : 0;
 
-    *n = 0;
-    for (size_t i = 0; rc == 0 && k->nattributes && i < k->ncolumns; i++)
+    if (rc < 0)
+        return rc;
+    if (k->overflow)
+        others = event_overflow_names(k->others, &nothers);
+    v = arena_array(s->arena, k->nattributes + nothers, sizeof(*v));
+    if (!v)
+        return err_set(e, ERR_NOMEM, "no memory for names of attributes");
+    for (size_t i = 0; k->nattributes && i < k->ncolumns; i++)
         if (k->columns[i].key == KEY_ATTRIBUTE)
-            v[(*n)++] = k->columns[i].name;
-    if (rc == 0 && k->overflow) {
-        rc = get_rows(k->overflow, e);
-        rc = rc == 0 ? event_overflow_names(&k->overflow->view, &v, n, &cap, e) : rc;
-    }
+            v[at++] = k->columns[i].name;
+    for (size_t i = 0; i < nothers; i++)
+        v[at++] = others[i];
     *names = v;
+    *n = at;
+    return 0;
+}
+
+static int chunk_overflow(struct event_source *s, size_t *columns, struct event_view **sets, struct err *e)
+{
+    struct chunk *k = (struct chunk *)s;
+    int rc = k->overflow ? get_rows(k->overflow, e) : 0;
+
+    *columns = k->nattributes;
+    *sets = k->overflow ? &k->overflow->view : NULL;
     return rc;
 }
 
 struct event_source *event_chunk_open(struct str bytes, struct arena *a, struct err *e)
 {
-    static const struct event_source_ops ops = { chunk_summary, chunk_may_hold, chunk_open, chunk_open_apart,
-                                                 chunk_rows,    chunk_times,    chunk_attributes };
+    static const struct event_source_ops ops = { chunk_summary, chunk_may_hold,   chunk_open,    chunk_open_apart,
+                                                 chunk_rows,    chunk_times,      chunk_attributes, chunk_overflow };
     struct event_chunk_head head = { 0 };
     struct chunk *k = NULL;
     uint16_t columns = 0;
@@ -542,6 +568,6 @@ struct event_source *event_chunk_open(struct str bytes, struct arena *a, struct 
         return NULL;
     }
     k->ncolumns = columns;
-    k->source = (struct event_source){ &ops, head.kind, head.rows, head.first_ns, head.last_ns, a };
+    k->source = (struct event_source){ &ops, head.kind, head.rows, head.first_ns, head.last_ns, a, NULL };
     return get_columns(k, bytes_of(str_from(bytes, CHUNK_HEADER)), e) == 0 ? &k->source : NULL;
 }

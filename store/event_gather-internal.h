@@ -2,6 +2,7 @@
 #ifndef STORE_EVENT_GATHER_INTERNAL_H
 #define STORE_EVENT_GATHER_INTERNAL_H
 
+#include "base/buf.h"
 #include "store/event_column-internal.h"
 
 struct event_gather {
@@ -13,6 +14,7 @@ struct event_gather {
     const uint32_t *from, *rows;
     struct event_coder coder; /* what it was asked for last is in here */
     struct arena loaded;      /* and in here */
+    struct buf sets;          /* and in here */
 };
 
 /* `g` has its sources, kind, n, from and rows; event_gather_fini is due when this returned 0. ERR_NOMEM. */
@@ -21,7 +23,10 @@ void event_gather_fini(struct event_gather *g);
 int event_gather_times(struct event_gather *g, int64_t *ns, struct err *e);
 /* A column of all rows, valid until the next one. CONST with has_unset: no row has a value. */
 int event_gather_column(struct event_gather *g, struct event_field f, struct event_coded *out, struct err *e);
-/* Names of attributes, those first that most sources have; they live in `a`. */
+/* Names of attributes that are to have a column, those first that most sources have a column for; they live in `a`. */
 int event_gather_attributes(struct event_gather *g, struct arena *a, struct str **names, size_t *n, struct err *e);
+/* The packed label sets of all attributes that are not among the names. */
+int event_gather_overflow(struct event_gather *g, const struct str *names, size_t n, struct event_coded *out,
+                          struct err *e);
 
 #endif

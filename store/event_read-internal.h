@@ -15,8 +15,10 @@ bool event_get_odd(struct bytes *r, size_t n, size_t rows, struct event_odd *odd
 /* n numbers of `width` bytes each, which `min` is to be added to. */
 bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_t *ints);
 
-/* Whether all codes are below `distinct`; how many rows have each, added to counts. */
-bool event_count_codes(const uint8_t *codes8, const uint16_t *codes16, size_t n, size_t distinct, uint32_t *counts);
+/* Whether all codes are below `distinct`. */
+bool event_codes_below(const uint8_t *codes8, const uint16_t *codes16, size_t n, size_t distinct);
+/* How many rows have each code, added to counts. */
+void event_count_codes(const uint8_t *codes8, const uint16_t *codes16, size_t n, uint32_t *counts);
 
 /* --- texts --- */
 
@@ -25,6 +27,8 @@ struct event_texts {
     const uint32_t *first;      /* of each frame, its first row; nframes + 1 of them */
     size_t nframes;
     size_t at;                  /* the frame asked for last */
+    size_t scanned;             /* the frame that event_view_frame has loaded for a while, plus one; 0: none */
+    struct event_frame scan;
     /* Loads a frame, to stay or until the next one. NULL: all are there. */
     int (*load)(struct event_texts *t, size_t frame, bool stay, struct event_frame *f, struct err *e);
     void *arg;

@@ -77,7 +77,7 @@ bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_
     return true;
 }
 
-bool event_count_codes(const uint8_t *codes8, const uint16_t *codes16, size_t n, size_t distinct, uint32_t *counts)
+bool event_codes_below(const uint8_t *codes8, const uint16_t *codes16, size_t n, size_t distinct)
 {
     uint32_t most = 0;
 
@@ -85,11 +85,13 @@ bool event_count_codes(const uint8_t *codes8, const uint16_t *codes16, size_t n,
         most = codes8[i] > most ? codes8[i] : most;
     for (size_t i = 0; codes16 && i < n; i++)
         most = codes16[i] > most ? codes16[i] : most;
-    if (n && most >= distinct)
-        return false;
+    return n == 0 || most < distinct;
+}
+
+void event_count_codes(const uint8_t *codes8, const uint16_t *codes16, size_t n, uint32_t *counts)
+{
     for (size_t i = 0; i < n; i++)
         counts[codes8 ? codes8[i] : codes16[i]]++;
-    return true;
 }
 
 /* --- texts --- */
@@ -140,32 +142,55 @@ static size_t find_frame(struct event_texts *t, size_t row)
     return t->at = low;
 }
 
-static int get_frame(struct event_texts *t, size_t row, bool stay, struct event_frame *f, struct err *e)
+/* Frames that are there are not loaded again. */
+static bool is_there(const struct event_texts *t, size_t frame)
 {
-    size_t i = find_frame(t, row);
-
-    if (!t->frames[i].bytes && t->load)
-        return t->load(t, i, stay, f, e);
-    *f = t->frames[i];
-    return 0;
+    return t->frames[frame].bytes || !t->load;
 }
 
 int event_view_frame(struct event_view *v, size_t row, struct event_frame *f, struct err *e)
 {
-    return get_frame(v->texts, row, false, f, e);
+    struct event_texts *t = v->texts;
+    size_t i = find_frame(t, row);
+    int rc = 0;
+
+    if (is_there(t, i)) {
+        *f = t->frames[i];
+        return 0;
+    }
+    if (t->scanned != i + 1) {
+        t->scanned = 0;
+        rc = t->load(t, i, false, &t->scan, e);
+        t->scanned = rc == 0 ? i + 1 : 0;
+    }
+    *f = t->scan;
+    return rc;
+}
+
+static struct str text_in(const struct event_frame *f, size_t row)
+{
+    size_t i = row - f->first;
+
+    return (struct str){ f->bytes + f->at[i], f->at[i + 1] - f->at[i] };
 }
 
 static int frame_text(struct event_view *v, size_t row, struct str *text, struct err *e)
 {
-    struct event_frame f;
-    int rc = get_frame(v->texts, row, true, &f, e);
-    size_t i;
+    struct event_texts *t = v->texts;
+    size_t i = find_frame(t, row);
+    int rc = 0;
 
-    if (rc < 0)
-        return rc;
-    i = row - f.first;
-    *text = (struct str){ f.bytes + f.at[i], f.at[i + 1] - f.at[i] };
-    return 0;
+    if (!is_there(t, i) && t->scanned == i + 1) { /* a scan has found it: its text alone is to stay */
+        *text = arena_str(v->arena, text_in(&t->scan, row));
+        return text->p ? 0 : err_set(e, ERR_NOMEM, "no memory for a text");
+    }
+    if (!is_there(t, i))
+        rc = t->load(t, i, true, &t->frames[i], e);
+    if (rc == 0)
+        *text = text_in(&t->frames[i], row);
+    else
+        t->frames[i].bytes = NULL;
+    return rc;
 }
 
 /* --- one value --- */

@@ -79,8 +79,12 @@ struct event_source_ops {
     /* And its rows. Does nothing the second time. */
     int (*rows)(struct event_source *s, struct event_view *v, struct err *e);
     int (*times)(struct event_source *s, const int64_t **ns, struct err *e); /* n of them */
-    /* Names of the attributes that some row has. */
+    /* Names of the attributes that some row has. Those come first that have a column; where names are very many, others
+     * follow, whose values stand together as packed label sets, row by row (open finds them there). */
     int (*attributes)(struct event_source *s, const struct str **names, size_t *n, struct err *e);
+    /* For who takes rows apart and together again: how many of the names have a column, and the label sets of the others,
+     * with their rows. *sets NULL: there are none. */
+    int (*overflow)(struct event_source *s, size_t *columns, struct event_view **sets, struct err *e);
 };
 
 struct event_source {
@@ -89,6 +93,7 @@ struct event_source {
     size_t n;
     int64_t first_ns, last_ns; /* of its rows, both inclusive */
     struct arena *arena;       /* where all that is loaded lives */
+    const struct event_origin *origin; /* where its bytes are; set and read by event_sources.c alone */
 };
 
 /* The text of row `row`: a view into what is loaded, or printed into the source's arena; it stays as long as the arena. A

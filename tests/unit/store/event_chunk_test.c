@@ -52,7 +52,8 @@ START_TEST(comes_back)
     struct batch b;
 
     batch_init(&b, &a);
-    add_random_rows(&r, &b, kind, n, sizes[_i / EVENT_KINDS % SIZES].attributes, sizes[_i / EVENT_KINDS % SIZES].names);
+    add_random_rows(&r, &b, kind, n, sizes[_i / EVENT_KINDS % SIZES].attributes, sizes[_i / EVENT_KINDS % SIZES].names,
+                    units[_i % 4]);
     must_hold(encoded(&b.events[kind], kind, 0, n, &out, &a), &b.events[kind], NULL);
     buf_free(&out);
     arena_free(&a);
@@ -69,7 +70,7 @@ START_TEST(takes_some_rows)
     struct event_rows some;
 
     batch_init(&b, &a);
-    add_random_rows(&r, &b, EVENT_SPAN, 300, 4, 9);
+    add_random_rows(&r, &b, EVENT_SPAN, 300, 4, 9, 1);
     some = part(&b.events[EVENT_SPAN], 100, 150);
     must_hold(encoded(&b.events[EVENT_SPAN], EVENT_SPAN, 100, 150, &out, &a), &some, NULL);
     buf_puts(&alone, "something");
@@ -96,7 +97,7 @@ START_TEST(joins)
 
     batch_init(&b, &a);
     for (size_t i = 0; i < 3; i++)
-        add_random_rows(&r, &b, kind, 200, (size_t)_i % 3 * 3, 4 + (size_t)_i % 5 * 300);
+        add_random_rows(&r, &b, kind, 200, (size_t)_i % 3 * 3, 4 + (size_t)_i % 5 * 300, 1);
     all = b.events[kind];
     while (at < all.n) {
         size_t rows = 1 + rng_below(&r, 60);
@@ -127,11 +128,11 @@ START_TEST(takes_as_many_rows_as_a_source_may_have)
 
     batch_init(&b, &a);
     for (size_t i = 0; i < EVENT_SOURCE_ROWS; i++) {
-        ck_assert_int_eq(batch_set_event(&b, EVENT_LOG, LOG_body, (union event_value){ .s = arena_printf(&a, "%zu", i) }), 0);
-        ck_assert_int_eq(batch_set_event(&b, EVENT_LOG, LOG_pod, (union event_value){ .s = arena_printf(&a, "%zu", i % 60000) }),
-                         0);
-        ck_assert_int_eq(batch_end_event(&b, EVENT_LOG, (int64_t)i, (struct labels){ NULL, 0 }), 0);
+        batch_set_event(&b, EVENT_LOG, LOG_body, (union event_value){ .s = arena_printf(&a, "%zu", i) });
+        batch_set_event(&b, EVENT_LOG, LOG_pod, (union event_value){ .s = arena_printf(&a, "%zu", i % 60000) });
+        batch_end_event(&b, EVENT_LOG, (int64_t)i, (struct labels){ NULL, 0 });
     }
+    ck_assert_uint_eq(b.events[EVENT_LOG].n, EVENT_SOURCE_ROWS);
     must_hold(encoded(&b.events[EVENT_LOG], EVENT_LOG, 0, EVENT_SOURCE_ROWS, &out, &a), &b.events[EVENT_LOG], NULL);
     buf_free(&out);
     arena_free(&a);
@@ -178,7 +179,7 @@ START_TEST(is_summed)
     struct batch b;
 
     batch_init(&b, &a);
-    add_random_rows(&r, &b, EVENT_LOG, 20, 2, 2);
+    add_random_rows(&r, &b, EVENT_LOG, 20, 2, 2, 1);
     ck_assert_int_eq(event_chunk_encode(&b.events[EVENT_LOG], EVENT_LOG, 0, 20, &out, NULL), 0);
     for (size_t i = 0; i < out.n; i++) {
         out.p[i] ^= 1;

@@ -7,6 +7,13 @@
 #include "store/event_source-internal.h"
 #include "tests/unit/unit.h"
 
+/* For what is asked millions of times: Check notes each of its own assertions in a file. */
+#define MUST(condition, ...)                                                                                 \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            ck_abort_msg(__VA_ARGS__);                                                                       \
+    } while (0)
+
 enum shape {
     SHAPE_UNSET, SHAPE_CONST, SHAPE_FEW, SHAPE_RARE, SHAPE_ANY, SHAPE_LONG, SHAPE_IDS, SHAPE_MIXED_IDS, SHAPE_ZERO_IDS,
     SHAPE_NUMBERED, SHAPES
@@ -21,7 +28,7 @@ static struct str random_bytes(struct rng *r, struct arena *a, size_t n)
 {
     char *p = arena_alloc(a, n + 1);
 
-    ck_assert_ptr_nonnull(p);
+    MUST(p, "no memory");
     for (size_t i = 0; i < n; i++)
         p[i] = (char)rng_next(r);
     return (struct str){ p, n };
@@ -31,7 +38,7 @@ static struct str random_id(struct rng *r, struct arena *a, unsigned kind)
 {
     char *p = arena_alloc(a, 37);
 
-    ck_assert_ptr_nonnull(p);
+    MUST(p, "no memory");
     if (kind % 3 == 0)
         rng_uuid4(r, p);
     else
@@ -88,8 +95,23 @@ static int64_t random_number(struct rng *r, enum shape shape, uint64_t salt, int
     }
 }
 
-/* n rows; up to `attributes` of `names` different names in each. */
-static void add_random_rows(struct rng *r, struct batch *b, enum event_kind kind, size_t n, size_t attributes, size_t names)
+/* Times tell rows apart, and from a time follows the row. Some are whole microseconds or seconds. */
+#define BEGIN_NS 1700000000000000000
+static int64_t random_time(struct rng *r, size_t row, int64_t unit)
+{
+    return BEGIN_NS + ((int64_t)(rng_below(r, row % 5 ? 100 : 10000)) * EVENT_SOURCE_ROWS + (int64_t)row) * unit;
+}
+
+static inline uint32_t row_of_time(int64_t ns, int64_t unit)
+{
+    return (uint32_t)((ns - BEGIN_NS) / unit % EVENT_SOURCE_ROWS);
+}
+
+static const int64_t units[] = { 1, 1000, 1000000000, 7 };
+
+/* n rows, at times of `unit` ns; up to `attributes` of `names` different names in each. */
+static void add_random_rows(struct rng *r, struct batch *b, enum event_kind kind, size_t n, size_t attributes, size_t names,
+                            int64_t unit)
 {
     const struct event_table *t = &event_tables[kind];
     enum shape shapes[EVENT_MAX_COLUMNS];
@@ -111,7 +133,7 @@ static void add_random_rows(struct rng *r, struct batch *b, enum event_kind kind
             else
                 x.i = random_number(r, shapes[c], salts[c], x.i);
             if (rng_below(r, 50) && shapes[c] != SHAPE_UNSET)
-                ck_assert_int_eq(batch_set_event(b, kind, (int)c, x), 0);
+                MUST(batch_set_event(b, kind, (int)c, x) == 0, "no memory");
         }
         for (size_t k = 0; names && k < attributes; k++)
             if (rng_below(r, 3)) {
@@ -123,9 +145,9 @@ static void add_random_rows(struct rng *r, struct batch *b, enum event_kind kind
                     v[nv++] = (struct label){ arena_printf(b->arena, "name.%zu", name),
                                               random_text(r, b->arena, (enum shape)(name % SHAPES), name) };
             }
-        ck_assert_int_eq(labels_normalise(v, &nv, NULL), 0);
-        ck_assert_int_eq(batch_end_event(b, kind, 1700000000000000000 + (int64_t)rng_below(r, 1000000000) * (int64_t)(i % 7),
-                                         (struct labels){ v, nv }), 0);
+        MUST(labels_normalise(v, &nv, NULL) == 0 &&
+                 batch_end_event(b, kind, random_time(r, b->events[kind].n, unit), (struct labels){ v, nv }) == 0,
+             "no memory");
     }
 }
 
@@ -137,11 +159,11 @@ static void must_value(struct event_view *v, bool is_text, size_t row, union eve
     struct err e = ERR_INIT;
 
     if (v)
-        ck_assert_msg(event_view_value(v, row, &got, &e) == 0, "row %zu: %s", row, e.msg);
+        MUST(event_view_value(v, row, &got, &e) == 0, "row %zu: %s", row, e.msg);
     if (!is_text)
-        ck_assert_msg(got.i == want.i, "row %zu: %lld, should be %lld", row, (long long)got.i, (long long)want.i);
+        MUST(got.i == want.i, "row %zu: %lld, should be %lld", row, (long long)got.i, (long long)want.i);
     else
-        ck_assert_msg(str_eq(got.s, want.s), "row %zu: \"%.*s\", should be \"%.*s\"", row, STR_ARG(got.s),
+        MUST(str_eq(got.s, want.s), "row %zu: \"%.*s\", should be \"%.*s\"", row, STR_ARG(got.s),
                       STR_ARG(want.s));
 }
 
@@ -183,8 +205,8 @@ static void must_hold(struct event_source *s, const struct event_rows *rows, con
     ck_assert_uint_eq(s->n, rows->n);
     ck_assert_msg(s->ops->times(s, &ns, &e) == 0, "%s", e.msg);
     for (size_t i = 0; i < s->n; i++) {
-        ck_assert_int_eq(ns[i], rows->time_ns[order ? order[i] : i]);
-        ck_assert(ns[i] >= s->first_ns && ns[i] <= s->last_ns);
+        MUST(ns[i] == rows->time_ns[order ? order[i] : i], "row %zu: time %lld", i, (long long)ns[i]);
+        MUST(ns[i] >= s->first_ns && ns[i] <= s->last_ns, "row %zu: time %lld", i, (long long)ns[i]);
     }
     for (size_t c = 0; c < t->n; c++) {
         struct event_field f = { (int)c, STR_NULL };
