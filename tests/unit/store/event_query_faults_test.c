@@ -111,7 +111,7 @@ START_TEST(keeps_its_ceiling)
 
     make_pieces();
     ck_assert_int_eq(readers[_i](&whole, &want, &e), 0);
-    for (size_t max = 200 << 10; max < 64 << 20; max *= 2) {
+    for (size_t max = 64 << 10; max < 64 << 20; max *= 2) {
         struct arena_budget shared = { .max = max };
         struct arena a = ARENA_INIT(max);
         int rc;
@@ -272,7 +272,7 @@ END_TEST
 static void make_many(void)
 {
     model_init(EVENT_ACCESS_LOG, 11);
-    for (size_t i = 0; i < 20000; i++)
+    for (size_t i = 0; i < 15000; i++)
         add_row((int64_t)below(10000));
     add_piece(0, model.n, true);
     while (model.npieces < 32) {
