@@ -12,21 +12,21 @@
 
 struct batch_series {
     struct labels labels; /* with __name__; sorted, unique (labels_normalise) */
-    /* The label fields of a remote write TimeSeries as they came, from the first field's tag to the last one's end; n
-     * 0: there are none. store_recognise knows many series by them, and these need no labels. */
+    /* The label fields of a remote write TimeSeries as they came, from the first field's tag to the last one's end; n 0:
+     * there are none. store_recognise knows many series by them, and these need no labels. */
     struct str raw;
     /* When the counter began at zero, ms; 0 = not known. When it is later than the newest sample stored before, the
      * store puts a zero sample there, so that increase() sees the first increment (OpenTelemetry's start time). */
     int64_t start_ms;
     const struct sample *samples;
     size_t n;
-    /* The store's number for it, 0: not known. Set by store_recognise and by a commit that returned 0; a sender that
-     * keeps it spares the store the look-up of its labels, which must be given all the same. */
+    /* The store's number for it, 0: not known. Set by store_recognise and by a commit that returned 0; a sender that keeps
+     * it spares the store the look-up of its labels, which must be given all the same. */
     uint32_t id;
-    /* The samples' values are increments, and their times mean nothing: the store adds them to what it has counted
-     * for this series since it was opened, and keeps the sum as a sample of the time of the commit, behind a zero for
-     * a counter that is new (counted.c). So who counts events need not know what was counted before, and what is not
-     * committed was not counted. A series should get its samples in this way or in the other. */
+    /* The samples' values are increments, and their times mean nothing: the store adds them to what it has counted for this
+     * series since it was opened, and keeps the sum as a sample of the time of the commit, behind a zero for a counter that
+     * is new (counted.c). So who counts events need not know what was counted before, and what is not committed was not
+     * counted. A series should get its samples in this way or in the other. */
     bool increments;
 };
 
@@ -55,6 +55,7 @@ struct batch {
      * committed and not applied again. Empty sender: not numbered. */
     struct str sender;
     uint64_t number; /* from 1 */
+    bool lasting;    /* the number is kept for a year after the last batch, not for a week: the sender is a file */
 
     struct batch_series *series;
     size_t nseries, series_cap;
@@ -73,12 +74,11 @@ int batch_add_metadata(struct batch *b, const struct batch_metadata *m);
 int batch_add_exemplar(struct batch *b, const struct batch_exemplar *x);
 int batch_add_event(struct batch *b, enum event_kind kind, const struct event *ev);
 
-/* A row without a struct event: batch_set_event any of its columns, then batch_end_event. A row that is not ended
- * does not count, and batch_drop_event must take back what was set of it. */
+/* A row without a struct event: batch_set_event any of its columns, then batch_end_event. A row that is not ended does not
+ * count, and batch_drop_event must take back what was set of it. */
 int batch_reserve_events(struct batch *b, enum event_kind kind, size_t n); /* n rows more: else it grows by itself */
 static inline int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v);
-/* batch_set_event where there is no room yet. */
-int batch_set_first(struct batch *b, enum event_kind kind, int column, union event_value v);
+int batch_set_first(struct batch *b, enum event_kind kind, int column, union event_value v); /* where there is no room yet */
 int batch_end_event(struct batch *b, enum event_kind kind, int64_t time_ns, struct labels attributes);
 void batch_drop_event(struct batch *b, enum event_kind kind);
 /* Sets a column of a row that has been ended. */
