@@ -104,7 +104,7 @@ static uint64_t id_of(enum red_role role, struct str trace, struct str span)
     uint64_t id;
 
     key[n++] = (char)role;
-    if (trace.n + span.n > sizeof(key) - n)
+    if (!trace.n || !span.n || trace.n + span.n > sizeof(key) - n)
         return 0; /* no ids of OpenTelemetry's: 32 and 16 digits */
     memcpy(key + n, trace.p, trace.n);
     n += trace.n;
@@ -124,7 +124,7 @@ void red_peers_note(struct red_peers *p, enum red_role role, struct str trace, s
     uint64_t id = id_of(role, trace, span);
     struct seen *s = bucket(p, id), *oldest = s;
 
-    if (!id || !party || !span.n)
+    if (!id || !party)
         return;
     for (size_t i = 0; i < WAYS && oldest->id != id; i++)
         if (s[i].id == id || s[i].order < oldest->order)
@@ -134,7 +134,7 @@ void red_peers_note(struct red_peers *p, enum red_role role, struct str trace, s
 
 const struct red_party *red_peers_find(const struct red_peers *p, enum red_role role, struct str trace, struct str span)
 {
-    uint64_t id = span.n ? id_of(role, trace, span) : 0;
+    uint64_t id = id_of(role, trace, span);
     const struct seen *s = bucket(p, id);
 
     for (size_t i = 0; id && i < WAYS; i++)
