@@ -1,6 +1,7 @@
 /* metrics.c: the server's own metrics, in the text format 0.0.4. */
 
 #include "api/http-internal.h"
+#include "collector/grpc.h"
 #include "collector/scrape.h"
 
 #include <dirent.h>
@@ -199,6 +200,67 @@ static void put_scraping(struct buf *b, struct scrape *scrape)
           s.doubles);
 }
 
+/* "/PACKAGE.SERVICE/METHOD" as labels. */
+static void put_method(struct buf *b, const char *path)
+{
+    struct str method = str_of(path), service;
+
+    method = path[0] == '/' ? str_from(method, 1) : method;
+    service = str_cut(&method, '/');
+    buf_printf(b, "service=\"%.*s\",method=\"%.*s\"", STR_ARG(service), STR_ARG(method));
+}
+
+static void put_calls(struct buf *b, const struct grpc_stats *s)
+{
+    head(b, "vigla_grpc_calls_total", "counter", "gRPC calls that have ended, by method and status; given up: CANCELLED.");
+    for (size_t i = 0; i <= GRPC_METHODS; i++)
+        for (int code = 0; code < GRPC_STATUSES; code++) {
+            if (s->methods[i].calls[code] == 0)
+                continue;
+            buf_puts(b, "vigla_grpc_calls_total{");
+            put_method(b, s->methods[i].name);
+            buf_printf(b, ",code=\"%s\"} %" PRIu64 "\n", grpc_status_name((enum grpc_status)code),
+                       s->methods[i].calls[code]);
+        }
+}
+
+static void put_items(struct buf *b, const struct grpc_stats *s)
+{
+    head(b, "vigla_grpc_items_total", "counter",
+         "Log records, data points, spans and log entries received by gRPC, by what became of them.");
+    for (size_t i = 0; i < GRPC_METHODS; i++)
+        for (int refused = 0; refused < 2; refused++) {
+            buf_puts(b, "vigla_grpc_items_total{");
+            put_method(b, s->methods[i].name);
+            buf_printf(b, ",result=\"%s\"} %" PRIu64 "\n", refused ? "refused" : "accepted",
+                       refused ? s->methods[i].refused : s->methods[i].accepted);
+        }
+}
+
+static void put_grpc(struct buf *b, struct grpc_server *grpc)
+{
+    struct grpc_stats s;
+
+    grpc_stats(grpc, &s);
+    put_calls(b, &s);
+    head(b, "vigla_grpc_messages_total", "counter", "Complete gRPC messages received, by method.");
+    for (size_t i = 0; i < GRPC_METHODS; i++) {
+        buf_puts(b, "vigla_grpc_messages_total{");
+        put_method(b, s.methods[i].name);
+        buf_printf(b, "} %" PRIu64 "\n", s.methods[i].messages);
+    }
+    put_items(b, &s);
+    whole(b, "vigla_grpc_connections", "gauge", "Connections that are open.", s.connections);
+    whole(b, "vigla_grpc_calls", "gauge", "Calls under way, and those whose data is still to be stored.", s.calls);
+    whole(b, "vigla_grpc_connections_total", "counter", "Connections taken.", s.accepted);
+    whole(b, "vigla_grpc_connections_refused_total", "counter", "Connections turned away: there are too many.",
+          s.turned_away);
+    whole(b, "vigla_grpc_connections_ended_total", "counter",
+          "Connections ended for what their peer did, or owed for too long.", s.ended);
+    whole(b, "vigla_grpc_message_bytes", "gauge", "Messages that are in memory.", s.bytes);
+    whole(b, "vigla_grpc_waiting_messages", "gauge", "Of these, those that the store had no room for yet.", s.waiting);
+}
+
 static void put_cache(struct buf *b, struct promql_cache *cache)
 {
     struct promql_cache_stats s;
@@ -244,6 +306,8 @@ void metrics_get(struct request *rq)
     put_push(&rq->out, rq->api);
     if (rq->api->options.scrape)
         put_scraping(&rq->out, rq->api->options.scrape);
+    if (rq->api->options.grpc)
+        put_grpc(&rq->out, rq->api->options.grpc);
     if (rq->api->options.limits.cache)
         put_cache(&rq->out, rq->api->options.limits.cache);
     put_store(&rq->out, rq->api->store);

@@ -12,12 +12,13 @@
 
 struct settings {
     const char *config, *data, *listen, *durability, *log_level;
+    const char *otlp_grpc; /* NULL: the default, which another program may have */
     int64_t retention_ms, query_timeout_ms, query_lookback_ms, query_max_samples, threads;
     size_t max_body, queue, memory_limit, query_cache;
     bool admin;
 };
 
-enum { SETTINGS_OPTIONS = 15 };
+enum { SETTINGS_OPTIONS = 16 };
 
 struct settings_file {
     const char *path;      /* NULL: there is none */

@@ -37,6 +37,8 @@ void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS])
         { "data", 0, OPTION_TEXT, "DIR", "where the data lives; made when missing", &s->data },
         { "config", 0, OPTION_TEXT, "FILE", "YAML: these options (the command line wins), scrape_configs", &s->config },
         { "listen", 0, OPTION_TEXT, "HOST:PORT", "127.0.0.1:20001; port 0 picks a free one", &s->listen },
+        { "otlp-grpc", 0, OPTION_TEXT, "HOST:PORT|none", "127.0.0.1:4317; for OpenTelemetry's and Envoy's senders",
+          &s->otlp_grpc },
         { "retention", 0, OPTION_DURATION, "TIME", "15d; how long data is kept, 0: for ever", &s->retention_ms },
         { "durability", 0, OPTION_TEXT, "process|power", "process; what an acknowledgement survives", &s->durability },
         { "max-body", 0, OPTION_SIZE, "SIZE", "32MiB; the largest request, unpacked", &s->max_body },
@@ -174,10 +176,15 @@ int settings_read(struct settings_file *f, struct err *e)
 
 int settings_check(const struct settings *s, struct err *e)
 {
+    char host[64];
+    uint16_t port;
+
     if (!s->data)
         return err_set(e, ERR_INVALID, "serve: --data DIR is missing: where should the data live?");
     if (strcmp(s->durability, "process") != 0 && strcmp(s->durability, "power") != 0)
         return err_set(e, ERR_INVALID, "serve: --durability %s: should be process or power", s->durability);
+    if (s->otlp_grpc && strcmp(s->otlp_grpc, "none") != 0 && address_parse(s->otlp_grpc, host, &port, e) < 0)
+        return err_wrap(e, "serve: --otlp-grpc (or none)");
     if (s->threads > 256)
         return err_set(e, ERR_RANGE, "serve: --threads %" PRId64 ": should be 256 at most", s->threads);
     if (log_level_parse(s->log_level) < 0)
@@ -194,6 +201,7 @@ static bool same_text(const char *a, const char *b)
 static bool needs_restart(const struct settings *a, const struct settings *b)
 {
     return !same_text(a->data, b->data) || !same_text(a->listen, b->listen) || !same_text(a->durability, b->durability) ||
+           !same_text(a->otlp_grpc, b->otlp_grpc) ||
            a->retention_ms != b->retention_ms || a->query_timeout_ms != b->query_timeout_ms ||
            a->query_lookback_ms != b->query_lookback_ms || a->query_max_samples != b->query_max_samples ||
            a->query_cache != b->query_cache || a->threads != b->threads || a->max_body != b->max_body ||

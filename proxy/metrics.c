@@ -9,27 +9,12 @@
 #include "proxy/metrics-internal.h"
 
 #include "base/arena.h"
-#include "base/istio_labels.h"
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/strmap.h"
 #include "proxy/otlp-internal.h"
 
 #include <stdio.h>
-
-const struct metric_info metric_infos[METRICS] = {
-    [METRIC_REQUESTS] = { "istio_requests_total", "Requests.", false },
-    [METRIC_DURATION] = { "istio_request_duration_milliseconds", "Duration of requests in ms.", true },
-    [METRIC_REQUEST_BYTES] = { "istio_request_bytes", "Size of requests in bytes, headers included.", true },
-    [METRIC_RESPONSE_BYTES] = { "istio_response_bytes", "Size of responses in bytes, headers included.", true },
-    [METRIC_TCP_OPENED] = { "istio_tcp_connections_opened_total", "TCP connections opened.", false },
-    [METRIC_TCP_CLOSED] = { "istio_tcp_connections_closed_total", "TCP connections closed.", false },
-    [METRIC_TCP_SENT] = { "istio_tcp_sent_bytes_total", "Bytes sent to the downstream over TCP.", false },
-    [METRIC_TCP_RECEIVED] = { "istio_tcp_received_bytes_total", "Bytes received from the downstream over TCP.", false },
-};
-
-const double metric_bounds[METRIC_BOUNDS] = { 0.5,  1,     5,     10,    25,     50,     100,     250,     500,    1000,
-                                              2500, 5000,  10000, 30000, 60000,  300000, 600000,  1800000, 3600000 };
 
 enum {
     LONGEST_KEY = 16 * 1024,
@@ -49,7 +34,7 @@ struct metrics {
     int64_t taken_ns;                                /* when a batch was taken last */
     uint64_t overflow;
     struct buf key;
-    struct buf points[METRICS];
+    struct buf points[ISTIO_METRICS];
 };
 
 struct metrics *metrics_new(size_t max_sets)
@@ -64,7 +49,7 @@ struct metrics *metrics_new(size_t max_sets)
     m->end_changed = &m->first_changed;
     m->build_changed = true;
     m->key = (struct buf)BUF_INIT(LONGEST_KEY);
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         m->points[i] = (struct buf)BUF_INIT(MOST_POINT_BYTES);
     return m;
 }
@@ -73,7 +58,7 @@ void metrics_free(struct metrics *m)
 {
     if (!m)
         return;
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         buf_free(&m->points[i]);
     buf_free(&m->key);
     strmap_free(&m->by_key);
@@ -203,7 +188,7 @@ static struct metric_set *add_set(struct metrics *m, const struct record *rec)
         !keep(&m->arena, &attributes[1], &set->attributes[1]))
         set = NULL;
     if (set && rec->kind == RECORD_HTTP) {
-        set->histograms = arena_array(&m->arena, METRIC_HISTOGRAMS, sizeof(*set->histograms));
+        set->histograms = arena_array(&m->arena, ISTIO_HISTOGRAMS, sizeof(*set->histograms));
         set = set->histograms ? set : NULL;
     }
     if (set && strmap_put(&m->by_key, key, set, NULL) < 0)
@@ -240,7 +225,7 @@ static int64_t start_of(const struct metrics *m, const struct record *rec, int64
     return start > now_ns - MS ? now_ns - MS : start;
 }
 
-static void add(struct metric_set *set, enum metric metric, uint64_t by, int64_t start)
+static void add(struct metric_set *set, enum istio_metric metric, uint64_t by, int64_t start)
 {
     if (by == 0)
         return;
@@ -249,14 +234,14 @@ static void add(struct metric_set *set, enum metric metric, uint64_t by, int64_t
     set->counters[metric] += by;
 }
 
-static void observe(struct metric_set *set, enum metric metric, double v, int64_t start)
+static void observe(struct metric_set *set, enum istio_metric metric, double v, int64_t start)
 {
-    struct histogram *h = &set->histograms[metric - METRIC_DURATION];
+    struct histogram *h = &set->histograms[metric - ISTIO_DURATION];
     size_t i = 0;
 
     if (set->starts[metric] == 0)
         set->starts[metric] = start;
-    while (i < METRIC_BOUNDS && v > metric_bounds[i])
+    while (i < ISTIO_BOUNDS && v > istio_bounds[i])
         i++;
     h->buckets[i]++;
     h->count++;
@@ -285,10 +270,10 @@ static void keep_exemplar(struct exemplar *x, const struct access_log *l, int64_
 static void record_http(struct metric_set *set, const struct record *rec, int64_t start, int64_t now_ns)
 {
     keep_exemplar(&set->exemplar, &rec->log, now_ns);
-    add(set, METRIC_REQUESTS, 1, start);
-    observe(set, METRIC_DURATION, duration_ms(&rec->log), start);
-    observe(set, METRIC_REQUEST_BYTES, (double)rec->request_bytes, start);
-    observe(set, METRIC_RESPONSE_BYTES, (double)rec->response_bytes, start);
+    add(set, ISTIO_REQUESTS, 1, start);
+    observe(set, ISTIO_DURATION, duration_ms(&rec->log), start);
+    observe(set, ISTIO_REQUEST_BYTES, (double)rec->request_bytes, start);
+    observe(set, ISTIO_RESPONSE_BYTES, (double)rec->response_bytes, start);
 }
 
 void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
@@ -309,10 +294,10 @@ void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
     if (rec->kind == RECORD_HTTP) {
         record_http(set, rec, start, now_ns);
     } else {
-        add(set, METRIC_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
-        add(set, METRIC_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
-        add(set, METRIC_TCP_SENT, rec->sent_delta, start);
-        add(set, METRIC_TCP_RECEIVED, rec->received_delta, start);
+        add(set, ISTIO_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
+        add(set, ISTIO_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
+        add(set, ISTIO_TCP_SENT, rec->sent_delta, start);
+        add(set, ISTIO_TCP_RECEIVED, rec->received_delta, start);
     }
     mark_changed(m, set);
 }
@@ -333,11 +318,11 @@ static void print_histogram(struct buf *b, const char *name, const struct metric
 {
     uint64_t below = 0;
 
-    for (size_t i = 0; i <= METRIC_BOUNDS; i++) {
+    for (size_t i = 0; i <= ISTIO_BOUNDS; i++) {
         below += h->buckets[i];
         buf_printf(b, "%s_bucket{%.*s,le=\"", name, STR_ARG(set->text));
-        if (i < METRIC_BOUNDS)
-            buf_double(b, metric_bounds[i]);
+        if (i < ISTIO_BOUNDS)
+            buf_double(b, istio_bounds[i]);
         else
             buf_puts(b, "+Inf");
         buf_printf(b, "\"} %llu\n", (unsigned long long)below);
@@ -349,8 +334,8 @@ static void print_histogram(struct buf *b, const char *name, const struct metric
 
 void metrics_text(const struct metrics *m, struct buf *b)
 {
-    for (int i = 0; i < METRICS; i++) {
-        const struct metric_info *info = &metric_infos[i];
+    for (int i = 0; i < ISTIO_METRICS; i++) {
+        const struct istio_metric_info *info = &istio_metrics[i];
 
         buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", info->name, info->help, info->name,
                    info->is_histogram ? "histogram" : "counter");
@@ -358,7 +343,7 @@ void metrics_text(const struct metrics *m, struct buf *b)
             if (set->starts[i] == 0)
                 continue;
             if (info->is_histogram)
-                print_histogram(b, info->name, set, &set->histograms[i - METRIC_DURATION]);
+                print_histogram(b, info->name, set, &set->histograms[i - ISTIO_DURATION]);
             else
                 buf_printf(b, "%s{%.*s} %llu\n", info->name, STR_ARG(set->text),
                            (unsigned long long)set->counters[i]);
@@ -368,10 +353,10 @@ void metrics_text(const struct metrics *m, struct buf *b)
 
 void metrics_stats(const struct metrics *m, struct buf *b)
 {
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         for (const struct metric_set *set = m->first; set; set = set->next)
-            if (set->starts[i] && !metric_infos[i].is_histogram)
-                buf_printf(b, "%s{%.*s}: %llu\n", metric_infos[i].name, STR_ARG(set->text),
+            if (set->starts[i] && !istio_metrics[i].is_histogram)
+                buf_printf(b, "%s{%.*s}: %llu\n", istio_metrics[i].name, STR_ARG(set->text),
                            (unsigned long long)set->counters[i]);
 }
 
@@ -403,14 +388,14 @@ static void counter_point(struct buf *b, const struct metric_set *set, int metri
     put_times(b, set->starts[metric], now_ns);
     pb_put_fixed64(b, 6, set->counters[metric]);
     buf_str(b, set->attributes[0]);
-    if (metric == METRIC_REQUESTS)
+    if (metric == ISTIO_REQUESTS)
         put_exemplar(b, 5, &set->exemplar, 1);
     pb_close(b, point);
 }
 
 static void histogram_point(struct buf *b, const struct metric_set *set, int metric, int64_t now_ns)
 {
-    const struct histogram *h = &set->histograms[metric - METRIC_DURATION];
+    const struct histogram *h = &set->histograms[metric - ISTIO_DURATION];
     size_t point = pb_open(b, 1);
 
     put_times(b, set->starts[metric], now_ns);
@@ -418,9 +403,9 @@ static void histogram_point(struct buf *b, const struct metric_set *set, int met
     pb_put_double(b, 5, h->sum);
     /* Packed fixed64 and double: little-endian on the wire and here. */
     pb_put_str(b, 6, (struct str){ (const char *)h->buckets, sizeof(h->buckets) });
-    pb_put_str(b, 7, (struct str){ (const char *)metric_bounds, sizeof(metric_bounds) });
+    pb_put_str(b, 7, (struct str){ (const char *)istio_bounds, sizeof(istio_bounds) });
     buf_str(b, set->attributes[1]);
-    if (metric == METRIC_DURATION)
+    if (metric == ISTIO_DURATION)
         put_exemplar(b, 8, &set->exemplar, set->exemplar.ms);
     pb_close(b, point);
 }
@@ -429,10 +414,10 @@ static size_t add_points(struct metrics *m, const struct metric_set *set, int64_
 {
     size_t n = 0;
 
-    for (int i = 0; i < METRICS; i++) {
+    for (int i = 0; i < ISTIO_METRICS; i++) {
         if (set->starts[i] == 0)
             continue;
-        if (metric_infos[i].is_histogram)
+        if (istio_metrics[i].is_histogram)
             histogram_point(&m->points[i], set, i, now_ns);
         else
             counter_point(&m->points[i], set, i, now_ns);
@@ -478,7 +463,7 @@ static size_t points_bytes(const struct metrics *m)
 {
     size_t n = 0;
 
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         n += m->points[i].n;
     return n;
 }
@@ -488,13 +473,13 @@ size_t metrics_batch(struct metrics *m, int64_t now_ns, size_t max_bytes, struct
     struct metric_set *set = m->first_changed;
     size_t n = 0;
 
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         buf_reset(&m->points[i]);
     for (; set && n < MOST_POINTS && points_bytes(m) < max_bytes; set = set->next_changed)
         n += add_points(m, set, now_ns);
-    for (int i = 0; i < METRICS; i++) {
+    for (int i = 0; i < ISTIO_METRICS; i++) {
         if (m->points[i].n)
-            put_metric(records, metric_infos[i].name, metric_infos[i].help, metric_infos[i].is_histogram ? 9 : 7,
+            put_metric(records, istio_metrics[i].name, istio_metrics[i].help, istio_metrics[i].is_histogram ? 9 : 7,
                        buf_view(&m->points[i]));
         records->failed |= m->points[i].failed;
     }

@@ -1,4 +1,4 @@
-#include "base/istio_labels.h"
+#include "base/istio_metrics.h"
 #include "base/rand.h"
 #include "query/promql.h"
 #include "query/series_rows.h"
