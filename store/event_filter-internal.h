@@ -18,6 +18,7 @@
 
 enum { EVENT_FILTER_SLICE = 4000, /* bytes: four of them fill a database page */ EVENT_FILTER_MOST_SLICES = 500 };
 
+/* Never 0. */
 uint64_t event_filter_hash(struct str value);
 /* Bytes of the whole filter for so many distinct values: a multiple of 32; and in how many slices. */
 size_t event_filter_bytes(size_t distinct);
