@@ -5,6 +5,7 @@
 #include "api/http-internal.h"
 
 #include "collector/loki_push.h"
+#include "collector/red.h"
 #include "collector/zipkin.h"
 
 /* What lives from the request to its commit: in the request's arena. */
@@ -37,8 +38,12 @@ static int decode(struct push *p, struct err *e)
 {
     struct str body = buf_view(&p->rq->body);
 
-    if (p->receiver == PUSH_ZIPKIN)
-        return zipkin_decode(body, &p->batch, &p->outcome, e);
+    int rc;
+
+    if (p->receiver == PUSH_ZIPKIN) {
+        rc = zipkin_decode(body, &p->batch, &p->outcome, e);
+        return rc == 0 && p->rq->api->options.red ? red_spans(p->rq->api->options.red, &p->batch, 0, e) : rc;
+    }
     return loki_push_decode(request_is_json(p->rq) ? LOKI_JSON : LOKI_PROTOBUF, body, &p->batch, &p->outcome, e);
 }
 

@@ -92,6 +92,7 @@ def test_what_is_pushed_is_found(server):
         assert status == 204, (ns, status, answer)
         assert lines_of(server, f'{{namespace="{ns}"}}') == lines, ns
         assert lines_of(server, f'{{namespace="{ns}"}} | job="own" | user="u"') == lines, ns
+        assert lines_of(server, f'{{job="own", namespace="{ns}"}}') == lines, ns  # a label without a column
 
 
 def test_refusals_are_lokis(server):
