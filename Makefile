@@ -201,8 +201,11 @@ test: deps
 	@$(MAKE) -s -j2 all
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) python3 tests/all.py
 
+$(O)/tests/bench/event_rows: $(O)/tests/bench/event_rows.o $(O)/base.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_base)
+
 .PHONY: bench
-bench: all
+bench: all $(O)/tests/bench/event_rows
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) tests/bench/run.sh
 
 # --- odds and ends -----------------------------------------------------------------------------------------------

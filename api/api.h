@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 struct api;
+struct red;
 struct scrape;
 struct grpc_server;
 struct syslog;
@@ -22,6 +23,7 @@ struct api_options {
     struct promql_limits limits;
     int64_t retention_ms; /* as told by /api/v1/status */
     struct scrape *scrape; /* for /api/v1/targets; NULL: nothing is scraped. It is stopped after the API */
+    struct red *red;       /* counts access logs and spans; NULL: they are not counted. It is freed after the API */
     struct grpc_server *grpc; /* for /metrics; NULL: there is none. It is stopped after the API */
     struct syslog *syslog; /* for /metrics, likewise */
     struct tail *tail;     /* likewise */

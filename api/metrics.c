@@ -173,6 +173,19 @@ static void put_receivers(struct buf *b, const struct api *api)
                (uint64_t)atomic_load(&api->write.exemplars));
 }
 
+static void put_push(struct buf *b, const struct api *api)
+{
+    static const char *const names[PUSH_RECEIVERS] = { [PUSH_LOKI] = "loki", [PUSH_ZIPKIN] = "zipkin" };
+
+    head(b, "vigla_push_items_total", "counter", "Log lines pushed as Loki wants them, and spans as Zipkin does.");
+    for (int i = 0; i < PUSH_RECEIVERS; i++)
+        buf_printf(b,
+                   "vigla_push_items_total{receiver=\"%s\",result=\"accepted\"} %" PRIu64
+                   "\nvigla_push_items_total{receiver=\"%s\",result=\"refused\"} %" PRIu64 "\n",
+                   names[i], (uint64_t)atomic_load(&api->push[i].accepted), names[i],
+                   (uint64_t)atomic_load(&api->push[i].refused));
+}
+
 static void put_scraping(struct buf *b, struct scrape *scrape)
 {
     struct scrape_stats s;
@@ -328,6 +341,7 @@ void metrics_get(struct request *rq)
     put_process(&rq->out, rq->api);
     put_http(&rq->out, rq->api);
     put_receivers(&rq->out, rq->api);
+    put_push(&rq->out, rq->api);
     if (rq->api->options.scrape)
         put_scraping(&rq->out, rq->api->options.scrape);
     if (rq->api->options.grpc)

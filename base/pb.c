@@ -78,10 +78,8 @@ int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e)
     return 1;
 }
 
-int pb_want(const struct pb_field *f, enum pb_type want, struct err *e)
+int pb_unwanted(const struct pb_field *f, enum pb_type want, struct err *e)
 {
-    if (f->type == want)
-        return 0;
     return err_set(e, ERR_PARSE, "protobuf: field %u: wire type %d, should be %d", f->number, (int)f->type, (int)want);
 }
 

@@ -179,6 +179,7 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
         with.grpc = receivers.grpc;
         with.syslog = receivers.syslog;
         with.tail = receivers.tail;
+        with.red = receivers.red;
         api = api_start(st, &with, &e);
     }
     if (!api) {

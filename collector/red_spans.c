@@ -2,8 +2,8 @@
  *
  *   kind                  reporter     source                        destination
  *   server, consumer      destination  the parent span's service     the span's service
- *   client, producer      source       the span's service            the service of a span below, or who is learned to be
- *                                                                     at that host; else the attributes that name the peer
+ *   client, producer      source       the span's service            the service of a span below, or who is learned
+ *                                                                     to be at that host; else what attributes call it
  *   internal, unset       not counted
  *
  * A request that passes a sidecar is told by two spans of one service, one below the other; the one at the border

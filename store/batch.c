@@ -97,7 +97,7 @@ int batch_change_event(struct batch *b, enum event_kind kind, size_t row, int co
     return 0;
 }
 
-int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v)
+int batch_set_first(struct batch *b, enum event_kind kind, int column, union event_value v)
 {
     struct event_rows *r = &b->events[kind];
 

@@ -27,8 +27,8 @@ enum {
 void group_fini(struct group *g)
 {
     mem_free(g->applied);
-    mem_free(g->zeros);
-    mem_free(g->zero_ids);
+    mem_free(g->made);
+    mem_free(g->made_ids);
     mem_free(g->metadata);
     buf_free(&g->record);
     buf_free(&g->labels);
@@ -42,7 +42,8 @@ static void begin(struct store *st)
     if (g->record.cap > RECORD_KEPT)
         buf_free(&g->record);
     g->mark = index_mark(st->index);
-    g->napplied = g->nzeros = g->nmetadata = 0;
+    counted_begin(&st->counted, clock_now_ms());
+    g->napplied = g->nmade = g->nmetadata = 0;
     g->batches = g->duplicates = g->samples = g->series = g->journal_bytes = 0;
     g->lowest_ms = INT64_MAX;
     memset(g->events, 0, sizeof(g->events));
@@ -82,15 +83,15 @@ static void publish(struct store *st)
     struct group *g = &st->group;
 
     pthread_rwlock_wrlock(&st->lock);
-    for (size_t i = 0; i < g->nzeros; i++) /* before the others: they are older */
-        head_append(st->head, g->zero_ids[i], &g->zeros[i], 1);
+    for (size_t i = 0; i < g->nmade; i++) /* before the others: zeros are older */
+        head_append(st->head, g->made_ids[i], &g->made[i], 1);
     for (size_t i = 0; i < g->napplied; i++) {
         const struct batch *b = g->applied[i];
 
         for (size_t k = 0; k < b->nseries; k++) {
             if (k + AHEAD < b->nseries && b->series[k + AHEAD].n)
                 head_prefetch(st->head, b->series[k + AHEAD].id);
-            if (b->series[k].n)
+            if (b->series[k].n && !b->series[k].increments)
                 head_append(st->head, b->series[k].id, b->series[k].samples, b->series[k].n);
         }
     }
@@ -236,15 +237,15 @@ static int starts_anew(struct store *st, const struct batch_series *bs, bool *an
     return started_after(st, bs->id, bs->start_ms, anew, e);
 }
 
-static int add_zero(struct store *st, uint32_t id, int64_t start_ms, struct err *e)
+static int make_sample(struct store *st, uint32_t id, struct sample sample, struct err *e)
 {
     struct group *g = &st->group;
 
-    if (mem_grow(&g->zeros, &g->zeros_cap, g->nzeros + 1, sizeof(*g->zeros)) < 0 ||
-        mem_grow(&g->zero_ids, &g->zero_ids_cap, g->nzeros + 1, sizeof(*g->zero_ids)) < 0)
+    if (mem_grow(&g->made, &g->made_cap, g->nmade + 1, sizeof(*g->made)) < 0 ||
+        mem_grow(&g->made_ids, &g->made_ids_cap, g->nmade + 1, sizeof(*g->made_ids)) < 0)
         return err_set(e, ERR_NOMEM, "no memory for a sample");
-    g->zeros[g->nzeros] = (struct sample){ start_ms, 0 };
-    g->zero_ids[g->nzeros++] = id;
+    g->made[g->nmade] = sample;
+    g->made_ids[g->nmade++] = id;
     return 0;
 }
 
@@ -262,20 +263,49 @@ static int note_times(struct store *st, const struct sample *s, size_t n, size_t
     return 0;
 }
 
-static int write_series(struct store *st, struct journal_writer *w, struct batch_series *bs, size_t days, struct err *e)
+/* The sum as a sample, behind a zero when it is the first one. */
+static int write_increments(struct store *st, struct journal_writer *w, const struct batch_series *bs, size_t days,
+                            struct err *e)
+{
+    const struct counted_series *s = NULL;
+    double sum = 0;
+    struct sample made[2];
+    size_t first;
+    int rc;
+
+    for (size_t i = 0; i < bs->n; i++)
+        sum += bs->samples[i].v;
+    rc = counted_add(&st->counted, st->index, bs->id, sum, &s, e);
+    if (rc < 0)
+        return rc;
+    made[0] = (struct sample){ st->counted.last_ms - 1, 0 };
+    made[1] = (struct sample){ st->counted.last_ms, s->total };
+    first = s->fresh ? 0 : 1;
+    rc = note_times(st, made + first, 2 - first, days, e);
+    for (size_t i = first; rc == 0 && i < 2; i++)
+        rc = make_sample(st, bs->id, made[i], e);
+    if (rc < 0)
+        return rc;
+    journal_series(w, bs->id, 2 - first);
+    journal_samples(w, made + first, 2 - first);
+    st->group.samples += 2 - first;
+    st->group.series++;
+    return 0;
+}
+
+static int write_values(struct store *st, struct journal_writer *w, const struct batch_series *bs, size_t days,
+                        struct err *e)
 {
     struct sample zero = { bs->start_ms, 0 };
-    bool anew;
+    bool anew = false;
     int rc = note_times(st, bs->samples, bs->n, days, e);
 
-    if (rc == 0)
-        rc = resolve(st, bs, e);
     if (rc == 0)
         rc = starts_anew(st, bs, &anew, e);
     if (rc == 0 && anew)
         rc = note_times(st, &zero, 1, days, e);
     if (rc == 0 && anew)
-        rc = add_zero(st, bs->id, bs->start_ms, e);
+        rc = make_sample(st, bs->id, zero, e);
     if (rc < 0)
         return rc;
     journal_series(w, bs->id, anew + bs->n);
@@ -284,6 +314,15 @@ static int write_series(struct store *st, struct journal_writer *w, struct batch
     st->group.samples += anew + bs->n;
     st->group.series++;
     return 0;
+}
+
+static int write_series(struct store *st, struct journal_writer *w, struct batch_series *bs, size_t days, struct err *e)
+{
+    int rc = resolve(st, bs, e);
+
+    if (rc < 0)
+        return rc;
+    return bs->increments ? write_increments(st, w, bs, days, e) : write_values(st, w, bs, days, e);
 }
 
 static int write_journal(struct store *st, struct err *e)
@@ -498,9 +537,11 @@ static int write_range(struct store *st, const struct pending *first, const stru
         db_rollback(st->db);
     if (rc < 0) {
         st->journal.last = record;
+        counted_undo(&st->counted);
         discard(st, first, end);
         return rc;
     }
+    counted_keep(&st->counted);
     publish(st);
     atomic_fetch_add(&st->counters.commits, 1);
     return 0;

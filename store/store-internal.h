@@ -15,6 +15,7 @@
 #include "store/blocks-internal.h"
 #include "store/changes-internal.h"
 #include "store/committer-internal.h"
+#include "store/counted-internal.h"
 #include "store/days-internal.h"
 #include "store/head-internal.h"
 #include "store/index-internal.h"
@@ -41,9 +42,9 @@ struct store_tuning {
 struct group {
     struct index_mark mark;  /* where the index stood before */
     const struct batch **applied; /* whose samples go to the head */
-    struct sample *zeros;    /* that begin a counter; in the order of the series they belong to */
-    uint32_t *zero_ids;
-    size_t napplied, applied_cap, nzeros, zeros_cap, zero_ids_cap;
+    struct sample *made;     /* by the store: zeros that begin a counter, sums of increments; of the series made_ids */
+    uint32_t *made_ids;
+    size_t napplied, applied_cap, nmade, made_cap, made_ids_cap;
     const struct batch_metadata **metadata;
     size_t nmetadata, metadata_cap;
     struct buf record, labels, log;
@@ -95,6 +96,7 @@ struct store {
     /* The committer's own. */
     struct group group;
     struct started started;
+    struct counted counted;
     struct journal_state journal;
     struct changes changes;
     _Atomic uint64_t losses; /* of blocks that changes knows of */

@@ -226,6 +226,7 @@ void store_close(struct store *st)
     db_close(st->db);
     group_fini(&st->group);
     started_fini(&st->started);
+    counted_fini(&st->counted);
     days_fini(&st->days);
     changes_fini(&st->changes);
     free_metadata(&st->metadata);

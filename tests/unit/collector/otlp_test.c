@@ -223,7 +223,7 @@ static int decode(enum otlp_signal signal, enum otlp_encoding encoding, struct s
     int rc;
 
     batch_init(&b, &a);
-    rc = otlp_decode(signal, encoding, body, &b, refused, e);
+    rc = otlp_decode(signal, encoding, body, NULL, &b, refused, e);
     if (rc == 0)
         dump_batch(text, &b);
     buf_putc(text, '\0');
@@ -293,7 +293,7 @@ START_TEST(survives_failing_allocations)
 
         batch_init(&b, &a);
         mem_fail_at(n);
-        rc = otlp_decode(r->signal, OTLP_JSON, buf_view(&json), &b, &refused, &e);
+        rc = otlp_decode(r->signal, OTLP_JSON, buf_view(&json), NULL, &b, &refused, &e);
         failed = mem_has_failed();
         mem_fail_at(0);
         arena_free(&a);
