@@ -177,9 +177,9 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
         file->rescrape_arg = receivers.scrape;
         with.scrape = receivers.scrape;
         with.grpc = receivers.grpc;
+        with.red = receivers.red;
         with.syslog = receivers.syslog;
         with.tail = receivers.tail;
-        with.red = receivers.red;
         api = api_start(st, &with, &e);
     }
     if (!api) {

@@ -102,14 +102,23 @@ static int read_entries(struct reading *r, bool is_tcp, struct str message, stru
     return rc;
 }
 
+/* As red_access_logs does with those it counts. */
+static int complete(struct batch *b, size_t first, struct err *e)
+{
+    for (size_t row = first; row < b->events[EVENT_ACCESS_LOG].n; row++)
+        if (access_log_complete(b, row) < 0)
+            return err_set(e, ERR_NOMEM, "no memory for an access log");
+    return 0;
+}
+
 static int add_aside(struct reading *r, struct err *e)
 {
-    for (struct aside *a = r->aside; a; a = a->next) {
-        if (batch_add_event(r->b, EVENT_ACCESS_LOG, &a->ev) < 0 ||
-            access_log_complete(r->b, r->b->events[EVENT_ACCESS_LOG].n - 1) < 0)
+    size_t first = r->b->events[EVENT_ACCESS_LOG].n;
+
+    for (struct aside *a = r->aside; a; a = a->next)
+        if (batch_add_event(r->b, EVENT_ACCESS_LOG, &a->ev) < 0)
             return err_set(e, ERR_NOMEM, "no memory for an access log");
-    }
-    return 0;
+    return complete(r->b, first, e);
 }
 
 static int read_rows(struct reading *r, struct str message, struct err *e)
@@ -142,7 +151,7 @@ int envoy_log_decode(struct str message, struct envoy_node *node, struct red *re
     if (!r.x)
         return err_set(e, ERR_NOMEM, "no memory for an access log");
     rc = read_rows(&r, message, e);
-    if (rc == 0 && red)
-        rc = red_access_logs(red, b, 0, e);
+    if (rc == 0)
+        rc = red ? red_access_logs(red, b, 0, e) : complete(b, 0, e);
     return rc < 0 ? rc : add_aside(&r, e);
 }

@@ -136,12 +136,23 @@ static void read_istio_id(struct envoy_node *n)
         n->is.ns = ns;
 }
 
+/* What is not UTF-8 in its texts is replaced. */
+static int repair(struct envoy_node *n, struct err *e)
+{
+    struct str *texts[] = { &n->id, &n->cluster, &n->log_name, &n->region, &n->zone, &n->sub_zone };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        *texts[i] = envoy_text(&n->arena, *texts[i]);
+        if (!texts[i]->p)
+            return err_set(e, ERR_NOMEM, "no memory for a node");
+    }
+    return 0;
+}
+
 struct envoy_node *envoy_node_new(struct str node, struct str log_name, struct err *e)
 {
     struct envoy_node *n = mem_zalloc(sizeof(*n));
-    struct str *texts[] = { &n->id, &n->cluster, &n->log_name, &n->region, &n->zone, &n->sub_zone };
     struct str copy;
-    int rc;
 
     if (!n) {
         err_set(e, ERR_NOMEM, "no memory for a node");
@@ -149,19 +160,17 @@ struct envoy_node *envoy_node_new(struct str node, struct str log_name, struct e
     }
     n->holders = 1;
     n->arena = (struct arena)ARENA_INIT(ENVOY_MOST_NODE);
-    copy = node.n <= ENVOY_MOST_NODE / 2 ? arena_str(&n->arena, node) : STR_NULL; /* views of it are kept */
-    if (!copy.p) {
-        err_set(e, ERR_LIMIT, "a node of %zu bytes, at most %d are taken", node.n, ENVOY_MOST_NODE / 2);
+    if (node.n + log_name.n > ENVOY_MOST_NODE / 2) {
+        err_set(e, ERR_LIMIT, "a node of %zu bytes, at most %d are taken", node.n + log_name.n, ENVOY_MOST_NODE / 2);
         goto fail;
     }
+    copy = arena_str(&n->arena, node); /* views of it are kept */
     n->log_name = arena_str(&n->arena, log_name);
-    rc = n->log_name.p ? read_node(n, copy, e) : err_set(e, ERR_NOMEM, "no memory for a log's name");
-    for (size_t i = 0; rc == 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
-        *texts[i] = envoy_text(&n->arena, *texts[i]);
-        if (!texts[i]->p)
-            rc = err_set(e, ERR_NOMEM, "no memory for a node");
+    if (!copy.p || !n->log_name.p) {
+        err_set(e, ERR_NOMEM, "no memory for a node");
+        goto fail;
     }
-    if (rc < 0)
+    if (read_node(n, copy, e) < 0 || repair(n, e) < 0)
         goto fail;
     read_istio_id(n);
     return n;

@@ -125,6 +125,9 @@ struct grpc_count {
 
 struct grpc_server {
     struct store *store;
+    /* store_submit, but in tests that have no store. */
+    int (*submit)(struct store *st, struct batch *b, void (*done)(void *arg, int rc, const struct err *e), void *arg,
+                  struct err *e);
     struct grpc_options options;
     uint16_t port;
     struct event_base *base;

@@ -54,7 +54,7 @@ int grpc_server_submit(struct grpc_message *m, struct err *e)
     int rc;
 
     s->storing++;
-    rc = store_submit(s->store, &m->batch, stored, m, e);
+    rc = s->submit(s->store, &m->batch, stored, m, e);
     if (rc < 0)
         s->storing--;
     return rc;
@@ -376,6 +376,7 @@ struct grpc_server *grpc_start(struct store *st, const struct grpc_options *o, s
         return NULL;
     }
     s->store = st;
+    s->submit = store_submit;
     s->options = *o;
     set_defaults(&s->options);
     s->budget.max = s->options.max_memory;

@@ -8,7 +8,8 @@
 
 static int take_otlp(enum otlp_signal signal, struct grpc_message *m, struct err *e)
 {
-    return otlp_decode(signal, OTLP_PROTOBUF, buf_view(&m->body), m->call->server->options.red, &m->batch, &m->items, e);
+    return otlp_decode(signal, OTLP_PROTOBUF, buf_view(&m->body), m->call->server->options.red, &m->batch, &m->items,
+                       e);
 }
 
 static int take_logs(struct grpc_message *m, struct err *e)

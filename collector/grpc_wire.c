@@ -129,6 +129,7 @@ enum grpc_status grpc_status_of(int rc, bool *again)
         return GRPC_RESOURCE_EXHAUSTED;
     case ERR_FULL:
     case ERR_CLOSED:
+    case ERR_IO: /* it may have been stored: whoever must not lose it sends it again */
         return GRPC_UNAVAILABLE;
     case ERR_UNSUPPORTED:
         return GRPC_UNIMPLEMENTED;

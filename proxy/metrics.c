@@ -9,7 +9,7 @@
 #include "proxy/metrics-internal.h"
 
 #include "base/arena.h"
-#include "base/istio_labels.h"
+#include "base/istio_metrics.h"
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/strmap.h"

@@ -8,7 +8,7 @@
  *   [── slow ──)[─ quick ─)[── inside ──]           before the window only the slow ones can have ended in it. */
 #include "query/series_rows.h"
 
-#include "base/istio_labels.h"
+#include "base/istio_metrics.h"
 #include "base/num.h"
 
 #include <math.h>
