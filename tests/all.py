@@ -24,6 +24,7 @@ SUITES = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
     ("pushing", ["python3", "tests/e2e/push_test.py"]),
+    ("senders", ["python3", "tests/e2e/senders_test.py"]),
     ("prometheus", ["python3", "tests/e2e/prometheus_test.py"]),
     ("disk-full", ["python3", "tests/e2e/disk_full_test.py"]),
     ("conformance", ["python3", "tests/conformance/run.py"]),

@@ -205,7 +205,10 @@ server {{
     return port, scene.start([program("nginx"), "-c", conf, "-p", scene.folder], "nginx.log", port)
 
 
-def send_mix(port, times=10):
+TIMES = 12
+
+
+def send_mix(port, times=TIMES):
     """3 * `times` requests to the shop, of which `times` fail, `times` to the cart, and one that the proxy answers."""
     for i in range(times):
         assert request(port, f"/item/{i}?q=a%20b") == 200
@@ -225,8 +228,11 @@ def check_mix(scene, proxy, times, own):
                         "source_workload_namespace", "reporter") == {(proxy, "edge", "source"): 4 * times + own}
     assert scene.counts("sum by (le) (increase(istio_request_duration_milliseconds_bucket{le=\"+Inf\"}[10m] anchored))",
                         "le") == {("+Inf",): 4 * times + own}
-    edges = scene.edges()
-    assert {(proxy, "shop-v1"), (proxy, "cart-v1")} <= set(edges), edges
+    edges = scene.edges()  # rates per second of ten minutes, with two decimals
+    assert edges[proxy, "shop-v1"]["rates"] == {"http": f"{3 * times / 600:.2f}", "http4xx": f"{times / 600:.2f}",
+                                                "http5xx": f"{times / 600:.2f}", "httpPercentErr": "66.7",
+                                                "httpPercentReq": f"{300 * times / (4 * times + own):.1f}"}, edges
+    assert edges[proxy, "cart-v1"]["rates"]["http"] == f"{times / 600:.2f}", edges
 
 
 def test_nginx_by_syslog():
@@ -237,7 +243,7 @@ def test_nginx_by_syslog():
         started = time.time()
         send_mix(port)
         assert request(port, "/own", headers={"User-Agent": 'a "quoted" \\ one'}) == 204
-        rows = s.wait_rows('{kind="access_log"}', 41)
+        rows = s.wait_rows('{kind="access_log"}', 4 * TIMES + 1)
         assert s.metric("vigla_syslog_unmatched_total") == 0
         own = next(r for r in rows if r["path"] == "/own")
         assert own["user_agent"] == 'a "quoted" \\ one' and "upstream_host" not in own, own
@@ -250,7 +256,7 @@ def test_nginx_by_syslog():
         assert {k: item.get(k) for k in want} == want, item
         assert len(item["request_id"]) == 32 and int(item["bytes_received"]) > 50, item
         assert started - 1 < item["ns"] / 1e9 < time.time() + 1
-        check_mix(s, "nginx", 10, 1)
+        check_mix(s, "nginx", TIMES, 1)
 
 
 def test_nginx_errors_come_as_lines():
@@ -322,7 +328,7 @@ def check_haproxy(s, port):
     assert request(port, "/own") == 204
     assert request(port, "/nobody") == 503 and request(port, "/refused") == 503
     assert request(port, "/slow") == 504 and request(port, "/hang-up") == 502
-    rows = s.wait_rows('{kind="access_log"}', 45)
+    rows = s.wait_rows('{kind="access_log"}', 4 * TIMES + 5)
     by_path = {r["path"]: r for r in rows}
     flags = {path: by_path[path].get("response_flags", "") for path in ("/nobody", "/refused", "/slow", "/hang-up", "/own")}
     assert flags == {"/nobody": "UH", "/refused": "UF", "/slow": "UT", "/hang-up": "UC", "/own": ""}, flags
@@ -335,7 +341,7 @@ def check_haproxy(s, port):
     assert started - 1 < item["ns"] / 1e9 < time.time() + 1
     increase = "increase(istio_requests_total[10m] anchored)"
     assert s.counts(f"sum by (destination_workload) ({increase})", "destination_workload") == \
-        {("shop-v1",): 32, ("cart-v1",): 10, ("haproxy",): 3}
+        {("shop-v1",): 3 * TIMES + 2, ("cart-v1",): TIMES, ("haproxy",): 3}
     assert {("haproxy", "shop-v1"), ("haproxy", "cart-v1")} <= set(s.edges()), s.edges()
 
 
@@ -345,7 +351,7 @@ def test_haproxy_by_a_tcp_ring():
         s.serve(snippet("haproxy.md", "yaml"))
         port, _ = start_haproxy(s, snippet("haproxy.md", "haproxy"))
         check_haproxy(s, port)
-        assert s.metric('vigla_syslog_messages_total{transport="stream"}') >= 45
+        assert s.metric('vigla_syslog_messages_total{transport="stream"}') >= 4 * TIMES + 5
 
 
 def test_haproxy_by_udp():
@@ -446,10 +452,48 @@ def test_unix_sockets():
         want = {"line": "text", "x@1.a": 'b"c', "syslog.msgid": "ID47", "syslog.procid": "7", "severity": "notice"}
         assert {k: row.get(k) for k in want} == want, row
         assert row["ns"] % 10**9 == 123000000
-        say(s.path("stream.sock"), f"<14>{now} host one: a\n<14>{now} host one: b\n{len(now) + 17} <14>{now} host one: c\nd",
+        say(s.path("stream.sock"), f"<14>{now} host one: a\n<14>{now} host one: b\n{len(now) + 18} <14>{now} host one: c\nd",
             socket.SOCK_STREAM)
         rows = s.wait_rows('{kind="log", service="one"}', 3)
         assert sorted(r["line"] for r in rows) == ["a", "b", "c\nd"], rows
+
+
+# --- Prometheus ---
+
+def test_prometheus_yml():
+    with Scene() as s:
+        port = free_port()
+        body = b"# TYPE up_to_date gauge\nup_to_date 1\n"
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        pages = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        s.ends += [pages.server_close, pages.shutdown]
+        config = snippet("prometheus.md", "yaml").replace("9100", str(port)).replace("15s", "1s")
+        s.serve(config)
+        until(lambda: s.counts("up_to_date", "job") == {("node",): 1}, 15, "the target is scraped")
+
+
+def test_prometheus_remote_write():
+    program("prometheus")
+    with Scene() as s:
+        s.serve()
+        port = free_port()
+        itself = f"scrape_configs: [{{job_name: itself, scrape_interval: 1s, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
+        remote = snippet("prometheus.md", "yaml", 1).replace("127.0.0.1:20001", f"127.0.0.1:{s.server.port}")
+        s.start([program("prometheus"), f"--config.file={s.write('prometheus.yml', itself + remote)}",
+                 f"--storage.tsdb.path={s.path('prometheus')}", f"--web.listen-address=127.0.0.1:{port}"], "prometheus.log", port)
+        until(lambda: s.counts("up", "job") == {("itself",): 1}, 30, "what Prometheus scrapes arrives")
 
 
 # --- load, limits ---
