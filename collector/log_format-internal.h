@@ -13,11 +13,13 @@
 
 enum log_meaning {
     LOG_ATTRIBUTE,    /* kept under the field's own name */
+    LOG_NUMBER,       /* the same, and it is a number */
+    LOG_LIST,         /* the same, and it is nginx's list of tries, "a:1, b:2 : c:3" */
     LOG_SKIPPED,      /* nothing that a row would need */
     LOG_TEXT,         /* a column; "-" is unset */
-    LOG_LAST,         /* a column: the last of nginx's list of tries */
+    LOG_LAST,         /* a column: the last of such a list */
     LOG_COUNT,        /* a column: a whole number, '+' before it is passed over */
-    LOG_SECONDS,      /* a column in µs: "0.123"; of a list the last */
+    LOG_SECONDS,      /* a column in µs: "0.123"; of such a list the last */
     LOG_MILLISECONDS, /* a column in µs: "123", -1 is unset */
     LOG_REQUEST,      /* "GET /path HTTP/1.1": three columns */
     LOG_PATH,         /* a column, and its text begins with '/' */

@@ -181,6 +181,7 @@ static bool follow(struct reading *r, const char *pattern)
 {
     while (*pattern) {
         size_t width;
+        char letter;
 
         if (*pattern != '%') {
             if (r->p == r->end || *r->p++ != *pattern++)
@@ -188,7 +189,8 @@ static bool follow(struct reading *r, const char *pattern)
             continue;
         }
         pattern++;
-        if (!element(r, next_element(&pattern, &width), width))
+        letter = next_element(&pattern, &width);
+        if (!element(r, letter, width))
             return false;
     }
     return r->p == r->end;

@@ -17,16 +17,39 @@ static bool is_unset(struct str s)
     return s.n == 0 || str_eqz(s, "-");
 }
 
+/* Whether all of it is one of nginx's lists, of items of these characters; NULL: of any but blanks. */
+static bool is_list(struct str s, const char *set)
+{
+    while (s.p) {
+        struct str item = str_cut(&s, ' ');
+        bool comma = s.p && item.n > 1 && item.p[item.n - 1] == ',';
+
+        item.n -= comma;
+        if (item.n == 0 || (set && !only(item, set)) || (!set && str_chr(item, ',') >= 0))
+            return false;
+        if (s.p && !comma) { /* " : " between two lists */
+            if (!str_starts(s, STR(": ")))
+                return false;
+            s = str_from(s, 2);
+        }
+    }
+    return true;
+}
+
 bool log_value_fits(const struct log_field *f, struct str text)
 {
     struct log_time t;
 
     switch (f->meaning) {
+    case LOG_NUMBER:
     case LOG_COUNT:
     case LOG_MILLISECONDS:
         return only(text, "0123456789+-");
     case LOG_SECONDS:
-        return only(text, "0123456789.,: -");
+        return text.n == 0 || is_list(text, "0123456789.-");
+    case LOG_LAST:
+    case LOG_LIST:
+        return text.n == 0 || is_list(text, NULL);
     case LOG_STARTED:
     case LOG_ENDED:
         return is_unset(text) || !f->pattern || log_time_parse(f->pattern, text, 0, &t);
@@ -247,6 +270,8 @@ int log_value_set(const struct log_format *f, size_t field, struct str text, int
 
     switch (to->meaning) {
     case LOG_ATTRIBUTE:
+    case LOG_NUMBER:
+    case LOG_LIST:
     case LOG_CAPTURES:
         rc = unescape(f->escape, a, &text);
         log_line_attribute(l, to->attribute, text);

@@ -57,6 +57,7 @@ struct tail_file {
     uint64_t round;
     off_t offset;                /* behind the last line stored */
     off_t looked;                /* up to here there is no end of the line that begins at `offset` */
+    struct timespec written;     /* when, as of the last look */
     bool seen;                   /* by the last search */
     bool at_end;                 /* met for the first time: begin at its end */
     bool mark;                   /* that it began at its end is yet to be stored */
