@@ -305,6 +305,15 @@ void loki_query(struct request *rq);
 void loki_query_range(struct request *rq);
 void loki_labels(struct request *rq);
 void loki_label_values(struct request *rq);
+void loki_series(struct request *rq);
+void loki_index_stats(struct request *rq);
+void loki_index_volume(struct request *rq);
+void loki_index_volume_range(struct request *rq);
+void loki_detected_labels(struct request *rq);
+void loki_detected_fields(struct request *rq);
+void loki_format_query(struct request *rq);
+void loki_buildinfo(struct request *rq);
+void loki_tail(struct request *rq);
 
 struct graph_state *graph_state_new(void);
 void graph_state_free(struct graph_state *s);

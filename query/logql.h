@@ -76,5 +76,11 @@ struct logql_volume {
 int logql_volumes(struct store *st, const struct logql_expr *x, struct logql_window w, const struct str *by, size_t nby,
                   bool bytes, const struct promql_limits *limits, struct arena *a, struct logql_volume **out, size_t *n,
                   struct err *e);
+/* The bytes of each step, at its end: a matrix. NULL: errors as logql_metric's. */
+struct promql_value *logql_volume_steps(struct store *st, const struct logql_expr *x, struct logql_window w,
+                                        int64_t step_ms, const struct str *by, size_t nby,
+                                        const struct promql_limits *limits, struct arena *a, struct err *e);
+/* The labels that the selector names, each once; none of a metric query. ERR_NOMEM. */
+int logql_selector_names(const struct logql_expr *x, struct arena *a, struct str **names, size_t *n);
 
 #endif
