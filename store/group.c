@@ -1,10 +1,10 @@
 /* group.c: what one transaction does.
  *
  * For each batch: is its number new? then which series are its (new ones are added to the index and to its log), one
- * journal record with all its samples, its events, its metadata. Nothing of it shows before the commit, and after it
+ * journal record with all its samples, one with its rows of each table, its metadata. Nothing of it shows before the commit, and after it
  * nothing can fail: what the head needs is reserved before. So memory and disk always agree:
  *
- *     begin ─► resolve and write each batch ─► reserve ─► COMMIT ─┬─ ok ─────► publish: append to the head
+ *     begin ─► resolve and write each batch ─► reserve ─► COMMIT ─┬─ ok ─────► publish: append to the heads
  *                                                                 └─ failed ─► discard: take new series back
  *
  * A batch that makes no sense is sorted out before anything is written, so it cannot sink the others. When a group
@@ -25,9 +25,10 @@ enum {
 void group_fini(struct group *g)
 {
     mem_free(g->applied);
-    mem_free(g->zeros);
-    mem_free(g->zero_ids);
+    mem_free(g->made);
+    mem_free(g->made_ids);
     mem_free(g->metadata);
+    mem_free(g->chunks);
     buf_free(&g->record);
     buf_free(&g->labels);
     buf_free(&g->log);
@@ -40,7 +41,8 @@ static void begin(struct store *st)
     if (g->record.cap > RECORD_KEPT)
         buf_free(&g->record);
     g->mark = index_mark(st->index);
-    g->napplied = g->nzeros = g->nmetadata = 0;
+    counted_begin(&st->counted, clock_now_ms());
+    g->napplied = g->nmade = g->nmetadata = g->nchunks = 0;
     g->batches = g->duplicates = g->samples = g->series = g->journal_bytes = 0;
     g->lowest_ms = INT64_MAX;
     memset(g->events, 0, sizeof(g->events));
@@ -72,7 +74,7 @@ static int reserve(struct store *st, struct err *e)
     }
     if (rc < 0 || head_reserve(st->head, g->series, g->samples) < 0)
         return err_set(e, ERR_NOMEM, "no memory for %llu samples", (unsigned long long)g->samples);
-    return 0;
+    return event_stores_reserve(st, e);
 }
 
 static void publish(struct store *st)
@@ -80,18 +82,19 @@ static void publish(struct store *st)
     struct group *g = &st->group;
 
     pthread_rwlock_wrlock(&st->lock);
-    for (size_t i = 0; i < g->nzeros; i++) /* before the others: they are older */
-        head_append(st->head, g->zero_ids[i], &g->zeros[i], 1);
+    for (size_t i = 0; i < g->nmade; i++) /* before the others: zeros are older */
+        head_append(st->head, g->made_ids[i], &g->made[i], 1);
     for (size_t i = 0; i < g->napplied; i++) {
         const struct batch *b = g->applied[i];
 
         for (size_t k = 0; k < b->nseries; k++) {
             if (k + AHEAD < b->nseries && b->series[k + AHEAD].n)
                 head_prefetch(st->head, b->series[k + AHEAD].id);
-            if (b->series[k].n)
+            if (b->series[k].n && !b->series[k].increments)
                 head_append(st->head, b->series[k].id, b->series[k].samples, b->series[k].n);
         }
     }
+    event_stores_show(st);
     st->committed = index_end(st->index);
     for (size_t i = 0; i < g->nmetadata; i++)
         (void)metadata_keep(st, g->metadata[i]); /* without memory: when it comes again, or at the next start */
@@ -101,6 +104,7 @@ static void publish(struct store *st)
     st->journal.bytes += g->journal_bytes;
     if (g->journal_bytes && st->journal.oldest_ms == 0)
         st->journal.oldest_ms = clock_mono_ns() / 1000000;
+    event_stores_tidy(st);
     count(st);
 }
 
@@ -109,6 +113,7 @@ static void discard(struct store *st, const struct pending *first, const struct 
 {
     uint32_t fresh = st->group.mark.series;
 
+    event_stores_undo(st);
     pthread_rwlock_wrlock(&st->lock);
     index_rollback(st->index, st->group.mark);
     pthread_rwlock_unlock(&st->lock);
@@ -234,15 +239,15 @@ static int starts_anew(struct store *st, const struct batch_series *bs, bool *an
     return started_after(st, bs->id, bs->start_ms, anew, e);
 }
 
-static int add_zero(struct store *st, uint32_t id, int64_t start_ms, struct err *e)
+static int make_sample(struct store *st, uint32_t id, struct sample sample, struct err *e)
 {
     struct group *g = &st->group;
 
-    if (mem_grow(&g->zeros, &g->zeros_cap, g->nzeros + 1, sizeof(*g->zeros)) < 0 ||
-        mem_grow(&g->zero_ids, &g->zero_ids_cap, g->nzeros + 1, sizeof(*g->zero_ids)) < 0)
+    if (mem_grow(&g->made, &g->made_cap, g->nmade + 1, sizeof(*g->made)) < 0 ||
+        mem_grow(&g->made_ids, &g->made_ids_cap, g->nmade + 1, sizeof(*g->made_ids)) < 0)
         return err_set(e, ERR_NOMEM, "no memory for a sample");
-    g->zeros[g->nzeros] = (struct sample){ start_ms, 0 };
-    g->zero_ids[g->nzeros++] = id;
+    g->made[g->nmade] = sample;
+    g->made_ids[g->nmade++] = id;
     return 0;
 }
 
@@ -260,20 +265,49 @@ static int note_times(struct store *st, const struct sample *s, size_t n, size_t
     return 0;
 }
 
-static int write_series(struct store *st, struct journal_writer *w, struct batch_series *bs, size_t days, struct err *e)
+/* The sum as a sample, behind a zero when it is the first one. */
+static int write_increments(struct store *st, struct journal_writer *w, const struct batch_series *bs, size_t days,
+                            struct err *e)
+{
+    const struct counted_series *s = NULL;
+    double sum = 0;
+    struct sample made[2];
+    size_t first;
+    int rc;
+
+    for (size_t i = 0; i < bs->n; i++)
+        sum += bs->samples[i].v;
+    rc = counted_add(&st->counted, st->index, bs->id, sum, &s, e);
+    if (rc < 0)
+        return rc;
+    made[0] = (struct sample){ st->counted.last_ms - 1, 0 };
+    made[1] = (struct sample){ st->counted.last_ms, s->total };
+    first = s->fresh ? 0 : 1;
+    rc = note_times(st, made + first, 2 - first, days, e);
+    for (size_t i = first; rc == 0 && i < 2; i++)
+        rc = make_sample(st, bs->id, made[i], e);
+    if (rc < 0)
+        return rc;
+    journal_series(w, bs->id, 2 - first);
+    journal_samples(w, made + first, 2 - first);
+    st->group.samples += 2 - first;
+    st->group.series++;
+    return 0;
+}
+
+static int write_values(struct store *st, struct journal_writer *w, const struct batch_series *bs, size_t days,
+                        struct err *e)
 {
     struct sample zero = { bs->start_ms, 0 };
-    bool anew;
+    bool anew = false;
     int rc = note_times(st, bs->samples, bs->n, days, e);
 
-    if (rc == 0)
-        rc = resolve(st, bs, e);
     if (rc == 0)
         rc = starts_anew(st, bs, &anew, e);
     if (rc == 0 && anew)
         rc = note_times(st, &zero, 1, days, e);
     if (rc == 0 && anew)
-        rc = add_zero(st, bs->id, bs->start_ms, e);
+        rc = make_sample(st, bs->id, zero, e);
     if (rc < 0)
         return rc;
     journal_series(w, bs->id, anew + bs->n);
@@ -282,6 +316,15 @@ static int write_series(struct store *st, struct journal_writer *w, struct batch
     st->group.samples += anew + bs->n;
     st->group.series++;
     return 0;
+}
+
+static int write_series(struct store *st, struct journal_writer *w, struct batch_series *bs, size_t days, struct err *e)
+{
+    int rc = resolve(st, bs, e);
+
+    if (rc < 0)
+        return rc;
+    return bs->increments ? write_increments(st, w, bs, days, e) : write_values(st, w, bs, days, e);
 }
 
 static int write_journal(struct store *st, struct err *e)
@@ -400,28 +443,6 @@ static int write_metadata(struct store *st, const struct batch *b, struct err *e
 
 /* --- the batch, the group --- */
 
-static int write_event(struct store *st, const struct batch *b, enum event_kind kind, size_t row, struct err *e)
-{
-    union event_value values[EVENT_MAX_COLUMNS];
-    struct event ev = { b->events[kind].time_ns[row], values, b->events[kind].attributes[row] };
-
-    for (size_t c = 0; c < event_tables[kind].n; c++)
-        values[c] = batch_event(b, kind, row, (int)c);
-    return db_event_add(st->db, kind, &ev, e);
-}
-
-static int write_events(struct store *st, const struct batch *b, struct err *e)
-{
-    int rc = 0;
-
-    for (int kind = 0; kind < EVENT_KINDS; kind++) {
-        for (size_t i = 0; rc == 0 && i < b->events[kind].n; i++)
-            rc = write_event(st, b, (enum event_kind)kind, i, e);
-        st->group.events[kind] += b->events[kind].n;
-    }
-    return rc;
-}
-
 /* 1: it was committed before. */
 static int check_number(struct store *st, const struct batch *b, struct err *e)
 {
@@ -438,8 +459,9 @@ static int check_number(struct store *st, const struct batch *b, struct err *e)
     return db_sender_set(st->db, b->sender, b->number, clock_now_ms(), e);
 }
 
-static int write_batch(struct store *st, struct batch *b, struct err *e)
+static int write_batch(struct store *st, const struct pending *p, struct err *e)
 {
+    struct batch *b = p->batch;
     int rc = check_number(st, b, e);
 
     if (rc == 1) {
@@ -449,7 +471,7 @@ static int write_batch(struct store *st, struct batch *b, struct err *e)
     if (rc == 0)
         rc = write_samples(st, b, e);
     if (rc == 0)
-        rc = write_events(st, b, e);
+        rc = event_stores_write(st, p->chunks, e);
     if (rc == 0)
         rc = write_metadata(st, b, e);
     if (rc == 0)
@@ -468,7 +490,7 @@ static int write_range(struct store *st, const struct pending *first, const stru
     rc = db_begin(st->db, e);
     for (const struct pending *p = first; rc == 0 && p != end; p = p->next)
         if (!p->settled)
-            rc = write_batch(st, p->batch, e);
+            rc = write_batch(st, p, e);
     if (rc == 0)
         rc = reserve(st, e);
     if (rc == 0)
@@ -477,9 +499,11 @@ static int write_range(struct store *st, const struct pending *first, const stru
         db_rollback(st->db);
     if (rc < 0) {
         st->journal.last = record;
+        counted_undo(&st->counted);
         discard(st, first, end);
         return rc;
     }
+    counted_keep(&st->counted);
     publish(st);
     atomic_fetch_add(&st->counters.commits, 1);
     return 0;
@@ -502,9 +526,8 @@ void group_commit(struct store *st, struct pending *first)
     int rc;
 
     for (struct pending *p = first; p; p = p->next) {
-        p->rc = batch_validate(p->batch, &p->err);
-        if (p->rc == 0 && p->batch->nseries)
-            p->rc = sealer_admit(st, &p->err);
+        if (!p->settled)
+            p->rc = sealer_admit(st, p->batch, &p->err);
         p->settled = p->rc < 0;
     }
     rc = write_range(st, first, NULL, &e);

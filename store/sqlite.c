@@ -55,7 +55,6 @@ struct db {
         struct stmt *stmt;
     } cached[MAX_CACHED];
     size_t ncached;
-    struct stmt *slots[EVENT_KINDS];
     int why; /* ERR_* of the last failure */
 };
 
@@ -175,8 +174,6 @@ void db_close(struct db *db)
         return;
     for (size_t i = 0; i < db->ncached; i++)
         stmt_close(db->cached[i].stmt);
-    for (size_t i = 0; i < EVENT_KINDS; i++)
-        stmt_close(db->slots[i]);
     sqlite3_close(db->h);
     mem_free(db);
 }
@@ -261,11 +258,6 @@ struct stmt *db_cached(struct db *db, const char *sql, struct err *e)
     return s;
 }
 
-struct stmt **db_slot(struct db *db, enum event_kind kind)
-{
-    return &db->slots[kind];
-}
-
 void stmt_close(struct stmt *s)
 {
     if (!s)
@@ -299,11 +291,6 @@ void stmt_bind_text(struct stmt *s, int i, struct str v)
 void stmt_bind_blob(struct stmt *s, int i, struct str v)
 {
     bound(s, sqlite3_bind_blob64(s->s, i, v.p ? v.p : "", v.n, SQLITE_STATIC));
-}
-
-void stmt_bind_null(struct stmt *s, int i)
-{
-    bound(s, sqlite3_bind_null(s->s, i));
 }
 
 int stmt_step(struct stmt *s, struct err *e)

@@ -173,24 +173,13 @@ static void read_meanwhile(void)
     compare(&got);
 }
 
-/* Then blocks may be written while a copy is made. */
-static bool head_waits(void)
-{
-    bool waits;
-
-    pthread_mutex_lock(&st->sealer.lock);
-    waits = st->sealer.has_frozen;
-    pthread_mutex_unlock(&st->sealer.lock);
-    return waits;
-}
-
 /* Something was not done: what is stored can be read and is what it was, now and after a kill. */
 static void not_done(void)
 {
     ck_assert_int_lt(fault.refusals, 20000);
     if (st && fault.refusals <= MEANWHILE)
         read_meanwhile();
-    if (st && fault.kind == FAULT_DISK && fault.refusals == 0 && !head_waits())
+    if (st && fault.kind == FAULT_DISK && fault.refusals == 0 && !sealer_is_busy(&st->sealer)) /* else blocks may be written while it is copied */
         compare_after_kill();
     if (++fault.refusals >= MEANWHILE)
         disk_repair();
