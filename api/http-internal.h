@@ -82,6 +82,8 @@ struct request {
     void (*release)(void *owner);
     void *owner;
     struct pieces *pieces; /* of answer.c: more of `out` will come */
+    /* With status 101: who gets the connection; its cls is `owner`. */
+    MHD_UpgradeHandler upgrade;
 };
 
 extern const unsigned http_codes[HTTP_CODES]; /* the last one is 0: any other */
@@ -110,6 +112,7 @@ struct api {
     struct workers *workers;
     struct mesh_state *mesh;
     struct graph_state *graph;
+    struct tails *tails;
     atomic_bool stopping;
     atomic_size_t body_bytes;   /* in all requests together */
     struct arena_budget budget; /* of the arenas of all requests */

@@ -47,6 +47,7 @@ const struct route routes[] = {
     { HTTP_GET | HTTP_POST, "/loki/api/v1/detected_labels", loki_detected_labels, ROUTE_FORM },
     { HTTP_GET | HTTP_POST, "/loki/api/v1/detected_fields", loki_detected_fields, ROUTE_FORM },
     { HTTP_GET | HTTP_POST, "/loki/api/v1/format_query", loki_format_query, ROUTE_FORM },
+    { HTTP_GET, "/loki/api/v1/tail", loki_tail, 0 },
     { HTTP_GET, "/loki/api/v1/status/buildinfo", loki_buildinfo, ROUTE_INLINE },
     { HTTP_GET, "/ready", health_ready, ROUTE_INLINE },
 

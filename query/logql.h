@@ -41,7 +41,8 @@ struct logql_window {
     bool newest_first;
     int64_t interval_ns;    /* at least so long from one line of a stream to the next; 0: all */
     int64_t timeout_ms;     /* 0: none → ERR_TIMEOUT */
-    const uint64_t *after;  /* EVENT_KINDS of them: only what came after events_last() said this; NULL: all */
+    uint64_t *after;        /* EVENT_KINDS of them: only what came after events_last() said this, and then what it has
+                             * come to, for who goes on (0: all); NULL: all */
 };
 
 /* Streams in the order of labels_cmp, entries by time in the asked direction. Lives in `a`. ERR_INVALID: a metric query. */
