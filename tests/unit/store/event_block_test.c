@@ -422,7 +422,7 @@ static Suite *suite(void)
     Suite *s = suite_create("event_block");
     TCase *tc = tcase_create("event_block");
 
-    tcase_add_loop_test(tc, comes_back, 0, (int)(COUNT(sizes) * EVENT_KINDS * 5));
+    tcase_add_loop_test(tc, comes_back, 0, (int)(COUNT(sizes) * EVENT_KINDS * 2));
     tcase_add_test(tc, is_sorted);
     tcase_add_test(tc, filters);
     tcase_add_test(tc, reads_what_it_needs);
