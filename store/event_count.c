@@ -257,6 +257,21 @@ static void add_combinations(struct count *k, bool one_step)
     }
 }
 
+/* That times are what the source says of them was not looked at before. */
+static int load_times(struct count *k, const int64_t **times, struct err *e)
+{
+    const struct event_wanted *w = &k->c->rows;
+    int rc = k->s->ops->times(k->s, times, e);
+    bool within = true;
+
+    for (size_t i = 0; rc == 0 && i < k->rows.n; i++) {
+        int64_t t = (*times)[event_selection_row(&k->rows, i)];
+
+        within &= t >= w->from_ns && t < w->to_ns;
+    }
+    return rc < 0 || within ? rc : err_set(e, ERR_CORRUPT, "times: some are not between the first and the last");
+}
+
 static int by_rows(struct count *k, struct err *e)
 {
     bool one_step = k->first_step == k->last_step;
@@ -271,7 +286,7 @@ static int by_rows(struct count *k, struct err *e)
     if (rc == 0)
         rc = weigh(k, e);
     if (rc == 0 && !one_step)
-        rc = k->s->ops->times(k->s, &times, e);
+        rc = load_times(k, &times, e);
     if (rc == 0)
         rc = count_combinations(k, e);
     if (rc == 0)

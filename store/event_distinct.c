@@ -139,6 +139,19 @@ static int hand_over(const struct kept *k, struct arena *a, struct str **values,
     return 0;
 }
 
+static int list(struct store *st, const struct event_sources *sources, struct event_field f, struct kept *k,
+                struct event_room *room, struct arena *a, struct str **values, size_t *n, struct err *e)
+{
+    int rc;
+
+    k->arena = event_room_arena(room);
+    rc = add_all(st, sources, f, k, room, e);
+    if (rc == 0)
+        rc = hand_over(k, a, values, n, e);
+    arena_free(&k->arena);
+    return rc;
+}
+
 int events_distinct(struct store *st, enum event_kind kind, int column, int64_t from_ns, int64_t to_ns, size_t limit,
                     struct arena *a, struct str **values, size_t *n, struct err *e)
 {
@@ -152,16 +165,12 @@ int events_distinct(struct store *st, enum event_kind kind, int column, int64_t 
     *n = 0;
     if (column < 0 || (size_t)column >= event_tables[kind].n || !event_tables[kind].columns[column].is_text)
         return err_set(e, ERR_INVALID, "%.*s: column %d is no text", STR_ARG(event_tables[kind].name), column);
-    rc = event_sources_hold(st, kind, from_ns, to_ns, 0, a, &sources, e);
-    if (rc < 0)
-        return rc;
     event_room_init(&room, a);
-    k.arena = event_room_arena(&room);
-    rc = add_all(st, &sources, f, &k, &room, e);
-    if (rc == 0)
-        rc = hand_over(&k, a, values, n, e);
-    rc = event_room_error(&room, rc, e);
-    arena_free(&k.arena);
-    event_sources_release(st, &sources);
-    return rc;
+    rc = event_sources_hold(st, kind, from_ns, to_ns, 0, a, &sources, e);
+    if (rc == 0) {
+        event_room_init(&room, a);
+        rc = list(st, &sources, f, &k, &room, a, values, n, e);
+        event_sources_release(st, &sources);
+    }
+    return event_room_error(&room, rc, e);
 }

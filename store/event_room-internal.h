@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+enum { EVENT_ROOM_LARGE = 4 << 20 };
+
 struct event_room {
     const struct arena *query;
     struct arena_budget budget; /* what the query's arena leaves over, and within what that shares with others */
@@ -28,15 +30,21 @@ static inline struct arena event_room_arena(struct event_room *r)
     return a;
 }
 
-/* The error as it is for who asked: when memory was refused because the query has much already, ERR_LIMIT says so. */
+/* Whether it may well be the ceiling that refused: more than half is used, or what is left is less than some columns take. */
+static inline bool event_room_short(size_t used, size_t max)
+{
+    return used > max / 2 || max - used < EVENT_ROOM_LARGE;
+}
+
+/* The error as it is for who asked: memory that was refused because the query may not have more is ERR_LIMIT. */
 static inline int event_room_error(const struct event_room *r, int rc, struct err *e)
 {
-    bool much = r->query->max && r->query->used + r->budget.used > r->query->max / 2;
+    bool is_short = r->query->max && event_room_short(r->query->used + r->budget.used, r->query->max);
 
     for (const struct arena_budget *b = r->budget.within; b; b = b->within)
-        much = much || b->used > b->max / 2;
-    if (rc == ERR_NOMEM && much)
-        return err_set(e, ERR_LIMIT, "the query needs more memory than the %zu bytes that it may use", r->query->max);
+        is_short = is_short || event_room_short(b->used, b->max);
+    if (rc == ERR_NOMEM && is_short)
+        return err_set(e, ERR_LIMIT, "the query needs more memory than it may use, %zu bytes", r->query->max);
     return rc;
 }
 

@@ -4,6 +4,7 @@
  * and the end moves on by what the comparison said. Texts are searched a frame at a time: one search runs through many
  * rows, and which row a find stands in is looked up afterwards. */
 #include "store/event_condition-internal.h"
+#include "store/event_ids-internal.h"
 #include "store/event_select-internal.h"
 
 static void keep_codes8(const uint8_t *codes, const bool *holds, struct event_selection *s)
@@ -49,45 +50,9 @@ static void keep_ints(const int64_t *v, struct event_interval in, struct event_s
 
 /* --- ids ---------------------------------------------------------------------------------------------------------- */
 
-static int nibble(char c)
+static enum event_id id_of(const struct event_view *v)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static size_t id_length(const struct event_view *v)
-{
-    return v->uuid ? 36 : 2 * v->width;
-}
-
-static bool dash_at(const struct event_view *v, size_t i)
-{
-    return v->uuid && (i == 8 || i == 13 || i == 18 || i == 23);
-}
-
-/* The bytes of a text that is such an id; false when it is none, or would be all zero, which stands for none. */
-static bool id_bytes(const struct event_view *v, struct str text, uint8_t out[16])
-{
-    size_t digits = 0;
-    uint8_t any = 0;
-
-    if (text.n != id_length(v))
-        return false;
-    memset(out, 0, 16);
-    for (size_t i = 0; i < text.n; i++) {
-        int d = nibble(text.p[i]);
-
-        if (dash_at(v, i)) {
-            if (text.p[i] != '-')
-                return false;
-            continue;
-        }
-        if (d < 0)
-            return false;
-        out[digits / 2] |= (uint8_t)(d << (digits % 2 ? 0 : 4));
-        any |= (uint8_t)d;
-        digits++;
-    }
-    return any != 0;
+    return v->uuid ? EVENT_ID_UUID : v->width == event_id_width(EVENT_ID_64) ? EVENT_ID_64 : EVENT_ID_128;
 }
 
 /* Whether the row of the selection is one of the odd ones, whose bytes say nothing; *at goes on from row to row. */
@@ -103,7 +68,7 @@ static void keep_ids(const struct event_condition *c, const struct event_view *v
                      struct event_selection *s)
 {
     bool negated = c->op == EVENT_NE || c->op == EVENT_LACKS, unset_holds = event_condition_text(c, STR_NULL);
-    const uint8_t none[16] = { 0 };
+    const uint8_t none[EVENT_ID_BYTES] = { 0 };
     size_t n = 0, odd = 0;
 
     for (size_t i = 0; i < s->n; i++) {
@@ -211,13 +176,13 @@ static int keep_frames(const struct event_condition *c, struct event_view *v, st
 
 static bool whole_id_needle(const struct event_condition *c, const struct event_view *v)
 {
-    return (c->op == EVENT_CONTAINS || c->op == EVENT_LACKS) && c->value.s.n >= id_length(v);
+    return (c->op == EVENT_CONTAINS || c->op == EVENT_LACKS) && c->value.s.n >= event_id_length(id_of(v));
 }
 
 int event_scan_rows(const struct event_condition *c, const bool *holds, struct event_view *v,
                     struct event_selection *rows, struct err *e)
 {
-    uint8_t id[16];
+    uint8_t id[EVENT_ID_BYTES];
 
     switch (v->form) {
     case EVENT_FORM_CONST:
@@ -235,7 +200,7 @@ int event_scan_rows(const struct event_condition *c, const bool *holds, struct e
     case EVENT_FORM_IDS:
         if (c->op != EVENT_EQ && c->op != EVENT_NE && !whole_id_needle(c, v))
             return keep_texts(c, v, rows, e);
-        keep_ids(c, v, id_bytes(v, c->value.s, id) ? id : NULL, rows);
+        keep_ids(c, v, event_id_parse(id_of(v), c->value.s, id) ? id : NULL, rows);
         return 0;
     case EVENT_FORM_TEXTS:
         break;

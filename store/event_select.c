@@ -85,11 +85,6 @@ int event_load(struct event_source *s, struct event_field f, struct event_view *
     return rc == 0 && *v ? s->ops->rows(s, *v, e) : rc;
 }
 
-static int not_there(const struct event_source *s, const struct event_condition *c, struct err *e)
-{
-    return err_set(e, ERR_CORRUPT, "column %.*s: in the summary, and not there", STR_ARG(name_of(s->kind, field_of(c))));
-}
-
 /* --- the source as a whole ---------------------------------------------------------------------------------------- */
 
 static int ask_summaries(const struct event_wanted *w, struct event_source *s, struct questions *qs,
@@ -123,6 +118,21 @@ static int ask_filters(struct event_source *s, const struct questions *qs, enum 
     return rc;
 }
 
+/* By the column's distinct values; without a column, its rows are unset. */
+static int ask_values(struct event_source *s, struct open_question *q, enum event_verdict *out, struct err *e)
+{
+    *out = EVENT_SOME_ROWS;
+    if (!q->view) {
+        *out = event_prune_summary(s->kind, q->c, NULL);
+    } else if (q->view->form == EVENT_FORM_CONST || q->view->form == EVENT_FORM_DICT) {
+        q->holds = arena_array(s->arena, q->view->distinct + 1, sizeof(*q->holds));
+        if (!q->holds)
+            return no_memory(e);
+        *out = event_prune_values(q->c, q->view, q->holds);
+    }
+    return 0;
+}
+
 /* Opens what has distinct values; questions that these answer are dropped. */
 static int ask_dictionaries(struct event_source *s, struct questions *qs, enum event_verdict *out, struct err *e)
 {
@@ -136,14 +146,9 @@ static int ask_dictionaries(struct event_source *s, struct questions *qs, enum e
         if (form == EVENT_FORM_CONST || form == EVENT_FORM_DICT) {
             int rc = event_open(s, field_of(q->c), &q->view, e);
 
-            if (rc == 0 && !q->view)
-                rc = not_there(s, q->c, e);
+            rc = rc == 0 ? ask_values(s, q, &v, e) : rc;
             if (rc < 0)
                 return rc;
-            q->holds = arena_array(s->arena, q->view->distinct + 1, sizeof(*q->holds));
-            if (!q->holds)
-                return no_memory(e);
-            v = event_prune_values(q->c, q->view, q->holds);
         }
         if (v == EVENT_NO_ROW) {
             *out = v;
@@ -217,13 +222,25 @@ static int begin(const struct event_wanted *w, struct event_source *s, bool list
     return 0;
 }
 
+/* Only now it may turn out that an attribute is not there, or what its form is: when it stands among the others of a row,
+ * not in a column of its own. */
 static int narrow(struct event_source *s, struct open_question *q, struct event_selection *out, struct err *e)
 {
-    int rc = q->view ? s->ops->rows(s, q->view, e) : event_load(s, field_of(q->c), &q->view, e);
+    enum event_verdict v = EVENT_SOME_ROWS;
+    int rc = 0;
 
-    if (rc == 0 && !q->view)
-        rc = not_there(s, q->c, e);
-    return rc < 0 ? rc : event_scan_rows(q->c, q->holds, q->view, out, e);
+    if (q->view) {
+        rc = s->ops->rows(s, q->view, e);
+    } else {
+        rc = event_load(s, field_of(q->c), &q->view, e);
+        rc = rc == 0 ? ask_values(s, q, &v, e) : rc;
+    }
+    if (rc < 0 || v == EVENT_EVERY_ROW)
+        return rc;
+    if (v == EVENT_SOME_ROWS)
+        return event_scan_rows(q->c, q->holds, q->view, out, e);
+    out->n = 0;
+    return 0;
 }
 
 int event_select(const struct event_wanted *w, struct event_source *s, struct event_selection *out, struct err *e)

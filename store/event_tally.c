@@ -114,27 +114,31 @@ static int prepare(const struct event_tally *q, struct arena *a, struct tally *t
     return rc < 0 ? rc : event_wanted_make(&q->rows, a, &t->counting.rows, e);
 }
 
-int events_tally(struct store *st, const struct event_tally *q, struct arena *a, struct event_group **groups, size_t *n,
-                 struct err *e)
+static int tally(struct tally *t, const struct event_tally *q, struct arena *a, struct event_groups *total, struct err *e)
 {
-    struct tally *t = ARENA_NEW(a, struct tally);
-    struct event_groups total;
-    int rc = t ? prepare(q, a, t, &total, e) : err_set(e, ERR_NOMEM, "no memory to count events");
+    int rc = prepare(q, a, t, total, e);
 
-    *groups = NULL;
-    *n = 0;
     if (rc < 0 || q->rows.from_ns >= q->rows.to_ns)
         return rc;
-    t->st = st;
-    rc = event_sources_hold(st, q->rows.kind, q->rows.from_ns, q->rows.to_ns, 0, a, &t->sources, e);
+    rc = event_sources_hold(t->st, q->rows.kind, q->rows.from_ns, q->rows.to_ns, 0, a, &t->sources, e);
     if (rc < 0)
         return rc;
     event_room_init(&t->room, a);
-    rc = event_room_error(&t->room, count_all(t, &total, e), e);
-    event_sources_release(st, &t->sources);
-    if (rc == 0) {
-        *groups = total.v;
-        *n = total.n;
-    }
+    rc = count_all(t, total, e);
+    event_sources_release(t->st, &t->sources);
+    return rc;
+}
+
+int events_tally(struct store *st, const struct event_tally *q, struct arena *a, struct event_group **groups, size_t *n,
+                 struct err *e)
+{
+    struct tally t = { .st = st };
+    struct event_groups total = { .n = 0 };
+    int rc;
+
+    event_room_init(&t.room, a);
+    rc = event_room_error(&t.room, tally(&t, q, a, &total, e), e);
+    *groups = rc == 0 ? total.v : NULL;
+    *n = rc == 0 ? total.n : 0;
     return rc;
 }

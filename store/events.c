@@ -336,6 +336,23 @@ static void line_up(struct event_cursor *c)
     c->threads = event_crew_size(rows);
 }
 
+static int start(struct event_cursor *c, const struct event_query *q, struct arena *a, struct err *e)
+{
+    int rc = event_wanted_make(q, a, &c->wanted, e);
+
+    if (rc == 0)
+        rc = event_sources_hold(c->st, q->kind, q->from_ns, q->to_ns, q->after, a, &c->sources, e);
+    if (rc < 0)
+        return rc;
+    rc = make_room(c, a, e);
+    if (rc < 0) {
+        event_sources_release(c->st, &c->sources);
+        return rc;
+    }
+    line_up(c);
+    return 0;
+}
+
 struct event_cursor *events_open(struct store *st, const struct event_query *q, struct arena *a, struct err *e)
 {
     struct event_cursor *c = ARENA_NEW(a, struct event_cursor);
@@ -350,20 +367,10 @@ struct event_cursor *events_open(struct store *st, const struct event_query *q, 
     c->newest_first = q->newest_first;
     c->want_attributes = q->attributes;
     c->left = q->limit ? q->limit : SIZE_MAX;
-    c->pairs = (struct arena)ARENA_INIT(0);
-    if (event_wanted_make(q, a, &c->wanted, e) < 0)
-        return NULL;
-    rc = event_sources_hold(st, q->kind, q->from_ns, q->to_ns, q->after, a, &c->sources, e);
-    if (rc < 0)
-        return NULL;
-    if (make_room(c, a, e) < 0) {
-        event_sources_release(st, &c->sources);
-        return NULL;
-    }
-    line_up(c);
+    rc = start(c, q, a, e);
     event_room_init(&c->room, a);
     c->pairs = event_room_arena(&c->room);
-    return c;
+    return event_room_error(&c->room, rc, e) < 0 ? NULL : c;
 }
 
 void events_close(struct event_cursor *c)

@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { MOST_PIECES = 64, MOST_PARTS = 4096, MOST_ROWS = 1 << 16 };
+enum { MOST_PIECES = 32, MOST_PARTS = 256, MOST_ROWS = 20000 };
 
 struct model_row {
     int64_t t;
@@ -273,6 +273,7 @@ int event_sources_hold(struct store *st, enum event_kind kind, int64_t from_ns, 
                        struct arena *a, struct event_sources *out, struct err *e)
 {
     struct event_hold *h = ARENA_NEW(a, struct event_hold);
+    struct err why = ERR_INIT;
     size_t slot = 0;
 
     (void)st;
@@ -281,10 +282,10 @@ int event_sources_hold(struct store *st, enum event_kind kind, int64_t from_ns, 
     if (!h)
         return err_set(e, ERR_NOMEM, "no memory");
     for (size_t i = 0; i < model.npieces; i++) {
-        struct event_source *s = open_piece(&model.pieces[i], a, e);
+        struct event_source *s = open_piece(&model.pieces[i], a, &why);
 
         if (!s)
-            return e->code;
+            return err_set(e, why.code, "%s", why.msg);
         if (s->last_ns < from_ns || s->first_ns >= to_ns)
             continue;
         h->sources[h->n] = s;
