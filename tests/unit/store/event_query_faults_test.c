@@ -42,7 +42,7 @@ static int count_all(struct arena *a, size_t *rows, struct err *e)
 {
     static const struct event_field by[] = { { .column = ACCESS_LOG_path }, { .column = ACCESS_LOG_response_code } };
     const struct event_tally t = { .rows = { .to_ns = 6000 }, .by = by, .nby = COUNT(by), .step_ns = 700, .measure = EVENT_BYTES,
-                                   .column = ACCESS_LOG_path, .most_groups = 1 << 20 };
+                                   .column = ACCESS_LOG_response_code_details, .most_groups = 1 << 20 };
     struct event_group *groups;
     size_t n;
     int rc = events_tally(NULL, &t, a, &groups, &n, e);
