@@ -203,7 +203,7 @@ int block_update_commit(struct block_update *u, const struct block *figures, str
 
     if (rc < 0)
         return rc;
-    next = blocks_room(u->bs, 1, e); /* until the swap the list can only get shorter */
+    next = blocks_room(u->bs, 1, e);
     if (next && figures)
         b = block_new(u, figures, rank, e);
     if (!next || (figures && !b))
@@ -233,6 +233,7 @@ int block_update_leave(struct block_update *u, const struct block *figures, stru
     pthread_mutex_lock(&u->bs->lock);
     adopt(u, b);
     u->p->left++;
+    u->bs->left++;
     pthread_mutex_unlock(&u->bs->lock);
     db_checkpoint(u->db);
     *left = b;

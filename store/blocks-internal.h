@@ -109,8 +109,8 @@ int block_update_leave(struct block_update *u, const struct block *figures, stru
 /* Takes back what is not committed. NULL is fine. */
 void block_update_end(struct block_update *u);
 
-/* A list with room for n blocks more than are listed now; NULL: ERR_NOMEM. Until it is used only this thread may add
- * blocks. */
+/* A list with room for n blocks more than are listed or left now: enough, whatever others do meanwhile, as long as only the
+ * writer makes new ones. NULL: ERR_NOMEM. */
 struct block_list *blocks_room(struct blocks *bs, size_t n, struct err *e);
 /* Lists blocks that were left, and cannot fail: returns the list before, for blocks_release. */
 struct block_list *blocks_list(struct blocks *bs, struct block_list *room, struct block *const *left, size_t n);

@@ -318,11 +318,12 @@ void blocks_close(struct blocks *bs)
 
 struct block_list *blocks_room(struct blocks *bs, size_t n, struct err *e)
 {
-    struct block_list *held = blocks_hold(bs), *room;
+    size_t most;
 
-    room = block_list_new(held->n + n, e);
-    blocks_release(bs, held);
-    return room;
+    pthread_mutex_lock(&bs->lock);
+    most = bs->list->n + bs->left + n;
+    pthread_mutex_unlock(&bs->lock);
+    return block_list_new(most, e);
 }
 
 static bool is_none(const struct block *b, const void *arg)
@@ -338,6 +339,7 @@ struct block_list *blocks_list(struct blocks *bs, struct block_list *room, struc
 
     pthread_mutex_lock(&bs->lock);
     last = blocks_swap(bs, room, left, n, is_none, NULL);
+    bs->left -= n;
     for (size_t i = 0; i < n; i++)
         left[i]->partition->left--;
     pthread_mutex_unlock(&bs->lock);
@@ -347,6 +349,7 @@ struct block_list *blocks_list(struct blocks *bs, struct block_list *room, struc
 void blocks_give_up(struct blocks *bs, struct block *left)
 {
     pthread_mutex_lock(&bs->lock);
+    bs->left--;
     left->partition->left--;
     left->partition->keep = true;
     pthread_mutex_unlock(&bs->lock);

@@ -449,7 +449,7 @@ static int probe_tokens(struct sealed *b, const struct sealed_column *c, struct 
     int rc = 0;
 
     while (rc == 0 && *may && probes < MOST_PROBES && (token = event_token_next(needle, &at, &inner)).n)
-        if (inner) {
+        if (inner && event_token_counts(token)) {
             rc = probe(b, c, event_filter_hash(token), may, e);
             probes++;
         }

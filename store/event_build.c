@@ -72,22 +72,27 @@ static int check_picks(const struct event_picks *p, size_t *n, struct err *e)
     return 0;
 }
 
-/* Rows as they were picked, in the arena. */
-static int pick(const struct event_picks *p, struct arena *a, struct event_gather *g, struct err *e)
+/* All rows, as they were picked. The arrays are in the arena, to be sorted. */
+static int pick(const struct event_picks *p, struct arena *a, struct event_gather *g, uint32_t **from, uint32_t **rows,
+                struct err *e)
 {
-    uint32_t *from = arena_alloc(a, g->n * sizeof(*from)), *rows = arena_alloc(a, g->n * sizeof(*rows));
-    size_t at = 0;
+    size_t n, at = 0;
+    int rc = check_picks(p, &n, e);
 
-    if (!from || !rows)
-        return err_set(e, ERR_NOMEM, "no memory for a block of %zu events", g->n);
+    if (rc < 0)
+        return rc;
+    *from = arena_alloc(a, n * sizeof(**from));
+    *rows = arena_alloc(a, n * sizeof(**rows));
+    if (!*from || !*rows)
+        return err_set(e, ERR_NOMEM, "no memory for a block of %zu events", n);
     for (size_t i = 0; i < p->nsources; i++)
         for (size_t k = 0; k < p->n[i]; k++) {
-            from[at] = (uint32_t)i;
-            rows[at++] = p->rows[i][k];
+            (*from)[at] = (uint32_t)i;
+            (*rows)[at++] = p->rows[i][k];
         }
-    g->from = from;
-    g->rows = rows;
-    return event_sort(g, from, rows, e);
+    *g = (struct event_gather){ .sources = p->sources, .nsources = p->nsources, .kind = p->sources[0]->kind, .n = n,
+                                .from = *from, .rows = *rows };
+    return 0;
 }
 
 /* --- columns --- */
@@ -184,39 +189,39 @@ static int put_directory(struct event_pieces *w, enum event_kind kind, const str
 
 /* --- the whole --- */
 
-static int build(struct event_gather *g, const struct event_picks *p, struct event_pieces *w, struct event_built *out,
-                 struct err *e)
+static int build(struct event_gather *g, struct event_pieces *w, struct arena *a, uint32_t *from, uint32_t *rows,
+                 struct event_built *out, struct err *e)
 {
-    struct arena a = ARENA_INIT(0);
-    int rc = pick(p, &a, g, e);
+    int rc = event_sort(g, from, rows, e);
 
     if (rc == 0)
-        rc = build_columns(w, g, &a, out, e);
-    if (rc == 0)
-        rc = put_directory(w, g->kind, out, e);
-    arena_free(&a);
-    return rc;
+        rc = build_columns(w, g, a, out, e);
+    return rc == 0 ? put_directory(w, g->kind, out, e) : rc;
 }
 
 int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, struct str body, struct err *e), void *arg,
                 struct event_built *out, struct err *e)
 {
-    struct event_gather g = { .sources = p->sources, .nsources = p->nsources };
+    struct arena a = ARENA_INIT(0);
+    struct event_gather g;
     struct event_pieces w;
-    int rc = check_picks(p, &g.n, e);
+    uint32_t *from, *rows;
+    int rc = pick(p, &a, &g, &from, &rows, e);
 
     if (rc == 0)
         rc = event_gather_init(&g, e);
-    if (rc < 0)
+    if (rc < 0) {
+        arena_free(&a);
         return rc;
-    g.kind = p->sources[0]->kind;
+    }
     *out = (struct event_built){ .rows = g.n };
     rc = event_pieces_init(&w, g.n, put, arg, e);
     if (rc == 0)
-        rc = build(&g, p, &w, out, e);
+        rc = build(&g, &w, &a, from, rows, out, e);
     out->bytes = w.bytes;
     out->parts = w.next_part;
     event_pieces_fini(&w);
     event_gather_fini(&g);
+    arena_free(&a);
     return rc;
 }

@@ -7,6 +7,9 @@
 #include "store/event_ids-internal.h"
 #include "store/event_source-internal.h"
 
+/* Numbers with more values than this are no dictionary. */
+enum { EVENT_NUMBER_VALUES = 256 };
+
 struct event_coded {
     enum event_form form;
     bool is_text, has_unset;
@@ -40,6 +43,12 @@ void event_coder_fini(struct event_coder *c);
 /* n values, 1 to c->rows. What `out` points to is valid until the next call, and only as long as v[]. */
 void event_code(struct event_coder *c, const union event_value *v, size_t n, bool is_text, union event_value unset,
                 struct event_coded *out);
+
+/* A dictionary made value by value, for who knows the rows' values by number already: c->values[0..d->distinct). At most
+ * c->rows values. event_dictionary_take makes it the form of d, whose codes are in c->codes. */
+void event_dictionary_begin(struct event_coder *c, struct event_coded *d);
+uint32_t event_dictionary_code(struct event_coder *c, struct event_coded *d, union event_value v);
+void event_dictionary_take(const struct event_coder *c, union event_value unset, struct event_coded *d);
 
 /* Bytes that a number needs when all of its column lie in a range: 0 to 8. */
 size_t event_int_width(uint64_t range);

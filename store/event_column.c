@@ -3,8 +3,8 @@
  * Problem    Some thirty columns a row, half of them constant for seconds, some of a few values, some of ids that never
  *            come again: each in its smallest form, for tens of nanoseconds a row in all.
  * Idea       Values are compared with the row before first: senders repeat themselves. What differs is looked up in a
- *            dictionary, which is given up as soon as half of the rows (more, while there are few) brought a new value:
- *            ids cost no more than their first rows. Then the forms that remain are compared by size. */
+ *            dictionary, which is given up as soon as nearly every row brought a new value: ids cost no more than their
+ *            first rows. Then the forms that remain are compared by size. */
 #include "store/event_column-internal.h"
 
 #include "base/mem.h"
@@ -15,9 +15,9 @@ struct event_slot {
     uint32_t code; /* plus one; 0: empty */
 };
 
-enum { FIRST_SLOTS = 64, MOST_VALUES = EVENT_SOURCE_ROWS, MOST_NUMBERS = 256 };
-/* New values that a dictionary may have before half of the rows may have new ones: few for what looks like ids. */
-enum { SPARE_VALUES = 64, SPARE_IDS = 16 };
+enum { FIRST_SLOTS = 64, MOST_VALUES = EVENT_SOURCE_ROWS };
+/* New values that a dictionary may have before it is asked how many rows they came from. */
+enum { SPARE_VALUES = 16 };
 
 static size_t slots_for(size_t values)
 {
@@ -88,8 +88,8 @@ static void grow_slots(struct event_coder *c, const struct event_coded *d)
         add_slot(c, hash_of(d->is_text, c->values[k]), k);
 }
 
-/* The value's code. A new one is added: then it is what d->distinct was. */
-static uint32_t code_of(struct event_coder *c, struct event_coded *d, union event_value v)
+/* A new value is added: then its code is what d->distinct was. */
+uint32_t event_dictionary_code(struct event_coder *c, struct event_coded *d, union event_value v)
 {
     uint32_t hash = hash_of(d->is_text, v);
     const struct event_slot *slot;
@@ -105,25 +105,35 @@ static uint32_t code_of(struct event_coder *c, struct event_coded *d, union even
     return d->distinct++;
 }
 
-static uint32_t spare_values(const union event_value *v, bool is_text)
+void event_dictionary_begin(struct event_coder *c, struct event_coded *d)
 {
-    return is_text && event_id_of_length(v->s.n) ? SPARE_IDS : SPARE_VALUES;
+    d->distinct = 0;
+    d->bytes = 0;
+    clear_slots(c, FIRST_SLOTS);
+}
+
+/* Values that a dictionary may have after i rows. Half as many as rows, for what looks like ids, which come once or several
+ * times at once. What comes in any order looks new at first, even if there are no more values than half of the rows. */
+static size_t most_values(size_t i, size_t n, bool ids)
+{
+    if (ids)
+        return SPARE_VALUES + i / 2;
+    return SPARE_VALUES + (i < n / 4 ? i - i / 16 : n / 8 + i / 2);
 }
 
 /* False: they are too many. v[0..first) are one value. */
 static bool code_dictionary(struct event_coder *c, const union event_value *v, size_t first, struct event_coded *d)
 {
-    uint32_t most = d->is_text ? MOST_VALUES : MOST_NUMBERS, spare = spare_values(v + first, d->is_text), last = 0;
+    bool ids = d->is_text && event_id_of_length(v[first].s.n);
+    uint32_t most = d->is_text ? MOST_VALUES : EVENT_NUMBER_VALUES, last = 0;
 
-    d->distinct = 0;
-    d->bytes = 0;
-    clear_slots(c, FIRST_SLOTS);
-    code_of(c, d, v[0]);
+    event_dictionary_begin(c, d);
+    event_dictionary_code(c, d, v[0]);
     memset(c->codes, 0, first * sizeof(*c->codes));
     for (size_t i = first; i < d->n; i++) {
         if (!same(d->is_text, v[i], v[i - 1])) {
-            last = code_of(c, d, v[i]);
-            if (d->distinct > most || d->distinct > spare + i / 2)
+            last = event_dictionary_code(c, d, v[i]);
+            if (d->distinct > most || d->distinct > most_values(i, d->n, ids))
                 return false;
         }
         c->codes[i] = (uint16_t)last;
@@ -131,13 +141,25 @@ static bool code_dictionary(struct event_coder *c, const union event_value *v, s
     return true;
 }
 
-static void take_dictionary(const struct event_coder *c, union event_value unset, struct event_coded *d)
+static void find_value_bounds(struct event_coded *d)
 {
-    d->form = EVENT_FORM_DICT;
+    d->min = d->max = d->values[0].i;
+    for (uint32_t k = 1; k < d->distinct; k++) {
+        d->min = d->values[k].i < d->min ? d->values[k].i : d->min;
+        d->max = d->values[k].i > d->max ? d->values[k].i : d->max;
+    }
+}
+
+void event_dictionary_take(const struct event_coder *c, union event_value unset, struct event_coded *d)
+{
+    d->form = d->distinct == 1 ? EVENT_FORM_CONST : EVENT_FORM_DICT;
     d->values = c->values;
     d->codes = c->codes;
+    d->has_unset = false;
     for (uint32_t k = 0; k < d->distinct && !d->has_unset; k++)
         d->has_unset = same(d->is_text, c->values[k], unset);
+    if (!d->is_text)
+        find_value_bounds(d);
 }
 
 static uint64_t dictionary_size(const struct event_coded *d)
@@ -171,7 +193,7 @@ static void code_numbers(struct event_coder *c, const union event_value *v, size
     find_bounds(v, unset, d);
     if (code_dictionary(c, v, first, d) &&
         dictionary_size(d) < d->n * event_int_width((uint64_t)d->max - (uint64_t)d->min)) {
-        take_dictionary(c, unset, d);
+        event_dictionary_take(c, unset, d);
         return;
     }
     d->form = EVENT_FORM_INTS;
@@ -247,7 +269,7 @@ static void code_texts(struct event_coder *c, const union event_value *v, size_t
     d->has_unset = false;
     bytes = texts_size(v, d->n);
     if (size < bytes + d->n)
-        take_dictionary(c, unset, d);
+        event_dictionary_take(c, unset, d);
     else
         take_texts(v, bytes, d);
 }

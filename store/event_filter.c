@@ -7,7 +7,7 @@
 
 #include <endian.h>
 
-enum { BLOCK = 32, WORDS = 8, BITS_EACH = 10, MOST_BYTES = EVENT_FILTER_MOST_SLICES * EVENT_FILTER_SLICE };
+enum { BLOCK = 32, WORDS = 8, BITS_EACH = 8, MOST_BYTES = EVENT_FILTER_MOST_SLICES * EVENT_FILTER_SLICE };
 _Static_assert(EVENT_FILTER_SLICE % BLOCK == 0, "a slice is whole blocks");
 
 /* Those of Parquet's format. */
@@ -75,22 +75,35 @@ bool event_filter_test(const uint8_t *slice, size_t n, size_t bytes, uint64_t ha
 
 /* --- tokens --- */
 
-static bool in_token(char c)
-{
-    unsigned char u = (unsigned char)c;
-
-    return (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || (u >= '0' && u <= '9') || u == '_' || u >= 0x80;
-}
+#define RANGE(from, to) [from ... to] = true
+static const bool in_token[256] = { RANGE('a', 'z'), RANGE('A', 'Z'), RANGE('0', '9'), ['_'] = true, RANGE(0x80, 0xff) };
+#undef RANGE
 
 struct str event_token_next(struct str text, size_t *at, bool *inner)
 {
     size_t begin = *at, end;
 
-    while (begin < text.n && !in_token(text.p[begin]))
+    while (begin < text.n && !in_token[(unsigned char)text.p[begin]])
         begin++;
-    for (end = begin; end < text.n && in_token(text.p[end]);)
+    for (end = begin; end < text.n && in_token[(unsigned char)text.p[end]];)
         end++;
     *at = end;
     *inner = begin > 0 && end < text.n;
     return begin < end ? (struct str){ text.p + begin, end - begin } : STR_NULL;
+}
+
+size_t event_token_begin(struct str text, size_t at)
+{
+    while (at > 0 && in_token[(unsigned char)text.p[at - 1]])
+        at--;
+    return at;
+}
+
+bool event_token_counts(struct str token)
+{
+    size_t digits = 0;
+
+    while (digits < token.n && token.p[digits] >= '0' && token.p[digits] <= '9')
+        digits++;
+    return digits < token.n || digits >= EVENT_TOKEN_DIGITS;
 }

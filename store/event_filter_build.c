@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 
-enum { MOST_HASHES = 1 << 20, FIRST_CAP = 1 << 10 };
+enum { MOST_HASHES = 1 << 20, FIRST_CAP = 1 << 13 };
 
 static void place_hash(struct event_hashes *h, uint64_t hash)
 {
@@ -61,15 +61,40 @@ static int add_ids(struct event_hashes *h, const struct event_coded *d)
     return rc;
 }
 
-static int add_tokens(struct event_hashes *h, struct str text)
+/* Tokens of the text from `at` on. */
+static int add_tokens(struct event_hashes *h, struct str text, size_t at)
 {
     struct str token;
-    size_t at = 0;
     bool inner;
     int rc = 0;
 
     while (rc == 0 && !h->too_many && (token = event_token_next(text, &at, &inner)).n)
-        rc = add(h, event_filter_hash(token));
+        if (event_token_counts(token))
+            rc = add(h, event_filter_hash(token));
+    return rc;
+}
+
+static size_t common_prefix(struct str a, struct str b)
+{
+    size_t most = a.n < b.n ? a.n : b.n, n = 0;
+
+    while (n < most && a.p[n] == b.p[n])
+        n++;
+    return n;
+}
+
+/* Neighbours begin alike: tokens that end before they part were added with the text before. */
+static int add_texts(struct event_hashes *h, const struct event_coded *d)
+{
+    struct str before = STR_NULL;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < d->n; i++) {
+        struct str text = d->values[i].s;
+
+        rc = add_tokens(h, text, event_token_begin(text, common_prefix(before, text)));
+        before = text;
+    }
     return rc;
 }
 
@@ -82,8 +107,8 @@ int event_hashes_of(struct event_hashes *h, const struct event_coded *d, struct 
         rc = add_ids(h, d);
     for (size_t i = 0; rc == 0 && d->form == EVENT_FORM_DICT && i < d->distinct; i++)
         rc = add(h, event_filter_hash(d->values[i].s));
-    for (size_t i = 0; rc == 0 && d->form == EVENT_FORM_TEXTS && i < d->n; i++)
-        rc = add_tokens(h, d->values[i].s);
+    if (d->form == EVENT_FORM_TEXTS)
+        rc = add_texts(h, d);
     return rc < 0 ? err_set(e, rc, "no memory for a filter of %zu values", h->n) : 0;
 }
 

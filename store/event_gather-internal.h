@@ -12,6 +12,7 @@ struct event_gather {
     size_t n; /* at most EVENT_SOURCE_ROWS */
     /* Row i of the result is row rows[i] of sources[from[i]]. */
     const uint32_t *from, *rows;
+    bool *used;               /* sources that rows are taken from */
     struct event_coder coder; /* what it was asked for last is in here */
     struct arena loaded;      /* and in here */
     struct buf sets;          /* and in here */

@@ -28,6 +28,8 @@ enum event_id event_id_of_length(size_t n);
 /* The id's bytes to `to`. False, and `to` is anything: the text has another form (only digits and a to f are lower-case
  * hexadecimal), or all digits are 0, which stand for no id at all. */
 bool event_id_parse(enum event_id kind, struct str text, uint8_t *to);
+/* Bytes that stand for no id. */
+bool event_id_is_zero(enum event_id kind, const uint8_t *id);
 /* event_id_length characters; of what was parsed, the text again. */
 void event_id_print(enum event_id kind, const uint8_t *id, char *to);
 

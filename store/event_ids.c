@@ -63,15 +63,12 @@ static void print_eight(const uint8_t *from, char *to)
     memcpy(to, &v, sizeof(v));
 }
 
-static bool any_bit(const uint8_t *id, size_t n)
+bool event_id_is_zero(enum event_id kind, const uint8_t *id)
 {
-    uint64_t all = 0, word;
+    uint64_t words[2] = { 0 };
 
-    for (size_t i = 0; i < n; i += 8) {
-        memcpy(&word, id + i, 8);
-        all |= word;
-    }
-    return all != 0;
+    memcpy(words, id, event_id_width(kind));
+    return (words[0] | words[1]) == 0;
 }
 
 bool event_id_parse(enum event_id kind, struct str text, uint8_t *to)
@@ -92,7 +89,7 @@ bool event_id_parse(enum event_id kind, struct str text, uint8_t *to)
     }
     for (size_t i = 0; i < width; i += 4)
         bad |= parse_eight(p + 2 * i, to + i);
-    return bad == 0 && any_bit(to, width);
+    return bad == 0 && !event_id_is_zero(kind, to);
 }
 
 void event_id_print(enum event_id kind, const uint8_t *id, char *to)

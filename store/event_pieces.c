@@ -68,7 +68,7 @@ static int put_stored(struct event_pieces *w, size_t raw, struct str stored, boo
     return inside ? 0 : event_pieces_part(w, part, stored, e);
 }
 
-/* Packed when an eighth is saved: else unpacking costs more than it gives. */
+/* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. */
 static int put_piece(struct event_pieces *w, struct str raw, struct err *e)
 {
     bool packed = false;
@@ -77,7 +77,7 @@ static int put_piece(struct event_pieces *w, struct str raw, struct err *e)
     buf_reset(&w->packed);
     if (raw.n >= WORTH_PACKING) {
         rc = zstd_pack(raw, LEVEL, &w->packed, e);
-        packed = w->packed.n < raw.n - raw.n / 8;
+        packed = w->packed.n < raw.n - raw.n / 32;
     }
     return rc == 0 ? put_stored(w, raw.n, packed ? buf_view(&w->packed) : raw, packed, e) : rc;
 }

@@ -3,6 +3,7 @@
 #ifndef STORE_EVENT_READ_INTERNAL_H
 #define STORE_EVENT_READ_INTERNAL_H
 
+#include "store/event_ids-internal.h"
 #include "store/event_source-internal.h"
 #include "store/varint-internal.h"
 
@@ -19,6 +20,12 @@ bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_
 bool event_codes_below(const uint8_t *codes8, const uint16_t *codes16, size_t n, size_t distinct);
 /* How many rows have each code, added to counts. */
 void event_count_codes(const uint8_t *codes8, const uint16_t *codes16, size_t n, uint32_t *counts);
+
+/* Of IDS. */
+static inline enum event_id event_view_id(const struct event_view *v)
+{
+    return v->uuid ? EVENT_ID_UUID : v->width == event_id_width(EVENT_ID_64) ? EVENT_ID_64 : EVENT_ID_128;
+}
 
 /* --- texts --- */
 

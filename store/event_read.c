@@ -1,7 +1,5 @@
 #include "store/event_read-internal.h"
 
-#include "store/event_ids-internal.h"
-
 #include <endian.h>
 
 bool event_get_texts(struct bytes *r, size_t n, union event_value *values)
@@ -215,28 +213,23 @@ static const struct event_odd *find_odd(const struct event_view *v, size_t row)
     return low < v->nodd && v->odd[low].row == row ? &v->odd[low] : NULL;
 }
 
-static enum event_id id_kind(const struct event_view *v)
-{
-    return v->uuid ? EVENT_ID_UUID : v->width == 8 ? EVENT_ID_64 : EVENT_ID_128;
-}
-
 static int id_text(struct event_view *v, size_t row, struct str *text, struct err *e)
 {
-    static const uint8_t unset[EVENT_ID_BYTES];
+    enum event_id kind = event_view_id(v);
     const uint8_t *id = v->ids + row * v->width;
     const struct event_odd *odd;
     char *to;
 
-    if (memcmp(id, unset, v->width) == 0) {
+    if (event_id_is_zero(kind, id)) {
         odd = find_odd(v, row);
         *text = odd ? odd->text : STR_NULL;
         return 0;
     }
-    to = arena_alloc(v->arena, event_id_length(id_kind(v)));
+    to = arena_alloc(v->arena, event_id_length(kind));
     if (!to)
         return err_set(e, ERR_NOMEM, "no memory to print an id");
-    event_id_print(id_kind(v), id, to);
-    *text = (struct str){ to, event_id_length(id_kind(v)) };
+    event_id_print(kind, id, to);
+    *text = (struct str){ to, event_id_length(kind) };
     return 0;
 }
 

@@ -1,13 +1,15 @@
 /* event_sort.c: rows of one identity stand together, by time.
  *
- * Idea       A row's identity is a number: column by column, the pair of the number so far and the column's code is
- *            numbered anew, in the order of the pairs, so that the first columns have the longest runs. Then rows are
+ * Idea       A row's identity is a number: column by column, the pair of the number so far and the place of the column's
+ *            value among all is numbered anew, in the order of the pairs, so that the first columns have the longest runs. Then rows are
  *            sorted by time and after that, stably, by this number: both by counting.
  * Bound      A column that has nearly as many values as there are rows is no identity, whatever its name, and neither is
  *            one that would leave but a few rows in each run: it is passed over. */
 #include "store/event_sort-internal.h"
 
 #include "base/mem.h"
+
+#include <stdlib.h>
 
 /* Rows of a run, on average, at least; and the pairs that may be possible. */
 enum { RUN_ROWS = 8, MOST_PAIRS = 1 << 24 };
@@ -62,18 +64,40 @@ static int sorting_init(struct sorting *s, size_t n, struct err *e)
 }
 
 /* Numbers the pairs that occur, in their order, into s->to; how many there are. */
-static uint32_t number_pairs(const struct sorting *s, const struct event_coded *d, uint32_t *numbers, size_t pairs)
+static uint32_t number_pairs(const struct sorting *s, const struct event_coded *d, const uint32_t *ranks,
+                             uint32_t *numbers, size_t pairs)
 {
     uint32_t n = 0;
 
     for (size_t i = 0; i < s->n; i++)
-        numbers[s->runs[i] * d->distinct + d->codes[i]] = 1;
+        numbers[s->runs[i] * d->distinct + ranks[d->codes[i]]] = 1;
     for (size_t i = 0; i < pairs; i++)
         if (numbers[i])
             numbers[i] = n++;
     for (size_t i = 0; i < s->n; i++)
-        s->to[i] = numbers[s->runs[i] * d->distinct + d->codes[i]];
+        s->to[i] = numbers[s->runs[i] * d->distinct + ranks[d->codes[i]]];
     return n;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return str_cmp((*(const union event_value *const *)a)->s, (*(const union event_value *const *)b)->s);
+}
+
+/* Of each code, the place of its value among all, sorted: the order of a block does not depend on who came first. */
+static int rank_values(const struct event_coded *d, uint32_t *ranks)
+{
+    const union event_value **v = mem_alloc(d->distinct * sizeof(*v));
+
+    if (!v)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < d->distinct; i++)
+        v[i] = &d->values[i];
+    qsort(v, d->distinct, sizeof(*v), by_text);
+    for (uint32_t i = 0; i < d->distinct; i++)
+        ranks[v[i] - d->values] = i;
+    mem_free(v);
+    return 0;
 }
 
 static int split_runs(struct sorting *s, const struct event_coded *d, struct err *e)
@@ -81,12 +105,14 @@ static int split_runs(struct sorting *s, const struct event_coded *d, struct err
     size_t pairs = (size_t)s->nruns * d->distinct;
     uint32_t *numbers, n;
 
-    if (d->form != EVENT_FORM_DICT || pairs > MOST_PAIRS)
+    if (d->form != EVENT_FORM_DICT || d->distinct > s->n / RUN_ROWS || pairs > MOST_PAIRS)
         return 0;
     numbers = mem_zalloc(pairs * sizeof(*numbers));
-    if (!numbers)
+    if (!numbers || rank_values(d, s->order) < 0) {
+        mem_free(numbers);
         return err_set(e, ERR_NOMEM, "no memory to sort events by %zu identities", pairs);
-    n = number_pairs(s, d, numbers, pairs);
+    }
+    n = number_pairs(s, d, s->order, numbers, pairs);
     if (n <= s->n / RUN_ROWS) {
         uint32_t *old = s->runs;
 

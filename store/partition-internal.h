@@ -20,7 +20,7 @@ struct partition {
     struct partition *next;
     int64_t number;
     size_t users;  /* blocks and writers */
-    size_t left;   /* of those: blocks that are committed and not listed yet */
+    size_t left;   /* of those: as in struct blocks */
     bool orphans;  /* has blocks beyond blocks.upto that are not marked as gone */
     bool dropped;  /* goes with all that is in it, when nobody holds that any more */
     bool keep;     /* holds something that was set aside: the file stays */
@@ -37,6 +37,7 @@ struct blocks {
     struct db *cleaner;
     pthread_mutex_t lock; /* guards all that follows, and the fields of partitions */
     struct block_list *list;
+    size_t left;                          /* blocks that are committed and not listed yet */
     struct partition *partitions;
     struct block *garbage, **garbage_end; /* blocks that nobody holds, oldest first */
     struct block_reader *idle;            /* given back, the latest first */

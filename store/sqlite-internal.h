@@ -80,11 +80,9 @@ void db_blob_close(struct db_blob *b); /* NULL is fine */
 struct db_pool;
 struct db_pool *db_pool_new(const char *path, struct err *e);
 void db_pool_free(struct db_pool *pool);
-struct db *db_pool_take(struct db_pool *pool, struct err *e);
+int db_pool_take(struct db_pool *pool, struct db **db, struct err *e);
 /* Ends its transaction. NULL is fine. */
 void db_pool_give(struct db_pool *pool, struct db *db);
-/* Begins a transaction that sees the database as it is now. */
-int db_snapshot(struct db *db, struct err *e);
 
 /* --- sqlite_schema.c --- */
 

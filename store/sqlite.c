@@ -411,15 +411,14 @@ void db_pool_free(struct db_pool *pool)
     mem_free(pool);
 }
 
-struct db *db_pool_take(struct db_pool *pool, struct err *e)
+int db_pool_take(struct db_pool *pool, struct db **db, struct err *e)
 {
-    struct db *db = NULL;
-
+    *db = NULL;
     pthread_mutex_lock(&pool->lock);
     if (pool->n)
-        db = pool->idle[--pool->n];
+        *db = pool->idle[--pool->n];
     pthread_mutex_unlock(&pool->lock);
-    return db ? db : db_open(pool->path, DB_READ, e);
+    return *db ? 0 : open_kind(pool->path, DB_READ, &main_kind, db, e);
 }
 
 void db_pool_give(struct db_pool *pool, struct db *db)
@@ -436,11 +435,3 @@ void db_pool_give(struct db_pool *pool, struct db *db)
     db_close(db);
 }
 
-int db_snapshot(struct db *db, struct err *e)
-{
-    struct stmt *begin = db_cached(db, "BEGIN", e);
-    struct stmt *look = begin ? db_cached(db, "SELECT 1 FROM sqlite_master LIMIT 1", e) : NULL;
-    int rc = look ? stmt_run(begin, e) : db_why(db);
-
-    return rc < 0 ? rc : stmt_run(look, e); /* the first read fixes what is seen */
-}

@@ -38,8 +38,8 @@ static int parts_put(void *arg, uint32_t no, struct str body, struct err *e)
     struct parts *p = arg;
 
     (void)e;
-    ck_assert_uint_lt(no, PARTS);
-    ck_assert(!p->there[no]);
+    if (no >= PARTS || p->there[no])
+        ck_abort_msg("part %u", no);
     p->there[no] = true;
     p->last = no;
     p->n++;
