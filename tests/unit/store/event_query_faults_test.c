@@ -225,6 +225,7 @@ static const struct {
     { ACCESS_LOG_path, EVENT_EQ, "value-7", 0, 1 },                 /* not in the dictionary */
     { ACCESS_LOG_path, EVENT_RE, "nothing.*", 0, 1 },
     { ACCESS_LOG_response_flags, EVENT_EQ, "0123456789abcdef0123456789abcdef", 0, 1 }, /* an id: by the filter */
+    { ACCESS_LOG_response_flags, EVENT_CONTAINS, "0123456789abcdef0123456789abcdef", 0, 1 },
     { ACCESS_LOG_response_code_details, EVENT_CONTAINS, " absent ", 0, 1 }, /* a word: by the filter */
 };
 
