@@ -29,7 +29,7 @@ enum route_flags {
     ROUTE_CHANGES = 2, /* changes state: refused to other web pages */
     ROUTE_FORM = 4,    /* parameters may come as a form in the body, too */
     ROUTE_BULK = 8,    /* inline only while the body is small: to decode a large one takes long */
-    ROUTE_SNAPPY = 16  /* the body is in Snappy's block format, whether it says so or not */
+    ROUTE_SNAPPY = 16  /* a body that is not JSON is in Snappy's block format, whether it says so or not */
 };
 
 struct route {
@@ -95,6 +95,12 @@ struct otlp_count {
     atomic_uint_fast64_t accepted, refused;
 };
 
+enum push_receiver { PUSH_LOKI, PUSH_ZIPKIN, PUSH_RECEIVERS };
+
+struct push_count {
+    atomic_uint_fast64_t accepted, refused;
+};
+
 struct write_count {
     atomic_uint_fast64_t samples, refused, exemplars;
 };
@@ -121,6 +127,7 @@ struct api {
     struct route_count *counts; /* by route, the last one for what has none */
     struct otlp_count otlp[3];  /* by enum otlp_signal */
     struct write_count write;   /* remote write */
+    struct push_count push[PUSH_RECEIVERS];
 };
 
 /* --- http.c --- */
@@ -142,6 +149,8 @@ void request_let_go(struct request *rq);
 void request_serve(struct request *rq);
 /* NULL when the header is not there. */
 const char *request_header(const struct request *rq, const char *name);
+/* By its Content-Type. */
+bool request_is_json(const struct request *rq);
 
 /* --- accept.c --- */
 
@@ -184,6 +193,8 @@ void reply_pieces(struct request *rq, bool (*more)(void *state, struct buf *out)
 /* {"error":"…"}, the status by the error's code. */
 void reply_error(struct request *rq, const struct err *e);
 void reply_header(struct request *rq, const char *name, const char *value);
+/* The same as text, for a body that was to be stored: 413 when it is too much, and would be again. */
+void reply_refusal(struct request *rq, const struct err *e);
 /* The HTTP status for an error of a handler. */
 unsigned error_status(int code);
 
@@ -301,10 +312,26 @@ void otlp_post_logs(struct request *rq);
 void otlp_post_metrics(struct request *rq);
 void otlp_post_traces(struct request *rq);
 
+void push_loki(struct request *rq);
+void push_zipkin(struct request *rq);
+
 void loki_query(struct request *rq);
 void loki_query_range(struct request *rq);
 void loki_labels(struct request *rq);
 void loki_label_values(struct request *rq);
+
+void jaeger_services(struct request *rq);
+void jaeger_service_operations(struct request *rq);
+void jaeger_operations(struct request *rq);
+void jaeger_search(struct request *rq);
+void jaeger_trace(struct request *rq);
+void jaeger_dependencies(struct request *rq);
+void jaeger_v3_services(struct request *rq);
+void jaeger_v3_operations(struct request *rq);
+void jaeger_v3_find(struct request *rq);
+void jaeger_v3_trace(struct request *rq);
+
+void events_get(struct request *rq);
 
 struct graph_state *graph_state_new(void);
 void graph_state_free(struct graph_state *s);

@@ -3,6 +3,8 @@
 #include "api/http-internal.h"
 #include "collector/grpc.h"
 #include "collector/scrape.h"
+#include "collector/syslog.h"
+#include "collector/tail.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -171,6 +173,19 @@ static void put_receivers(struct buf *b, const struct api *api)
                (uint64_t)atomic_load(&api->write.exemplars));
 }
 
+static void put_push(struct buf *b, const struct api *api)
+{
+    static const char *const names[PUSH_RECEIVERS] = { [PUSH_LOKI] = "loki", [PUSH_ZIPKIN] = "zipkin" };
+
+    head(b, "vigla_push_items_total", "counter", "Log lines pushed as Loki wants them, and spans as Zipkin does.");
+    for (int i = 0; i < PUSH_RECEIVERS; i++)
+        buf_printf(b,
+                   "vigla_push_items_total{receiver=\"%s\",result=\"accepted\"} %" PRIu64
+                   "\nvigla_push_items_total{receiver=\"%s\",result=\"refused\"} %" PRIu64 "\n",
+                   names[i], (uint64_t)atomic_load(&api->push[i].accepted), names[i],
+                   (uint64_t)atomic_load(&api->push[i].refused));
+}
+
 static void put_scraping(struct buf *b, struct scrape *scrape)
 {
     struct scrape_stats s;
@@ -248,6 +263,42 @@ static void put_grpc(struct buf *b, struct grpc_server *grpc)
     whole(b, "vigla_grpc_waiting_messages", "gauge", "Of these, those that the store had no room for yet.", s.waiting);
 }
 
+static void put_syslog(struct buf *b, const struct syslog *syslog)
+{
+    struct syslog_stats s;
+
+    syslog_stats(syslog, &s);
+    head(b, "vigla_syslog_messages_total", "counter", "Syslog messages received.");
+    buf_printf(b,
+               "vigla_syslog_messages_total{transport=\"datagram\"} %" PRIu64
+               "\nvigla_syslog_messages_total{transport=\"stream\"} %" PRIu64 "\n",
+               s.datagrams, s.stream);
+    whole(b, "vigla_syslog_dropped_total", "counter", "Datagrams that the kernel dropped: they came too fast.", s.dropped);
+    whole(b, "vigla_syslog_malformed_total", "counter", "Messages whose header is none; kept as text.", s.malformed);
+    whole(b, "vigla_syslog_cut_total", "counter", "Messages that were longer than max_message.", s.cut);
+    whole(b, "vigla_syslog_unmatched_total", "counter", "Lines that did not follow their declared format; kept as text.",
+          s.unmatched);
+    whole(b, "vigla_syslog_not_stored_total", "counter", "Messages that the store would not have.", s.not_stored);
+    whole(b, "vigla_syslog_connections", "gauge", "Connections that are open.", s.connections);
+    whole(b, "vigla_syslog_connections_refused_total", "counter", "Connections turned away: there are too many.",
+          s.refused);
+}
+
+static void put_tail(struct buf *b, const struct tail *tail)
+{
+    struct tail_stats s;
+
+    tail_stats(tail, &s);
+    whole(b, "vigla_tail_files", "gauge", "Files that are followed.", s.files);
+    whole(b, "vigla_tail_lines_total", "counter", "Lines stored.", s.lines);
+    whole(b, "vigla_tail_bytes_total", "counter", "Bytes of these.", s.bytes);
+    whole(b, "vigla_tail_unmatched_total", "counter", "Lines that did not follow their declared format; kept as text.",
+          s.unmatched);
+    whole(b, "vigla_tail_truncated_total", "counter", "Files found truncated.", s.truncated);
+    whole(b, "vigla_tail_cut_total", "counter", "Lines that were longer than max_line.", s.cut);
+    whole(b, "vigla_tail_not_stored_total", "counter", "Lines that the store would not have.", s.not_stored);
+}
+
 static void put_cache(struct buf *b, struct promql_cache *cache)
 {
     struct promql_cache_stats s;
@@ -290,10 +341,15 @@ void metrics_get(struct request *rq)
     put_process(&rq->out, rq->api);
     put_http(&rq->out, rq->api);
     put_receivers(&rq->out, rq->api);
+    put_push(&rq->out, rq->api);
     if (rq->api->options.scrape)
         put_scraping(&rq->out, rq->api->options.scrape);
     if (rq->api->options.grpc)
         put_grpc(&rq->out, rq->api->options.grpc);
+    if (rq->api->options.syslog)
+        put_syslog(&rq->out, rq->api->options.syslog);
+    if (rq->api->options.tail)
+        put_tail(&rq->out, rq->api->options.tail);
     if (rq->api->options.limits.cache)
         put_cache(&rq->out, rq->api->options.limits.cache);
     put_store(&rq->out, rq->api->store);

@@ -35,6 +35,11 @@ const struct route routes[] = {
     { HTTP_POST, "/v1/metrics", otlp_post_metrics, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
     { HTTP_POST, "/v1/traces", otlp_post_traces, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
 
+    /* The path that Loki takes OpenTelemetry's logs at. */
+    { HTTP_POST, "/otlp/v1/logs", otlp_post_logs, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
+    { HTTP_POST, "/api/v2/spans", push_zipkin, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
+    { HTTP_POST, "/loki/api/v1/push", push_loki, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES | ROUTE_SNAPPY },
+
     { HTTP_GET | HTTP_POST, "/loki/api/v1/query", loki_query, ROUTE_FORM },
     { HTTP_GET | HTTP_POST, "/loki/api/v1/query_range", loki_query_range, ROUTE_FORM },
     { HTTP_GET | HTTP_POST, "/loki/api/v1/labels", loki_labels, ROUTE_FORM },
@@ -42,6 +47,18 @@ const struct route routes[] = {
     { HTTP_GET, "/loki/api/v1/status/buildinfo", prometheus_buildinfo, ROUTE_INLINE },
     { HTTP_GET, "/ready", health_ready, ROUTE_INLINE },
 
+    { HTTP_GET, "/jaeger/api/services", jaeger_services, 0 },
+    { HTTP_GET, "/jaeger/api/services/{}/operations", jaeger_service_operations, 0 },
+    { HTTP_GET, "/jaeger/api/operations", jaeger_operations, 0 },
+    { HTTP_GET, "/jaeger/api/traces", jaeger_search, 0 },
+    { HTTP_GET, "/jaeger/api/traces/{}", jaeger_trace, 0 },
+    { HTTP_GET, "/jaeger/api/dependencies", jaeger_dependencies, 0 },
+    { HTTP_GET, "/jaeger/api/v3/services", jaeger_v3_services, 0 },
+    { HTTP_GET, "/jaeger/api/v3/operations", jaeger_v3_operations, 0 },
+    { HTTP_GET, "/jaeger/api/v3/traces", jaeger_v3_find, 0 },
+    { HTTP_GET, "/jaeger/api/v3/traces/{}", jaeger_v3_trace, 0 },
+
+    { HTTP_GET | HTTP_POST, "/api/events", events_get, ROUTE_FORM },
     { HTTP_GET, "/api/graph", graph_get, 0 },
     { HTTP_GET, "/api/topology", graph_topology, 0 },
     { HTTP_GET, "/kiali/api/namespaces/graph", graph_kiali, 0 },

@@ -38,6 +38,7 @@ int command_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The subcommands, each in a file of its own kind. */
 extern const struct command command_serve, command_apply, command_delete, command_analyze, command_get, command_describe,
-    command_pods, command_proxy_status, command_check, command_query, command_logs, command_graph, command_export, command_mesh;
+    command_pods, command_proxy_status, command_check, command_query, command_logs, command_traces,
+    command_graph, command_export, command_mesh;
 
 #endif

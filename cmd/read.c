@@ -19,15 +19,6 @@ static const char *text(const json_t *o, const char *key)
     return s ? s : "";
 }
 
-/* Adds &key=value when there is a value. */
-static void parameter(struct buf *path, const char *key, const char *value)
-{
-    if (!value)
-        return;
-    buf_printf(path, "%c%s=", str_chr(buf_view(path), '?') < 0 ? '?' : '&', key);
-    client_escape(path, value);
-}
-
 /* The answer as it came (a picture, JSON), or decoded for another form. */
 static int print_answer(struct session *s, struct buf *path, int (*print)(const json_t *body, enum output form))
 {
@@ -121,11 +112,11 @@ static int run_query(struct session *s, int argc, char **argv)
     if (argc != 2 || !start != !end)
         return command_usage("query: say what: vigla query PROMQL [--time T | --start T --end T --step TIME]");
     buf_puts(&path, start ? "/api/v1/query_range" : "/api/v1/query");
-    parameter(&path, "query", argv[1]);
-    parameter(&path, "time", time);
-    parameter(&path, "start", start);
-    parameter(&path, "end", end);
-    parameter(&path, "step", start && !step ? "15s" : step);
+    client_parameter(&path, "query", argv[1]);
+    client_parameter(&path, "time", time);
+    client_parameter(&path, "start", start);
+    client_parameter(&path, "end", end);
+    client_parameter(&path, "step", start && !step ? "15s" : step);
     rc = print_answer(s, &path, print_result);
     buf_free(&path);
     return rc;
@@ -205,7 +196,7 @@ static int fetch_lines(struct session *s, const char *query, int64_t from, int64
 
     buf_printf(&path, "/loki/api/v1/query_range?direction=%s&limit=%" PRId64 "&start=%" PRId64 "&end=%" PRId64,
                *last ? "forward" : "backward", limit, *last ? *last + 1 : from, clock_now_ns() + 1000000000);
-    parameter(&path, "query", query);
+    client_parameter(&path, "query", query);
     body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, e);
     buf_free(&path);
     if (!body)
@@ -223,8 +214,8 @@ static int expect_pod(struct session *s, const char *name, struct err *e)
     size_t n;
 
     buf_puts(&path, "/api/mesh/objects?kind=Pod");
-    parameter(&path, "name", name);
-    parameter(&path, "namespace", s->ns);
+    client_parameter(&path, "name", name);
+    client_parameter(&path, "namespace", s->ns);
     body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, e);
     buf_free(&path);
     if (!body)
@@ -278,10 +269,10 @@ struct view {
 
 static void view_path(struct buf *path, const struct session *s, const struct view *v)
 {
-    parameter(path, "window", v->window);
-    parameter(path, "to", v->at);
-    parameter(path, "graphType", v->type);
-    parameter(path, "namespaces", s->ns);
+    client_parameter(path, "window", v->window);
+    client_parameter(path, "to", v->at);
+    client_parameter(path, "graphType", v->type);
+    client_parameter(path, "namespaces", s->ns);
 }
 
 static void number(char out[32], const json_t *o, const char *key, int decimals)
@@ -354,7 +345,7 @@ static int export_topology(struct session *s, const struct view *v)
     int rc;
 
     buf_puts(&path, "/api/topology");
-    parameter(&path, "format", v->format);
+    client_parameter(&path, "format", v->format);
     view_path(&path, s, v);
     rc = print_answer(s, &path, NULL);
     buf_free(&path);

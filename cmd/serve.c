@@ -9,7 +9,10 @@
 #include "cmd/command-internal.h"
 #include "cmd/settings-internal.h"
 #include "collector/grpc.h"
+#include "collector/red.h"
 #include "collector/scrape.h"
+#include "collector/syslog.h"
+#include "collector/tail.h"
 #include "store/store.h"
 
 #include <signal.h>
@@ -80,6 +83,8 @@ struct receivers {
     struct red *red;
     struct scrape *scrape;
     struct grpc_server *grpc; /* NULL: it is turned off, or another program has the default port */
+    struct syslog *syslog;    /* NULL: nobody is to be listened to */
+    struct tail *tail;        /* NULL: no file is to be followed */
 };
 
 static int start_grpc(struct receivers *r, struct store *st, const struct settings *o, struct err *e)
@@ -105,18 +110,48 @@ static int start_grpc(struct receivers *r, struct store *st, const struct settin
     return 0;
 }
 
+/* Of the file's listeners and the option's. */
+static int start_syslog(struct receivers *r, struct store *st, struct settings_file *file, struct err *e)
+{
+    struct syslog_config *config = file->inputs.syslog;
+    const char *address = file->now.syslog;
+
+    if (address && strcmp(address, "none") != 0 && syslog_config_listen(config, address, e) < 0)
+        return err_wrap(e, "serve: --syslog");
+    if (syslog_config_listeners(config) == 0)
+        return 0;
+    file->inputs.syslog = NULL;
+    r->syslog = syslog_start(st, r->red, config, e);
+    return r->syslog ? 0 : e->code;
+}
+
+static int start_tail(struct receivers *r, struct store *st, struct settings_file *file, struct err *e)
+{
+    struct tail_config *config = file->inputs.tail;
+
+    if (tail_config_entries(config) == 0)
+        return 0;
+    file->inputs.tail = NULL;
+    r->tail = tail_start(st, r->red, config, e);
+    return r->tail ? 0 : e->code;
+}
+
 /* In the end stop_receivers, also after a failure. */
 static int start_receivers(struct receivers *r, struct store *st, struct settings_file *file, struct err *e)
 {
-    *r = (struct receivers){ .red = red_new(st, e), .scrape = scrape_start(st, file->scrape, e) };
-    file->scrape = NULL;
+    *r = (struct receivers){ .red = red_new(st, e), .scrape = scrape_start(st, file->inputs.scrape, e) };
+    file->inputs.scrape = NULL;
     if (!r->red || !r->scrape)
         return e->code;
-    return start_grpc(r, st, &file->now, e);
+    if (start_grpc(r, st, &file->now, e) < 0 || start_syslog(r, st, file, e) < 0)
+        return e->code;
+    return start_tail(r, st, file, e);
 }
 
 static void stop_receivers(struct receivers *r)
 {
+    syslog_stop(r->syslog);
+    tail_stop(r->tail);
     grpc_stop(r->grpc, STOP_GRPC_MS);
     scrape_stop(r->scrape);
     red_free(r->red);
@@ -143,6 +178,8 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
         with.scrape = receivers.scrape;
         with.grpc = receivers.grpc;
         with.red = receivers.red;
+        with.syslog = receivers.syslog;
+        with.tail = receivers.tail;
         api = api_start(st, &with, &e);
     }
     if (!api) {

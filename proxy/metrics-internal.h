@@ -12,6 +12,14 @@ struct histogram {
     double sum;
 };
 
+/* A request whose trace was recorded, for who asks what is behind a number: one each second at most, and sent once. */
+struct exemplar {
+    char trace_id[32], span_id[16]; /* not NUL-terminated */
+    int64_t time_ns;                /* when it was counted; 0: there is none yet */
+    double ms;
+    bool is_new;                    /* not taken yet */
+};
+
 /* The series of one label set. A series exists from its first increment on, and its start lies just before that. */
 struct metric_set {
     struct metric_set *next, *next_changed;
@@ -21,6 +29,7 @@ struct metric_set {
     int64_t starts[ISTIO_METRICS];      /* ns since the epoch; 0: no such series */
     uint64_t counters[ISTIO_METRICS];   /* of those that are no histograms */
     struct histogram *histograms; /* HTTP: three, from ISTIO_DURATION on; TCP: NULL */
+    struct exemplar exemplar;     /* HTTP: of the counter of requests, and of the histogram of their durations */
 };
 
 struct metrics;

@@ -9,6 +9,7 @@
 #include "proxy/metrics-internal.h"
 
 #include "base/arena.h"
+#include "base/istio_metrics.h"
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/strmap.h"
@@ -248,10 +249,30 @@ static void observe(struct metric_set *set, enum istio_metric metric, double v, 
     h->sum += v;
 }
 
-static void record_http(struct metric_set *set, const struct record *rec, int64_t start)
+static double duration_ms(const struct access_log *l)
 {
+    return l->duration_us > 0 ? (double)l->duration_us / 1000 : 0;
+}
+
+static void keep_exemplar(struct exemplar *x, const struct access_log *l, int64_t now_ns)
+{
+    enum { SECOND = 1000000000 };
+
+    if (l->trace_id.n != sizeof(x->trace_id) || l->span_id.n != sizeof(x->span_id) ||
+        (x->time_ns && now_ns - x->time_ns < SECOND))
+        return;
+    memcpy(x->trace_id, l->trace_id.p, sizeof(x->trace_id));
+    memcpy(x->span_id, l->span_id.p, sizeof(x->span_id));
+    x->time_ns = now_ns;
+    x->ms = duration_ms(l);
+    x->is_new = true;
+}
+
+static void record_http(struct metric_set *set, const struct record *rec, int64_t start, int64_t now_ns)
+{
+    keep_exemplar(&set->exemplar, &rec->log, now_ns);
     add(set, ISTIO_REQUESTS, 1, start);
-    observe(set, ISTIO_DURATION, rec->log.duration_us > 0 ? (double)rec->log.duration_us / 1000 : 0, start);
+    observe(set, ISTIO_DURATION, duration_ms(&rec->log), start);
     observe(set, ISTIO_REQUEST_BYTES, (double)rec->request_bytes, start);
     observe(set, ISTIO_RESPONSE_BYTES, (double)rec->response_bytes, start);
 }
@@ -272,7 +293,7 @@ void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
         return;
     }
     if (rec->kind == RECORD_HTTP) {
-        record_http(set, rec, start);
+        record_http(set, rec, start, now_ns);
     } else {
         add(set, ISTIO_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
         add(set, ISTIO_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
@@ -346,6 +367,21 @@ static void put_times(struct buf *b, int64_t start_ns, int64_t now_ns)
     pb_put_fixed64(b, 3, (uint64_t)now_ns);
 }
 
+/* An Exemplar as field `number` of a point. */
+static void put_exemplar(struct buf *b, uint32_t number, const struct exemplar *x, double value)
+{
+    size_t mark;
+
+    if (!x->is_new)
+        return;
+    mark = pb_open(b, number);
+    pb_put_fixed64(b, 2, (uint64_t)x->time_ns);
+    pb_put_double(b, 3, value);
+    otlp_id(b, 4, (struct str){ x->span_id, sizeof(x->span_id) }, sizeof(x->span_id) / 2);
+    otlp_id(b, 5, (struct str){ x->trace_id, sizeof(x->trace_id) }, sizeof(x->trace_id) / 2);
+    pb_close(b, mark);
+}
+
 static void counter_point(struct buf *b, const struct metric_set *set, int metric, int64_t now_ns)
 {
     size_t point = pb_open(b, 1);
@@ -353,6 +389,8 @@ static void counter_point(struct buf *b, const struct metric_set *set, int metri
     put_times(b, set->starts[metric], now_ns);
     pb_put_fixed64(b, 6, set->counters[metric]);
     buf_str(b, set->attributes[0]);
+    if (metric == ISTIO_REQUESTS)
+        put_exemplar(b, 5, &set->exemplar, 1);
     pb_close(b, point);
 }
 
@@ -368,6 +406,8 @@ static void histogram_point(struct buf *b, const struct metric_set *set, int met
     pb_put_str(b, 6, (struct str){ (const char *)h->buckets, sizeof(h->buckets) });
     pb_put_str(b, 7, (struct str){ (const char *)istio_bounds, sizeof(istio_bounds) });
     buf_str(b, set->attributes[1]);
+    if (metric == ISTIO_DURATION)
+        put_exemplar(b, 8, &set->exemplar, set->exemplar.ms);
     pb_close(b, point);
 }
 
@@ -456,7 +496,7 @@ size_t metrics_batch(struct metrics *m, int64_t now_ns, size_t max_bytes, struct
 void metrics_taken(struct metrics *m, int64_t now_ns)
 {
     while (m->first_changed != m->not_in_batch) {
-        m->first_changed->is_changed = false;
+        m->first_changed->is_changed = m->first_changed->exemplar.is_new = false;
         m->first_changed = m->first_changed->next_changed;
     }
     if (!m->first_changed)

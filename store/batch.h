@@ -55,6 +55,7 @@ struct batch {
      * committed and not applied again. Empty sender: not numbered. */
     struct str sender;
     uint64_t number; /* from 1 */
+    bool lasting;    /* the number is kept for a year after the last batch, not for a week: the sender is a file */
 
     struct batch_series *series;
     size_t nseries, series_cap;

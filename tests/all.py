@@ -24,6 +24,8 @@ SUITES = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
     ("grpc", ["/usr/bin/python3", "tests/e2e/grpc_test.py"]),
+    ("pushing", ["python3", "tests/e2e/push_test.py"]),
+    ("opentelemetry", ["python3", "tests/e2e/opentelemetry_test.py"]),
     ("prometheus", ["python3", "tests/e2e/prometheus_test.py"]),
     ("disk-full", ["python3", "tests/e2e/disk_full_test.py"]),
     ("conformance", ["python3", "tests/conformance/run.py"]),

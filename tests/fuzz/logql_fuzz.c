@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena a = ARENA_INIT(1 << 24);
     struct err e = ERR_INIT;
-    struct logql_window w = { 0, 1000, 10, size & 1 };
+    struct logql_window w = { .to_ns = 1000, .limit = 10, .newest_first = size & 1 };
     struct logql_expr *x = logql_parse(&a, (struct str){ (const char *)data, size }, &e);
     struct logql_stream *streams;
     size_t n;
