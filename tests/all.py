@@ -23,6 +23,7 @@ SUITES = [
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
+    ("grpc", ["/usr/bin/python3", "tests/e2e/grpc_test.py"]),
     ("pushing", ["python3", "tests/e2e/push_test.py"]),
     ("opentelemetry", ["python3", "tests/e2e/opentelemetry_test.py"]),
     ("senders", ["python3", "tests/e2e/senders_test.py"]),
