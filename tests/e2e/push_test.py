@@ -233,6 +233,17 @@ def test_a_large_trace_comes_whole(server):
     assert sum(len(r["scopeSpans"][0]["spans"]) for r in v3) == 5000 and len(v3) == 3
 
 
+def test_many_traces_at_once(server):
+    us = time.time_ns() // 1000
+    push_spans(server, [{"traceId": f"{i + 1:032x}", "id": "1", "name": "n", "timestamp": us + i, "duration": 5,
+                         "localEndpoint": {"serviceName": "many"}} for i in range(2000)])
+    found = server.get("/jaeger/api/traces", service="many", limit=5000)["data"]
+    assert [int(t["traceID"], 16) for t in found] == list(range(2000, 500, -1))
+    v3 = server.get("/jaeger/api/v3/traces", **{"query.service_name": "many", "query.search_depth": 1500})
+    spans = [s for r in v3["result"]["resourceSpans"] for s in r["scopeSpans"][0]["spans"]]
+    assert [int(s["traceId"], 16) for s in spans] == list(range(2000, 500, -1))
+
+
 def test_command_line(server):
     push_spans(server, chain("ff", time.time_ns() // 1000, ["cli-web", "cli-cart"], tags={"error": "x"}))
 
