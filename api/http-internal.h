@@ -97,7 +97,7 @@ struct otlp_count {
     atomic_uint_fast64_t accepted, refused;
 };
 
-enum push_receiver { PUSH_LOKI, PUSH_ZIPKIN, PUSH_RECEIVERS };
+enum push_receiver { PUSH_LOKI, PUSH_ZIPKIN, PUSH_JAEGER, PUSH_RECEIVERS };
 
 struct push_count {
     atomic_uint_fast64_t accepted, refused;
@@ -317,6 +317,7 @@ void otlp_post_traces(struct request *rq);
 
 void push_loki(struct request *rq);
 void push_zipkin(struct request *rq);
+void push_jaeger(struct request *rq);
 
 void loki_query(struct request *rq);
 void loki_query_range(struct request *rq);

@@ -38,6 +38,7 @@ const struct route routes[] = {
     /* The path that Loki takes OpenTelemetry's logs at. */
     { HTTP_POST, "/otlp/v1/logs", otlp_post_logs, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
     { HTTP_POST, "/api/v2/spans", push_zipkin, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
+    { HTTP_POST, "/api/traces", push_jaeger, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES },
     { HTTP_POST, "/loki/api/v1/push", push_loki, ROUTE_INLINE | ROUTE_BULK | ROUTE_CHANGES | ROUTE_SNAPPY },
 
     { HTTP_GET | HTTP_POST, "/loki/api/v1/query", loki_query, ROUTE_FORM },

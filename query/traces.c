@@ -93,20 +93,23 @@ static int add_conditions(struct conditions *c, const struct trace_search *s, st
 
 /* --- reading --- */
 
-/* Calls take(arg, page, e) with each page, until it returns not 0: 1 ends it well. */
-static int each_page(struct store *st, const struct event_query *q, struct arena *a,
+/* Calls take(arg, page, e) with each page, until it returns not 0: 1 ends it well. What the cursor needs is given back
+ * afterwards, as a search opens one for each trace; `a` says how much it may be. */
+static int each_page(struct store *st, const struct event_query *q, const struct arena *a,
                      int (*take)(void *arg, const struct event_page *page, struct err *e), void *arg, struct err *e)
 {
-    struct event_cursor *c = events_open(st, q, a, e);
+    struct arena own = ARENA_INIT(a->max);
+    struct event_cursor *c;
     struct event_page page = { 0 };
     int rc;
 
-    if (!c)
-        return e->code;
-    while ((rc = events_next(c, &page, e)) == 1)
-        if ((rc = take(arg, &page, e)) != 0)
-            break;
+    own.budget = a->budget;
+    c = events_open(st, q, &own, e);
+    rc = c ? 0 : e->code;
+    while (c && rc == 0 && (rc = events_next(c, &page, e)) == 1)
+        rc = take(arg, &page, e);
     events_close(c);
+    arena_free(&own);
     return rc < 0 ? rc : 0;
 }
 
