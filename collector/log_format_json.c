@@ -199,6 +199,8 @@ static int read_member(const struct log_format *f, struct json_reader *r, struct
     if (rc != 1)
         return rc;
     i = find_key(f, key);
+    if (i < 0 && out->nattributes == LOG_FORMAT_MOST_FIELDS)
+        return 0; /* the line is kept as it is rather than in part */
     if (i < 0) {
         log_line_attribute(out, key, value);
         return 1;

@@ -352,10 +352,12 @@ int log_source_add(struct log_source *s, const struct log_origin *o, struct str 
             tell_unmatched(s, line);
         be_plain(line, &l);
     }
-    if (l.kind == EVENT_ACCESS_LOG)
+    if (l.kind == EVENT_ACCESS_LOG) {
         set_parties(s, &l);
-    else
+    } else {
         describe_line(s, o, &l);
+        set_default(&l.values[LOG_body], line); /* JSON without a message */
+    }
     row.time_ns = l.time_ns ? l.time_ns : o->time_ns ? o->time_ns : o->now_ns;
     row.values = l.values;
     rc = make_attributes(s, o, &l, b->arena, &row.attributes, e);

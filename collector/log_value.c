@@ -36,6 +36,7 @@ static bool is_list(struct str s, const char *set)
     return true;
 }
 
+/* Of text formats, which are all of access logs. */
 bool log_value_fits(const struct log_field *f, struct str text)
 {
     struct log_time t;
@@ -53,6 +54,8 @@ bool log_value_fits(const struct log_field *f, struct str text)
     case LOG_STARTED:
     case LOG_ENDED:
         return is_unset(text) || !f->pattern || log_time_parse(f->pattern, text, 0, &t);
+    case LOG_TEXT: /* a path that is logged as it came may have blanks, what stands behind it has none */
+        return f->column != ACCESS_LOG_protocol || str_chr(text, ' ') < 0;
     case LOG_CAPTURES:
         return text.n >= 2 && text.p[0] == '{' && text.p[text.n - 1] == '}';
     default:

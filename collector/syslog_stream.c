@@ -50,7 +50,7 @@ static bool take_messages(struct syslog_stream *t)
 static int read_some(struct syslog_stream *t)
 {
     size_t room = t->owner->config->max_message + SYSLOG_FRAME_OVERHEAD - t->bytes.n;
-    char *to = buf_reserve(&t->bytes, room < READ_BYTES ? room : READ_BYTES);
+    char *to = room ? buf_reserve(&t->bytes, room < READ_BYTES ? room : READ_BYTES) : NULL;
     ssize_t n = to ? read(t->fd, to, room < READ_BYTES ? room : READ_BYTES) : -1;
 
     if (!to || (n < 0 && (errno == EAGAIN || errno == EINTR))) {

@@ -144,7 +144,7 @@ static const struct {
     { log_format_envoy, "%START_TIME(%Y/%m/%d %H:%M:%S.%3f %z)%|%REQ(X-Team?X-Who):10%|%RESP(X-A)%|%DURATION%|%CUSTOM(a b)%|%%\n",
       "2026/11/26 09:11:22.500 +0000|blue|-|7|z|%",
       "1795684282500 duration_us=7000 | req.x-team=blue custom(a b)=z" },
-    { log_format_envoy, "%REQ(:PATH)% %PROTOCOL%", "/a b c HTTP/1.1", "0 path=/a protocol=b c HTTP/1.1" },
+    { log_format_envoy, "%REQ(:PATH)% %PROTOCOL%", "/a b c HTTP/1.1", "0 path=/a b c protocol=HTTP/1.1" },
     { compile_istio_json, "",
       "{\"start_time\":\"2020-11-25T21:26:18.409Z\",\"method\":\"GET\",\"response_code\":418,\"duration\":3,\"path\":\"/a\\\"b\","
       "\"upstream_service_time\":\"1\",\"route_name\":null,\"extra\":{\"a\":[1,2]}}",
@@ -247,6 +247,52 @@ START_TEST(finds_fields)
 }
 END_TEST
 
+/* What our own proxy writes, in both of its forms. */
+START_TEST(reads_what_the_proxy_writes)
+{
+    struct arena a = ARENA_INIT(4 << 20);
+    struct buf text = BUF_INIT(4096);
+    struct err e = ERR_INIT;
+    struct log_format *f = _i ? log_format_envoy_json(&a, NULL, &e) : log_format_envoy(&a, STR("istio"), &e);
+    struct access_log log;
+    struct log_line l;
+    struct str line;
+
+    access_log_init(&log);
+    log.start_ns = 1795684282123000000;
+    log.method = STR("GET");
+    log.path = STR("/a\"b c");
+    log.protocol = STR("HTTP/1.1");
+    log.response_code = 503;
+    log.response_flags = STR("UF,URX");
+    log.bytes_received = 5;
+    log.bytes_sent = 7;
+    log.duration_us = 12000;
+    log.upstream_transport_failure_reason = STR("no \"way\"");
+    log.user_agent = STR("curl/7 (x; y)");
+    log.authority = STR("shop.example:80");
+    log.upstream_cluster = STR("outbound|80||shop.default.svc.cluster.local");
+    log.downstream_remote_address = STR("[::1]:80");
+    (_i ? access_log_json : access_log_text)(&text, &log);
+    line = buf_view(&text);
+    line.n--;
+    ck_assert_int_eq(log_format_match(f, line, 0, &a, &l), 1);
+    ck_assert_int_eq(l.time_ns, log.start_ns);
+    for (int i = 0; i < ACCESS_LOG_NFIELDS; i++) {
+        const char *at = (const char *)&log + access_log_fields[i].offset;
+
+        if (!access_log_fields[i].is_text) {
+            ck_assert_int_eq(l.values[i].i, *(const int64_t *)(const void *)at);
+        } else if (i != ACCESS_LOG_request_protocol && (_i || str_chr(*(const struct str *)(const void *)at, '"') < 0)) {
+            ck_assert_msg(str_eq(l.values[i].s, *(const struct str *)(const void *)at), "%s", access_log_fields[i].name.p);
+        }
+    }
+    ck_assert(str_eqz(l.values[ACCESS_LOG_path].s, _i ? "/a\"b c" : "/a\\x22b c")); /* the text form does not say what it escapes */
+    buf_free(&text);
+    arena_free(&a);
+}
+END_TEST
+
 /* No line may cost more than its share, however often its literals stand in it. */
 START_TEST(gives_up_in_time)
 {
@@ -281,6 +327,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, cuts_lines, 0, COUNT(lines));
     tcase_add_loop_test(tc, refuses_formats, 0, COUNT(errors));
     tcase_add_test(tc, finds_fields);
+    tcase_add_loop_test(tc, reads_what_the_proxy_writes, 0, 2);
     tcase_add_test(tc, gives_up_in_time);
     suite_add_tcase(s, tc);
     return s;

@@ -65,6 +65,8 @@ static const struct {
       "access_log 5 response_code=200 upstream_cluster=inbound|80|| request_protocol=http {host=\"h\"}\n" },
     { "format: {json: }\n", "{\"msg\":\"x\",\"level\":\"WARN\",\"host\":\"own\"}",
       "log 5 body=x severity=WARN severity_number=13 service=app {carrier=\"1\", host=\"own\"}\n" },
+    { "format: {json: }\n", "{\"k\":\"v\"}",
+      "log 5 body={\"k\":\"v\"} severity=err severity_number=17 service=app {carrier=\"1\", host=\"h\", k=\"v\"}\n" },
     { "format: {json: {access_log: {s: response_code}}}\n", "{\"s\":200,\"k\":\"v\"}",
       "access_log 5 reporter=source response_code=200 request_protocol=http {host=\"h\", k=\"v\"}\n" },
 };
