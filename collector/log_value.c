@@ -73,7 +73,10 @@ static int hex(struct str s, size_t at, size_t n)
         return -1;
     for (size_t i = at; i < at + n; i++) {
         char c = s.p[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
 
         if (d < 0)
             return -1;
@@ -237,8 +240,8 @@ static int set_time(const struct log_field *field, struct str text, int64_t now_
 
 /* --- HAProxy's termination state --- */
 
-/* What ended the session, and in which phase: the cases in which an Envoy would have said the same for sure. Source: HAProxy
- * 2.6 configuration manual, 8.5; Envoy's response flags. */
+/* What ended the session, and in which phase: the cases in which an Envoy would have said the same for sure. Source:
+ * HAProxy 2.6 configuration manual, 8.5; Envoy's response flags. */
 static const struct {
     const char *state, *flags;
 } terminations[] = {

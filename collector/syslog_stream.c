@@ -101,7 +101,7 @@ void syslog_stream_new(struct syslog *s, int fd)
 
     int one = 1;
 
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)); /* who is gone without a word shall not count for ever */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)); /* who is gone without a word shall not count */
     if (t)
         t->readable = event_new(s->base, fd, EV_READ, readable, t);
     if (!t || !t->readable) {

@@ -132,7 +132,7 @@ static void wait_for(struct scene *s, enum event_kind kind, uint64_t n)
 
 static int connect_to(uint16_t port, int type)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
@@ -282,7 +282,8 @@ START_TEST(an_address_in_use_is_told)
 
     scene_init(&s, 0);
     start_syslog(&s, LISTEN);
-    snprintf(yaml, sizeof(yaml), "syslog: {listeners: [{address: '127.0.0.1:%u', protocol: tcp}]}", syslog_port(s.syslog, 1));
+    snprintf(yaml, sizeof(yaml), "syslog: {listeners: [{address: '127.0.0.1:%u', protocol: tcp}]}",
+             syslog_port(s.syslog, 1));
     ck_assert_ptr_null(syslog_start(s.store, NULL, syslog_config_read("f", read_yaml(&s, &a, yaml), NULL), &e));
     ck_assert_int_eq(e.code, ERR_IO);
     ck_assert_ptr_nonnull(strstr(e.msg, "cannot listen: Address already in use"));

@@ -27,53 +27,60 @@ static const struct yaml_node *read_yaml(struct arena *a, const char *text)
 static const struct {
     const char *source, *line, *row;
 } cases[] = {
-    { "", "hello", "log 5 body=hello severity=err severity_number=17 service=app {carrier=\"1\", host=\"h\"}\n" },
-    { "service: mine\nworkload: w\nnamespace: n\npod: p\nlabels: {site: berlin, host: own}\n", "hello",
-      "log 5 body=hello severity=err severity_number=17 pod=p namespace=n workload=w service=mine {carrier=\"1\", "
-      "host=\"own\", site=\"berlin\"}\n" },
-    { FORMAT, "1.2.3.4 h -",
-      "access_log 5 reporter=source authority=h downstream_remote_address=1.2.3.4 request_protocol=http {host=\"h\"}\n" },
-    { FORMAT, "no match", "log 5 body=no match severity=err severity_number=17 service=app {carrier=\"1\", host=\"h\"}\n" },
-    { FORMAT "workload: edge\nnamespace: web\nversion: v1\ndestination: {workload: shop, service: shop.default.svc.cluster.local, "
-             "namespace: default, app: s}\n",
-      "1.2.3.4 h -",
-      "access_log 5 reporter=source authority=h downstream_remote_address=1.2.3.4 request_protocol=http namespace=web "
-      "workload=edge version=v1 destination_workload=shop destination_workload_namespace=default destination_app=s "
-      "destination_service=shop.default.svc.cluster.local {host=\"h\"}\n" },
-    { FORMAT "reporter: destination\nworkload: shop\nservice: shop.x\nsource: {by: $remote_addr, table: {10.0.0.0/8: inside, "
-             "10.1.0.0/16: {workload: web, namespace: ui}, '::/0': six, 10.1.2.3: one}, default: {workload: world}, cluster: c}\n",
-      "10.1.2.4 h -",
-      "access_log 5 reporter=destination authority=h downstream_remote_address=10.1.2.4 request_protocol=http workload=shop "
-      "source_workload=web source_workload_namespace=ui source_cluster=c destination_service=shop.x {host=\"h\"}\n" },
-    { FORMAT "source: {by: $remote_addr, table: {10.0.0.0/8: inside, 10.1.2.3: one}}\n", "10.1.2.3 h -",
-      "access_log 5 reporter=source authority=h downstream_remote_address=10.1.2.3 request_protocol=http source_workload=one "
-      "{host=\"h\"}\n" },
-    { FORMAT "source: {by: $remote_addr, table: {'fe80::/10': link, '2001:db8::1': doc}}\n", "[2001:db8::1]:99 h -",
-      "access_log 5 reporter=source authority=h downstream_remote_address=[2001:db8::1]:99 request_protocol=http "
-      "source_workload=doc {host=\"h\"}\n" },
-    { FORMAT "source: {by: $remote_addr, table: {10.0.0.0/9: low}}\n", "10.128.0.1:7 h -",
-      "access_log 5 reporter=source authority=h downstream_remote_address=10.128.0.1:7 request_protocol=http {host=\"h\"}\n" },
-    { FORMAT "destination: {by: $upstream_addr, table: {'127.0.0.1:81': {workload: w, service: $host, namespace: n}}}\n",
-      "1.2.3.4 shop.example 127.0.0.1:80, 127.0.0.1:81",
-      "access_log 5 reporter=source authority=shop.example upstream_host=127.0.0.1:81 "
-      "downstream_remote_address=1.2.3.4 request_protocol=http destination_workload=w destination_workload_namespace=n "
-      "destination_service=shop.example destination_service_namespace=n {host=\"h\"}\n" },
-    { FORMAT "destination: {workload: {field: authority}}\n", "1.2.3.4 h -",
-      "access_log 5 reporter=source authority=h downstream_remote_address=1.2.3.4 request_protocol=http "
-      "destination_workload=h {host=\"h\"}\n" },
-    { "format: {envoy: '%UPSTREAM_CLUSTER% %RESPONSE_CODE%'}\n", "inbound|80|| 200",
-      "access_log 5 response_code=200 upstream_cluster=inbound|80|| request_protocol=http {host=\"h\"}\n" },
-    { "format: {json: }\n", "{\"msg\":\"x\",\"level\":\"WARN\",\"host\":\"own\"}",
-      "log 5 body=x severity=WARN severity_number=13 service=app {carrier=\"1\", host=\"own\"}\n" },
-    { "format: {json: }\n", "{\"k\":\"v\"}",
-      "log 5 body={\"k\":\"v\"} severity=err severity_number=17 service=app {carrier=\"1\", host=\"h\", k=\"v\"}\n" },
-    { "format: {json: {access_log: {s: response_code}}}\n", "{\"s\":200,\"k\":\"v\"}",
-      "access_log 5 reporter=source response_code=200 request_protocol=http {host=\"h\", k=\"v\"}\n" },
+    {"", "hello", "log 5 body=hello severity=err severity_number=17 service=app {carrier=\"1\", host=\"h\"}\n"},
+    {"service: mine\nworkload: w\nnamespace: n\npod: p\nlabels: {site: berlin, host: own}\n", "hello",
+     "log 5 body=hello severity=err severity_number=17 pod=p namespace=n workload=w service=mine {carrier=\"1\", "
+     "host=\"own\", site=\"berlin\"}\n"},
+    {FORMAT, "1.2.3.4 h -",
+     "access_log 5 reporter=source authority=h downstream_remote_address=1.2.3.4 request_protocol=http {host=\"h\"}\n"},
+    {FORMAT, "no match",
+     "log 5 body=no match severity=err severity_number=17 service=app {carrier=\"1\", host=\"h\"}\n"},
+    {FORMAT "workload: edge\nnamespace: web\nversion: v1\ndestination: {workload: shop, service: "
+            "shop.default.svc.cluster.local, "
+            "namespace: default, app: s}\n",
+     "1.2.3.4 h -",
+     "access_log 5 reporter=source authority=h downstream_remote_address=1.2.3.4 request_protocol=http namespace=web "
+     "workload=edge version=v1 destination_workload=shop destination_workload_namespace=default destination_app=s "
+     "destination_service=shop.default.svc.cluster.local {host=\"h\"}\n"},
+    {FORMAT
+     "reporter: destination\nworkload: shop\nservice: shop.x\nsource: {by: $remote_addr, table: {10.0.0.0/8: inside, "
+     "10.1.0.0/16: {workload: web, namespace: ui}, '::/0': six, 10.1.2.3: one}, default: {workload: world}, cluster: "
+     "c}\n",
+     "10.1.2.4 h -",
+     "access_log 5 reporter=destination authority=h downstream_remote_address=10.1.2.4 request_protocol=http "
+     "workload=shop "
+     "source_workload=web source_workload_namespace=ui source_cluster=c destination_service=shop.x {host=\"h\"}\n"},
+    {FORMAT "source: {by: $remote_addr, table: {10.0.0.0/8: inside, 10.1.2.3: one}}\n", "10.1.2.3 h -",
+     "access_log 5 reporter=source authority=h downstream_remote_address=10.1.2.3 request_protocol=http "
+     "source_workload=one "
+     "{host=\"h\"}\n"},
+    {FORMAT "source: {by: $remote_addr, table: {'fe80::/10': link, '2001:db8::1': doc}}\n", "[2001:db8::1]:99 h -",
+     "access_log 5 reporter=source authority=h downstream_remote_address=[2001:db8::1]:99 request_protocol=http "
+     "source_workload=doc {host=\"h\"}\n"},
+    {FORMAT "source: {by: $remote_addr, table: {10.0.0.0/9: low}}\n", "10.128.0.1:7 h -",
+     "access_log 5 reporter=source authority=h downstream_remote_address=10.128.0.1:7 request_protocol=http "
+     "{host=\"h\"}\n"},
+    {FORMAT "destination: {by: $upstream_addr, table: {'127.0.0.1:81': {workload: w, service: $host, namespace: n}}}\n",
+     "1.2.3.4 shop.example 127.0.0.1:80, 127.0.0.1:81",
+     "access_log 5 reporter=source authority=shop.example upstream_host=127.0.0.1:81 "
+     "downstream_remote_address=1.2.3.4 request_protocol=http destination_workload=w destination_workload_namespace=n "
+     "destination_service=shop.example destination_service_namespace=n {host=\"h\"}\n"},
+    {FORMAT "destination: {workload: {field: authority}}\n", "1.2.3.4 h -",
+     "access_log 5 reporter=source authority=h downstream_remote_address=1.2.3.4 request_protocol=http "
+     "destination_workload=h {host=\"h\"}\n"},
+    {"format: {envoy: '%UPSTREAM_CLUSTER% %RESPONSE_CODE%'}\n", "inbound|80|| 200",
+     "access_log 5 response_code=200 upstream_cluster=inbound|80|| request_protocol=http {host=\"h\"}\n"},
+    {"format: {json: }\n", "{\"msg\":\"x\",\"level\":\"WARN\",\"host\":\"own\"}",
+     "log 5 body=x severity=WARN severity_number=13 service=app {carrier=\"1\", host=\"own\"}\n"},
+    {"format: {json: }\n", "{\"k\":\"v\"}",
+     "log 5 body={\"k\":\"v\"} severity=err severity_number=17 service=app {carrier=\"1\", host=\"h\", k=\"v\"}\n"},
+    {"format: {json: {access_log: {s: response_code}}}\n", "{\"s\":200,\"k\":\"v\"}",
+     "access_log 5 reporter=source response_code=200 request_protocol=http {host=\"h\", k=\"v\"}\n"},
 };
 
 START_TEST(makes_rows)
 {
-    static const struct label carrier[] = { { STR_INIT("host"), STR_INIT("h") }, { STR_INIT("carrier"), STR_INIT("1") } };
+    static const struct label carrier[] = {{STR_INIT("host"), STR_INIT("h")}, {STR_INIT("carrier"), STR_INIT("1")}};
     const struct log_origin o = { .time_ns = 5, .now_ns = 7, .service = STR("app"), .severity = STR("err"),
                                   .severity_number = 17, .attributes = carrier, .n = 2, .nshared = 1 };
     struct arena a = ARENA_INIT(4 << 20);
