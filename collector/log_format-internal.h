@@ -82,8 +82,8 @@ bool log_builder_init(struct log_builder *b, struct arena *a, struct str text, s
 /* `known` NULL: an attribute. Names are copied. ERR_INVALID: nothing stands between it and the field before. */
 int log_builder_field(struct log_builder *b, struct str name, struct str attribute, const struct log_known *known,
                       struct err *e);
-/* Settles which of several fields gets a column. Frees what the builder holds, also when rc < 0 says that compiling has failed:
- * NULL then. */
+/* Settles which of several fields gets a column. Frees what the builder holds, also when rc < 0 says that compiling
+ * has failed: NULL then. */
 struct log_format *log_builder_end(struct log_builder *b, int rc, struct err *e);
 const struct log_known *log_known_find(const struct log_known *table, struct str name);
 
@@ -100,7 +100,8 @@ void log_line_attribute(struct log_line *l, struct str name, struct str value);
 
 int log_json_match(const struct log_format *f, struct str line, int64_t now_ns, struct arena *a, struct log_line *out);
 
-/* What an Envoy operator without its percent signs, "REQ(:METHOD)", means (log_format_envoy.c). ERR_INVALID, ERR_NOMEM. */
+/* What an Envoy operator without its percent signs, "REQ(:METHOD)", means (log_format_envoy.c). ERR_INVALID,
+ * ERR_NOMEM. */
 int log_envoy_operator(struct arena *a, struct str operator, struct log_known *out, struct err *e);
 
 #endif

@@ -6,7 +6,8 @@
 #define NONE -1, NULL, false
 #define TIME(pattern) -1, (pattern), false
 
-/* Aliases of sample expressions, with the field names of the manual's tables. Of those without a zone the zone is ours. */
+/* Aliases of sample expressions, with the field names of the manual's tables. Of those without a zone the zone is
+ * ours. */
 static const struct log_known aliases[] = {
     { STR_INIT("ci"), LOG_TEXT, COLUMN(downstream_remote_address), STR_INIT("") },
     { STR_INIT("cp"), LOG_NUMBER, NONE, STR_INIT("client_port") },
@@ -97,7 +98,8 @@ static const struct {
                   "%[ssl_fc_sni]/%sslv/%sslc" },
 };
 
-/* A value as it stands in haproxy.cfg: in "…" and outside of quotes a backslash takes the next byte as it is, '…' takes all. */
+/* A value as it stands in haproxy.cfg: in "…" and outside of quotes a backslash takes the next byte as it is, '…'
+ * takes all. */
 static struct str unquote(struct str s, struct buf *to)
 {
     char quote = '\0';
@@ -117,7 +119,8 @@ static struct str unquote(struct str s, struct buf *to)
     return buf_view(to);
 }
 
-/* Only a value that is quoted as a whole, or a directive, is haproxy.cfg's text: a bare format may have quotes of its own. */
+/* Only a value that is quoted as a whole, or a directive, is haproxy.cfg's text: a bare format may have quotes of
+ * its own. */
 static struct str bare(struct str s, struct buf *to)
 {
     static const char *const directives[] = { "log-format ", "log-format-sd ", "error-log-format " };

@@ -36,6 +36,7 @@ static bool is_list(struct str s, const char *set)
     return true;
 }
 
+/* Of text formats, which are all of access logs. */
 bool log_value_fits(const struct log_field *f, struct str text)
 {
     struct log_time t;
@@ -53,6 +54,8 @@ bool log_value_fits(const struct log_field *f, struct str text)
     case LOG_STARTED:
     case LOG_ENDED:
         return is_unset(text) || !f->pattern || log_time_parse(f->pattern, text, 0, &t);
+    case LOG_TEXT: /* a path that is logged as it came may have blanks, what stands behind it has none */
+        return f->column != ACCESS_LOG_protocol || str_chr(text, ' ') < 0;
     case LOG_CAPTURES:
         return text.n >= 2 && text.p[0] == '{' && text.p[text.n - 1] == '}';
     default:
@@ -70,7 +73,10 @@ static int hex(struct str s, size_t at, size_t n)
         return -1;
     for (size_t i = at; i < at + n; i++) {
         char c = s.p[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
 
         if (d < 0)
             return -1;
@@ -234,8 +240,8 @@ static int set_time(const struct log_field *field, struct str text, int64_t now_
 
 /* --- HAProxy's termination state --- */
 
-/* What ended the session, and in which phase: the cases in which an Envoy would have said the same for sure. Source: HAProxy
- * 2.6 configuration manual, 8.5; Envoy's response flags. */
+/* What ended the session, and in which phase: the cases in which an Envoy would have said the same for sure. Source:
+ * HAProxy 2.6 configuration manual, 8.5; Envoy's response flags. */
 static const struct {
     const char *state, *flags;
 } terminations[] = {

@@ -1,11 +1,11 @@
 /* tail-internal.h: the tail thread's parts: tail_find.c finds files, tail_file.c reads one, tail.c is the loop.
  *
- * A file is known by what it is: device, inode and its first line. (An inode alone is given to the next file once a rotated
- * one has been compressed and removed; and a file that was truncated is the same inode with other lines.) That is the name
- * of a sender in the store, and how far it has been read is the sender's number:
+ * A file is known by what it is: device, inode and its first line. (An inode alone is given to the next file once a
+ * rotated one has been compressed and removed; and a file that was truncated is the same inode with other lines.)
+ * That is the name of a sender in the store, and how far it has been read is the sender's number:
  *
  *     sender   tail:DEVICE:INODE:HASH of the first line
- *     number   round << 48 | offset behind the last line stored       (round: how often it began anew with the same first line)
+ *     number   round << 48 | offset behind the last line stored       (round: how often it began anew with that line)
  *
  * A file's states, and what moves it:
  *
@@ -13,8 +13,8 @@
  *        ▲                            │                            │ refused: IDLE, and read again from where it was
  *        └──── truncated, rewritten ──┘
  *
- * One batch of a file is under way at a time: were a second one committed after the first was refused, the first would
- * count as stored. */
+ * One batch of a file is under way at a time: were a second one committed after the first was refused, the first
+ * would count as stored. */
 #ifndef COLLECTOR_TAIL_INTERNAL_H
 #define COLLECTOR_TAIL_INTERNAL_H
 

@@ -1,5 +1,5 @@
-/* A format and lines: the first byte says which dialect, the first line is the format, each other one a line of it. Nothing
- * may crash, and
+/* A format and lines: the first byte says which dialect, the first line is the format, each other one a line of it.
+ * Nothing may crash, and
  *   - a line that follows is matched the same again;
  *   - its texts are UTF-8 when the line is, its attributes have names and values, and a text field that a reference
  *     finds is there. */

@@ -1,5 +1,5 @@
-/* A stream of syslog messages, of which the first byte says how long they may be and the second in which pieces it comes.
- * Nothing may crash, and
+/* A stream of syslog messages, of which the first byte says how long they may be and the second in which pieces it
+ * comes. Nothing may crash, and
  *   - whatever the pieces, the messages are the same;
  *   - no message is longer than it may be, and the bytes that wait stay bounded;
  *   - all of a message's texts are views of it, or of the arena. */

@@ -91,7 +91,7 @@ END_TEST
 static const struct {
     const char *pattern;
     int at; /* -1: well */
-} patterns[] = { { "%Y-%m-%dT%H:%M:%S.%3f%z", -1 }, { "%F %Q", 3 }, { "%", 0 }, { "%3Y", 0 }, { "", -1 }, { "%%", -1 } };
+} patterns[] = {{"%Y-%m-%dT%H:%M:%S.%3f%z", -1}, {"%F %Q", 3}, {"%", 0}, {"%3Y", 0}, {"", -1}, {"%%", -1}};
 
 START_TEST(knows_its_letters)
 {
