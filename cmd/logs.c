@@ -42,8 +42,19 @@ struct wanted {
     bool forward, as_json;
 };
 
+/* Numbers are asked for as they are now. */
+static bool is_metric(const char *query)
+{
+    return query[strspn(query, " \t\r\n(")] != '{';
+}
+
 static void query_path(struct buf *path, const struct wanted *w)
 {
+    if (is_metric(w->query)) {
+        buf_puts(path, "/loki/api/v1/query?query=");
+        client_escape(path, w->query);
+        return;
+    }
     buf_printf(path, "/loki/api/v1/query_range?direction=%s&limit=%" PRId64 "&start=%" PRId64 "&end=%" PRId64 "&query=",
                w->forward ? "forward" : "backward", w->limit, w->from_ns, clock_now_ns() + 1000000000);
     client_escape(path, w->query);

@@ -22,6 +22,7 @@ SUITES = [
     ("command-line", ["python3", "tests/e2e/cli_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
+    ("logs", ["python3", "tests/e2e/logs_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
     ("prometheus", ["python3", "tests/e2e/prometheus_test.py"]),
     ("disk-full", ["python3", "tests/e2e/disk_full_test.py"]),
