@@ -74,6 +74,12 @@ static void clear(struct tail *t)
     *t = (struct tail){ .all = all, .fd = -1 };
 }
 
+static void see(const struct tail *t, uint64_t last[EVENT_KINDS])
+{
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        last[kind] = events_last(t->all->api->store, (enum event_kind)kind);
+}
+
 static struct tail *free_place(struct tails *t, struct err *e)
 {
     if (t->stopping) {
@@ -86,6 +92,16 @@ static struct tail *free_place(struct tails *t, struct err *e)
     err_set(e, ERR_LIMIT, "max concurrent tail requests limit exceeded, count > limit (%d > %d)", TAIL_MOST + 1,
             TAIL_MOST);
     return NULL;
+}
+
+/* Who wants nothing of the past gets what comes from the moment on at which he asked. */
+static void begin_here(struct tail *t)
+{
+    if (t->wanted.limit)
+        return;
+    see(t, t->after);
+    see(t, t->seen);
+    t->begun = true;
 }
 
 struct tail *tail_new(struct tails *t, const struct tail_wanted *w, struct err *e)
@@ -105,6 +121,7 @@ struct tail *tail_new(struct tails *t, const struct tail_wanted *w, struct err *
                                 .out = BUF_INIT(TAIL_OUT), .dropped = BUF_INIT(TAIL_FULL) };
         place->wanted.query.p = query;
         websocket_reader_init(&place->in, true, MOST_ASKED);
+        begin_here(place);
     }
     pthread_mutex_unlock(&t->lock);
     if (!place)
@@ -294,12 +311,6 @@ static int read_lines(struct tail *t, struct arena *a, struct logql_stream **str
     return logql_lines(t->all->api->store, x, w, a, streams, n, e);
 }
 
-static void see(const struct tail *t, uint64_t last[EVENT_KINDS])
-{
-    for (int kind = 0; kind < EVENT_KINDS; kind++)
-        last[kind] = events_last(t->all->api->store, (enum event_kind)kind);
-}
-
 /* Sends what is new, or drops it when the client does not keep up. */
 static void look(struct tail *t)
 {
@@ -335,13 +346,10 @@ static void tick(struct tail *t, int64_t now)
 {
     if (t->closing)
         return;
-    if (!t->begun && t->wanted.limit == 0) { /* nothing of the past */
-        see(t, t->after);
-        see(t, t->seen);
-        t->begun = true;
-    }
     if (t->grown_ns == 0 && (!t->begun || has_grown(t)))
         t->grown_ns = now;
+    if (t->ndropped && t->out.n <= TAIL_FULL && t->grown_ns == 0) /* there is room again to tell it */
+        t->grown_ns = now - t->wanted.delay_ns;
     if (t->grown_ns && (!t->begun || now - t->grown_ns >= t->wanted.delay_ns)) {
         t->grown_ns = 0;
         look(t);

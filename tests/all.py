@@ -22,6 +22,7 @@ SUITES = [
     ("command-line", ["python3", "tests/e2e/cli_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
+    ("logs", ["python3", "tests/e2e/logs_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
     ("grpc", ["/usr/bin/python3", "tests/e2e/grpc_test.py"]),
     ("pushing", ["python3", "tests/e2e/push_test.py"]),
