@@ -33,7 +33,11 @@
  *              in the unit, zigzag (the first one's is 0)
  *      IDS     u8 an enum event_id, how many rows have another form; a piece: the ids;
  *              when there are any, a piece: rows of another form: row, less the one before, length, bytes
- *      TEXTS   how many frames, and how many rows each has; for each a piece: lengths, then bytes
+ *      TEXTS   how many frames, and how many rows each has; how many templates, 0 = none, and then for each frame a
+ *              piece: lengths, then bytes
+ *              else the most holes that one has; a piece: the templates (event_template-internal.h): lengths, then bytes;
+ *              the planes of their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 width
+ *              and the planes of its numbers: those of rows whose template has that many
  *
  * A plane is a piece of a byte for each row: all lowest bytes, all second ones, and so on. A piece is
  *
@@ -215,7 +219,7 @@ int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, 
         return rc;
     }
     *out = (struct event_built){ .rows = g.n };
-    rc = event_pieces_init(&w, g.n, put, arg, e);
+    rc = event_pieces_init(&w, &g.coder, put, arg, e);
     if (rc == 0)
         rc = build(&g, &w, &a, from, rows, out, e);
     out->bytes = w.bytes;

@@ -168,7 +168,8 @@ static bool place_column(struct chunk *k, struct chunk_column *c, size_t i, size
     if ((i == 0) != (c->key == KEY_TIME))
         return false;
     if (c->key == KEY_TIME)
-        return c->summary.form == EVENT_FORM_INTS;
+        return c->summary.form == EVENT_FORM_INTS && c->summary.min == k->source.first_ns &&
+               c->summary.max == k->source.last_ns;
     if (c->key == KEY_ATTRIBUTE) {
         k->nattributes++;
         return c->summary.is_text;
@@ -377,7 +378,7 @@ static int get_ints(struct chunk_column *c, struct err *e)
 
     if (!ints)
         return no_memory(c, e);
-    if (!event_get_ints(&c->body, c->view.n, width, c->summary.min, ints) || bytes_left(&c->body))
+    if (!event_get_ints(&c->body, c->view.n, width, c->summary.min, c->summary.max, ints) || bytes_left(&c->body))
         return wrong_body(c, e);
     c->view.ints = ints;
     return 0;

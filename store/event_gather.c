@@ -408,7 +408,7 @@ static int pack_all(struct event_gather *g, const struct strmap *chosen, union e
     }
     if (rc == 0 && buf_failed(&g->sets))
         return no_memory(g, e);
-    for (size_t i = 0; rc == 0 && i < g->n; at += values[i++].s.n)
+    for (size_t i = 0; rc == 0 && g->sets.n && i < g->n; at += values[i++].s.n)
         values[i].s.p = g->sets.p + at;
     return rc;
 }

@@ -8,6 +8,7 @@
 struct event_pieces {
     struct buf directory; /* its columns, unpacked */
     uint64_t *room;       /* a number for each row */
+    struct event_coder *coder; /* for templates; it is not in use for the column itself when this is one of TEXTS */
     struct buf raw, packed; /* of the piece at work */
     uint32_t next_part, columns;
     uint64_t bytes; /* of the parts */
@@ -16,7 +17,7 @@ struct event_pieces {
 };
 
 /* event_pieces_fini is due in any case. ERR_NOMEM. */
-int event_pieces_init(struct event_pieces *w, size_t rows, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
+int event_pieces_init(struct event_pieces *w, struct event_coder *coder, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
                       void *arg, struct err *e);
 void event_pieces_fini(struct event_pieces *w);
 /* Hands a part over. */

@@ -8,6 +8,7 @@
 #include "base/zip.h"
 #include "store/event_block_format-internal.h"
 #include "store/event_filter_build-internal.h"
+#include "store/event_template-internal.h"
 #include "store/varint-internal.h"
 
 #include <endian.h>
@@ -16,13 +17,13 @@ enum { LEVEL = 3, WORTH_PACKING = 32 };
 /* A dictionary of fewer texts is read whole as cheaply as a filter. */
 enum { FILTERED_VALUES = 256 };
 
-int event_pieces_init(struct event_pieces *w, size_t rows, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
+int event_pieces_init(struct event_pieces *w, struct event_coder *coder, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
                       void *arg, struct err *e)
 {
-    *w = (struct event_pieces){ .room = mem_alloc(rows * sizeof(*w->room)), .directory = BUF_INIT(UINT32_MAX),
+    *w = (struct event_pieces){ .room = mem_alloc(coder->rows * sizeof(*w->room)), .coder = coder, .directory = BUF_INIT(UINT32_MAX),
                                 .raw = BUF_INIT(UINT32_MAX), .packed = BUF_INIT(UINT32_MAX), .next_part = 1, .put = put,
                                 .arg = arg };
-    return w->room ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", rows);
+    return w->room ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
 }
 
 void event_pieces_fini(struct event_pieces *w)
@@ -247,20 +248,75 @@ static int put_frame(struct event_pieces *w, const union event_value *v, size_t 
     return put_raw(w, e);
 }
 
+static int put_frames(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    size_t n;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < d->n; i += n) {
+        n = frame_rows(d, i);
+        rc = put_frame(w, d->values + i, n, e);
+    }
+    return rc;
+}
+
+/* The numbers in hole `hole` of all rows that have it, into w->room; how many. */
+static size_t numbers_in(struct event_pieces *w, const struct event_templates *t, size_t rows, size_t hole)
+{
+    const uint64_t *numbers = (const uint64_t *)t->numbers.p;
+    size_t n = 0;
+
+    for (size_t i = 0; i < rows; i++) {
+        size_t holes = t->holes[t->codes[i]];
+
+        if (hole < holes)
+            w->room[n++] = numbers[hole];
+        numbers += holes;
+    }
+    return n;
+}
+
+static int put_hole(struct event_pieces *w, size_t n, struct err *e)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most |= w->room[i];
+    buf_putc(&w->directory, (char)event_int_width(most));
+    return put_planes(w, n, event_int_width(most), e);
+}
+
+static int put_templates(struct event_pieces *w, const struct event_templates *t, size_t rows, struct err *e)
+{
+    int rc;
+
+    varint_put(&w->directory, t->most_holes);
+    rc = put_frame(w, t->values, t->n, e);
+    for (size_t i = 0; i < rows; i++)
+        w->room[i] = t->codes[i];
+    rc = rc == 0 ? put_planes(w, rows, t->n > 256 ? 2 : 1, e) : rc;
+    for (size_t hole = 0; rc == 0 && hole < t->most_holes; hole++)
+        rc = put_hole(w, numbers_in(w, t, rows, hole), e);
+    return rc;
+}
+
 static int put_texts(struct event_pieces *w, const struct event_coded *d, struct err *e)
 {
-    size_t frames = 0, n;
-    int rc = 0;
+    struct event_templates t;
+    size_t frames = 0;
+    int rc;
 
     for (size_t i = 0; i < d->n; i += frame_rows(d, i))
         frames++;
     varint_put(&w->directory, frames);
     for (size_t i = 0; i < d->n; i += frame_rows(d, i))
         varint_put(&w->directory, frame_rows(d, i));
-    for (size_t i = 0; rc == 0 && i < d->n; i += n) {
-        n = frame_rows(d, i);
-        rc = put_frame(w, d->values + i, n, e);
+    rc = event_templates_make(&t, d->values, d->n, w->coder, e);
+    if (rc >= 0) {
+        varint_put(&w->directory, rc ? t.n : 0);
+        rc = rc ? put_templates(w, &t, d->n, e) : put_frames(w, d, e);
     }
+    event_templates_fini(&t);
     return rc;
 }
 

@@ -13,8 +13,8 @@ bool event_get_texts(struct bytes *r, size_t n, union event_value *values);
 bool event_get_numbers(struct bytes *r, size_t n, union event_value *values);
 /* Rows by rising number, below `rows`, with their texts. */
 bool event_get_odd(struct bytes *r, size_t n, size_t rows, struct event_odd *odd);
-/* n numbers of `width` bytes each, which `min` is to be added to. */
-bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_t *ints);
+/* n numbers of `width` bytes each, which `min` is to be added to; none is beyond `max`. */
+bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_t max, int64_t *ints);
 
 /* Whether all codes are below `distinct`. */
 bool event_codes_below(const uint8_t *codes8, const uint16_t *codes16, size_t n, size_t distinct);

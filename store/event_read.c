@@ -56,9 +56,9 @@ static uint64_t get_word(const uint8_t *p, size_t n)
     return le64toh(word);
 }
 
-bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_t *ints)
+bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_t max, int64_t *ints)
 {
-    uint64_t mask = width ? UINT64_MAX >> (64 - 8 * width) : 0;
+    uint64_t mask = width ? UINT64_MAX >> (64 - 8 * width) : 0, most = 0;
     const uint8_t *p = r->p;
     size_t whole = 0; /* of them eight bytes may be read */
 
@@ -67,12 +67,14 @@ bool event_get_ints(struct bytes *r, size_t n, size_t width, int64_t min, int64_
     if (bytes_left(r) >= 8 && width)
         whole = (bytes_left(r) - 8) / width + 1;
     whole = whole > n ? n : whole;
-    for (size_t i = 0; i < whole; i++)
-        ints[i] = (int64_t)((uint64_t)min + (get_word(p + i * width, 8) & mask));
-    for (size_t i = whole; i < n; i++)
-        ints[i] = (int64_t)((uint64_t)min + get_word(p + i * width, width));
+    for (size_t i = 0; i < n; i++) {
+        uint64_t more = i < whole ? get_word(p + i * width, 8) & mask : get_word(p + i * width, width);
+
+        most = more > most ? more : most;
+        ints[i] = (int64_t)((uint64_t)min + more);
+    }
     r->p += n * width;
-    return true;
+    return most <= (uint64_t)max - (uint64_t)min;
 }
 
 bool event_codes_below(const uint8_t *codes8, const uint16_t *codes16, size_t n, size_t distinct)

@@ -3,7 +3,7 @@
 #define STORE_EVENT_SEALED_INTERNAL_H
 
 #include "store/event_build-internal.h"
-#include "store/event_ids-internal.h"
+#include "store/event_template-internal.h"
 #include "store/varint-internal.h"
 
 struct sealed_piece {
@@ -22,8 +22,12 @@ struct sealed_column {
     enum event_id id;
     uint32_t nodd;
     struct sealed_piece *pieces;
-    size_t npieces;           /* of numbers: planes; of a dictionary: the values, then planes of codes; of ids one or two */
-    const uint32_t *first_rows; /* TEXTS: of each frame; npieces + 1 */
+    size_t npieces;           /* of numbers: planes; of a dictionary: the values, then planes of codes; of ids one or two; of texts
+                                 the frames, or what stands in `templates` */
+    const uint32_t *first_rows; /* TEXTS: of each frame; nframes + 1 */
+    size_t nframes;
+    uint32_t templates, holes; /* TEXTS: when there are any, pieces are: these, planes of codes, planes of each hole's */
+    uint8_t widths[TEMPLATE_HOLES];
     size_t filter_bytes;      /* 0: none */
     uint32_t filter_part;
 };

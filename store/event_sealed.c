@@ -166,12 +166,12 @@ static bool get_ids(struct reader *in, struct sealed_column *c)
            (c->nodd == 0 || get_pieces(in, c, 1, 0));
 }
 
-static bool get_texts(struct reader *in, struct sealed_column *c)
+static bool get_frames(struct reader *in, struct sealed_column *c)
 {
     uint32_t frames, rows, *first;
     size_t end = 0;
 
-    if (!get_size(in, in->rows, &frames) || frames > bytes_left(&in->r) || !make_pieces(in, c, frames))
+    if (!get_size(in, in->rows, &frames) || frames > bytes_left(&in->r))
         return false;
     first = arena_alloc(in->a, (frames + 1) * sizeof(*first));
     in->no_memory = !first;
@@ -185,7 +185,28 @@ static bool get_texts(struct reader *in, struct sealed_column *c)
     }
     first[frames] = (uint32_t)end;
     c->first_rows = first;
-    return end == in->rows && get_pieces(in, c, frames, 0);
+    c->nframes = frames;
+    return end == in->rows;
+}
+
+static bool get_templates(struct reader *in, struct sealed_column *c)
+{
+    if (!get_size(in, TEMPLATE_HOLES, &c->holes) || !make_pieces(in, c, 3 + c->holes * sizeof(uint64_t)) ||
+        !get_pieces(in, c, 1, 0) || !get_pieces(in, c, c->templates > 256 ? 2 : 1, in->rows))
+        return false;
+    for (size_t i = 0; i < c->holes; i++)
+        if (!get_byte(in, &c->widths[i]) || c->widths[i] > sizeof(uint64_t) || !get_pieces(in, c, c->widths[i], 0))
+            return false;
+    return true;
+}
+
+static bool get_texts(struct reader *in, struct sealed_column *c)
+{
+    if (!get_frames(in, c) || !get_size(in, in->rows, &c->templates))
+        return false;
+    if (c->templates)
+        return get_templates(in, c);
+    return make_pieces(in, c, c->nframes) && get_pieces(in, c, c->nframes, 0);
 }
 
 static bool get_filter(struct reader *in, struct sealed_column *c)

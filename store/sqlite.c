@@ -3,8 +3,7 @@
  * One file, in WAL mode: one writer, readers that see a snapshot and never wait for it. What a commit costs is the
  * pages it touched, copied to the WAL, so the page size weighs small groups against large blobs. Measured on a shared
  * machine, CPU seconds per million samples in batches of 1000 and of 20: 4 KiB pages 0.6 and 4.0, 16 KiB 0.6 and 4.6,
- * 64 KiB 0.8 and 6.4; per million events in batches of 500: 5.9 to 8.1, 5.1 to 6.5, 6.5 to 6.7. Freed pages go back to
- * the file system in small steps (auto_vacuum=INCREMENTAL). */
+ * 64 KiB 0.8 and 6.4. Freed pages go back to the file system in small steps (auto_vacuum=INCREMENTAL). */
 #include "store/sqlite-internal.h"
 
 #include "base/mem.h"

@@ -12,7 +12,7 @@ static const struct {
     { 600, 8, 3000 },
 };
 
-enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), ROUNDS = 6 };
+enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), ROUNDS = 2 };
 
 static struct event_source *encoded(const struct event_rows *rows, enum event_kind kind, size_t first, size_t n,
                                     struct buf *out, struct arena *a)

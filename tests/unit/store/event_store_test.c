@@ -1,4 +1,5 @@
 /* event_store_test.c: rows from a batch to the journal, the head, blocks; and what a start finds of them. */
+#include "store/check.h"
 #include "tests/unit/store/event_fixture.h"
 
 static char dir[64];
@@ -108,10 +109,18 @@ static size_t count_blocks(enum event_kind kind)
     return n;
 }
 
+static const char *path_of_database(void)
+{
+    static char path[96];
+
+    snprintf(path, sizeof(path), "%s/vigla.db", dir);
+    return path;
+}
+
 static int64_t count_records(void)
 {
     struct err e = ERR_INIT;
-    struct db *db = db_open(st->path, DB_READ, &e);
+    struct db *db = db_open(path_of_database(), DB_READ, &e);
     int64_t n;
 
     ck_assert_msg(db && db_number(db, "SELECT count(*) FROM event_journal", &n, &e) == 0, "%s", e.msg);
@@ -279,6 +288,102 @@ START_TEST(what_was_left_never_counts)
 }
 END_TEST
 
+/* --- copies, damage --- */
+
+START_TEST(a_snapshot_has_each_row_once)
+{
+    char copy[96];
+    struct err e = ERR_INIT;
+
+    must_commit(st, EVENT_LOG, 7, 0, 10);
+    seal();
+    must_commit(st, EVENT_LOG, 7, 10, 10);
+    seal_up_to(LEFT, 20);
+    must_commit(st, EVENT_LOG, 7, 20, 10);
+    ck_assert_msg(store_snapshot(st, "one", &e) == 0, "%s", e.msg);
+    snprintf(copy, sizeof(copy), "%s/snapshots/one", dir);
+    store_close(st);
+    st = store_open(copy, NULL, &e);
+    ck_assert_msg(st != NULL, "%s", e.msg);
+    must_have(st, EVENT_LOG, 7, 30);
+}
+END_TEST
+
+static void hear(void *arg, const char *text)
+{
+    snprintf(arg, 256, "%s", text);
+}
+
+/* One block's part is overwritten, past the store's back. */
+START_TEST(a_damaged_block_is_set_aside)
+{
+    char path[96], told[256] = "";
+    struct store_check c = { .fault = hear, .arg = told };
+    struct store_stats stats;
+    struct err e = ERR_INIT;
+    struct rows_read r;
+    struct db *db;
+
+    must_commit(st, EVENT_LOG, 7, 0, 10);
+    seal();
+    must_commit(st, EVENT_LOG, 7, 10, 10);
+    seal();
+    store_close(st);
+    snprintf(path, sizeof(path), "%s/log/7.db", dir);
+    ck_assert_int_eq(db_open_partition(path, DB_WRITE, &db, &e), 0);
+    ck_assert_msg(db_exec(db, "UPDATE part SET body=CAST(substr(body, 1, length(body) - 1)||'~' AS BLOB) WHERE id=1<<20", &e) == 0,
+                  "%s", e.msg);
+    db_close(db);
+    ck_assert_int_eq(store_check(dir, &c, &e), 0);
+    ck_assert_uint_eq(c.faults, 1);
+    ck_assert_msg(strstr(told, "log/7.db: block 1: ") != NULL, "%s", told);
+    st = open_quiet();
+    ck_assert_int_eq(read_rows_after(st, EVENT_LOG, 7, 20, 0, &r, &e), 0);
+    ck_assert_uint_eq(r.n, 10);
+    free(r.times);
+    store_stats(st, &stats);
+    ck_assert_uint_eq(stats.damaged, 1);
+    ck_assert_uint_eq(stats.blocks, 1);
+}
+END_TEST
+
+START_TEST(a_damaged_record_is_named)
+{
+    struct err e = ERR_INIT;
+    struct db *db;
+
+    must_commit(st, EVENT_SPAN, 7, 0, 10);
+    store_close(st);
+    st = NULL;
+    db = db_open(path_of_database(), DB_WRITE, &e);
+    ck_assert_msg(db && db_exec(db, "UPDATE event_journal SET record=CAST(record||'~' AS BLOB)", &e) == 0, "%s", e.msg);
+    db_close(db);
+    ck_assert_ptr_null(store_open(dir, NULL, &e));
+    ck_assert_int_eq(e.code, ERR_CORRUPT);
+    ck_assert_msg(strstr(e.msg, "span: journal record 1: ") != NULL, "%s", e.msg);
+}
+END_TEST
+
+/* --- what is refused --- */
+
+/* A sender of nonsense times does not make thousands of files. */
+START_TEST(too_many_days_are_refused)
+{
+    struct arena a = ARENA_INIT(0);
+    struct err e = ERR_INIT;
+    struct batch b;
+
+    batch_init(&b, &a);
+    for (int64_t day = 0; day <= MOST_DAYS; day++)
+        add_row(&b, EVENT_LOG, day, 0);
+    ck_assert_int_eq(store_commit(st, &b, &e), ERR_LIMIT);
+    ck_assert_msg(strstr(e.msg, "days") != NULL, "%s", e.msg);
+    arena_free(&a);
+    must_commit(st, EVENT_LOG, 7, 0, 1);
+    must_have(st, EVENT_LOG, 7, 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("event store");
@@ -296,6 +401,10 @@ static Suite *suite(void)
     tcase_add_test(tc, days_that_are_too_old_go);
     tcase_add_loop_test(tc, each_row_is_there_once, 0, STEPS);
     tcase_add_test(tc, what_was_left_never_counts);
+    tcase_add_test(tc, a_snapshot_has_each_row_once);
+    tcase_add_test(tc, a_damaged_block_is_set_aside);
+    tcase_add_test(tc, a_damaged_record_is_named);
+    tcase_add_test(tc, too_many_days_are_refused);
     suite_add_tcase(s, tc);
     return s;
 }
