@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """OpenTelemetry's own SDK (npm; opentelemetry/package.json) sends metrics of every kind, traces and logs over HTTP, as JSON
-and as protobuf; what arrives is read back by PromQL, LogQL, Jaeger's API and the graph.
+and as protobuf, and over gRPC; what arrives is read back by PromQL, LogQL, Jaeger's API and the graph.
 
     opentelemetry_test.py [NAME...]    only the tests whose name contains one of the words
 """
@@ -11,10 +11,10 @@ import sys
 import tempfile
 import traceback
 
-from mesh import Server
+from mesh import Server, free_port
 
 SENDERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "opentelemetry")
-FORMS = ("http", "proto")  # of the exporters: JSON and plain, protobuf and gzip
+FORMS = ("http", "proto", "grpc")  # of the exporters: JSON and plain, protobuf and gzip, gRPC and gzip
 
 
 class Skipped(Exception):
@@ -32,10 +32,11 @@ def npm():
         raise Skipped(f"OpenTelemetry's SDK cannot be installed: {error}") from error
 
 
-def send(server):
+def send(server, grpc_url):
     npm()
     for form in FORMS:
-        done = subprocess.run(["node", os.path.join(SENDERS, "send.mjs"), server.url, form], stdout=subprocess.PIPE,
+        url = grpc_url if form == "grpc" else server.url
+        done = subprocess.run(["node", os.path.join(SENDERS, "send.mjs"), url, form], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=120)
         assert done.returncode == 0 and not done.stdout, done
 
@@ -125,12 +126,13 @@ def test_logs(server):
 def main():
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     folder = tempfile.mkdtemp(prefix="vigla-opentelemetry-")
-    server = Server(folder, 0, "--otlp-grpc", "none")
+    grpc = f"127.0.0.1:{free_port()}"
+    server = Server(folder, 0, "--otlp-grpc", grpc)
     try:
         tests = {name: f for name, f in globals().items() if name.startswith("test_") and (
             not sys.argv[1:] or any(word in name for word in sys.argv[1:]))}
         try:
-            send(server)
+            send(server, f"http://{grpc}")
         except Skipped as why:
             counts["skipped"] = len(tests)
             print(f"skipped: {', '.join(tests)}: {why}", flush=True)

@@ -1,11 +1,14 @@
-// Two services, `web` and `cart`, as OpenTelemetry's SDK sends them: node send.mjs URL http|proto
+// Two services, `web` and `cart`, as OpenTelemetry's SDK sends them: node send.mjs URL http|proto|grpc
 // What it sends is counted in opentelemetry_test.py.
 import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { SeverityNumber } from "@opentelemetry/api-logs";
+import * as logsGrpc from "@opentelemetry/exporter-logs-otlp-grpc";
 import * as logsHttp from "@opentelemetry/exporter-logs-otlp-http";
 import * as logsProto from "@opentelemetry/exporter-logs-otlp-proto";
+import * as metricsGrpc from "@opentelemetry/exporter-metrics-otlp-grpc";
 import * as metricsHttp from "@opentelemetry/exporter-metrics-otlp-http";
 import * as metricsProto from "@opentelemetry/exporter-metrics-otlp-proto";
+import * as tracesGrpc from "@opentelemetry/exporter-trace-otlp-grpc";
 import * as tracesHttp from "@opentelemetry/exporter-trace-otlp-http";
 import * as tracesProto from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -14,10 +17,12 @@ import { AggregationType, MeterProvider, PeriodicExportingMetricReader } from "@
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 
 const [url, form] = process.argv.slice(2);
-const { OTLPTraceExporter } = form === "http" ? tracesHttp : tracesProto;
-const { OTLPMetricExporter, AggregationTemporalityPreference } = form === "http" ? { ...metricsHttp } : { ...metricsHttp, ...metricsProto };
-const { OTLPLogExporter } = form === "http" ? logsHttp : logsProto;
-const compression = form === "proto" ? "gzip" : "none";
+const { OTLPTraceExporter } = { http: tracesHttp, proto: tracesProto, grpc: tracesGrpc }[form];
+const { OTLPMetricExporter } = { http: metricsHttp, proto: metricsProto, grpc: metricsGrpc }[form];
+const { AggregationTemporalityPreference } = metricsHttp;
+const { OTLPLogExporter } = { http: logsHttp, proto: logsProto, grpc: logsGrpc }[form];
+const to = (signal) => (form === "grpc" ? url : `${url}/v1/${signal}`);
+const compression = form === "http" ? "none" : "gzip";
 
 const resource = (service) =>
   resourceFromAttributes({
@@ -31,7 +36,7 @@ const resource = (service) =>
 
 async function metrics(temporality) {
   const suffix = temporality === AggregationTemporalityPreference.DELTA ? "delta" : "cumulative";
-  const exporter = new OTLPMetricExporter({ url: `${url}/v1/metrics`, temporalityPreference: temporality, compression });
+  const exporter = new OTLPMetricExporter({ url: to("metrics"), temporalityPreference: temporality, compression });
   const provider = new MeterProvider({
     resource: resource("web"),
     readers: [new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3600000 })],
@@ -57,7 +62,7 @@ async function metrics(temporality) {
 }
 
 function tracer(service) {
-  const exporter = new OTLPTraceExporter({ url: `${url}/v1/traces`, compression });
+  const exporter = new OTLPTraceExporter({ url: to("traces"), compression });
   const provider = new BasicTracerProvider({ resource: resource(service), spanProcessors: [new BatchSpanProcessor(exporter)] });
   return { provider, tracer: provider.getTracer("test") };
 }
@@ -84,7 +89,7 @@ async function traces() {
 }
 
 async function logs() {
-  const exporter = new OTLPLogExporter({ url: `${url}/v1/logs`, compression });
+  const exporter = new OTLPLogExporter({ url: to("logs"), compression });
   const provider = new LoggerProvider({ resource: resource("web"), processors: [new BatchLogRecordProcessor({ exporter })] });
   const logger = provider.getLogger("test");
   for (let i = 0; i < 50; i++)
