@@ -83,6 +83,13 @@ int pb_unwanted(const struct pb_field *f, enum pb_type want, struct err *e)
     return err_set(e, ERR_PARSE, "protobuf: field %u: wire type %d, should be %d", f->number, (int)f->type, (int)want);
 }
 
+int pb_packed(struct pb_reader *r, uint64_t *v, struct err *e)
+{
+    if (r->p == r->end)
+        return 0;
+    return read_varint(r, v) ? 1 : err_set(e, ERR_PARSE, "protobuf: a packed number is cut short");
+}
+
 double pb_double(const struct pb_field *f)
 {
     double v;

@@ -33,6 +33,9 @@ int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e); /* pb_n
 static inline int pb_want(const struct pb_field *f, enum pb_type want, struct err *e);
 int pb_unwanted(const struct pb_field *f, enum pb_type want, struct err *e); /* pb_want where it is another */
 
+/* The same for bare varints, of a packed field. */
+int pb_packed(struct pb_reader *r, uint64_t *v, struct err *e);
+
 double pb_double(const struct pb_field *f); /* of a FIXED64 */
 int64_t pb_zigzag(uint64_t u);              /* sint32, sint64 */
 

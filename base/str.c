@@ -152,8 +152,8 @@ static uint64_t eight_at(const unsigned char *p)
     return v;
 }
 
-/* Where ASCII ends at the latest, n where there is nothing else, as in most texts: in steps of eight, the last of which may
- * look at some a second time. */
+/* Where ASCII ends at the latest, n where there is nothing else, as in most texts: in steps of eight, the last of
+ * which may look at some a second time. */
 static size_t skip_ascii(const unsigned char *p, size_t n)
 {
     size_t at = 0;

@@ -63,9 +63,10 @@ int envoy_workload_read(struct arena *a, struct str metadata, struct envoy_workl
 
 /* The identifier of a stream's message, of either service. *node is replaced when there is one. */
 int envoy_identifier(struct str message, struct envoy_node **node, struct err *e);
-/* `node` NULL: the first message had no identifier, ERR_INVALID. Entries of what is still under way, or of one try at an
- * upstream, become rows; `red` (NULL: nobody) counts the others. The batch must hold the node until its end. ERR_PARSE:
- * not that message. ERR_LIMIT, ERR_NOMEM. What is refused of it is in *items. */
+/* Both add to the batch, which must hold the node until its end, and to *items: an entry or metric that is refused leaves the
+ * others as they are. On failure nothing of the message is in the batch, and no more should be put into it. `node` NULL: the
+ * first message had no identifier, ERR_INVALID. ERR_PARSE: not that message. ERR_NOMEM. `e` is not NULL.
+ * Entries of what is still under way, or of one try at an upstream, become rows; `red` (NULL: nobody) counts the others. */
 int envoy_log_decode(struct str message, struct envoy_node *node, struct red *red, struct batch *b,
                      struct otlp_refused *items, struct err *e);
 int envoy_metrics_decode(struct str message, struct envoy_node *node, int64_t now_ms, struct batch *b,

@@ -136,22 +136,33 @@ static int read_rows(struct reading *r, struct str message, struct err *e)
     return rc;
 }
 
+static int decode(struct reading *r, struct str message, struct red *red, size_t first, struct err *e)
+{
+    int rc = read_rows(r, message, e);
+
+    if (rc == 0)
+        rc = red ? red_access_logs(red, r->b, first, e) : complete(r->b, first, e);
+    return rc < 0 ? rc : add_aside(r, e);
+}
+
 int envoy_log_decode(struct str message, struct envoy_node *node, struct red *red, struct batch *b,
                      struct otlp_refused *items, struct err *e)
 {
     struct reading r = { .x = ARENA_NEW(b->arena, struct envoy_entry), .node = node, .b = b, .items = items };
-    struct err own = ERR_INIT;
+    size_t first = b->events[EVENT_ACCESS_LOG].n, series = b->nseries;
+    struct otlp_refused before = *items;
     int rc;
 
-    e = e ? e : &own;
-    *items = (struct otlp_refused){ 0 };
     r.aside_end = &r.aside;
     if (!node)
         return err_set(e, ERR_INVALID, "the first message of a stream should have an identifier");
     if (!r.x)
         return err_set(e, ERR_NOMEM, "no memory for an access log");
-    rc = read_rows(&r, message, e);
-    if (rc == 0)
-        rc = red ? red_access_logs(red, b, 0, e) : complete(b, 0, e);
-    return rc < 0 ? rc : add_aside(&r, e);
+    rc = decode(&r, message, red, first, e);
+    if (rc < 0) {
+        b->events[EVENT_ACCESS_LOG].n = first;
+        b->nseries = series;
+        *items = before;
+    }
+    return rc;
 }

@@ -346,24 +346,36 @@ static int read_family(struct reading *r, struct str message, struct err *e)
     return rc;
 }
 
+static int read_families(struct reading *r, struct str message, struct err *e)
+{
+    struct pb_reader reader = pb_reader(message);
+    struct pb_field f;
+    int rc;
+
+    while ((rc = pb_next(&reader, &f, e)) == 1) {
+        if (f.number != MESSAGE_METRICS)
+            continue;
+        if ((rc = pb_want(&f, PB_BYTES, e)) < 0 || (rc = read_family(r, f.bytes, e)) < 0)
+            return rc;
+    }
+    return rc;
+}
+
 int envoy_metrics_decode(struct str message, struct envoy_node *node, int64_t now_ms, struct batch *b,
                          struct otlp_refused *items, struct err *e)
 {
     struct reading r = { .node = node, .b = b, .items = items, .now_ms = now_ms };
-    struct pb_reader reader = pb_reader(message);
-    struct err own = ERR_INIT;
-    struct pb_field f;
+    size_t series = b->nseries, metadata = b->nmetadata;
+    struct otlp_refused before = *items;
     int rc;
 
-    e = e ? e : &own;
-    *items = (struct otlp_refused){ 0 };
     if (!node)
         return err_set(e, ERR_INVALID, "the first message of a stream should have an identifier");
-    while ((rc = pb_next(&reader, &f, e)) == 1) {
-        if (f.number != MESSAGE_METRICS)
-            continue;
-        if ((rc = pb_want(&f, PB_BYTES, e)) < 0 || (rc = read_family(&r, f.bytes, e)) < 0)
-            return rc;
+    rc = read_families(&r, message, e);
+    if (rc < 0) {
+        b->nseries = series;
+        b->nmetadata = metadata;
+        *items = before;
     }
     return rc;
 }

@@ -1,9 +1,12 @@
 /* grpc-internal.h: the server's thread, its connections, their calls, and the messages of these.
  *
  *     socket ─ nghttp2 session ─ DATA ─ deframer ─ message ─ unpack ─ method.take ─ batch ─► store ─► committer
- *     (grpc_conn.c)             (grpc_call.c)     (grpc_message.c)                                      │
+ *     (grpc_conn.c)             (grpc_call.c)     (grpc_batch.c)                                        │
  *        ▲                          │ window given back, answer                                         │
  *        └──────────────────────────┴────────────────────── box + eventfd (grpc_server.c) ◄─────────────┘
+ *
+ * A call that streams has one batch with the store; the messages that come meanwhile gather, and are the next one. So the
+ * store gets few batches however small the messages are, as it does from its own group commit.
  *
  * A call's life, and what moves it:
  *
@@ -14,8 +17,8 @@
  *                                                    any state; then what still comes of the call is dropped)
  *
  * Ownership. A connection owns its session and the list of its calls. A call whose stream is closed lives until the store
- * has answered for its last message, apart from any connection. Messages that the store had no room for wait in the
- * server's list, in their order; a call that streams can have its peer gone by then, and they are stored all the same.
+ * has answered for its last batch, apart from any connection. Batches that the store had no room for wait in the server's
+ * list, in their order; a call that streams can have its peer gone by then, and they are stored all the same.
  *
  * Threads. All of it belongs to the server's thread, but for `box`, which the committer fills, and the counts, which
  * anybody reads. Nothing of a connection is freed within one of nghttp2's callbacks: it is marked `ending`. */
@@ -33,7 +36,7 @@
 
 struct evconnlistener;
 struct grpc_call;
-struct grpc_message;
+struct grpc_batch;
 
 enum {
     GRPC_STREAM_WINDOW = 256 << 10, /* bytes of a call that may wait for the store */
@@ -49,25 +52,30 @@ enum {
 struct grpc_method {
     const char *path;
     bool streams; /* the client sends many messages and may do so for ever; else it sends one */
-    /* Decodes m->body into m->batch, or makes m->reply. ERR_*: the call ends with what grpc_status_of makes of it. */
-    int (*take)(struct grpc_message *m, struct err *e);
-    /* Writes the response message; NULL: it is empty. m->batch is committed. */
-    void (*reply)(const struct grpc_message *m, struct buf *out);
+    /* Decodes one message into t->batch, and adds to t->items. ERR_*: nothing of it is in the batch, and the call ends with
+     * what grpc_status_of makes of it. */
+    int (*take)(struct grpc_batch *t, struct str message, struct err *e);
+    /* Writes the response message; NULL: it is empty. t->batch is committed. */
+    void (*reply)(const struct grpc_batch *t, struct buf *out);
     void (*release)(void *state); /* of grpc_call.state; NULL: there is none */
 };
 
 extern const struct grpc_method grpc_methods[GRPC_METHODS];
 
-struct grpc_message {
+/* Messages of one call on their way into the store. */
+struct grpc_batch {
     struct grpc_call *call;
-    struct grpc_message *next; /* in the box, or among those that wait */
-    struct buf body;
-    size_t charged;            /* bytes of the server's count */
-    bool decoded;              /* `take` has been called, and went well */
+    struct grpc_batch *next; /* in the box, or among those that wait */
+    struct buf *messages;    /* the batch's strings point into them */
+    size_t n, cap;
+    size_t charged;          /* bytes of the server's count */
+    size_t window;           /* bytes of the call's window, which are given back in the end */
+    bool decoded;            /* all has been taken, up to a fault */
+    struct err fault;        /* of a message that is not the first: what stood before it is stored, then the call ends */
     struct arena arena;
     struct batch batch;
     struct otlp_refused items;
-    int rc;                    /* the store's answer */
+    int rc;                  /* the store's answer */
     struct err err;
 };
 
@@ -85,11 +93,12 @@ struct grpc_call {
     struct event *deadline;
     /* its messages */
     struct grpc_deframer in;
-    struct grpc_message *only;  /* of a method that takes one: waits for the end of the stream */
-    size_t outstanding;         /* messages that the store has or that wait for it */
-    size_t held;                /* bytes of the stream's window that have not been given back */
+    struct grpc_batch *gathering; /* what comes next: when the stream has ended, or what is outstanding is stored */
+    size_t outstanding;         /* 1: a batch is with the store, or waits for it */
+    size_t held;                /* bytes of the stream's window that have come since the last batch */
     int64_t owed_ns;            /* since when the peer has owed us more; 0: it does not. clock_mono_ns */
     bool started, ended;        /* its headers, its end have come */
+    bool settling;              /* grpc_call_settle is at it */
     void *state;                /* the service's, of a call that streams */
     /* the answer */
     bool answered;
@@ -138,14 +147,14 @@ struct grpc_server {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *h2;
     struct grpc_conn *conns;
-    struct grpc_message *waiting, **waiting_end;
-    size_t storing;            /* messages that the store has */
+    struct grpc_batch *waiting, **waiting_end;
+    size_t storing;            /* batches that the store has */
     int64_t retry_ms;          /* until those that wait are tried again */
     bool stopping;
-    struct arena_budget budget; /* of the arenas of all messages */
+    struct arena_budget budget; /* of the arenas of all batches */
     uint8_t in[GRPC_READ];
     pthread_mutex_t box;       /* guards the three below */
-    struct grpc_message *stored; /* newest first */
+    struct grpc_batch *stored; /* newest first */
     bool stop;
     int64_t stop_ms;
     /* counts */
@@ -157,10 +166,10 @@ struct grpc_server {
 
 /* --- grpc_server.c --- */
 
-/* Hands a message to the store; its answer comes to grpc_message_stored. ERR_BUSY, ERR_CLOSED: it is not. */
-int grpc_server_submit(struct grpc_message *m, struct err *e);
+/* Hands it to the store, whose answer comes to grpc_batch_stored. ERR_BUSY, ERR_CLOSED: it is not. */
+int grpc_server_submit(struct grpc_batch *t, struct err *e);
 /* Keeps it until the store has room. */
-void grpc_server_wait(struct grpc_message *m);
+void grpc_server_wait(struct grpc_batch *t);
 
 /* --- grpc_conn.c --- */
 
@@ -194,20 +203,22 @@ void grpc_call_stop(struct grpc_call *call);
 /* Ends it without a response message. `again`: the sender may come again with the same. Once it is answered, nothing. */
 void grpc_call_fail(struct grpc_call *call, enum grpc_status status, bool again, const char *why);
 void grpc_call_fail_error(struct grpc_call *call, const struct err *e);
-/* Ends it with OK and the response to `m`, NULL: an empty one. */
-void grpc_call_succeed(struct grpc_call *call, const struct grpc_message *m);
-/* After a message has left it: window, end and memory. May free the call. */
+/* Ends it with OK and the response to `t`, NULL: an empty one. */
+void grpc_call_succeed(struct grpc_call *call, const struct grpc_batch *t);
+/* Lets the peer send *n bytes more, and sets it to 0. */
+void grpc_call_give_back(struct grpc_call *call, size_t *n);
+/* After something has left it: what has gathered, window, end and memory. May free the call. */
 void grpc_call_settle(struct grpc_call *call);
 
-/* --- grpc_message.c --- */
+/* --- grpc_batch.c --- */
 
-/* Takes `body` over, also on failure (NULL: the call has been failed). */
-struct grpc_message *grpc_message_new(struct grpc_call *call, struct buf *body, bool packed);
-void grpc_message_free(struct grpc_message *m);
+/* Adds a message to what gathers. Takes `body` over, also on failure: then the call has been failed. */
+int grpc_batch_add(struct grpc_call *call, struct buf *body, bool packed);
+void grpc_batch_free(struct grpc_batch *t); /* NULL is fine */
 /* Decodes it and hands it to the store. Takes it over. */
-void grpc_message_process(struct grpc_message *m);
+void grpc_batch_process(struct grpc_batch *t);
 /* Once more, after it had to wait. False: it has to go on waiting. */
-bool grpc_message_retry(struct grpc_message *m);
-void grpc_message_stored(struct grpc_message *m);
+bool grpc_batch_retry(struct grpc_batch *t);
+void grpc_batch_stored(struct grpc_batch *t);
 
 #endif

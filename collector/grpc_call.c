@@ -42,7 +42,7 @@ static void call_free(struct grpc_call *call)
         event_free(call->deadline);
     if (call->state)
         call->method->release(call->state);
-    grpc_message_free(call->only);
+    grpc_batch_free(call->gathering);
     atomic_fetch_sub(&call->server->bytes, call->in.body.n);
     grpc_deframer_fini(&call->in);
     buf_free(&call->out);
@@ -149,53 +149,42 @@ void grpc_call_start(struct grpc_call *call)
 
 /* --- its messages --- */
 
-/* Returns true when the call goes on. */
-static bool take_message(struct grpc_call *call, struct buf *body, bool packed)
+static void take_message(struct grpc_call *call, struct buf *body, bool packed)
 {
-    struct grpc_message *m = grpc_message_new(call, body, packed);
-
-    if (!m)
-        return false;
-    if (call->method->streams) {
-        grpc_message_process(m);
-    } else if (call->only) {
-        grpc_message_free(m);
+    if (!call->method->streams && call->gathering) {
+        atomic_fetch_sub(&call->server->bytes, body->n);
+        buf_free(body);
         grpc_call_fail(call, GRPC_INTERNAL, false, "more than one message in a call that takes one");
     } else {
-        call->only = m;
+        (void)grpc_batch_add(call, body, packed); /* on failure it has answered */
     }
-    return !call->answered;
 }
 
 static void deframe(struct grpc_call *call, struct str bytes)
 {
     struct grpc_server *s = call->server;
-    bool packed, goes_on = true;
-    struct buf body = BUF_INIT(0);
     struct err e = ERR_INIT;
-    int rc = 0;
+    int rc = 1;
 
-    while (goes_on) {
+    while (rc == 1 && !call->answered) {
         size_t before = call->in.body.n;
+        struct buf body;
+        bool packed;
 
         rc = grpc_deframe(&call->in, &bytes, &body, &packed, &e);
         atomic_fetch_add(&s->bytes, (rc == 1 ? body.n : call->in.body.n) - before);
-        if (rc != 1)
-            break;
-        goes_on = take_message(call, &body, packed);
+        if (rc == 1)
+            take_message(call, &body, packed);
     }
     if (rc < 0)
         grpc_call_fail_error(call, &e);
 }
 
-/* The window is given back while nothing of the call waits for the store. */
-static void give_back(struct grpc_call *call)
+void grpc_call_give_back(struct grpc_call *call, size_t *n)
 {
-    if (call->outstanding || !call->held || !call->conn)
-        return;
-    if (!call->ended && nghttp2_session_consume_stream(call->conn->session, call->id, call->held) < 0)
+    if (*n && call->conn && !call->ended && nghttp2_session_consume_stream(call->conn->session, call->id, *n) < 0)
         call->conn->broken = true;
-    call->held = 0;
+    *n = 0;
 }
 
 void grpc_call_data(struct grpc_call *call, struct str bytes)
@@ -209,9 +198,7 @@ void grpc_call_data(struct grpc_call *call, struct str bytes)
         grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, true, "too many bytes of messages are in memory already");
         return;
     }
-    call->outstanding++; /* a message that is answered at once should not free the call */
     deframe(call, bytes);
-    call->outstanding--;
     if (call->method->streams && !grpc_deframer_midway(&call->in))
         call->owed_ns = 0;
     else if (!call->owed_ns)
@@ -221,30 +208,42 @@ void grpc_call_data(struct grpc_call *call, struct str bytes)
 
 void grpc_call_end(struct grpc_call *call)
 {
-    struct grpc_message *m = call->only;
-
     call->ended = true;
     call->owed_ns = 0;
     if (call->answered)
         return;
-    call->only = NULL;
-    if (grpc_deframer_midway(&call->in)) {
-        grpc_message_free(m);
+    if (grpc_deframer_midway(&call->in))
         grpc_call_fail(call, GRPC_INTERNAL, false, "the stream ended in the midst of a message");
-    } else if (m) {
-        grpc_message_process(m);
-    } else if (!call->method->streams) {
+    else if (!call->method->streams && !call->gathering)
         grpc_call_fail(call, GRPC_INTERNAL, false, "the stream ended without a message");
-    } else {
+    else
         grpc_call_settle(call);
-    }
 }
 
+/* Whether it is time for what has gathered: of a call with one message, when the stream has ended well. */
+static bool is_ripe(const struct grpc_call *call)
+{
+    return call->gathering && !call->outstanding && (call->method->streams || call->ended);
+}
+
+/* Without recursion: what is processed may be done with at once, and comes back here. */
 void grpc_call_settle(struct grpc_call *call)
 {
-    give_back(call);
+    if (call->settling)
+        return;
+    call->settling = true;
+    while (is_ripe(call)) {
+        struct grpc_batch *t = call->gathering;
+
+        call->gathering = NULL;
+        t->window = call->held;
+        call->held = 0;
+        grpc_batch_process(t);
+    }
+    call->settling = false;
     if (call->outstanding)
         return;
+    grpc_call_give_back(call, &call->held); /* of a message that is not complete: it may be longer than the window */
     if (!call->conn)
         call_free(call);
     else if (call->method->streams && call->ended)
@@ -264,8 +263,11 @@ void grpc_call_closed(struct grpc_call *call)
     if (!call->answered)
         atomic_fetch_add(&count_of(call)->calls[GRPC_CANCELLED], 1);
     call->answered = true;
-    if (!call->outstanding)
-        call_free(call);
+    if (!call->method || !call->method->streams) {
+        grpc_batch_free(call->gathering);
+        call->gathering = NULL;
+    }
+    grpc_call_settle(call);
 }
 
 void grpc_call_stop(struct grpc_call *call)
@@ -352,8 +354,8 @@ static bool begin_answer(struct grpc_call *call, enum grpc_status status)
         event_del(call->deadline);
     atomic_fetch_sub(&call->server->bytes, call->in.body.n);
     grpc_deframer_fini(&call->in);
-    grpc_message_free(call->only);
-    call->only = NULL;
+    grpc_batch_free(call->gathering);
+    call->gathering = NULL;
     return true;
 }
 
@@ -384,7 +386,7 @@ void grpc_call_fail_error(struct grpc_call *call, const struct err *e)
     grpc_call_fail(call, status, again, e->msg);
 }
 
-void grpc_call_succeed(struct grpc_call *call, const struct grpc_message *m)
+void grpc_call_succeed(struct grpc_call *call, const struct grpc_batch *t)
 {
     nghttp2_data_provider source = { { .ptr = call }, read_reply };
     nghttp2_nv v[3];
@@ -394,8 +396,8 @@ void grpc_call_succeed(struct grpc_call *call, const struct grpc_message *m)
         return;
     call->out = (struct buf)BUF_INIT(1 << 16);
     buf_put(&call->out, "\0\0\0\0", GRPC_PREFIX);
-    if (m && call->method->reply)
-        call->method->reply(m, &call->out);
+    if (t && call->method->reply)
+        call->method->reply(t, &call->out);
     if (buf_failed(&call->out)) {
         grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, false, "no memory for the answer; the data is stored");
         return;

@@ -35,60 +35,60 @@ static void wake(struct grpc_server *s)
 /* On the committer's thread. */
 static void stored(void *arg, int rc, const struct err *e)
 {
-    struct grpc_message *m = arg;
-    struct grpc_server *s = m->call->server;
+    struct grpc_batch *t = arg;
+    struct grpc_server *s = t->call->server;
 
-    m->rc = rc;
+    t->rc = rc;
     if (e)
-        m->err = *e;
+        t->err = *e;
     pthread_mutex_lock(&s->box);
-    m->next = s->stored;
-    s->stored = m;
+    t->next = s->stored;
+    s->stored = t;
     pthread_mutex_unlock(&s->box);
     wake(s);
 }
 
-int grpc_server_submit(struct grpc_message *m, struct err *e)
+int grpc_server_submit(struct grpc_batch *t, struct err *e)
 {
-    struct grpc_server *s = m->call->server;
+    struct grpc_server *s = t->call->server;
     int rc;
 
     s->storing++;
-    rc = s->submit(s->store, &m->batch, stored, m, e);
+    rc = s->submit(s->store, &t->batch, stored, t, e);
     if (rc < 0)
         s->storing--;
     return rc;
 }
 
-void grpc_server_wait(struct grpc_message *m)
+void grpc_server_wait(struct grpc_batch *t)
 {
-    struct grpc_server *s = m->call->server;
+    struct grpc_server *s = t->call->server;
 
     if (!s->waiting)
         set_timer(s->retry, s->retry_ms);
-    m->next = NULL;
-    *s->waiting_end = m;
-    s->waiting_end = &m->next;
+    t->next = NULL;
+    *s->waiting_end = t;
+    s->waiting_end = &t->next;
     atomic_fetch_add(&s->nwaiting, 1);
 }
 
-static struct grpc_message *take_first(struct grpc_server *s)
+static struct grpc_batch *take_first(struct grpc_server *s)
 {
-    struct grpc_message *m = s->waiting;
+    struct grpc_batch *t = s->waiting;
 
-    s->waiting = m->next;
+    s->waiting = t->next;
     if (!s->waiting)
         s->waiting_end = &s->waiting;
     atomic_fetch_sub(&s->nwaiting, 1);
-    return m;
+    return t;
 }
 
-static void put_back(struct grpc_server *s, struct grpc_message *m)
+static void put_back(struct grpc_server *s, struct grpc_batch *t)
 {
-    m->next = s->waiting;
+    t->next = s->waiting;
     if (!s->waiting)
-        s->waiting_end = &m->next;
-    s->waiting = m;
+        s->waiting_end = &t->next;
+    s->waiting = t;
     atomic_fetch_add(&s->nwaiting, 1);
 }
 
@@ -110,10 +110,10 @@ static void retry_due(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     while (s->waiting) {
-        struct grpc_message *m = take_first(s);
+        struct grpc_batch *t = take_first(s);
 
-        if (!grpc_message_retry(m)) {
-            put_back(s, m);
+        if (!grpc_batch_retry(t)) {
+            put_back(s, t);
             break;
         }
         gone_on = true;
@@ -189,13 +189,13 @@ static void give_up_due(evutil_socket_t fd, short what, void *arg)
     while (s->conns)
         grpc_conn_free(s->conns);
     if (s->waiting)
-        log_warn("grpc: %zu messages that were not acknowledged are lost: the store had no room for them",
+        log_warn("grpc: %zu batches that were not acknowledged are lost: the store had no room for them",
                  atomic_load(&s->nwaiting));
     while (s->waiting) {
-        struct grpc_message *m = take_first(s);
-        struct grpc_call *call = m->call;
+        struct grpc_batch *t = take_first(s);
+        struct grpc_call *call = t->call;
 
-        grpc_message_free(m);
+        grpc_batch_free(t);
         call->outstanding--;
         grpc_call_settle(call);
     }
@@ -214,22 +214,22 @@ static void begin_stop(struct grpc_server *s, int64_t within_ms)
 
 /* --- the loop --- */
 
-static void take_stored(struct grpc_server *s, struct grpc_message *newest)
+static void take_stored(struct grpc_server *s, struct grpc_batch *newest)
 {
-    struct grpc_message *oldest = NULL;
+    struct grpc_batch *oldest = NULL;
 
     while (newest) {
-        struct grpc_message *next = newest->next;
+        struct grpc_batch *next = newest->next;
 
         newest->next = oldest;
         oldest = newest;
         newest = next;
     }
     while (oldest) {
-        struct grpc_message *next = oldest->next;
+        struct grpc_batch *next = oldest->next;
 
         s->storing--;
-        grpc_message_stored(oldest);
+        grpc_batch_stored(oldest);
         oldest = next;
     }
     flush_all(s);
@@ -238,7 +238,7 @@ static void take_stored(struct grpc_server *s, struct grpc_message *newest)
 static void look_into_box(evutil_socket_t fd, short what, void *arg)
 {
     struct grpc_server *s = arg;
-    struct grpc_message *newest;
+    struct grpc_batch *newest;
     uint64_t count;
     int64_t within_ms;
     bool stop;

@@ -6,31 +6,30 @@
 
 /* --- OpenTelemetry --- */
 
-static int take_otlp(enum otlp_signal signal, struct grpc_message *m, struct err *e)
+static int take_otlp(enum otlp_signal signal, struct grpc_batch *t, struct str message, struct err *e)
 {
-    return otlp_decode(signal, OTLP_PROTOBUF, buf_view(&m->body), m->call->server->options.red, &m->batch, &m->items,
-                       e);
+    return otlp_decode(signal, OTLP_PROTOBUF, message, t->call->server->options.red, &t->batch, &t->items, e);
 }
 
-static int take_logs(struct grpc_message *m, struct err *e)
+static int take_logs(struct grpc_batch *t, struct str message, struct err *e)
 {
-    return take_otlp(OTLP_LOGS, m, e);
+    return take_otlp(OTLP_LOGS, t, message, e);
 }
 
-static int take_metrics(struct grpc_message *m, struct err *e)
+static int take_metrics(struct grpc_batch *t, struct str message, struct err *e)
 {
-    return take_otlp(OTLP_METRICS, m, e);
+    return take_otlp(OTLP_METRICS, t, message, e);
 }
 
-static int take_traces(struct grpc_message *m, struct err *e)
+static int take_traces(struct grpc_batch *t, struct str message, struct err *e)
 {
-    return take_otlp(OTLP_TRACES, m, e);
+    return take_otlp(OTLP_TRACES, t, message, e);
 }
 
 /* The three responses differ in their names only. */
-static void reply_otlp(const struct grpc_message *m, struct buf *out)
+static void reply_otlp(const struct grpc_batch *t, struct buf *out)
 {
-    otlp_response(OTLP_LOGS, OTLP_PROTOBUF, &m->items, out);
+    otlp_response(OTLP_LOGS, OTLP_PROTOBUF, &t->items, out);
 }
 
 /* --- Envoy --- */
@@ -40,36 +39,36 @@ static void release_node(void *node)
     envoy_node_release(node);
 }
 
-/* The node that holds for this message, which holds it; the batch's strings may point into it. */
-static int hold_node(struct grpc_message *m, struct envoy_node **node, struct err *e)
+/* The node that holds for this message, which the batch holds, as its strings may point into it. */
+static int hold_node(struct grpc_batch *t, struct str message, struct envoy_node **node, struct err *e)
 {
-    struct envoy_node *n = m->call->state;
-    int rc = envoy_identifier(buf_view(&m->body), &n, e);
+    struct envoy_node *n = t->call->state;
+    int rc = envoy_identifier(message, &n, e);
 
-    m->call->state = n;
+    t->call->state = n;
     *node = n;
     if (rc < 0 || !n)
         return rc;
-    if (arena_on_free(&m->arena, release_node, n) < 0)
+    if (arena_on_free(&t->arena, release_node, n) < 0)
         return err_set(e, ERR_NOMEM, "no memory for a message");
     envoy_node_hold(n);
     return 0;
 }
 
-static int take_envoy_logs(struct grpc_message *m, struct err *e)
+static int take_envoy_logs(struct grpc_batch *t, struct str message, struct err *e)
 {
     struct envoy_node *node;
-    int rc = hold_node(m, &node, e);
+    int rc = hold_node(t, message, &node, e);
 
-    return rc < 0 ? rc : envoy_log_decode(buf_view(&m->body), node, m->call->server->options.red, &m->batch, &m->items, e);
+    return rc < 0 ? rc : envoy_log_decode(message, node, t->call->server->options.red, &t->batch, &t->items, e);
 }
 
-static int take_envoy_metrics(struct grpc_message *m, struct err *e)
+static int take_envoy_metrics(struct grpc_batch *t, struct str message, struct err *e)
 {
     struct envoy_node *node;
-    int rc = hold_node(m, &node, e);
+    int rc = hold_node(t, message, &node, e);
 
-    return rc < 0 ? rc : envoy_metrics_decode(buf_view(&m->body), node, clock_now_ms(), &m->batch, &m->items, e);
+    return rc < 0 ? rc : envoy_metrics_decode(message, node, clock_now_ms(), &t->batch, &t->items, e);
 }
 
 /* --- health --- */
@@ -89,19 +88,20 @@ static bool is_served(struct str service)
     return false;
 }
 
-static int take_health(struct grpc_message *m, struct err *e)
+static int take_health(struct grpc_batch *t, struct str message, struct err *e)
 {
     struct str service;
-    int rc = envoy_bytes_field(buf_view(&m->body), 1, &service, e);
+    int rc = envoy_bytes_field(message, 1, &service, e);
 
+    (void)t;
     if (rc == 0 && !is_served(service))
         rc = err_set(e, ERR_NOTFOUND, "no such service here");
     return rc;
 }
 
-static void reply_health(const struct grpc_message *m, struct buf *out)
+static void reply_health(const struct grpc_batch *t, struct buf *out)
 {
-    (void)m;
+    (void)t;
     pb_put_varint(out, 1, HEALTH_SERVING);
 }
 

@@ -23,8 +23,8 @@ enum {
 /* --- The messages we read, as opentelemetry-proto declares them (otlp_schema.c) --- */
 
 enum otlp_type {
-    OTLP_STRING, OTLP_BYTES, OTLP_HEX, OTLP_BOOL, OTLP_INT64, OTLP_UINT32, OTLP_ENUM, OTLP_FIXED32, OTLP_FIXED64,
-    OTLP_SFIXED64, OTLP_DOUBLE, OTLP_MESSAGE
+    OTLP_STRING, OTLP_BYTES, OTLP_HEX, OTLP_BOOL, OTLP_INT64, OTLP_UINT32, OTLP_UINT64, OTLP_SINT32, OTLP_ENUM,
+    OTLP_FIXED32, OTLP_FIXED64, OTLP_SFIXED64, OTLP_DOUBLE, OTLP_MESSAGE
 }; /* HEX: bytes that OTLP's JSON writes in hexadecimal instead of base64 */
 
 struct otlp_field {
@@ -65,7 +65,8 @@ struct otlp_attributes {
     size_t n;
 };
 
-/* The key and the AnyValue of a KeyValue; empty when they are not there. ERR_PARSE; ERR_INVALID: the key is not UTF-8. */
+/* The key and the AnyValue of a KeyValue; empty when they are not there. ERR_PARSE; ERR_INVALID: the key is not
+ * UTF-8. */
 int otlp_read_pair(struct str key_value, struct str *key, struct str *any_value, struct err *e);
 /* Adds one KeyValue. ERR_LIMIT beyond OTLP_MOST_ATTRIBUTES. */
 int otlp_attribute_add(struct arena *a, struct otlp_attributes *list, struct str key_value, struct err *e);
@@ -100,7 +101,8 @@ struct otlp_order {
     size_t nkeys;
     struct label fixed[OTLP_MOST_ATTRIBUTES + 2]; /* of resource and scope, without those that have a column */
     size_t nfixed;
-    uint16_t from[2 * OTLP_MOST_ATTRIBUTES + 3]; /* where each comes from, in order: a key's index, or beyond nkeys a fixed one's */
+    /* Where each comes from, in the order of their names: a key's index, or beyond nkeys a fixed one's. */
+    uint16_t from[2 * OTLP_MOST_ATTRIBUTES + 3];
     size_t n;
     struct labels shared; /* nkeys 0: all rows have this one */
 };
@@ -111,10 +113,10 @@ int otlp_get_pair(struct otlp_context *c, const struct pb_field *f, struct err *
 struct otlp_key *otlp_key(struct otlp_context *c, struct str name);
 /* The pair's value as text. ERR_NOMEM. */
 int otlp_pair_text(struct arena *a, const struct otlp_pair *p, struct str *out, struct err *e);
-/* The attributes of a row: v[0..n), of which of two with one key the last counts, and those of its resource and scope that
- * have no column and are not among them; normalised. n <= OTLP_MOST_ATTRIBUTES + 1. ERR_NOMEM. */
-int otlp_row_attributes(struct otlp_context *c, enum event_kind kind, const struct otlp_pair *v, size_t n, struct labels *out,
-                        struct err *e);
+/* The attributes of a row: v[0..n), of which of two with one key the last counts, and those of its resource and scope
+ * that have no column and are not among them; normalised. n <= OTLP_MOST_ATTRIBUTES + 1. ERR_NOMEM. */
+int otlp_row_attributes(struct otlp_context *c, enum event_kind kind, const struct otlp_pair *v, size_t n,
+                        struct labels *out, struct err *e);
 /* Makes room for the rows that the scope still has. ERR_NOMEM. */
 int otlp_expect_rows(struct otlp_context *c, enum event_kind kind, struct err *e);
 /* Sets a text column of the row that is being made; an empty text leaves it unset. */
@@ -168,8 +170,8 @@ int otlp_span(struct otlp_context *c, struct str message, struct err *e);
 /* Whether an item is refused for it, and not the whole request. */
 bool otlp_is_fault_of_item(int rc);
 /* Calls field(c, f, out, e) for each field of an item's message, to its end even after a fault of the item, as what
- * follows may be no protobuf at all. Returns the fatal error, or the first fault, or 0. Inline, so that each signal has a
- * loop of its own: it runs for every attribute. */
+ * follows may be no protobuf at all. Returns the fatal error, or the first fault, or 0. Inline, so that each signal
+ * has a loop of its own: it runs for every attribute. */
 static inline int otlp_read(struct otlp_context *c, struct str message,
               int (*field)(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e), void *out,
               struct err *e)
@@ -205,6 +207,31 @@ void otlp_put_absent(struct label *v, size_t *n, struct str name, struct str val
 
 /* Nanoseconds as the store has them. ERR_RANGE after the year 2262. */
 int otlp_time(uint64_t ns, int64_t *out, struct err *e);
+
+/* --- Parts of data points --- */
+
+/* An exponential histogram's, as it came (otlp_exponential.c). */
+struct otlp_exponential {
+    int64_t scale;
+    uint64_t zero_count;
+    struct str positive, negative; /* Buckets */
+};
+
+/* What it comes to in buckets with the bounds that its unit has: bounds[0..*nbounds), and counts one more, each for
+ * itself. Both have room for OTLP_MOST_BOUNDS. ERR_PARSE. */
+int otlp_explicit_buckets(const struct otlp_exponential *x, struct str unit, double *bounds, uint64_t *counts,
+                          size_t *nbounds, struct err *e);
+
+/* Where a data point's exemplars belong: to the bucket they fall into, or to its one series. */
+struct otlp_exemplar_place {
+    size_t first; /* series of the batch */
+    const double *bounds;
+    size_t nbounds;
+    int64_t t_ms; /* of an exemplar without a time */
+};
+
+/* Adds an Exemplar; one without a value or without a trace is passed over. ERR_PARSE, ERR_NOMEM. */
+int otlp_exemplar(struct otlp_context *c, struct str message, const struct otlp_exemplar_place *at, struct err *e);
 
 /* --- Names as Prometheus wants them (otlp_name.c) --- */
 

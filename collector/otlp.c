@@ -188,7 +188,8 @@ static int count_rows(struct envelope *x, struct err *e)
     if (!x->red || x->signal == OTLP_METRICS)
         return 0;
     x->uncounted = x->c.batch->events[counted_kind(x)].n;
-    return x->signal == OTLP_LOGS ? red_access_logs(x->red, x->c.batch, first, e) : red_spans(x->red, x->c.batch, first, e);
+    return x->signal == OTLP_LOGS ? red_access_logs(x->red, x->c.batch, first, e)
+                                  : red_spans(x->red, x->c.batch, first, e);
 }
 
 static void pass_rows(struct envelope *x)
@@ -200,7 +201,10 @@ static void pass_rows(struct envelope *x)
 
 static bool is_own_scope(const struct envelope *x)
 {
-    static const struct str scopes[3] = { [OTLP_LOGS] = STR_INIT("vigla.access_log"), [OTLP_TRACES] = STR_INIT("vigla.proxy") };
+    static const struct str scopes[3] = {
+        [OTLP_LOGS] = STR_INIT("vigla.access_log"),
+        [OTLP_TRACES] = STR_INIT("vigla.proxy"),
+    };
     struct str own = scopes[x->signal];
 
     return own.n && str_eq(x->c.scope_name, own);

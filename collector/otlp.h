@@ -14,7 +14,8 @@
 enum otlp_signal { OTLP_LOGS, OTLP_METRICS, OTLP_TRACES };
 enum otlp_encoding { OTLP_PROTOBUF, OTLP_JSON };
 
-/* What was left out of a batch whose rest is good: OTLP's partial success. Items are log records, data points, spans. */
+/* What was left out of a batch whose rest is good: OTLP's partial success. Items are log records, data points, spans.
+ * */
 struct otlp_refused {
     uint64_t n;
     char why[256];     /* the first reason */

@@ -1,10 +1,11 @@
 /* otlp_rows.c: attributes of log records and spans: to columns, and to what a row has beside them.
  *
- * Problem    A record of an access log has forty attributes, and ten million of them come in a minute: to look up each key,
- *            to sort what is left, to copy it, would cost more than all that follows.
- * Idea       Records of one sender have the same keys in the same order. So a key is tried first against the one that came
- *            after the one before it the last time; and what has no column is put in order as it was in the row before,
- *            when the keys are the same. Rows that have nothing of their own share the attributes of their resource.
+ * Problem    A record of an access log has forty attributes, and ten million of them come in a minute: to look up
+ *            each key, to sort what is left, to copy it, would cost more than all that follows.
+ * Idea       Records of one sender have the same keys in the same order. So a key is tried first against the one that
+ *            came after the one before it the last time; and what has no column is put in order as it was in the row
+ *            before, when the keys are the same. Rows that have nothing of their own share the attributes of their
+ *            resource.
  * Invariant  Two keys of a request with the same name are the same struct otlp_key. */
 
 #include "collector/otlp-internal.h"
@@ -90,8 +91,9 @@ static inline bool read_varint(const uint8_t **p, const uint8_t *end, uint64_t *
     return false;
 }
 
-/* What most attributes are: a key, then a string or an integer, and nothing else. False: it is another, to be read with
- * more care. Forty to a record, so byte by byte: a reader's fields go through memory, and that takes three times as long. */
+/* What most attributes are: a key, then a string or an integer, and nothing else. False: it is another, to be read
+ * with more care. Forty to a record, so byte by byte: a reader's fields go through memory, and that takes three times
+ * as long. */
 static bool read_plain(struct str key_value, struct str *key, struct otlp_pair *p)
 {
     enum { KEY = 1 << 3 | PB_BYTES, VALUE = 2 << 3 | PB_BYTES, STRING = 1 << 3 | PB_BYTES, INT = 3 << 3 | PB_VARINT };
@@ -101,7 +103,7 @@ static bool read_plain(struct str key_value, struct str *key, struct otlp_pair *
 
     if (at == end || *at++ != KEY || !read_length(&at, end, &n))
         return false;
-    *key = (struct str){ (const char *)at, n };
+    *key = (struct str){(const char *)at, n};
     at += n;
     if (at == end || *at++ != VALUE || !read_length(&at, end, &n) || n != (size_t)(end - at) || n == 0)
         return false;
@@ -109,7 +111,7 @@ static bool read_plain(struct str key_value, struct str *key, struct otlp_pair *
         at++;
         if (!read_length(&at, end, &n) || n != (size_t)(end - at))
             return false;
-        p->text = (struct str){ (const char *)at, n };
+        p->text = (struct str){(const char *)at, n};
         p->is_number = false;
         return true;
     }
@@ -138,7 +140,7 @@ static int read_pair(struct otlp_context *c, struct str key_value, struct otlp_p
         if (rc == 0 && !p->is_number && (rc = otlp_text(p->text, "an attribute's value", e)) < 0)
             name_fault(e, rc, key);
     } else {
-        *p = (struct otlp_pair){ 0 };
+        *p = (struct otlp_pair){0};
         if ((rc = otlp_read_pair(key_value, &key, &value, e)) == 0)
             rc = next_key(c, key, &k, e);
         if (rc == 0 && (rc = otlp_value_text(c->arena, value, &p->text, e)) < 0)
@@ -173,8 +175,8 @@ int otlp_pair_text(struct arena *a, const struct otlp_pair *p, struct str *out, 
 /* Whether a column of the table holds the resource's attribute. */
 static bool has_column(enum event_kind kind, struct str name)
 {
-    static const char *const everywhere[] = { "k8s.pod.name", "k8s.namespace.name", "k8s.deployment.name", "app",
-                                              "service.version" };
+    static const char *const everywhere[] = {"k8s.pod.name", "k8s.namespace.name", "k8s.deployment.name", "app",
+                                             "service.version"};
 
     for (size_t i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]); i++)
         if (str_eqz(name, everywhere[i]))
@@ -242,10 +244,11 @@ static void find_order(const struct otlp_context *c, enum event_kind kind, struc
     o->is_valid = true;
     o->nkeys = n;
     o->n = 0;
-    o->shared = (struct labels){ NULL, 0 };
+    o->shared = (struct labels){NULL, 0};
     for (size_t i = 0; i < n; i++)
         o->keys[i] = v[i].key;
-    for (size_t i = n; i-- > 0;) /* of two of the same key the last counts, of the item's and the resource's the item's */
+    for (size_t i = n;
+         i-- > 0;) /* of two of the same key the last counts, of the item's and the resource's the item's */
         put_in_order(o, i);
     for (size_t i = n + o->nfixed; i-- > n;)
         put_in_order(o, i);
@@ -265,7 +268,7 @@ int otlp_row_attributes(struct otlp_context *c, enum event_kind kind, const stru
         return 0;
     if (!(to = arena_alloc(c->arena, o->n * sizeof(*to))))
         return err_set(e, ERR_NOMEM, "no memory for a row's attributes");
-    *out = (struct labels){ to, 0 };
+    *out = (struct labels){to, 0};
     for (size_t i = 0; rc == 0 && i < o->n; i++) {
         size_t from = o->from[i];
 
@@ -297,10 +300,10 @@ int otlp_expect_rows(struct otlp_context *c, enum event_kind kind, struct err *e
 
 int otlp_set_text(struct otlp_context *c, enum event_kind kind, int column, struct str text)
 {
-    return text.n ? batch_set_event(c->batch, kind, column, (union event_value){ .s = text }) : 0;
+    return text.n ? batch_set_event(c->batch, kind, column, (union event_value){.s = text}) : 0;
 }
 
 int otlp_set_number(struct otlp_context *c, enum event_kind kind, int column, int64_t number)
 {
-    return batch_set_event(c->batch, kind, column, (union event_value){ .i = number });
+    return batch_set_event(c->batch, kind, column, (union event_value){.i = number});
 }

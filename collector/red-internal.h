@@ -95,7 +95,7 @@ const struct red_party *red_peers_find(const struct red_peers *p, enum red_role 
 /* That callers in the namespace reach this party by a host of this name. */
 void red_peers_learn(struct red_peers *p, struct str ns, struct str name, const struct red_party *party);
 /* NULL: not known, or the host is an address of several. */
-const struct red_party *red_peers_at(const struct red_peers *p, struct str ns, struct str name);
+const struct red_party *red_peers_at(struct red_peers *p, struct str ns, struct str name);
 
 /* --- the whole --- */
 

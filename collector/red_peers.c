@@ -25,6 +25,7 @@ struct red_peers {
     struct strmap parties; /* struct red_party by its texts */
     struct strmap hosts;   /* struct host by namespace and name */
     struct seen *seen;     /* BUCKETS * WAYS */
+    struct buf key;        /* of the look-up at hand */
     uint64_t order;
 };
 
@@ -39,6 +40,7 @@ struct red_peers *red_peers_new(void)
     if (!p)
         return NULL;
     p->names = (struct arena)ARENA_INIT(MOST_MEMORY);
+    p->key = (struct buf)BUF_INIT(LONGEST_KEY);
     p->seen = mem_zalloc(BUCKETS * WAYS * sizeof(*p->seen));
     if (p->seen)
         return p;
@@ -53,6 +55,7 @@ void red_peers_free(struct red_peers *p)
     strmap_free(&p->parties);
     strmap_free(&p->hosts);
     arena_free(&p->names);
+    buf_free(&p->key);
     mem_free(p->seen);
     mem_free(p);
 }
@@ -62,6 +65,7 @@ void red_peers_free(struct red_peers *p)
 /* Texts, each behind a zero. */
 static void put_texts(struct buf *key, const struct str *texts, size_t n)
 {
+    buf_reset(key);
     for (size_t i = 0; i < n; i++) {
         buf_str(key, texts[i]);
         buf_putc(key, '\0');
@@ -75,24 +79,26 @@ static bool copy_party(struct arena *a, struct red_party *to, const struct red_p
     return to->ns.p && to->workload.p && to->app.p && to->version.p && to->service.p;
 }
 
+static struct red_party *add_party(struct red_peers *p, struct str key, const struct red_party *texts)
+{
+    struct red_party *party = ARENA_NEW(&p->names, struct red_party);
+    struct str kept = arena_str(&p->names, key);
+
+    if (!party || !kept.p || !copy_party(&p->names, party, texts) || strmap_put(&p->parties, kept, party, NULL) < 0)
+        return NULL;
+    return party;
+}
+
 const struct red_party *red_peers_party(struct red_peers *p, const struct red_party *texts)
 {
     const struct str all[] = {texts->ns, texts->workload, texts->app, texts->version, texts->service};
-    struct buf key = BUF_INIT(LONGEST_KEY);
-    struct red_party *party = NULL;
-    struct str kept;
+    struct red_party *party;
 
-    put_texts(&key, all, sizeof(all) / sizeof(all[0]));
-    if (!buf_failed(&key))
-        party = strmap_get(&p->parties, buf_view(&key));
-    if (!party && !buf_failed(&key)) {
-        party = ARENA_NEW(&p->names, struct red_party);
-        kept = arena_str(&p->names, buf_view(&key));
-        if (!party || !kept.p || !copy_party(&p->names, party, texts) || strmap_put(&p->parties, kept, party, NULL) < 0)
-            party = NULL;
-    }
-    buf_free(&key);
-    return party;
+    put_texts(&p->key, all, sizeof(all) / sizeof(all[0]));
+    if (buf_failed(&p->key))
+        return NULL;
+    party = strmap_get(&p->parties, buf_view(&p->key));
+    return party ? party : add_party(p, buf_view(&p->key), texts);
 }
 
 /* --- spans --- */
@@ -104,7 +110,7 @@ static uint64_t id_of(enum red_role role, struct str trace, struct str span)
     uint64_t id;
 
     key[n++] = (char)role;
-    if (trace.n + span.n > sizeof(key) - n)
+    if (!trace.n || !span.n || trace.n + span.n > sizeof(key) - n)
         return 0; /* no ids of OpenTelemetry's: 32 and 16 digits */
     memcpy(key + n, trace.p, trace.n);
     n += trace.n;
@@ -124,7 +130,7 @@ void red_peers_note(struct red_peers *p, enum red_role role, struct str trace, s
     uint64_t id = id_of(role, trace, span);
     struct seen *s = bucket(p, id), *oldest = s;
 
-    if (!id || !party || !span.n)
+    if (!id || !party)
         return;
     for (size_t i = 0; i < WAYS && oldest->id != id; i++)
         if (s[i].id == id || s[i].order < oldest->order)
@@ -134,7 +140,7 @@ void red_peers_note(struct red_peers *p, enum red_role role, struct str trace, s
 
 const struct red_party *red_peers_find(const struct red_peers *p, enum red_role role, struct str trace, struct str span)
 {
-    uint64_t id = span.n ? id_of(role, trace, span) : 0;
+    uint64_t id = id_of(role, trace, span);
     const struct seen *s = bucket(p, id);
 
     for (size_t i = 0; id && i < WAYS; i++)
@@ -145,12 +151,12 @@ const struct red_party *red_peers_find(const struct red_peers *p, enum red_role 
 
 /* --- hosts --- */
 
-static struct host *find_host(const struct red_peers *p, struct buf *key, struct str ns, struct str name)
+static struct host *find_host(struct red_peers *p, struct str ns, struct str name)
 {
     const struct str all[] = {ns, name};
 
-    put_texts(key, all, sizeof(all) / sizeof(all[0]));
-    return buf_failed(key) ? NULL : strmap_get(&p->hosts, buf_view(key));
+    put_texts(&p->key, all, sizeof(all) / sizeof(all[0]));
+    return buf_failed(&p->key) ? NULL : strmap_get(&p->hosts, buf_view(&p->key));
 }
 
 static void add_host(struct red_peers *p, struct str key, const struct red_party *party)
@@ -167,21 +173,17 @@ static void add_host(struct red_peers *p, struct str key, const struct red_party
 
 void red_peers_learn(struct red_peers *p, struct str ns, struct str name, const struct red_party *party)
 {
-    struct buf key = BUF_INIT(LONGEST_KEY);
-    struct host *h = find_host(p, &key, ns, name);
+    struct host *h = find_host(p, ns, name);
 
     if (h && h->party != party)
         h->party = NULL;
-    else if (!h && name.n && party && !buf_failed(&key))
-        add_host(p, buf_view(&key), party);
-    buf_free(&key);
+    else if (!h && name.n && party && !buf_failed(&p->key))
+        add_host(p, buf_view(&p->key), party);
 }
 
-const struct red_party *red_peers_at(const struct red_peers *p, struct str ns, struct str name)
+const struct red_party *red_peers_at(struct red_peers *p, struct str ns, struct str name)
 {
-    struct buf key = BUF_INIT(LONGEST_KEY);
-    const struct host *h = find_host(p, &key, ns, name);
+    const struct host *h = find_host(p, ns, name);
 
-    buf_free(&key);
     return h ? h->party : NULL;
 }

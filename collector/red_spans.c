@@ -7,7 +7,8 @@
  *   internal, unset       not counted
  *
  * A request that passes a sidecar is told by two spans of one service, one below the other; the one at the border
- * counts: of two that serve the upper, of two that call the lower.
+ * counts: of two that serve the upper, of two that call the lower. Zipkin's libraries give both ends of a call one
+ * id: the server's span counts as below the other then.
  *
  * Source: OpenTelemetry's semantic conventions, attributes of HTTP, RPC, database and messaging spans, in their
  * present and former names; Envoy's tags. */
@@ -22,38 +23,70 @@
 /* In the order of their names, as a row's attributes are. */
 #define TAGS(T)                                                                                                        \
     T(DB_SYSTEM, "db.system")                                                                                          \
-    T(DB_SYSTEM_NAME, "db.system.name") T(GRPC_STATUS, "grpc.status_code")                                             \
-        T(HTTP_REQUEST_SIZE, "http.request.body.size") T(HTTP_REQUEST_LENGTH, "http.request_content_length")           \
-            T(HTTP_RESPONSE_SIZE, "http.response.body.size") T(HTTP_RESPONSE_CODE, "http.response.status_code")        \
-                T(HTTP_RESPONSE_LENGTH, "http.response_content_length") T(HTTP_STATUS, "http.status_code")             \
-                    T(HTTP_URL, "http.url") T(ISTIO_SERVICE, "istio.canonical_service")                                \
-                        T(ISTIO_NAMESPACE, "istio.namespace") T(MESSAGING_SYSTEM, "messaging.system")                  \
-                            T(NET_PEER_NAME, "net.peer.name") T(PEER_SERVICE, "peer.service")                          \
-                                T(REQUEST_SIZE, "request_size") T(RESPONSE_FLAGS, "response_flags")                    \
-                                    T(RESPONSE_SIZE, "response_size") T(RPC_GRPC_STATUS, "rpc.grpc.status_code")       \
-                                        T(RPC_SYSTEM, "rpc.system") T(SERVER_ADDRESS, "server.address")                \
-                                            T(SERVICE_NAMESPACE, "service.namespace")                                  \
-                                                T(UPSTREAM_CLUSTER, "upstream_cluster") T(URL_FULL, "url.full")
+    T(DB_SYSTEM_NAME, "db.system.name")                                                                                \
+    T(GRPC_STATUS, "grpc.status_code") T(HTTP_REQUEST_SIZE, "http.request.body.size")                                  \
+        T(HTTP_REQUEST_LENGTH, "http.request_content_length") T(HTTP_RESPONSE_SIZE, "http.response.body.size")         \
+            T(HTTP_RESPONSE_CODE, "http.response.status_code") T(HTTP_RESPONSE_LENGTH, "http.response_content_length") \
+                T(HTTP_STATUS, "http.status_code") T(HTTP_URL, "http.url") T(ISTIO_SERVICE, "istio.canonical_service") \
+                    T(ISTIO_NAMESPACE, "istio.namespace") T(MESSAGING_SYSTEM, "messaging.system")                      \
+                        T(NET_PEER_NAME, "net.peer.name") T(PEER_SERVICE, "peer.service")                              \
+                            T(REQUEST_SIZE, "request_size") T(RESPONSE_FLAGS, "response_flags")                        \
+                                T(RESPONSE_SIZE, "response_size") T(RPC_GRPC_STATUS, "rpc.grpc.status_code")           \
+                                    T(RPC_SYSTEM, "rpc.system") T(SERVER_ADDRESS, "server.address")                    \
+                                        T(SERVICE_NAMESPACE, "service.namespace")                                      \
+                                            T(UPSTREAM_CLUSTER, "upstream_cluster") T(URL_FULL, "url.full")
 
 #define TAG_ENUM(id, name) TAG_##id,
 #define TAG_NAME(id, name) STR_INIT(name),
 enum tag { TAGS(TAG_ENUM) NTAGS };
 static const struct str tag_names[NTAGS] = {TAGS(TAG_NAME)};
 
+enum { MEMO = 128 };
+
+/* Which tag each attribute of the row before was: rows of one sender have the same names, at the same place even. */
+struct memo {
+    struct str name[MEMO];
+    int tag[MEMO]; /* -1: none */
+    size_t n;
+};
+
+static bool has_names(const struct memo *m, struct labels l)
+{
+    if (m->n != l.n)
+        return false;
+    for (size_t i = 0; i < l.n; i++)
+        if (m->name[i].p != l.v[i].name.p || m->name[i].n != l.v[i].name.n)
+            return false;
+    return true;
+}
+
 /* Both lists are sorted: one walk. */
-static void read_tags(struct labels attributes, struct str out[NTAGS])
+static void find_tags(struct memo *m, struct labels l)
 {
     size_t tag = 0;
 
-    memset(out, 0, NTAGS * sizeof(*out));
-    for (size_t i = 0; i < attributes.n && tag < NTAGS;) {
-        int c = str_cmp(attributes.v[i].name, tag_names[tag]);
+    m->n = l.n;
+    for (size_t i = 0; i < l.n; i++) {
+        int c = 1;
 
-        if (c == 0)
-            out[tag] = attributes.v[i].value;
-        tag += c >= 0;
-        i += c <= 0;
+        while (tag < NTAGS && (c = str_cmp(tag_names[tag], l.v[i].name)) < 0)
+            tag++;
+        m->name[i] = l.v[i].name;
+        m->tag[i] = c == 0 ? (int)tag : -1;
     }
+}
+
+/* Attributes beyond the memo's room, the last by name, are not looked at. */
+static void read_tags(struct memo *m, struct labels l, struct str out[NTAGS])
+{
+    memset(out, 0, NTAGS * sizeof(*out));
+    if (l.n > MEMO)
+        l.n = MEMO;
+    if (!has_names(m, l))
+        find_tags(m, l);
+    for (size_t i = 0; i < l.n; i++)
+        if (m->tag[i] >= 0)
+            out[m->tag[i]] = l.v[i].value;
 }
 
 /* The first of them that says something; Envoy writes "-" for what is not there. */
@@ -76,6 +109,8 @@ struct spans {
     const struct red_known *known;
     struct red_counts counts;
     size_t first;
+    struct memo memo;
+    const struct red_party *kept; /* of the last row: spans come service by service */
 };
 
 enum side { SERVES, CALLS, INSIDE };
@@ -177,6 +212,16 @@ static void put_destination(struct red_request *q, const struct red_party *p)
     q->label[ACCESS_LOG_destination_cluster] = p->ns.n ? STR("Kubernetes") : STR_NULL;
 }
 
+static const struct red_party *keep_party(struct spans *s, const struct red_party *p)
+{
+    const struct red_party *k = s->kept;
+
+    if (!k || !str_eq(k->service, p->service) || !str_eq(k->ns, p->ns) || !str_eq(k->workload, p->workload) ||
+        !str_eq(k->app, p->app) || !str_eq(k->version, p->version))
+        s->kept = red_peers_party(s->red->peers, p);
+    return s->kept;
+}
+
 static bool same_service(const struct red_party *a, const struct red_party *b)
 {
     return a && b && str_eq(a->service, b->service) && str_eq(a->ns, b->ns);
@@ -187,8 +232,10 @@ static bool put_caller(const struct spans *s, size_t row, struct red_request *q,
 {
     const struct red_peers *peers = s->red->peers;
     struct str trace = column(s, row, SPAN_trace_id), parent = column(s, row, SPAN_parent_span_id);
-    const struct red_party *above = red_peers_find(peers, RED_SERVER, trace, parent);
+    const struct red_party *above = red_peers_find(peers, RED_OTHER, trace, column(s, row, SPAN_span_id));
 
+    if (!above) /* else the caller's half of a span that both share */
+        above = red_peers_find(peers, RED_SERVER, trace, parent);
     if (same_service(above, own))
         return false;
     if (!above)
@@ -264,6 +311,8 @@ static void note_span(const struct spans *s, size_t row, const struct red_party 
     red_peers_note(peers, side == SERVES ? RED_SERVER : RED_OTHER, trace, column(s, row, SPAN_span_id), party);
     if (side != INSIDE)
         red_peers_note(peers, side == SERVES ? RED_SERVED_BELOW : RED_SENT_BELOW, trace, parent, party);
+    if (side == SERVES)
+        red_peers_note(peers, RED_SERVED_BELOW, trace, column(s, row, SPAN_span_id), party);
 }
 
 static int count_span(struct spans *s, size_t row, const struct str tags[NTAGS], const struct red_party *own)
@@ -273,7 +322,7 @@ static int count_span(struct spans *s, size_t row, const struct str tags[NTAGS],
     const struct red_reporter who = {q.label[ACCESS_LOG_reporter], own->ns, column(s, row, SPAN_pod), own->workload,
                                      own->service};
 
-    if (side == INSIDE || red_known_elsewhere(s->known, &who, &s->counts.key))
+    if (red_known_elsewhere(s->known, &who, &s->counts.key))
         return 0;
     if (!(side == SERVES ? put_caller(s, row, &q, own) : put_called(s, row, &q, own, peer_name(tags))))
         return 0;
@@ -296,14 +345,16 @@ static int count_spans(struct spans *s)
     for (size_t row = s->first; row < rows->n; row++) {
         struct red_party own;
 
-        read_tags(rows->attributes[row], tags);
+        read_tags(&s->memo, rows->attributes[row], tags);
         own = party_of(s, row, tags);
-        note_span(s, row, red_peers_party(s->red->peers, &own));
+        note_span(s, row, keep_party(s, &own));
     }
     for (size_t row = s->first; rc == 0 && row < rows->n; row++) {
         struct red_party own;
 
-        read_tags(rows->attributes[row], tags);
+        if (side_of(s, row) == INSIDE)
+            continue;
+        read_tags(&s->memo, rows->attributes[row], tags);
         own = party_of(s, row, tags);
         rc = count_span(s, row, tags, &own);
     }

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str message = { (const char *)data, size };
     struct arena a = ARENA_INIT(64 << 20);
     struct envoy_node *node = NULL;
-    struct otlp_refused items;
+    struct otlp_refused items = { 0 };
     struct err e = ERR_INIT;
     struct batch b;
 

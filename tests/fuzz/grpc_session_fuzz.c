@@ -7,19 +7,19 @@
 
 #include <stdlib.h>
 
-static struct grpc_message *held; /* by the store */
+static struct grpc_batch *held; /* by the store */
 
 static int hold(struct store *st, struct batch *b, void (*done)(void *arg, int rc, const struct err *e), void *arg,
                 struct err *e)
 {
-    struct grpc_message *m = arg;
+    struct grpc_batch *t = arg;
 
     (void)st;
     (void)b;
     (void)done;
     (void)e;
-    m->next = held;
-    held = m;
+    t->next = held;
+    held = t;
     return 0;
 }
 
@@ -45,12 +45,12 @@ static struct grpc_server *server(void)
 static void answer(struct grpc_server *s, int rc)
 {
     while (held) {
-        struct grpc_message *m = held;
+        struct grpc_batch *t = held;
 
-        held = m->next;
+        held = t->next;
         s->storing--;
-        m->rc = rc;
-        grpc_message_stored(m);
+        t->rc = rc;
+        grpc_batch_stored(t);
     }
 }
 

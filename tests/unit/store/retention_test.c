@@ -1,3 +1,4 @@
+#include "base/rand.h"
 #include "store/events.h"
 #include "tests/unit/store/fixture.h"
 
@@ -65,7 +66,7 @@ static size_t count_samples(struct store *st, const char *instance)
     return n;
 }
 
-/* Samples go by days; what is not sealed yet stays. */
+/* Samples and rows go by days; what is not sealed yet stays. */
 START_TEST(drops_what_is_old)
 {
     struct store *st = open_retaining(10 * HOUR, 1000000);
@@ -79,6 +80,7 @@ START_TEST(drops_what_is_old)
         write_log(st, i < 2500 ? HOUR : 40 * HOUR);
     ck_assert_int_eq(store_retain(st, 42 * HOUR, NULL), 0);
     ck_assert_uint_eq(count_samples(st, "old"), 2);
+    ck_assert_uint_eq(count_logs(st), 3000);
     ck_assert_int_eq(sealer_seal_all(st, NULL), 0);
     ck_assert_int_eq(store_retain(st, 42 * HOUR, NULL), 0);
     ck_assert_uint_eq(count_samples(st, "old"), 0);
@@ -139,19 +141,23 @@ END_TEST
 /* The file shrinks, or at least stops growing. */
 START_TEST(gives_space_back)
 {
+    enum { TEXT = 1024 };
     struct store *st = open_retaining(HOUR, 1000000);
     struct store_stats full, empty;
-    char text[4096];
+    struct rng r = { { 1, 2, 3, 4 } };
 
-    memset(text, 'x', sizeof(text));
     for (int i = 0; i < 20; i++) {
         union event_value v[LOG_NCOLUMNS] = { 0 };
         struct batch b;
 
-        v[LOG_body].s = (struct str){ text, sizeof(text) };
         batch_init(&b, &a);
         for (int k = 0; k < 500; k++) {
             const struct event ev = { .time_ns = k, .values = v };
+            char *text = arena_alloc(&a, TEXT + 1);
+
+            ck_assert_ptr_nonnull(text);
+            rng_hex(&r, text, TEXT);
+            v[LOG_body].s = (struct str){ text, TEXT };
 
             ck_assert_int_eq(batch_add_event(&b, EVENT_LOG, &ev), 0);
         }
