@@ -75,6 +75,8 @@ static const struct {
     { "", -1 },
     { "nan", -1 },
     { "1e300", -1 },
+    { "17956842825", -1 }, /* seconds beyond the year 2262 */
+    { "17956842825000", -1 },
 };
 
 START_TEST(guesses_forms)
