@@ -106,9 +106,9 @@ static void follow(struct follower *f)
 
     f->fd = client_connect(server.port);
     websocket_reader_init(&f->in, false, 1 << 20);
-    snprintf(head, sizeof(head), "GET /loki/api/v1/tail?limit=0&" LOG " HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\n"
-             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", server.port);
-    client_write(f->fd, str_of(head));
+    client_write(f->fd, STR("GET /loki/api/v1/tail?limit=0&" LOG " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
     while (n < sizeof(head) - 1 && !(n >= 4 && memcmp(head + n - 4, "\r\n\r\n", 4) == 0) && recv(f->fd, &c, 1, 0) == 1)
         head[n++] = c;
     head[n] = '\0';
