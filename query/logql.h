@@ -72,8 +72,8 @@ struct logql_volume {
     struct labels labels;
     double value;
 };
-/* Of the streams that the expression, one for lines, lets through. nby > 0: by these labels alone. Times are rounded up to
- * ms. In the order of labels_cmp. Errors as logql_metric's. */
+/* Of the streams that the expression, one for lines, lets through. nby > 0: by these labels alone. The window is rounded
+ * outward to ms. In the order of labels_cmp. Errors as logql_metric's. */
 int logql_volumes(struct store *st, const struct logql_expr *x, struct logql_window w, const struct str *by, size_t nby,
                   bool bytes, const struct promql_limits *limits, struct arena *a, struct logql_volume **out, size_t *n,
                   struct err *e);

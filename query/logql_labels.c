@@ -182,6 +182,11 @@ static int64_t ms_above(int64_t ns)
     return ns / 1000000 + (ns % 1000000 > 0);
 }
 
+static int64_t ms_below(int64_t ns)
+{
+    return ns / 1000000 - (ns % 1000000 < 0);
+}
+
 static int by_labels(const void *a, const void *b)
 {
     return labels_cmp(((const struct logql_volume *)a)->labels, ((const struct logql_volume *)b)->labels);
@@ -206,12 +211,13 @@ static struct promql_value *count(struct store *st, const struct logql_expr *x, 
     return promql_eval(st, &expr, at, &own, a, e);
 }
 
-/* A window from inclusive to exclusive is one of PromQL's, from exclusive to inclusive, 1 ns earlier. */
+/* A window from inclusive to exclusive is one of PromQL's, from exclusive to inclusive, 1 ns earlier, and then wider by
+ * less than a millisecond at both ends. */
 int logql_volumes(struct store *st, const struct logql_expr *x, struct logql_window w, const struct str *by, size_t nby,
                   bool bytes, const struct promql_limits *limits, struct arena *a, struct logql_volume **out, size_t *n,
                   struct err *e)
 {
-    int64_t from = ms_above(w.from_ns - 1), to = ms_above(w.to_ns - 1);
+    int64_t from = ms_below(w.from_ns - 1), to = ms_above(w.to_ns - 1);
     struct err mine = ERR_INIT;
     struct promql_value *v;
 
