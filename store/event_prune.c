@@ -49,6 +49,14 @@ enum event_verdict event_prune_summary(enum event_kind kind, const struct event_
     return EVENT_SOME_ROWS;
 }
 
+/* Whether the column's filter knows of rows for which it holds. A text that contains a whole id is that id. */
+static bool in_filter(const struct event_condition *c, const struct event_summary *s)
+{
+    if (c->op == EVENT_CONTAINS && s->form == EVENT_FORM_IDS)
+        return s->id_length && c->value.s.n >= s->id_length;
+    return c->op == EVENT_EQ || (c->op == EVENT_CONTAINS && s->form == EVENT_FORM_TEXTS);
+}
+
 int event_prune_filter(const struct event_condition *c, const struct event_summary *s, struct event_source *source,
                        enum event_verdict *out, struct err *e)
 {
@@ -56,8 +64,7 @@ int event_prune_filter(const struct event_condition *c, const struct event_summa
     bool may = true;
     int rc = 0;
 
-    if (s && s->filtered && s->is_text && c->value.s.n &&
-        (c->op == EVENT_EQ || (c->op == EVENT_CONTAINS && s->form == EVENT_FORM_TEXTS)))
+    if (s && s->filtered && s->is_text && c->value.s.n && in_filter(c, s))
         rc = source->ops->may_hold(source, f, c->value.s, &may, e);
     *out = may ? EVENT_SOME_ROWS : EVENT_NO_ROW;
     return rc;

@@ -1,51 +1,64 @@
 /* event_scan.c: one condition over the rows of one column.
  *
- * Each loop goes over the selection and keeps what holds, in place and without a branch: row numbers are written always,
- * and the end moves on by what the comparison said. Texts are searched a frame at a time: one search runs through many
+ * Each loop goes over the selection and keeps what holds, without a branch: row numbers are written always, and the end
+ * moves on by what the comparison said. Texts are searched a frame at a time: one search runs through many
  * rows, and which row a find stands in is looked up afterwards. */
 #include "store/event_condition-internal.h"
 #include "store/event_ids-internal.h"
 #include "store/event_select-internal.h"
 
-static void keep_codes8(const uint8_t *codes, const bool *holds, struct event_selection *s)
+/* Rows to look at: from[0..n), or, when it is NULL, 0 to n - 1; and where those that stay are written, which may be the
+ * same place. */
+struct narrowing {
+    const uint32_t *from;
+    uint32_t *to;
+    size_t n;
+};
+
+static inline uint32_t row_at(const struct narrowing *r, size_t i)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < s->n; i++) {
-        uint32_t row = s->rows[i];
-
-        s->rows[n] = row;
-        n += holds[codes[row]];
-    }
-    s->n = n;
+    return r->from ? r->from[i] : (uint32_t)i;
 }
 
-static void keep_codes16(const uint16_t *codes, const bool *holds, struct event_selection *s)
+static size_t keep_codes8(const uint8_t *codes, const bool *holds, struct narrowing r)
 {
-    size_t n = 0;
+    size_t kept = 0;
 
-    for (size_t i = 0; i < s->n; i++) {
-        uint32_t row = s->rows[i];
+    for (size_t i = 0; i < r.n; i++) {
+        uint32_t row = row_at(&r, i);
 
-        s->rows[n] = row;
-        n += holds[codes[row]];
+        r.to[kept] = row;
+        kept += holds[codes[row]];
     }
-    s->n = n;
+    return kept;
+}
+
+static size_t keep_codes16(const uint16_t *codes, const bool *holds, struct narrowing r)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r.n; i++) {
+        uint32_t row = row_at(&r, i);
+
+        r.to[kept] = row;
+        kept += holds[codes[row]];
+    }
+    return kept;
 }
 
 /* lo <= v <= hi is one comparison of what is left without lo; the interval is not empty (event_prune_summary). */
-static void keep_ints(const int64_t *v, struct event_interval in, struct event_selection *s)
+static size_t keep_ints(const int64_t *v, struct event_interval in, struct narrowing r)
 {
     uint64_t lo = (uint64_t)in.lo, length = (uint64_t)in.hi - lo;
-    size_t n = 0;
+    size_t kept = 0;
 
-    for (size_t i = 0; i < s->n; i++) {
-        uint32_t row = s->rows[i];
+    for (size_t i = 0; i < r.n; i++) {
+        uint32_t row = row_at(&r, i);
 
-        s->rows[n] = row;
-        n += ((uint64_t)v[row] - lo <= length) != in.outside;
+        r.to[kept] = row;
+        kept += ((uint64_t)v[row] - lo <= length) != in.outside;
     }
-    s->n = n;
+    return kept;
 }
 
 /* --- ids ---------------------------------------------------------------------------------------------------------- */
@@ -64,15 +77,15 @@ static const struct event_odd *odd_at(const struct event_view *v, uint32_t row, 
 }
 
 /* EQ and NE, and what contains or lacks a whole id. `sought` NULL: only texts of another form, or none at all, can be it. */
-static void keep_ids(const struct event_condition *c, const struct event_view *v, const uint8_t *sought,
-                     struct event_selection *s)
+static size_t keep_ids(const struct event_condition *c, const struct event_view *v, const uint8_t *sought,
+                       struct narrowing r)
 {
     bool negated = c->op == EVENT_NE || c->op == EVENT_LACKS, unset_holds = event_condition_text(c, STR_NULL);
     const uint8_t none[EVENT_ID_BYTES] = { 0 };
-    size_t n = 0, odd = 0;
+    size_t kept = 0, odd = 0;
 
-    for (size_t i = 0; i < s->n; i++) {
-        uint32_t row = s->rows[i];
+    for (size_t i = 0; i < r.n; i++) {
+        uint32_t row = row_at(&r, i);
         const uint8_t *id = v->ids + (size_t)row * v->width;
         const struct event_odd *o = v->nodd ? odd_at(v, row, &odd) : NULL;
         bool holds = (sought && memcmp(id, sought, v->width) == 0) != negated;
@@ -81,40 +94,39 @@ static void keep_ids(const struct event_condition *c, const struct event_view *v
             holds = event_condition_text(c, o->text);
         else if (unset_holds != negated && memcmp(id, none, v->width) == 0)
             holds = unset_holds;
-        s->rows[n] = row;
-        n += holds;
+        r.to[kept] = row;
+        kept += holds;
     }
-    s->n = n;
+    return kept;
 }
 
 /* --- texts -------------------------------------------------------------------------------------------------------- */
 
 /* Row by row, whatever the form. */
-static int keep_texts(const struct event_condition *c, struct event_view *v, struct event_selection *s, struct err *e)
+static int keep_values(const struct event_condition *c, struct event_view *v, struct narrowing r, size_t *kept,
+                       struct err *e)
 {
-    size_t n = 0;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < s->n; i++) {
-        uint32_t row = s->rows[i];
+    for (size_t i = 0; rc == 0 && i < r.n; i++) {
+        uint32_t row = row_at(&r, i);
         union event_value value;
 
         rc = event_view_value(v, row, &value, e);
-        s->rows[n] = row;
-        n += rc == 0 && event_condition_value(c, v->is_text, value);
+        r.to[*kept] = row;
+        *kept += rc == 0 && event_condition_value(c, v->is_text, value);
     }
-    s->n = n;
     return rc;
 }
 
-/* Rows of a frame whose texts hold, of those in rows[0..n), which are all in it; returns how many stay. */
-static size_t keep_in_frame(const struct event_condition *c, const struct event_frame *f, const uint32_t *rows, size_t n,
-                            uint32_t *to)
+/* The rows of a frame; all of them are in it. */
+static size_t keep_in_frame(const struct event_condition *c, const struct event_frame *f, const struct narrowing *r,
+                            size_t begin, size_t end, uint32_t *to)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        uint32_t row = rows[i];
+    for (size_t i = begin; i < end; i++) {
+        uint32_t row = row_at(r, i);
         size_t at = row - f->first;
 
         to[kept] = row;
@@ -150,27 +162,27 @@ static size_t search_frame(const struct event_condition *c, const struct event_f
     return kept;
 }
 
-static int keep_frames(const struct event_condition *c, struct event_view *v, struct event_selection *s, struct err *e)
+static int keep_texts(const struct event_condition *c, struct event_view *v, struct narrowing r, size_t *kept,
+                      struct err *e)
 {
     bool search = c->op == EVENT_CONTAINS || c->op == EVENT_LACKS;
-    size_t n = 0, i = 0;
+    size_t i = 0;
 
-    while (i < s->n) {
+    while (i < r.n) {
         struct event_frame f;
         size_t end = i;
-        int rc = event_view_frame(v, s->rows[i], &f, e);
+        int rc = event_view_frame(v, row_at(&r, i), &f, e);
 
         if (rc < 0)
             return rc;
-        while (end < s->n && s->rows[end] < f.first + f.n)
+        while (end < r.n && row_at(&r, end) < f.first + f.n)
             end++;
         if (search && end - i == f.n)
-            n += search_frame(c, &f, s->rows + n);
+            *kept += search_frame(c, &f, r.to + *kept);
         else
-            n += keep_in_frame(c, &f, s->rows + i, end - i, s->rows + n);
+            *kept += keep_in_frame(c, &f, &r, i, end, r.to + *kept);
         i = end;
     }
-    s->n = n;
     return 0;
 }
 
@@ -179,31 +191,43 @@ static bool whole_id_needle(const struct event_condition *c, const struct event_
     return (c->op == EVENT_CONTAINS || c->op == EVENT_LACKS) && c->value.s.n >= event_id_length(id_of(v));
 }
 
-int event_scan_rows(const struct event_condition *c, const bool *holds, struct event_view *v,
-                    struct event_selection *rows, struct err *e)
+static int keep(const struct event_condition *c, const bool *holds, struct event_view *v, struct narrowing r, size_t *kept,
+                struct err *e)
 {
     uint8_t id[EVENT_ID_BYTES];
 
     switch (v->form) {
-    case EVENT_FORM_CONST:
-        rows->n = holds[0] ? rows->n : 0;
-        return 0;
     case EVENT_FORM_DICT:
-        if (v->codes8)
-            keep_codes8(v->codes8, holds, rows);
-        else
-            keep_codes16(v->codes16, holds, rows);
+        *kept = v->codes8 ? keep_codes8(v->codes8, holds, r) : keep_codes16(v->codes16, holds, r);
         return 0;
     case EVENT_FORM_INTS:
-        keep_ints(v->ints, event_condition_interval(c), rows);
+        *kept = keep_ints(v->ints, event_condition_interval(c), r);
         return 0;
     case EVENT_FORM_IDS:
         if (c->op != EVENT_EQ && c->op != EVENT_NE && !whole_id_needle(c, v))
-            return keep_texts(c, v, rows, e);
-        keep_ids(c, v, event_id_parse(id_of(v), c->value.s, id) ? id : NULL, rows);
+            return keep_values(c, v, r, kept, e);
+        *kept = keep_ids(c, v, event_id_parse(id_of(v), c->value.s, id) ? id : NULL, r);
         return 0;
     case EVENT_FORM_TEXTS:
+        return keep_texts(c, v, r, kept, e);
+    case EVENT_FORM_CONST:
         break;
     }
-    return keep_frames(c, v, rows, e);
+    return keep_values(c, v, r, kept, e);
+}
+
+int event_scan_rows(const struct event_condition *c, const bool *holds, struct event_view *v, struct arena *a,
+                    struct event_selection *rows, struct err *e)
+{
+    struct narrowing r = { rows->rows, rows->rows, rows->n };
+    size_t kept = 0;
+    int rc;
+
+    if (!r.to)
+        r.to = arena_alloc(a, r.n * sizeof(*r.to));
+    if (!r.to)
+        return err_set(e, ERR_NOMEM, "no memory to select events");
+    rc = keep(c, holds, v, r, &kept, e);
+    *rows = (struct event_selection){ kept, r.to };
+    return rc;
 }

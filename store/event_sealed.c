@@ -161,6 +161,7 @@ static bool get_ids(struct reader *in, struct sealed_column *c)
     if (!get_byte(in, &id) || id == EVENT_ID_NONE || id > EVENT_ID_UUID || !get_size(in, in->rows / 8, &c->nodd))
         return false;
     c->id = id;
+    c->summary.id_length = c->nodd ? 0 : (uint32_t)event_id_length(c->id);
     return make_pieces(in, c, 2) && get_pieces(in, c, 1, in->rows * event_id_width(c->id)) &&
            (c->nodd == 0 || get_pieces(in, c, 1, 0));
 }

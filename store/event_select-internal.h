@@ -28,8 +28,9 @@ static inline uint32_t event_selection_row(const struct event_selection *s, size
 /* What is loaded for it, and the selection, live in s->arena. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
 int event_select(const struct event_wanted *w, struct event_source *s, struct event_selection *out, struct err *e);
 
-/* The rows of an open view whose texts or numbers hold: those that do not leave the selection. (event_scan.c) */
-int event_scan_rows(const struct event_condition *c, const bool *holds, struct event_view *v,
+/* Leaves of the selection the rows for which the condition holds, by a view whose rows are loaded; a selection of all rows
+ * becomes a list in `a`. holds[i]: what the condition says of a dictionary's values[i]. (event_scan.c) */
+int event_scan_rows(const struct event_condition *c, const bool *holds, struct event_view *v, struct arena *a,
                     struct event_selection *rows, struct err *e);
 
 /* A column without its rows, and with them; *v NULL: it is unset everywhere. ERR_CORRUPT when it is no text where the

@@ -189,37 +189,24 @@ static int by_cost(const void *a, const void *b)
     return order ? order : (x->c > y->c) - (x->c < y->c);
 }
 
-static int in_range(const struct event_wanted *w, struct event_source *s, struct event_selection *out, struct err *e)
+/* All rows, or those in the range of time when some are not. */
+static int begin(const struct event_wanted *w, struct event_source *s, struct event_selection *out, struct err *e)
 {
     const int64_t *times;
     size_t n = 0;
-    int rc = s->ops->times(s, &times, e);
+    int rc;
 
+    *out = (struct event_selection){ s->n, NULL };
+    if (s->first_ns >= w->from_ns && s->last_ns < w->to_ns)
+        return 0;
+    out->rows = arena_alloc(s->arena, s->n * sizeof(*out->rows));
+    rc = out->rows ? s->ops->times(s, &times, e) : no_memory(e);
     for (size_t i = 0; rc == 0 && i < s->n; i++) {
         out->rows[n] = (uint32_t)i;
         n += times[i] >= w->from_ns && times[i] < w->to_ns;
     }
     out->n = n;
     return rc;
-}
-
-/* All rows in the range of time, as a list when there are conditions or some rows are not. */
-static int begin(const struct event_wanted *w, struct event_source *s, bool list, struct event_selection *out,
-                 struct err *e)
-{
-    bool whole = s->first_ns >= w->from_ns && s->last_ns < w->to_ns;
-
-    *out = (struct event_selection){ s->n, NULL };
-    if (whole && !list)
-        return 0;
-    out->rows = arena_alloc(s->arena, s->n * sizeof(*out->rows));
-    if (!out->rows)
-        return no_memory(e);
-    if (!whole)
-        return in_range(w, s, out, e);
-    for (size_t i = 0; i < s->n; i++)
-        out->rows[i] = (uint32_t)i;
-    return 0;
 }
 
 /* Only now it may turn out that an attribute is not there, or what its form is: when it stands among the others of a row,
@@ -238,7 +225,7 @@ static int narrow(struct event_source *s, struct open_question *q, struct event_
     if (rc < 0 || v == EVENT_EVERY_ROW)
         return rc;
     if (v == EVENT_SOME_ROWS)
-        return event_scan_rows(q->c, q->holds, q->view, out, e);
+        return event_scan_rows(q->c, q->holds, q->view, s->arena, out, e);
     out->n = 0;
     return 0;
 }
@@ -262,7 +249,7 @@ int event_select(const struct event_wanted *w, struct event_source *s, struct ev
     if (rc < 0 || v == EVENT_NO_ROW)
         return rc;
     qsort(qs.v, qs.n, sizeof(*qs.v), by_cost);
-    rc = begin(w, s, qs.n > 0, out, e);
+    rc = begin(w, s, out, e);
     for (size_t i = 0; rc == 0 && i < qs.n && out->n; i++)
         rc = narrow(s, &qs.v[i], out, e);
     return rc;

@@ -7,11 +7,12 @@
  *     d                      |==========|
  *
  * Sources wait in the order of their first row (or last, when the newest comes first), which is known without reading. One
- * is opened when no open one has a row before it; so a query with a limit reads the few sources at one end. The columns of
- * the page are loaded with a source's first row that goes into a page, and all of it is let go with its last.
+ * is opened when no open one has a row before it; so a query with a limit reads the few sources at one end. What was loaded
+ * to select rows is let go at once; the columns of the page are loaded with a source's first row that goes into a page, and
+ * let go behind the page that has its last.
  *
- * When sources turn out to have no row, time after time, it is a needle that is sought: then several are opened ahead, on
- * all cores.
+ * When sources turn out to have few rows, time after time, it is a needle that is sought: then several are opened ahead, on
+ * all cores, and more of them each time.
  *
  * A source whose bytes prove wrong is set aside, and the rest is read. */
 #include "store/events.h"
@@ -25,15 +26,17 @@
 
 enum {
     PAGE_ROWS = 512,
-    FRUITLESS = 2, /* sources in a row without a row, before several are opened ahead */
-    AHEAD = 2      /* sources for each thread */
+    SPENT_BYTES = 8 << 20, /* a page ends where it has used up sources that hold more */
+    FEW_ROWS = 32,
+    POOR = 2,       /* sources in a row with few rows, before several are opened ahead */
+    AHEAD = 2,      /* sources for each thread, at first */
+    MOST_AHEAD = 64
 };
 
 /* A source in the merge. */
 struct reading {
-    size_t place;      /* in the list of sources: the order of rows of one time */
+    size_t place;       /* in the list of sources: the order of rows of one time */
     struct arena arena; /* of all that follows */
-    struct event_source *source;
     struct event_placed *rows; /* the next one is rows[0], or rows[n - 1] when the newest comes first */
     size_t n;
     struct event_columns *columns; /* NULL: no row of it has been in a page */
@@ -53,8 +56,8 @@ struct event_cursor {
     struct reading **heap;     /* of those that have rows, the one with the next row on top */
     size_t nheap;
     struct reading **spent;    /* by the present page, which may point into them */
-    size_t nspent;
-    size_t fruitless, threads;
+    size_t nspent, spent_bytes;
+    size_t poor, threads;      /* poor: sources in a row that had few rows */
 
     struct arena pairs;        /* of the present page's attributes */
     int64_t *time_ns;          /* these have room for PAGE_ROWS */
@@ -111,6 +114,7 @@ static void push(struct event_cursor *c, struct reading *r)
 /* The top reading has no more rows. What the page shows of it stays until the next page. */
 static void pop(struct event_cursor *c)
 {
+    c->spent_bytes += c->heap[0]->arena.used;
     c->spent[c->nspent++] = c->heap[0];
     c->heap[0] = c->heap[--c->nheap];
     if (c->nheap)
@@ -119,23 +123,24 @@ static void pop(struct event_cursor *c)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
-static int read_rows(struct event_cursor *c, struct reading *r, struct err *e)
+/* The rows of the source that hold, in order, as many of them as the limit can use. */
+static int read_rows(struct event_cursor *c, struct reading *r, struct arena *scratch, struct err *e)
 {
+    struct event_source *source = event_source_again(c->sources.v[r->place], scratch, e);
     struct event_selection s;
-    size_t beyond;
-    int rc;
+    struct event_placed *all;
+    int rc = source ? event_select(&c->wanted, source, &s, e) : e->code;
 
-    r->source = event_source_again(c->sources.v[r->place], &r->arena, e);
-    rc = r->source ? event_select(&c->wanted, r->source, &s, e) : e->code;
     if (rc < 0 || s.n == 0)
         return rc;
-    rc = event_order(&s, r->source, &r->rows, e);
+    rc = event_order(&s, source, &all, e);
     if (rc < 0)
         return rc;
-    beyond = s.n > c->left ? s.n - c->left : 0;
-    r->n = s.n - beyond;
-    if (c->newest_first)
-        r->rows += beyond;
+    r->n = s.n < c->left ? s.n : c->left;
+    r->rows = arena_alloc(&r->arena, r->n * sizeof(*r->rows));
+    if (!r->rows)
+        return no_memory(e);
+    memcpy(r->rows, c->newest_first ? all + s.n - r->n : all, r->n * sizeof(*r->rows));
     return 0;
 }
 
@@ -145,41 +150,51 @@ static void set_aside(struct event_cursor *c, struct reading *r, const struct er
     r->n = 0;
 }
 
-/* Selects and orders the rows of a source. On any thread: of the cursor nothing else is changed. */
+/* On any thread: of the cursor nothing but the reading is changed. */
 static int open_reading(void *arg, size_t member, size_t i, struct err *e)
 {
     struct event_cursor *c = arg;
     struct reading *r = &c->readings[c->next + i];
+    struct arena scratch = event_room_arena(&c->room);
     int rc;
 
     (void)member;
     r->arena = event_room_arena(&c->room);
-    rc = read_rows(c, r, e);
+    rc = read_rows(c, r, &scratch, e);
+    arena_free(&scratch);
     if (rc == ERR_CORRUPT) {
         set_aside(c, r, e);
         rc = 0;
     }
-    if (rc < 0 || r->n == 0)
-        arena_free(&r->arena);
     return rc;
+}
+
+/* How many sources are opened at once: one by one, while they have rows enough. */
+static size_t how_many(const struct event_cursor *c)
+{
+    size_t n = c->poor > AHEAD * c->threads ? c->poor : AHEAD * c->threads, waiting = c->sources.n - c->next;
+
+    if (c->poor < POOR || c->threads == 1)
+        n = 1;
+    n = n > MOST_AHEAD ? MOST_AHEAD : n;
+    return n > waiting ? waiting : n;
 }
 
 static int open_some(struct event_cursor *c, struct err *e)
 {
-    size_t n = c->fruitless >= FRUITLESS && c->threads > 1 ? AHEAD * c->threads : 1, found = 0;
-    int rc;
+    size_t n = how_many(c), found = 0;
+    int rc = event_crew_run(n > 1 ? c->threads : 1, n, open_reading, c, e);
 
-    if (n > c->sources.n - c->next)
-        n = c->sources.n - c->next;
-    rc = event_crew_run(n > 1 ? c->threads : 1, n, open_reading, c, e);
-    for (size_t i = 0; i < n; i++)
-        if (rc == 0 && c->readings[c->next + i].n) {
-            push(c, &c->readings[c->next + i]);
-            found++;
-        } else {
-            arena_free(&c->readings[c->next + i].arena);
-        }
-    c->fruitless = found ? 0 : c->fruitless + n;
+    for (size_t i = 0; i < n; i++) {
+        struct reading *r = &c->readings[c->next + i];
+
+        found += r->n;
+        if (rc == 0 && r->n)
+            push(c, r);
+        else
+            arena_free(&r->arena);
+    }
+    c->poor = found < n * FEW_ROWS ? c->poor + n : 0;
     c->next += n;
     return rc;
 }
@@ -203,12 +218,15 @@ static bool must_open(const struct event_cursor *c)
 
 static int load_columns(struct event_cursor *c, struct reading *r, struct err *e)
 {
+    struct event_source *source;
+
     if (r->columns)
         return 0;
     r->columns = ARENA_NEW(&r->arena, struct event_columns);
     if (!r->columns)
         return no_memory(e);
-    return event_columns_load(r->columns, r->source, c->columns_wanted, c->want_attributes, e);
+    source = event_source_again(c->sources.v[r->place], &r->arena, e);
+    return source ? event_columns_load(r->columns, source, c->columns_wanted, c->want_attributes, e) : e->code;
 }
 
 /* The top reading's next row becomes row `at` of the page: 1, or 0 when its source is damaged and has none any more. */
@@ -244,6 +262,7 @@ static void let_go(struct event_cursor *c)
 {
     while (c->nspent)
         arena_free(&c->spent[--c->nspent]->arena);
+    c->spent_bytes = 0;
     arena_free(&c->pairs);
 }
 
@@ -251,7 +270,7 @@ static int fill(struct event_cursor *c, size_t *n, struct err *e)
 {
     int rc = 0;
 
-    while (rc >= 0 && *n < PAGE_ROWS && c->left) {
+    while (rc >= 0 && *n < PAGE_ROWS && c->left && (*n == 0 || c->spent_bytes < SPENT_BYTES)) {
         if (must_open(c)) {
             rc = open_some(c, e);
             continue;

@@ -46,21 +46,21 @@ static size_t plain_times(const struct event_query *q, int64_t *times)
     return q->limit && n > q->limit ? q->limit : n;
 }
 
+/* (Check writes a line for each assertion, so what is asked of each value is asked without.) */
 static void same_values(const struct event_query *q, const struct event_page *p, size_t at, const struct model_row *r)
 {
     const struct event_table *t = &event_tables[model.kind];
 
     for (size_t c = 0; c < t->n; c++) {
-        ck_assert((p->columns[c] != NULL) == (q->columns >> c & 1));
-        if (p->columns[c] && t->columns[c].is_text)
-            ck_assert_msg(str_eq(p->columns[c][at].s, r->v[c].s), "%.*s: \"%.*s\", should be \"%.*s\"",
-                          STR_ARG(t->columns[c].name), STR_ARG(p->columns[c][at].s), STR_ARG(r->v[c].s));
-        else if (p->columns[c])
-            ck_assert_int_eq(p->columns[c][at].i, r->v[c].i);
+        bool text = t->columns[c].is_text;
+
+        if ((p->columns[c] != NULL) != (q->columns >> c & 1))
+            ck_abort_msg("%.*s: wanted, and not there, or the other way round", STR_ARG(t->columns[c].name));
+        if (p->columns[c] && !(text ? str_eq(p->columns[c][at].s, r->v[c].s) : p->columns[c][at].i == r->v[c].i))
+            ck_abort_msg("%.*s: another value", STR_ARG(t->columns[c].name));
     }
-    ck_assert((p->attributes != NULL) == q->attributes);
-    if (q->attributes)
-        ck_assert_int_eq(labels_cmp(p->attributes[at], r->attributes), 0);
+    if ((p->attributes != NULL) != q->attributes || (q->attributes && labels_cmp(p->attributes[at], r->attributes)))
+        ck_abort_msg("other attributes");
 }
 
 static void compare_rows(const struct event_query *q)
@@ -79,11 +79,10 @@ static void compare_rows(const struct event_query *q)
         for (size_t i = 0; i < p.n; i++, n++) {
             size_t row = (size_t)p.columns[model.row_column][i].i;
 
-            ck_assert_uint_lt(n, want);
-            ck_assert_int_eq(p.time_ns[i], times[n]);
-            ck_assert_uint_lt(row, model.n);
-            ck_assert(!seen[row] && plain_wanted(q, &model.rows[row]));
-            ck_assert_int_eq(p.time_ns[i], model.rows[row].t);
+            if (n >= want || p.time_ns[i] != times[n])
+                ck_abort_msg("row %zu: another time", n);
+            if (row >= model.n || seen[row] || model.rows[row].t != times[n] || !plain_wanted(q, &model.rows[row]))
+                ck_abort_msg("row %zu: is row %zu, which is not wanted, or comes twice", n, row);
             seen[row] = true;
             same_values(q, &p, i, &model.rows[row]);
         }
@@ -176,8 +175,8 @@ static void take_away(const struct event_tally *t, const struct model_row *r, st
         else
             high = middle;
     }
-    ck_assert(low < n && by_key(groups[low].by, key, t) == 0);
-    ck_assert_uint_gt(groups[low].rows, 0);
+    if (low == n || by_key(groups[low].by, key, t) || groups[low].rows == 0)
+        ck_abort_msg("a row that no group has");
     groups[low].rows--;
     groups[low].steps[t->step_ns ? (r->t - t->rows.from_ns) / t->step_ns : 0] -= plain_weight(t, r);
 }
@@ -190,17 +189,17 @@ static void compare_groups(struct event_tally *t)
     struct err e = ERR_INIT;
 
     ck_assert_msg(events_tally(NULL, t, &a, &groups, &n, &e) == 0, "%s", e.msg);
-    for (size_t i = 0; i < n; i++)
-        ck_assert_uint_gt(groups[i].rows, 0);
     if (n)
         qsort_r(groups, n, sizeof(*groups), by_group, t);
     for (size_t i = 0; i < model.n; i++)
         if (plain_wanted(&t->rows, &model.rows[i]))
             take_away(t, &model.rows[i], groups, n);
     for (size_t i = 0; i < n; i++) {
-        ck_assert_uint_eq(groups[i].rows, 0);
-        for (size_t s = 0; t->rows.from_ns < t->rows.to_ns && s < steps; s++)
-            ck_assert_double_eq(groups[i].steps[s], 0);
+        if (groups[i].rows)
+            ck_abort_msg("group %zu: %zu rows too many", i, (size_t)groups[i].rows);
+        for (size_t s = 0; s < steps; s++)
+            if (groups[i].steps[s] != 0)
+                ck_abort_msg("step %zu: %g too many", s, groups[i].steps[s]);
     }
     arena_free(&a);
 }
@@ -293,7 +292,8 @@ START_TEST(distinct_values)
                          is_text ? 0 : ERR_INVALID);
         ck_assert_uint_eq(n, most < limit ? most : limit);
         for (size_t i = 0; i < n; i++)
-            ck_assert(str_eq(got[i], want[i]));
+            if (!str_eq(got[i], want[i]))
+                ck_abort_msg("value %zu is another", i);
         arena_free(&a);
     }
     model_fini();
