@@ -56,6 +56,8 @@ void events_close(struct event_cursor *c);
  * asks for what came since, whatever its time. Only what was committed lately is told apart: after a while, and after a
  * start, rows count as committed before. */
 uint64_t events_last(struct store *st, enum event_kind kind);
+/* What events_last said when the cursor was opened, no more and no less of which it reads: the `after` of who goes on. */
+uint64_t events_reach(const struct event_cursor *c);
 
 /* --- counting, without the rows --- */
 
