@@ -2,16 +2,18 @@
  * at all. */
 #include "tests/unit/store/event_pieces.h"
 
-/* Three blocks and some chunks of access logs, one behind the other. */
+enum { PIECES = 4, PIECE_ROWS = 250 };
+
+/* Two blocks and some chunks of access logs, one behind the other. */
 static void make_pieces(void)
 {
     model_init(EVENT_ACCESS_LOG, 7);
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < PIECES; i++) {
         size_t first = model.n;
 
-        for (size_t r = 0; r < 400; r++)
+        for (size_t r = 0; r < PIECE_ROWS; r++)
             add_row((int64_t)(1000 * i + below(1000)));
-        add_piece(first, 400, i < 3);
+        add_piece(first, PIECE_ROWS, i < 2);
     }
 }
 
@@ -147,7 +149,7 @@ START_TEST(a_damaged_block_is_left_out)
     for (size_t i = 0; i < model.npieces; i++)
         ck_assert(i == 1 || model.pieces[i].damaged == 0);
     if (_i < 2)
-        ck_assert_uint_eq(rows, 5 * 400);
+        ck_assert_uint_eq(rows, (PIECES - 1) * PIECE_ROWS);
     arena_free(&a);
     model_fini();
 }
