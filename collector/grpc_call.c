@@ -52,6 +52,15 @@ static void call_free(struct grpc_call *call)
     mem_free(call);
 }
 
+/* Of a call that has no answer any more; what a stream brought whole is stored all the same: nobody brings it again. */
+static void drop_gathering(struct grpc_call *call)
+{
+    if (call->method && call->method->streams)
+        return;
+    grpc_batch_free(call->gathering);
+    call->gathering = NULL;
+}
+
 /* --- the request --- */
 
 static const struct grpc_method *find_method(struct str path)
@@ -263,10 +272,7 @@ void grpc_call_closed(struct grpc_call *call)
     if (!call->answered)
         atomic_fetch_add(&count_of(call)->calls[GRPC_CANCELLED], 1);
     call->answered = true;
-    if (!call->method || !call->method->streams) {
-        grpc_batch_free(call->gathering);
-        call->gathering = NULL;
-    }
+    drop_gathering(call);
     grpc_call_settle(call);
 }
 
@@ -354,8 +360,7 @@ static bool begin_answer(struct grpc_call *call, enum grpc_status status)
         event_del(call->deadline);
     atomic_fetch_sub(&call->server->bytes, call->in.body.n);
     grpc_deframer_fini(&call->in);
-    grpc_batch_free(call->gathering);
-    call->gathering = NULL;
+    drop_gathering(call);
     return true;
 }
 

@@ -487,6 +487,38 @@ START_TEST(what_a_stream_brought_is_stored_though_its_peer_is_gone)
 }
 END_TEST
 
+START_TEST(what_stood_before_a_fault_is_stored)
+{
+    static const struct {
+        const char *fault;
+        size_t n;
+        int grpc;
+    } faults[] = {
+        { "\0\0\0\0\1\xff", 6, GRPC_INVALID_ARGUMENT }, /* no protobuf */
+        { "\7\0\0\0\0", 5, GRPC_INVALID_ARGUMENT },      /* no message */
+        { "\1\0\0\0\1\xff", 6, GRPC_INVALID_ARGUMENT }, /* packed, without an encoding */
+    };
+
+    for (size_t i = 0; i < COUNT(faults); i++) {
+        struct scene s;
+        struct client c;
+        struct buf body = messages(NODE ENTRY, 3);
+        struct sent *call;
+
+        buf_put(&body, faults[i].fault, faults[i].n);
+        scene_start(&s, (struct grpc_options){ 0 });
+        client_open(&c, &s);
+        call = client_send(&c, (struct request){ .path = ALS }, &body);
+        UNTIL(&c, call->closed);
+        ck_assert_int_eq(call->grpc, faults[i].grpc);
+        while (rows(&s, EVENT_ACCESS_LOG) < 3)
+            usleep(1000);
+        client_close(&c);
+        scene_stop(&s);
+    }
+}
+END_TEST
+
 START_TEST(bytes_in_memory_are_bounded)
 {
     struct scene s;
@@ -724,6 +756,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_full_store_refuses_a_call_and_keeps_a_stream_waiting);
     tcase_add_test(tc, a_stream_may_not_go_ahead_of_the_store);
     tcase_add_test(tc, what_a_stream_brought_is_stored_though_its_peer_is_gone);
+    tcase_add_test(tc, what_stood_before_a_fault_is_stored);
     tcase_add_test(tc, bytes_in_memory_are_bounded);
     tcase_add_test(tc, a_deadline_ends_a_call);
     tcase_add_test(tc, the_rest_of_a_message_may_not_be_owed_for_ever);
