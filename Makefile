@@ -36,7 +36,7 @@ LIBS_store := -lsqlite3
 CFLAGS_store = $(CFLAGS_query)
 CFLAGS_query := $(if $(SAN),,-O3 -fno-math-errno -fno-trapping-math)
 LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
-LIBS_collector := -ljansson -lcurl -levent_core -lcrypto
+LIBS_collector := -ljansson -lcurl -levent_core -lcrypto -lnghttp2
 LIBS_api := -lmicrohttpd -ljansson
 LIBS_cmd := -ljansson -lcurl -levent_core -levent_pthreads
 LIBS_proxy := -levent_core -levent_pthreads -lssl -lcrypto
@@ -173,7 +173,7 @@ fuzz-run: $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
 # --- what a machine needs ----------------------------------------------------------------------------------------
 DEBS := gcc libc6-dev pkg-config python3 curl redis-server check chromium fonts-dejavu-core graphviz \
 	libmicrohttpd-dev libjansson-dev libsqlite3-dev libevent-dev libgraphviz-dev libyaml-dev libzstd-dev \
-	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev
+	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev libnghttp2-dev python3-grpcio
 # Node.js may have come from elsewhere than Debian.
 DEBS += $(if $(shell command -v node 2>/dev/null),,nodejs) $(if $(shell command -v npm 2>/dev/null),,npm)
 
@@ -201,8 +201,11 @@ test: deps
 	@$(MAKE) -s -j2 all
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) python3 tests/all.py
 
+$(O)/tests/bench/event_rows: $(O)/tests/bench/event_rows.o $(O)/base.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_base)
+
 .PHONY: bench
-bench: all
+bench: all $(O)/tests/bench/event_rows
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) tests/bench/run.sh
 
 # --- odds and ends -----------------------------------------------------------------------------------------------

@@ -7,7 +7,11 @@
 #include "store/store.h"
 
 struct api;
+struct red;
 struct scrape;
+struct grpc_server;
+struct syslog;
+struct tail;
 
 struct api_options {
     const char *host; /* a numeric address to listen on */
@@ -19,6 +23,10 @@ struct api_options {
     struct promql_limits limits;
     int64_t retention_ms; /* as told by /api/v1/status */
     struct scrape *scrape; /* for /api/v1/targets; NULL: nothing is scraped. It is stopped after the API */
+    struct red *red;       /* counts access logs and spans; NULL: they are not counted. It is freed after the API */
+    struct grpc_server *grpc; /* for /metrics; NULL: there is none. It is stopped after the API */
+    struct syslog *syslog; /* for /metrics, likewise */
+    struct tail *tail;     /* likewise */
     const char *config;   /* the configuration file's text, for /api/v1/status/config; NULL = "" */
     struct labels flags;  /* for /api/v1/status/flags */
     /* POST /-/reload: reads the configuration again. NULL: the path says that there is nothing to reload. */

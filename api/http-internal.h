@@ -29,7 +29,7 @@ enum route_flags {
     ROUTE_CHANGES = 2, /* changes state: refused to other web pages */
     ROUTE_FORM = 4,    /* parameters may come as a form in the body, too */
     ROUTE_BULK = 8,    /* inline only while the body is small: to decode a large one takes long */
-    ROUTE_SNAPPY = 16  /* the body is in Snappy's block format, whether it says so or not */
+    ROUTE_SNAPPY = 16  /* a body that is not JSON is in Snappy's block format, whether it says so or not */
 };
 
 struct route {
@@ -82,6 +82,8 @@ struct request {
     void (*release)(void *owner);
     void *owner;
     struct pieces *pieces; /* of answer.c: more of `out` will come */
+    /* With status 101: who gets the connection; its cls is `owner`. */
+    MHD_UpgradeHandler upgrade;
 };
 
 extern const unsigned http_codes[HTTP_CODES]; /* the last one is 0: any other */
@@ -92,6 +94,12 @@ struct route_count {
 };
 
 struct otlp_count {
+    atomic_uint_fast64_t accepted, refused;
+};
+
+enum push_receiver { PUSH_LOKI, PUSH_ZIPKIN, PUSH_JAEGER, PUSH_RECEIVERS };
+
+struct push_count {
     atomic_uint_fast64_t accepted, refused;
 };
 
@@ -110,6 +118,7 @@ struct api {
     struct workers *workers;
     struct mesh_state *mesh;
     struct graph_state *graph;
+    struct tails *tails;
     atomic_bool stopping;
     atomic_size_t body_bytes;   /* in all requests together */
     struct arena_budget budget; /* of the arenas of all requests */
@@ -121,6 +130,7 @@ struct api {
     struct route_count *counts; /* by route, the last one for what has none */
     struct otlp_count otlp[3];  /* by enum otlp_signal */
     struct write_count write;   /* remote write */
+    struct push_count push[PUSH_RECEIVERS];
 };
 
 /* --- http.c --- */
@@ -142,6 +152,8 @@ void request_let_go(struct request *rq);
 void request_serve(struct request *rq);
 /* NULL when the header is not there. */
 const char *request_header(const struct request *rq, const char *name);
+/* By its Content-Type. */
+bool request_is_json(const struct request *rq);
 
 /* --- accept.c --- */
 
@@ -184,6 +196,8 @@ void reply_pieces(struct request *rq, bool (*more)(void *state, struct buf *out)
 /* {"error":"…"}, the status by the error's code. */
 void reply_error(struct request *rq, const struct err *e);
 void reply_header(struct request *rq, const char *name, const char *value);
+/* The same as text, for a body that was to be stored: 413 when it is too much, and would be again. */
+void reply_refusal(struct request *rq, const struct err *e);
 /* The HTTP status for an error of a handler. */
 unsigned error_status(int code);
 
@@ -301,10 +315,36 @@ void otlp_post_logs(struct request *rq);
 void otlp_post_metrics(struct request *rq);
 void otlp_post_traces(struct request *rq);
 
+void push_loki(struct request *rq);
+void push_zipkin(struct request *rq);
+void push_jaeger(struct request *rq);
+
 void loki_query(struct request *rq);
 void loki_query_range(struct request *rq);
 void loki_labels(struct request *rq);
 void loki_label_values(struct request *rq);
+void loki_series(struct request *rq);
+void loki_index_stats(struct request *rq);
+void loki_index_volume(struct request *rq);
+void loki_index_volume_range(struct request *rq);
+void loki_detected_labels(struct request *rq);
+void loki_detected_fields(struct request *rq);
+void loki_format_query(struct request *rq);
+void loki_buildinfo(struct request *rq);
+void loki_tail(struct request *rq);
+
+void jaeger_services(struct request *rq);
+void jaeger_service_operations(struct request *rq);
+void jaeger_operations(struct request *rq);
+void jaeger_search(struct request *rq);
+void jaeger_trace(struct request *rq);
+void jaeger_dependencies(struct request *rq);
+void jaeger_v3_services(struct request *rq);
+void jaeger_v3_operations(struct request *rq);
+void jaeger_v3_find(struct request *rq);
+void jaeger_v3_trace(struct request *rq);
+
+void events_get(struct request *rq);
 
 struct graph_state *graph_state_new(void);
 void graph_state_free(struct graph_state *s);

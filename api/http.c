@@ -349,13 +349,25 @@ static bool collect(struct request *rq, const char *bytes, size_t n)
 
 typedef int unpack_fn(struct str in, struct buf *out, struct err *e);
 
+bool request_is_json(const struct request *rq)
+{
+    struct str type = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_TYPE));
+
+    return str_ieq(str_trim(str_cut(&type, ';')), STR("application/json"));
+}
+
+static bool is_snappy(const struct request *rq)
+{
+    return (rq->route->flags & ROUTE_SNAPPY) && !request_is_json(rq);
+}
+
 /* NULL: such a body is not taken on this path. */
 static unpack_fn *unpacker(const struct request *rq, struct str coding)
 {
-    bool is_snappy = str_ieq(coding, STR("snappy"));
+    bool says_snappy = str_ieq(coding, STR("snappy"));
 
-    if (is_snappy || (rq->route->flags & ROUTE_SNAPPY))
-        return (rq->route->flags & ROUTE_SNAPPY) && (is_snappy || coding.n == 0) ? snappy_unpack : NULL;
+    if (says_snappy || is_snappy(rq))
+        return is_snappy(rq) && (says_snappy || coding.n == 0) ? snappy_unpack : NULL;
     if (str_ieq(coding, STR("gzip")) || str_ieq(coding, STR("x-gzip")) || str_ieq(coding, STR("deflate")))
         return gzip_unpack;
     return str_ieq(coding, STR("zstd")) ? zstd_unpack : NULL;
@@ -364,7 +376,7 @@ static unpack_fn *unpacker(const struct request *rq, struct str coding)
 static bool unpack_body(struct request *rq)
 {
     struct str coding = str_trim(str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING)));
-    bool only_snappy = rq->route->flags & ROUTE_SNAPPY;
+    bool only_snappy = is_snappy(rq);
     unpack_fn *unpack = unpacker(rq, coding);
     struct buf out = BUF_INIT(rq->api->options.max_body);
     struct err e = ERR_INIT;
@@ -412,14 +424,14 @@ static bool unpacks_long(const struct request *rq)
 {
     struct str coding = str_trim(str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING)));
 
-    if (rq->route->flags & ROUTE_SNAPPY)
+    if (is_snappy(rq))
         return rq->body.n > SNAPPED;
     return coding.n && !str_ieq(coding, STR("identity")) && rq->body.n > PACKED;
 }
 
 static bool is_inline(const struct request *rq)
 {
-    size_t most = rq->route->flags & ROUTE_SNAPPY ? UNSNAPPED : BULK;
+    size_t most = is_snappy(rq) ? UNSNAPPED : BULK;
 
     return (rq->route->flags & ROUTE_INLINE) && (!(rq->route->flags & ROUTE_BULK) || rq->body.n <= most);
 }

@@ -1,7 +1,10 @@
 /* metrics.c: the server's own metrics, in the text format 0.0.4. */
 
 #include "api/http-internal.h"
+#include "collector/grpc.h"
 #include "collector/scrape.h"
+#include "collector/syslog.h"
+#include "collector/tail.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -170,6 +173,20 @@ static void put_receivers(struct buf *b, const struct api *api)
                (uint64_t)atomic_load(&api->write.exemplars));
 }
 
+static void put_push(struct buf *b, const struct api *api)
+{
+    static const char *const names[PUSH_RECEIVERS] = { [PUSH_LOKI] = "loki", [PUSH_ZIPKIN] = "zipkin",
+                                                       [PUSH_JAEGER] = "jaeger" };
+
+    head(b, "vigla_push_items_total", "counter", "Log lines pushed as Loki wants them, and spans as Zipkin and Jaeger do.");
+    for (int i = 0; i < PUSH_RECEIVERS; i++)
+        buf_printf(b,
+                   "vigla_push_items_total{receiver=\"%s\",result=\"accepted\"} %" PRIu64
+                   "\nvigla_push_items_total{receiver=\"%s\",result=\"refused\"} %" PRIu64 "\n",
+                   names[i], (uint64_t)atomic_load(&api->push[i].accepted), names[i],
+                   (uint64_t)atomic_load(&api->push[i].refused));
+}
+
 static void put_scraping(struct buf *b, struct scrape *scrape)
 {
     struct scrape_stats s;
@@ -184,6 +201,103 @@ static void put_scraping(struct buf *b, struct scrape *scrape)
           s.samples);
     whole(b, "vigla_scraped_doubles_total", "counter", "Lines left out because they stood twice on their page.",
           s.doubles);
+}
+
+/* "/PACKAGE.SERVICE/METHOD" as labels. */
+static void put_method(struct buf *b, const char *path)
+{
+    struct str method = str_of(path), service;
+
+    method = path[0] == '/' ? str_from(method, 1) : method;
+    service = str_cut(&method, '/');
+    buf_printf(b, "service=\"%.*s\",method=\"%.*s\"", STR_ARG(service), STR_ARG(method));
+}
+
+static void put_calls(struct buf *b, const struct grpc_stats *s)
+{
+    head(b, "vigla_grpc_calls_total", "counter", "gRPC calls that have ended, by method and status; given up: CANCELLED.");
+    for (size_t i = 0; i <= GRPC_METHODS; i++)
+        for (int code = 0; code < GRPC_STATUSES; code++) {
+            if (s->methods[i].calls[code] == 0)
+                continue;
+            buf_puts(b, "vigla_grpc_calls_total{");
+            put_method(b, s->methods[i].name);
+            buf_printf(b, ",code=\"%s\"} %" PRIu64 "\n", grpc_status_name((enum grpc_status)code),
+                       s->methods[i].calls[code]);
+        }
+}
+
+static void put_items(struct buf *b, const struct grpc_stats *s)
+{
+    head(b, "vigla_grpc_items_total", "counter",
+         "Log records, data points, spans and log entries received by gRPC, by what became of them.");
+    for (size_t i = 0; i < GRPC_METHODS; i++)
+        for (int refused = 0; refused < 2; refused++) {
+            buf_puts(b, "vigla_grpc_items_total{");
+            put_method(b, s->methods[i].name);
+            buf_printf(b, ",result=\"%s\"} %" PRIu64 "\n", refused ? "refused" : "accepted",
+                       refused ? s->methods[i].refused : s->methods[i].accepted);
+        }
+}
+
+static void put_grpc(struct buf *b, struct grpc_server *grpc)
+{
+    struct grpc_stats s;
+
+    grpc_stats(grpc, &s);
+    put_calls(b, &s);
+    head(b, "vigla_grpc_messages_total", "counter", "Complete gRPC messages received, by method.");
+    for (size_t i = 0; i < GRPC_METHODS; i++) {
+        buf_puts(b, "vigla_grpc_messages_total{");
+        put_method(b, s.methods[i].name);
+        buf_printf(b, "} %" PRIu64 "\n", s.methods[i].messages);
+    }
+    put_items(b, &s);
+    whole(b, "vigla_grpc_connections", "gauge", "Connections that are open.", s.connections);
+    whole(b, "vigla_grpc_calls", "gauge", "Calls under way, and those whose data is still to be stored.", s.calls);
+    whole(b, "vigla_grpc_connections_total", "counter", "Connections taken.", s.accepted);
+    whole(b, "vigla_grpc_connections_refused_total", "counter", "Connections turned away: there are too many.",
+          s.turned_away);
+    whole(b, "vigla_grpc_connections_ended_total", "counter",
+          "Connections ended for what their peer did, or owed for too long.", s.ended);
+    whole(b, "vigla_grpc_message_bytes", "gauge", "Messages that are in memory.", s.bytes);
+    whole(b, "vigla_grpc_waiting_messages", "gauge", "Of these, those that the store had no room for yet.", s.waiting);
+}
+
+static void put_syslog(struct buf *b, const struct syslog *syslog)
+{
+    struct syslog_stats s;
+
+    syslog_stats(syslog, &s);
+    head(b, "vigla_syslog_messages_total", "counter", "Syslog messages received.");
+    buf_printf(b,
+               "vigla_syslog_messages_total{transport=\"datagram\"} %" PRIu64
+               "\nvigla_syslog_messages_total{transport=\"stream\"} %" PRIu64 "\n",
+               s.datagrams, s.stream);
+    whole(b, "vigla_syslog_dropped_total", "counter", "Datagrams that the kernel dropped: they came too fast.", s.dropped);
+    whole(b, "vigla_syslog_malformed_total", "counter", "Messages whose header is none; kept as text.", s.malformed);
+    whole(b, "vigla_syslog_cut_total", "counter", "Messages that were longer than max_message.", s.cut);
+    whole(b, "vigla_syslog_unmatched_total", "counter", "Lines that did not follow their declared format; kept as text.",
+          s.unmatched);
+    whole(b, "vigla_syslog_not_stored_total", "counter", "Messages that the store would not have.", s.not_stored);
+    whole(b, "vigla_syslog_connections", "gauge", "Connections that are open.", s.connections);
+    whole(b, "vigla_syslog_connections_refused_total", "counter", "Connections turned away: there are too many.",
+          s.refused);
+}
+
+static void put_tail(struct buf *b, const struct tail *tail)
+{
+    struct tail_stats s;
+
+    tail_stats(tail, &s);
+    whole(b, "vigla_tail_files", "gauge", "Files that are followed.", s.files);
+    whole(b, "vigla_tail_lines_total", "counter", "Lines stored.", s.lines);
+    whole(b, "vigla_tail_bytes_total", "counter", "Bytes of these.", s.bytes);
+    whole(b, "vigla_tail_unmatched_total", "counter", "Lines that did not follow their declared format; kept as text.",
+          s.unmatched);
+    whole(b, "vigla_tail_truncated_total", "counter", "Files found truncated.", s.truncated);
+    whole(b, "vigla_tail_cut_total", "counter", "Lines that were longer than max_line.", s.cut);
+    whole(b, "vigla_tail_not_stored_total", "counter", "Lines that the store would not have.", s.not_stored);
 }
 
 static void put_cache(struct buf *b, struct promql_cache *cache)
@@ -228,8 +342,15 @@ void metrics_get(struct request *rq)
     put_process(&rq->out, rq->api);
     put_http(&rq->out, rq->api);
     put_receivers(&rq->out, rq->api);
+    put_push(&rq->out, rq->api);
     if (rq->api->options.scrape)
         put_scraping(&rq->out, rq->api->options.scrape);
+    if (rq->api->options.grpc)
+        put_grpc(&rq->out, rq->api->options.grpc);
+    if (rq->api->options.syslog)
+        put_syslog(&rq->out, rq->api->options.syslog);
+    if (rq->api->options.tail)
+        put_tail(&rq->out, rq->api->options.tail);
     if (rq->api->options.limits.cache)
         put_cache(&rq->out, rq->api->options.limits.cache);
     put_store(&rq->out, rq->api->store);

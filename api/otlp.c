@@ -132,7 +132,7 @@ static void post(struct request *rq, enum otlp_signal signal)
     batch_init(&p->batch, &rq->arena);
     rc = read_number(p, &e);
     if (rc == 0)
-        rc = otlp_decode(signal, encoding, buf_view(&rq->body), &p->batch, &p->refused, &e);
+        rc = otlp_decode(signal, encoding, buf_view(&rq->body), rq->api->options.red, &p->batch, &p->refused, &e);
     if (rc < 0 || is_empty(&p->batch))
         answer(p, rc, &e);
     else

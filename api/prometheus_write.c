@@ -14,17 +14,6 @@ struct write_post {
     struct remote_write_outcome outcome;
 };
 
-static void fail(struct request *rq, const struct err *e)
-{
-    unsigned status = error_status(e->code);
-
-    if (e->code == ERR_LIMIT || (e->code == ERR_NOMEM && rq->arena.used > rq->arena.max / 2))
-        status = 413; /* it would need as much the next time */
-    reply_text(rq, status, "%s", e->msg);
-    if (status == 503)
-        reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-}
-
 static void count(struct api *api, const struct remote_write_outcome *o)
 {
     atomic_fetch_add_explicit(&api->write.samples, o->samples, memory_order_relaxed);
@@ -37,7 +26,7 @@ static void answer(void *arg, int rc, const struct err *e)
     struct write_post *p = arg;
 
     if (rc < 0) {
-        fail(p->rq, e);
+        reply_refusal(p->rq, e);
         return;
     }
     count(p->rq->api, &p->outcome);
@@ -77,7 +66,7 @@ void prometheus_write(struct request *rq)
     p = ARENA_NEW(&rq->arena, struct write_post);
     if (!p) {
         err_set(&e, ERR_NOMEM, "no memory");
-        fail(rq, &e);
+        reply_refusal(rq, &e);
         return;
     }
     p->rq = rq;

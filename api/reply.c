@@ -66,6 +66,17 @@ void reply_error(struct request *rq, const struct err *e)
         reply_header(rq, "Retry-After", "1");
 }
 
+void reply_refusal(struct request *rq, const struct err *e)
+{
+    unsigned status = error_status(e->code);
+
+    if (e->code == ERR_LIMIT || (e->code == ERR_NOMEM && rq->arena.used > rq->arena.max / 2))
+        status = 413;
+    reply_text(rq, status, "%s", e->msg);
+    if (status == 503)
+        reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+}
+
 void reply_header(struct request *rq, const char *name, const char *value)
 {
     if (rq->nheaders < HTTP_MOST_HEADERS && value)

@@ -78,11 +78,16 @@ int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e)
     return 1;
 }
 
-int pb_want(const struct pb_field *f, enum pb_type want, struct err *e)
+int pb_unwanted(const struct pb_field *f, enum pb_type want, struct err *e)
 {
-    if (f->type == want)
-        return 0;
     return err_set(e, ERR_PARSE, "protobuf: field %u: wire type %d, should be %d", f->number, (int)f->type, (int)want);
+}
+
+int pb_packed(struct pb_reader *r, uint64_t *v, struct err *e)
+{
+    if (r->p == r->end)
+        return 0;
+    return read_varint(r, v) ? 1 : err_set(e, ERR_PARSE, "protobuf: a packed number is cut short");
 }
 
 double pb_double(const struct pb_field *f)

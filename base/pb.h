@@ -30,7 +30,11 @@ struct pb_reader pb_reader(struct str message);
 static inline int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e);
 int pb_next_any(struct pb_reader *r, struct pb_field *f, struct err *e); /* pb_next without its short cut */
 /* ERR_PARSE with a sentence when the field has another wire type than `want`. */
-int pb_want(const struct pb_field *f, enum pb_type want, struct err *e);
+static inline int pb_want(const struct pb_field *f, enum pb_type want, struct err *e);
+int pb_unwanted(const struct pb_field *f, enum pb_type want, struct err *e); /* pb_want where it is another */
+
+/* The same for bare varints, of a packed field. */
+int pb_packed(struct pb_reader *r, uint64_t *v, struct err *e);
 
 double pb_double(const struct pb_field *f); /* of a FIXED64 */
 int64_t pb_zigzag(uint64_t u);              /* sint32, sint64 */
@@ -45,6 +49,11 @@ size_t pb_open(struct buf *b, uint32_t number);
 void pb_close(struct buf *b, size_t mark);
 /* A bare varint, for packed fields. */
 void pb_raw_varint(struct buf *b, uint64_t v);
+
+static inline int pb_want(const struct pb_field *f, enum pb_type want, struct err *e)
+{
+    return f->type == want ? 0 : pb_unwanted(f, want, e);
+}
 
 /* Most fields are short texts and messages: a tag and a length of one byte each. */
 static inline int pb_next(struct pb_reader *r, struct pb_field *f, struct err *e)

@@ -180,7 +180,26 @@ int regex_group_named(const struct regex *re, const char *name)
     return n < 0 ? -1 : n;
 }
 
+struct str regex_group_name(const struct regex *re, unsigned i)
+{
+    uint32_t count = 0, size = 0;
+    PCRE2_SPTR entry = NULL; /* each: two bytes of number, then the name and its NUL */
+
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &count);
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &entry);
+    for (uint32_t k = 0; k < count; k++, entry += size)
+        if ((unsigned)(entry[0] << 8 | entry[1]) == i)
+            return str_of((const char *)entry + 2);
+    return STR_NULL;
+}
+
 bool regex_capture(const struct regex *re, struct str subject, struct str *groups, size_t n)
+{
+    return regex_capture_from(re, subject, 0, groups, n);
+}
+
+bool regex_capture_from(const struct regex *re, struct str subject, size_t from, struct str *groups, size_t n)
 {
     struct scratch *s = scratch();
     const PCRE2_SIZE *ends;
@@ -188,7 +207,7 @@ bool regex_capture(const struct regex *re, struct str subject, struct str *group
 
     if (!s)
         return false;
-    rc = pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0, s->data, s->limits);
+    rc = pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, from, 0, s->data, s->limits);
     if (rc < 0)
         return false;
     ends = pcre2_get_ovector_pointer(s->data);

@@ -26,5 +26,9 @@ unsigned regex_groups(const struct regex *re);
 int regex_group_named(const struct regex *re, const char *name);
 /* Fills groups[0..n): [0] is the whole match, a group that took no part is STR_NULL. False when nothing matches. */
 bool regex_capture(const struct regex *re, struct str subject, struct str *groups, size_t n);
+/* The first match that begins at byte `from` or behind it: for one match after the other. */
+bool regex_capture_from(const struct regex *re, struct str subject, size_t from, struct str *groups, size_t n);
+/* The name of group i, which lives as long as the expression; STR_NULL when it has none. */
+struct str regex_group_name(const struct regex *re, unsigned i);
 
 #endif

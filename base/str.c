@@ -141,23 +141,37 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
     return n;
 }
 
-/* Where ASCII ends at the latest, from `at` on in steps of eight: most texts are nothing else. */
-static size_t skip_ascii(const unsigned char *p, size_t at, size_t n)
-{
-    uint64_t eight;
+enum { EIGHT = sizeof(uint64_t) };
+static const uint64_t not_ascii = 0x8080808080808080u;
 
-    for (; at + sizeof(eight) <= n; at += sizeof(eight)) {
-        memcpy(&eight, p + at, sizeof(eight));
-        if (eight & 0x8080808080808080u)
-            break;
-    }
+static uint64_t eight_at(const unsigned char *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* Where ASCII ends at the latest, n where there is nothing else, as in most texts: in steps of eight, the last of
+ * which may look at some a second time. */
+static size_t skip_ascii(const unsigned char *p, size_t n)
+{
+    size_t at = 0;
+
+    for (; at + EIGHT <= n; at += EIGHT)
+        if (eight_at(p + at) & not_ascii)
+            return at;
+    if (n >= EIGHT)
+        return eight_at(p + n - EIGHT) & not_ascii ? at : n;
+    while (at < n && p[at] < 0x80)
+        at++;
     return at;
 }
 
 bool str_is_utf8(struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
-    size_t at = skip_ascii(p, 0, s.n);
+    size_t at = skip_ascii(p, s.n);
 
     while (at < s.n) {
         size_t n = utf8_sequence(p + at, s.n - at);

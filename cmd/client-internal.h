@@ -32,5 +32,7 @@ json_t *client_json(const char *server, const struct client_call *call, struct e
 int client_print(const char *server, const char *path, FILE *out, struct err *e);
 /* Percent-encodes a query value. */
 void client_escape(struct buf *b, const char *text);
+/* Adds ?key=value or &key=value to a path, when there is a value. */
+void client_parameter(struct buf *path, const char *key, const char *value);
 
 #endif

@@ -108,12 +108,13 @@ done:
     return rc;
 }
 
-/* The server's sentence: our own APIs say "error", Prometheus' too, Loki's is the whole body. What says nothing, or a
- * page, is told with its place: it may be no Vigla at all. */
+/* The server's sentence: our own APIs say "error", Prometheus' too, Jaeger's has an object there, Loki's is the whole body.
+ * What says nothing, or a page, is told with its place: it may be no Vigla at all. */
 static int refusal(const char *server, const struct client_call *call, const struct client_reply *reply, struct err *e)
 {
     json_t *body = reply->body.n ? json_loadb(reply->body.p, reply->body.n, 0, NULL) : NULL;
-    const char *words = json_string_value(json_object_get(body, "error"));
+    const json_t *error = json_object_get(body, "error");
+    const char *words = json_string_value(json_is_object(error) ? json_object_get(error, "message") : error);
     struct str text = str_trim(buf_view(&reply->body));
     int code = reply->status == 404 ? ERR_NOTFOUND : ERR_INVALID;
 
@@ -176,4 +177,12 @@ void client_escape(struct buf *b, const char *text)
         else
             buf_printf(b, "%%%02X", *p);
     }
+}
+
+void client_parameter(struct buf *path, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    buf_printf(path, "%c%s=", str_chr(buf_view(path), '?') < 0 ? '?' : '&', key);
+    client_escape(path, value);
 }

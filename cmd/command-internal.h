@@ -14,6 +14,8 @@ struct session {
     const char *server;    /* URL */
     const char *ns;        /* -n; NULL: all, or "default" where one is needed */
     const char *output_word;
+    const char *forms;     /* what -o takes, when it is not "table, json, yaml or csv": the command sets it, and reads
+                            * output_word itself */
     enum output output;
     bool colour;           /* stdout is a terminal and NO_COLOR is not set */
 };
@@ -38,6 +40,7 @@ int command_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The subcommands, each in a file of its own kind. */
 extern const struct command command_serve, command_apply, command_delete, command_analyze, command_get, command_describe,
-    command_pods, command_proxy_status, command_check, command_query, command_logs, command_graph, command_export, command_mesh;
+    command_pods, command_proxy_status, command_check, command_query, command_logs, command_traces,
+    command_graph, command_export, command_mesh;
 
 #endif

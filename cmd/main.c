@@ -10,8 +10,8 @@
 
 static const struct command *const commands[] = {
     &command_serve,  &command_mesh,         &command_apply, &command_delete, &command_get,   &command_describe,
-    &command_pods,   &command_proxy_status, &command_logs,  &command_query,  &command_graph, &command_export,
-    &command_analyze,
+    &command_pods,   &command_proxy_status, &command_logs,  &command_traces, &command_query, &command_graph,
+    &command_export, &command_analyze,
     &command_check,
 };
 

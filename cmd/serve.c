@@ -8,13 +8,19 @@
 #include "base/mem.h"
 #include "cmd/command-internal.h"
 #include "cmd/settings-internal.h"
+#include "collector/grpc.h"
+#include "collector/red.h"
 #include "collector/scrape.h"
+#include "collector/syslog.h"
+#include "collector/tail.h"
 #include "store/store.h"
 
 #include <signal.h>
 #include <string.h>
 
-enum { GIVE_BACK_SECONDS = 5, CACHE_IDLE_MS = 5 * 60 * 1000 };
+enum { GIVE_BACK_SECONDS = 5, CACHE_IDLE_MS = 5 * 60 * 1000, STOP_API_MS = 3000, STOP_GRPC_MS = 1000 };
+
+static const char default_grpc[] = "127.0.0.1:4317";
 
 static const char details[] =
     "When it is ready it prints `ready http://HOST:PORT`. SIGTERM or Ctrl-C: what was taken in is stored, then it ends.\n"
@@ -72,6 +78,85 @@ static void wait_for_the_end(struct settings_file *file, struct promql_cache *ca
     log_info("%s: storing what was taken in", sig == SIGINT ? "interrupted" : "asked to end");
 }
 
+/* What brings data beside the API. */
+struct receivers {
+    struct red *red;
+    struct scrape *scrape;
+    struct grpc_server *grpc; /* NULL: it is turned off, or another program has the default port */
+    struct syslog *syslog;    /* NULL: nobody is to be listened to */
+    struct tail *tail;        /* NULL: no file is to be followed */
+};
+
+static int start_grpc(struct receivers *r, struct store *st, const struct settings *o, struct err *e)
+{
+    struct grpc_options with = { .red = r->red, .max_message = o->max_body, .max_bytes = o->memory_limit / 16,
+                                 .max_memory = o->memory_limit / 4 };
+    const char *address = o->otlp_grpc ? o->otlp_grpc : default_grpc;
+    char host[64];
+
+    if (strcmp(address, "none") == 0)
+        return 0;
+    if (address_parse(address, host, &with.port, e) < 0)
+        return err_wrap(e, "serve: --otlp-grpc");
+    with.host = host;
+    r->grpc = grpc_start(st, &with, e);
+    if (r->grpc) {
+        log_info("OTLP and Envoy by gRPC: %s port %u", host, grpc_port(r->grpc));
+        return 0;
+    }
+    if (o->otlp_grpc || e->code != ERR_CONFLICT)
+        return e->code;
+    log_warn("%s; going on without it (serve --otlp-grpc HOST:PORT, or none)", e->msg);
+    return 0;
+}
+
+/* Of the file's listeners and the option's. */
+static int start_syslog(struct receivers *r, struct store *st, struct settings_file *file, struct err *e)
+{
+    struct syslog_config *config = file->inputs.syslog;
+    const char *address = file->now.syslog;
+
+    if (address && strcmp(address, "none") != 0 && syslog_config_listen(config, address, e) < 0)
+        return err_wrap(e, "serve: --syslog");
+    if (syslog_config_listeners(config) == 0)
+        return 0;
+    file->inputs.syslog = NULL;
+    r->syslog = syslog_start(st, r->red, config, e);
+    return r->syslog ? 0 : e->code;
+}
+
+static int start_tail(struct receivers *r, struct store *st, struct settings_file *file, struct err *e)
+{
+    struct tail_config *config = file->inputs.tail;
+
+    if (tail_config_entries(config) == 0)
+        return 0;
+    file->inputs.tail = NULL;
+    r->tail = tail_start(st, r->red, config, e);
+    return r->tail ? 0 : e->code;
+}
+
+/* In the end stop_receivers, also after a failure. */
+static int start_receivers(struct receivers *r, struct store *st, struct settings_file *file, struct err *e)
+{
+    *r = (struct receivers){ .red = red_new(st, e), .scrape = scrape_start(st, file->inputs.scrape, e) };
+    file->inputs.scrape = NULL;
+    if (!r->red || !r->scrape)
+        return e->code;
+    if (start_grpc(r, st, &file->now, e) < 0 || start_syslog(r, st, file, e) < 0)
+        return e->code;
+    return start_tail(r, st, file, e);
+}
+
+static void stop_receivers(struct receivers *r)
+{
+    syslog_stop(r->syslog);
+    tail_stop(r->tail);
+    grpc_stop(r->grpc, STOP_GRPC_MS);
+    scrape_stop(r->scrape);
+    red_free(r->red);
+}
+
 static void rescrape(void *arg, struct scrape_config *config)
 {
     scrape_apply(arg, config);
@@ -84,25 +169,28 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
     struct err e = ERR_INIT;
     bool six = strchr(options->host, ':') != NULL;
     struct api_options with = *options;
-    struct scrape *scrape = scrape_start(st, file->scrape, &e);
-    struct api *api;
+    struct receivers receivers;
+    struct api *api = NULL;
 
-    file->scrape = NULL;
-    if (!scrape)
-        return command_fail(EXIT_FAILED, &e);
-    file->rescrape = rescrape;
-    file->rescrape_arg = scrape;
-    with.scrape = scrape;
-    api = api_start(st, &with, &e);
+    if (start_receivers(&receivers, st, file, &e) == 0) {
+        file->rescrape = rescrape;
+        file->rescrape_arg = receivers.scrape;
+        with.scrape = receivers.scrape;
+        with.grpc = receivers.grpc;
+        with.red = receivers.red;
+        with.syslog = receivers.syslog;
+        with.tail = receivers.tail;
+        api = api_start(st, &with, &e);
+    }
     if (!api) {
-        scrape_stop(scrape);
+        stop_receivers(&receivers);
         return command_fail(EXIT_FAILED, &e);
     }
     printf("ready http://%s%s%s:%u\n", six ? "[" : "", options->host, six ? "]" : "", api_port(api));
     fflush(stdout);
     wait_for_the_end(file, options->limits.cache, signals);
-    api_stop(api, 3000);
-    scrape_stop(scrape);
+    api_stop(api, STOP_API_MS);
+    stop_receivers(&receivers);
     return EXIT_WELL;
 }
 

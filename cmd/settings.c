@@ -23,10 +23,18 @@ void settings_init(struct settings_file *f)
     pthread_mutex_init(&f->lock, NULL);
 }
 
+static void inputs_free(struct settings_inputs *in)
+{
+    scrape_config_free(in->scrape);
+    syslog_config_free(in->syslog);
+    tail_config_free(in->tail);
+    *in = (struct settings_inputs){ NULL, NULL, NULL };
+}
+
 void settings_fini(struct settings_file *f)
 {
     pthread_mutex_destroy(&f->lock);
-    scrape_config_free(f->scrape);
+    inputs_free(&f->inputs);
     buf_free(&f->text);
     arena_free(&f->arena);
 }
@@ -35,8 +43,12 @@ void settings_options(struct settings *s, struct option out[SETTINGS_OPTIONS])
 {
     const struct option options[SETTINGS_OPTIONS] = {
         { "data", 0, OPTION_TEXT, "DIR", "where the data lives; made when missing", &s->data },
-        { "config", 0, OPTION_TEXT, "FILE", "YAML: these options (the command line wins), scrape_configs", &s->config },
+        { "config", 0, OPTION_TEXT, "FILE", "YAML: these options (the command line wins), scrape_configs, syslog, file_tail",
+          &s->config },
         { "listen", 0, OPTION_TEXT, "HOST:PORT", "127.0.0.1:20001; port 0 picks a free one", &s->listen },
+        { "otlp-grpc", 0, OPTION_TEXT, "HOST:PORT|none", "127.0.0.1:4317; for OpenTelemetry's and Envoy's senders",
+          &s->otlp_grpc },
+        { "syslog", 0, OPTION_TEXT, "HOST:PORT|none", "none; for syslog by UDP and TCP, usually 127.0.0.1:5514", &s->syslog },
         { "retention", 0, OPTION_DURATION, "TIME", "15d; how long data is kept, 0: for ever", &s->retention_ms },
         { "durability", 0, OPTION_TEXT, "process|power", "process; what an acknowledgement survives", &s->durability },
         { "max-body", 0, OPTION_SIZE, "SIZE", "32MiB; the largest request, unpacked", &s->max_body },
@@ -86,12 +98,12 @@ static bool one_of(struct str key, const char *const *keys)
 static int take_member(const struct reading *r, const struct option *options, const struct yaml_node *member,
                        struct err *e)
 {
-    static const char *const scraping[] = { "global", "scrape_configs", "scrape_config_files", NULL };
+    static const char *const elsewhere[] = { "global", "scrape_configs", "scrape_config_files", "file_tail", NULL };
     static const char *const not_yet[] = { "rule_files", "alerting", "remote_write", "remote_read",
                                            "storage",    "tracing",  "otlp",         "runtime", NULL };
     const char *key = arena_cstr(r->arena, member->key), *value = arena_cstr(r->arena, yaml_text(member));
 
-    if (one_of(member->key, scraping))
+    if (one_of(member->key, elsewhere) || (str_eqz(member->key, "syslog") && member->kind == YAML_MAP))
         return 0;
     if (one_of(member->key, not_yet)) {
         log_info("%s:%d: %.*s: ignored: not offered yet", r->path, member->line, STR_ARG(member->key));
@@ -138,11 +150,22 @@ static int show(const struct reading *r, const struct yaml_node *root, struct er
     return buf_failed(r->text) ? err_set(e, ERR_NOMEM, "%s: no memory", r->path) : 0;
 }
 
-/* NULL: `e` says why. */
-static struct scrape_config *read_file(const struct reading *r, struct err *e)
+/* What the root says of each; none: `root` NULL. On failure nothing is left in *in. */
+static int read_inputs(const char *path, const struct yaml_node *root, struct settings_inputs *in, struct err *e)
+{
+    *in = (struct settings_inputs){ NULL, NULL, NULL };
+    in->scrape = scrape_config_read(path, root, e);
+    in->syslog = in->scrape ? syslog_config_read(path, root, e) : NULL;
+    in->tail = in->syslog ? tail_config_read(path, root, e) : NULL;
+    if (in->tail)
+        return 0;
+    inputs_free(in);
+    return e->code;
+}
+
+static int read_file(const struct reading *r, struct settings_inputs *in, struct err *e)
 {
     struct option options[SETTINGS_OPTIONS];
-    struct scrape_config *scrape;
     const struct yaml_node *root;
     int rc = file_read(r->path, r->text, e);
 
@@ -153,31 +176,39 @@ static struct scrape_config *read_file(const struct reading *r, struct err *e)
     settings_options(r->to, options);
     for (size_t i = 0; rc == 0 && root && i < root->n; i++)
         rc = take_member(r, options, &root->items[i], e);
-    scrape = rc < 0 ? NULL : scrape_config_read(r->path, root, e);
-    if (scrape && show(r, root, e) < 0) {
-        scrape_config_free(scrape);
-        return NULL;
-    }
-    return scrape;
+    if (rc == 0)
+        rc = read_inputs(r->path, root, in, e);
+    if (rc == 0 && (rc = show(r, root, e)) < 0)
+        inputs_free(in);
+    if (rc < 0)
+        return rc;
+    r->to->syslog_says = syslog_config_fingerprint(in->syslog);
+    r->to->tail_says = tail_config_fingerprint(in->tail);
+    return 0;
 }
 
 int settings_read(struct settings_file *f, struct err *e)
 {
     const struct reading r = { f->path, &f->arena, &f->now, &f->text };
+    int rc = f->path ? read_file(&r, &f->inputs, e) : read_inputs("(none)", NULL, &f->inputs, e);
 
-    f->scrape = f->path ? read_file(&r, e) : scrape_config_read("(none)", NULL, e);
-    if (!f->scrape)
-        return e->code;
     f->first = f->now;
-    return 0;
+    return rc;
 }
 
 int settings_check(const struct settings *s, struct err *e)
 {
+    char host[64];
+    uint16_t port;
+
     if (!s->data)
         return err_set(e, ERR_INVALID, "serve: --data DIR is missing: where should the data live?");
     if (strcmp(s->durability, "process") != 0 && strcmp(s->durability, "power") != 0)
         return err_set(e, ERR_INVALID, "serve: --durability %s: should be process or power", s->durability);
+    if (s->otlp_grpc && strcmp(s->otlp_grpc, "none") != 0 && address_parse(s->otlp_grpc, host, &port, e) < 0)
+        return err_wrap(e, "serve: --otlp-grpc (or none)");
+    if (s->syslog && strcmp(s->syslog, "none") != 0 && address_parse(s->syslog, host, &port, e) < 0)
+        return err_wrap(e, "serve: --syslog (or none)");
     if (s->threads > 256)
         return err_set(e, ERR_RANGE, "serve: --threads %" PRId64 ": should be 256 at most", s->threads);
     if (log_level_parse(s->log_level) < 0)
@@ -194,6 +225,8 @@ static bool same_text(const char *a, const char *b)
 static bool needs_restart(const struct settings *a, const struct settings *b)
 {
     return !same_text(a->data, b->data) || !same_text(a->listen, b->listen) || !same_text(a->durability, b->durability) ||
+           !same_text(a->otlp_grpc, b->otlp_grpc) || !same_text(a->syslog, b->syslog) ||
+           a->syslog_says != b->syslog_says || a->tail_says != b->tail_says ||
            a->retention_ms != b->retention_ms || a->query_timeout_ms != b->query_timeout_ms ||
            a->query_lookback_ms != b->query_lookback_ms || a->query_max_samples != b->query_max_samples ||
            a->query_cache != b->query_cache || a->threads != b->threads || a->max_body != b->max_body ||
@@ -204,14 +237,15 @@ static int reload(struct settings_file *f, struct arena *a, struct buf *text, st
 {
     struct settings next = defaults;
     const struct reading r = { f->path, a, &next, text };
-    struct scrape_config *scrape = read_file(&r, e);
+    struct settings_inputs inputs;
+    int rc = read_file(&r, &inputs, e);
     enum log_level level;
 
-    if (!scrape)
-        return e->code;
+    if (rc < 0)
+        return rc;
     next.data = next.data ? next.data : f->now.data; /* most have it on the command line */
     if (settings_check(&next, e) < 0) {
-        scrape_config_free(scrape);
+        inputs_free(&inputs);
         return e->code;
     }
     level = (enum log_level)log_level_parse(next.log_level);
@@ -223,7 +257,9 @@ static int reload(struct settings_file *f, struct arena *a, struct buf *text, st
         log_warn("%s: of what changed, log-level and what is scraped take effect now, the rest at the next start",
                  f->path);
     f->first.log_level = log_level_word(level);
-    f->rescrape(f->rescrape_arg, scrape);
+    f->rescrape(f->rescrape_arg, inputs.scrape);
+    inputs.scrape = NULL;
+    inputs_free(&inputs);
     log_info("%s: read again", f->path);
     return 0;
 }

@@ -43,6 +43,9 @@ int conf_read(const struct conf *c, const struct yaml_node *map, const struct co
 int conf_texts(const struct conf *c, const struct yaml_node *node, struct conf_texts *out, struct err *e);
 /* The node when it is a list; NULL (and no error) when it is missing or null. */
 int conf_list(const struct conf *c, const struct yaml_node *node, const struct yaml_node **list, struct err *e);
+/* A number for what the tree says, whatever its places: two that differ say something else. Begins with `h`. */
+uint64_t conf_fingerprint(const struct yaml_node *node, uint64_t h);
+uint64_t conf_mix(uint64_t h, uint64_t v);
 /* Sets `e` with the place of `node`; returns ERR_INVALID. */
 int conf_fail(const struct conf *c, const struct yaml_node *node, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

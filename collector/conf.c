@@ -152,3 +152,18 @@ int conf_read(const struct conf *c, const struct yaml_node *map, const struct co
     }
     return 0;
 }
+
+uint64_t conf_mix(uint64_t h, uint64_t v)
+{
+    return (h ^ v) * 0x9e3779b97f4a7c15u + (h >> 29);
+}
+
+/* As deep as the reader lets a tree be. */
+uint64_t conf_fingerprint(const struct yaml_node *node, uint64_t h)
+{
+    h = conf_mix(conf_mix(h, node->kind), str_hash_stable(node->key));
+    h = conf_mix(conf_mix(h, str_hash_stable(node->text)), node->n);
+    for (size_t i = 0; i < node->n; i++)
+        h = conf_fingerprint(&node->items[i], h);
+    return h;
+}

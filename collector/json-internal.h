@@ -5,6 +5,7 @@
 #ifndef COLLECTOR_JSON_INTERNAL_H
 #define COLLECTOR_JSON_INTERNAL_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -23,6 +24,8 @@ int json_want(struct json_reader *r, char c, struct err *e);
 
 /* Replaces `out` by the string's bytes, unescaped, always UTF-8. */
 int json_string(struct json_reader *r, struct buf *out, struct err *e);
+/* The same as text that stays: a view of the JSON where nothing is escaped, else a copy in `a`. `scratch` is overwritten. */
+int json_text(struct json_reader *r, struct arena *a, struct buf *scratch, struct str *out, struct err *e);
 /* A view of the number's text. */
 int json_number(struct json_reader *r, struct str *text, struct err *e);
 /* Whether `word` (true, false, null) comes next; it is then taken. */

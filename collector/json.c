@@ -156,6 +156,27 @@ int json_string(struct json_reader *r, struct buf *out, struct err *e)
     return rc;
 }
 
+int json_text(struct json_reader *r, struct arena *a, struct buf *scratch, struct str *out, struct err *e)
+{
+    const char *from = NULL, *to;
+    int rc;
+
+    if (json_peek(r) == '"') {
+        from = to = r->p + 1;
+        while (to < r->end && *to != '"' && *to != '\\' && (unsigned char)*to >= 0x20)
+            to++;
+        *out = (struct str){ from, (size_t)(to - from) };
+        if (to < r->end && *to == '"' && str_is_utf8(*out)) {
+            r->p = to + 1;
+            return 0;
+        }
+    }
+    if ((rc = json_string(r, scratch, e)) < 0)
+        return rc;
+    *out = arena_str(a, buf_view(scratch));
+    return out->p ? 0 : err_set(e, ERR_NOMEM, "json: no memory for a string");
+}
+
 static size_t digits(struct json_reader *r)
 {
     const char *from = r->p;

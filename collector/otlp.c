@@ -31,7 +31,7 @@ static int each(struct str message, uint32_t number, item_fn *fn, struct otlp_co
     return rc;
 }
 
-static bool is_fault_of_item(int rc)
+bool otlp_is_fault_of_item(int rc)
 {
     return rc == ERR_INVALID || rc == ERR_RANGE || rc == ERR_LIMIT || rc == ERR_UNSUPPORTED;
 }
@@ -54,7 +54,7 @@ int otlp_settle(struct otlp_context *c, int rc, uint64_t n, const char *what, st
         return 0;
     }
     err_wrap(why, "%s %llu", what, (unsigned long long)(c->refused->accepted + c->refused->n + 1));
-    if (!is_fault_of_item(rc)) {
+    if (!otlp_is_fault_of_item(rc)) {
         if (e)
             *e = *why;
         return rc;
@@ -72,30 +72,6 @@ int otlp_origin_fault(const struct otlp_context *c, struct err *e)
         return c->resource.rc;
     }
     return c->scope_rc ? err_set(e, c->scope_rc, "the scope's name or version is not UTF-8") : 0;
-}
-
-int otlp_read(struct otlp_context *c, struct str message,
-              int (*field)(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e), void *out,
-              struct err *e)
-{
-    struct pb_reader r = pb_reader(message);
-    struct err here = ERR_INIT;
-    struct pb_field f;
-    int rc, fault = 0;
-
-    c->attributes.n = 0;
-    while ((rc = pb_next(&r, &f, &here)) == 1) {
-        rc = field(c, &f, out, &here);
-        if (rc < 0 && !is_fault_of_item(rc))
-            break;
-        if (rc < 0 && !fault) {
-            fault = rc;
-            *e = here;
-        }
-    }
-    if (rc < 0)
-        *e = here;
-    return rc < 0 ? rc : fault;
 }
 
 int otlp_get_number(const struct pb_field *f, enum pb_type type, uint64_t *v, struct err *e)
@@ -125,46 +101,12 @@ int otlp_time(uint64_t ns, int64_t *out, struct err *e)
     return 0;
 }
 
-/* Whether a column of the table holds the resource's attribute. */
-static bool has_column(enum event_kind kind, struct str name)
-{
-    static const char *const everywhere[] = { "k8s.pod.name", "k8s.namespace.name", "k8s.deployment.name", "app",
-                                              "service.version" };
-
-    for (size_t i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]); i++)
-        if (str_eqz(name, everywhere[i]))
-            return true;
-    return (kind != EVENT_ACCESS_LOG && str_eqz(name, "service.name")) ||
-           (kind == EVENT_LOG && str_eqz(name, "k8s.container.name"));
-}
-
 void otlp_put_absent(struct label *v, size_t *n, struct str name, struct str value)
 {
     for (size_t i = 0; i < *n; i++)
         if (str_eq(v[i].name, name))
             return;
     v[(*n)++] = (struct label){ name, value };
-}
-
-int otlp_row_attributes(struct otlp_context *c, enum event_kind kind, struct labels *out, struct err *e)
-{
-    const struct otlp_attributes *own = &c->attributes, *from = &c->resource.attributes;
-    struct label *v = arena_array(c->arena, own->n + from->n + 2, sizeof(*v));
-    size_t n = 0;
-
-    if (!v)
-        return err_set(e, ERR_NOMEM, "no memory for a row's attributes");
-    for (size_t i = own->n; i-- > 0;) /* of two of the same key the last counts */
-        otlp_put_absent(v, &n, own->v[i].name, own->v[i].value);
-    for (size_t i = from->n; i-- > 0;)
-        if (!has_column(kind, from->v[i].name))
-            otlp_put_absent(v, &n, from->v[i].name, from->v[i].value);
-    if (kind != EVENT_ACCESS_LOG && c->scope_name.n)
-        otlp_put_absent(v, &n, STR("otel.scope.name"), c->scope_name);
-    if (kind != EVENT_ACCESS_LOG && c->scope_version.n)
-        otlp_put_absent(v, &n, STR("otel.scope.version"), c->scope_version);
-    *out = (struct labels){ v, n };
-    return labels_normalise(v, &out->n, e);
 }
 
 static int resource_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
@@ -227,17 +169,78 @@ static int scope_field(struct otlp_context *c, struct str message, struct err *e
 
 struct envelope {
     struct otlp_context c; /* first: a callback's context is the envelope */
-    item_fn *item;
+    enum otlp_signal signal;
+    struct red *red;  /* NULL: nothing is counted */
+    size_t uncounted; /* rows from there on are not counted yet */
 };
+
+/* --- counting rows: all but those of the bundled proxy, which counts by itself --- */
+
+static enum event_kind counted_kind(const struct envelope *x)
+{
+    return x->signal == OTLP_LOGS ? EVENT_ACCESS_LOG : EVENT_SPAN;
+}
+
+static int count_rows(struct envelope *x, struct err *e)
+{
+    size_t first = x->uncounted;
+
+    if (!x->red || x->signal == OTLP_METRICS)
+        return 0;
+    x->uncounted = x->c.batch->events[counted_kind(x)].n;
+    return x->signal == OTLP_LOGS ? red_access_logs(x->red, x->c.batch, first, e)
+                                  : red_spans(x->red, x->c.batch, first, e);
+}
+
+static void pass_rows(struct envelope *x)
+{
+    x->uncounted = x->c.batch->events[counted_kind(x)].n;
+}
+
+/* --- scopes and resources --- */
+
+static bool is_own_scope(const struct envelope *x)
+{
+    static const struct str scopes[3] = {
+        [OTLP_LOGS] = STR_INIT("vigla.access_log"),
+        [OTLP_TRACES] = STR_INIT("vigla.proxy"),
+    };
+    struct str own = scopes[x->signal];
+
+    return own.n && str_eq(x->c.scope_name, own);
+}
+
+static int count_items(struct str message, size_t *n, struct err *e)
+{
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int rc;
+
+    *n = 0;
+    while ((rc = pb_next(&r, &f, e)) == 1)
+        *n += f.number == SCOPE_ITEMS;
+    return rc;
+}
 
 static int scope_items(struct otlp_context *c, struct str message, struct err *e)
 {
+    struct envelope *x = (struct envelope *)c;
     int rc;
 
     c->scope_name = c->scope_version = STR_NULL;
     c->scope_rc = 0;
-    rc = each(message, SCOPE_SCOPE, scope_field, c, e); /* fields come in any order: first who, then what */
-    return rc < 0 ? rc : each(message, SCOPE_ITEMS, ((struct envelope *)c)->item, c, e);
+    if ((rc = each(message, SCOPE_SCOPE, scope_field, c, e)) < 0 || /* fields come in any order: first who, then what */
+        (rc = count_items(message, &c->expected, e)) < 0)
+        return rc;
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        c->order[kind].is_valid = false;
+    c->is_own_scope = is_own_scope(x);
+    if (c->is_own_scope && (rc = count_rows(x, e)) < 0)
+        return rc;
+    rc = each(message, SCOPE_ITEMS, item_functions[x->signal], c, e);
+    if (c->is_own_scope)
+        pass_rows(x);
+    return rc;
 }
 
 static int resource_items(struct otlp_context *c, struct str message, struct err *e)
@@ -250,7 +253,7 @@ static int resource_items(struct otlp_context *c, struct str message, struct err
     rc = each(message, RESOURCE_RESOURCE, read_resource, c, &r->why);
     if (rc == 0)
         rc = name_resource(r, c->arena, &r->why);
-    if (rc < 0 && !is_fault_of_item(rc)) {
+    if (rc < 0 && !otlp_is_fault_of_item(rc)) {
         if (e)
             *e = r->why;
         return rc;
@@ -280,7 +283,7 @@ static int rewrite_json(enum otlp_signal signal, struct arena *a, struct str *bo
     return 0;
 }
 
-int otlp_decode(enum otlp_signal signal, enum otlp_encoding encoding, struct str body, struct batch *b,
+int otlp_decode(enum otlp_signal signal, enum otlp_encoding encoding, struct str body, struct red *red, struct batch *b,
                 struct otlp_refused *refused, struct err *e)
 {
     struct err own = ERR_INIT;
@@ -294,14 +297,19 @@ int otlp_decode(enum otlp_signal signal, enum otlp_encoding encoding, struct str
         rc = rewrite_json(signal, b->arena, &body, e);
     if (rc < 0)
         return rc;
-    x = mem_zalloc(sizeof(*x)); /* some 16 KiB: not on a small thread's stack */
+    x = mem_zalloc(sizeof(*x)); /* some 40 KiB: not on a small thread's stack */
     if (!x)
         return err_set(e, ERR_NOMEM, "no memory to decode a body");
     x->c.batch = b;
     x->c.arena = b->arena;
     x->c.refused = refused;
-    x->item = item_functions[signal];
+    x->signal = signal;
+    x->red = red;
+    pass_rows(x);
     rc = each(body, REQUEST_RESOURCES, resource_items, &x->c, e);
+    if (rc == 0)
+        rc = count_rows(x, e);
+    strmap_free(&x->c.keys);
     mem_free(x);
     return rc;
 }

@@ -106,6 +106,8 @@ static int put_whole(struct rewriting *x, const struct otlp_field *f, struct err
         pb_put_fixed64(x->out, f->number, bits);
     else if (f->type == OTLP_FIXED32)
         put_fixed32(x->out, f->number, (uint32_t)bits);
+    else if (f->type == OTLP_SINT32)
+        pb_put_varint(x->out, f->number, (bits << 1) ^ (bits >> 63 ? UINT64_MAX : 0)); /* zigzag */
     else
         pb_put_varint(x->out, f->number, bits);
     return 0;
@@ -302,6 +304,8 @@ static enum pb_type wire_type(enum otlp_type t)
     case OTLP_BOOL:
     case OTLP_INT64:
     case OTLP_UINT32:
+    case OTLP_UINT64:
+    case OTLP_SINT32:
     case OTLP_ENUM:
         return PB_VARINT;
     case OTLP_FIXED32:
@@ -348,7 +352,11 @@ static int print_value(const struct otlp_field *f, const struct pb_field *v, str
     case OTLP_MESSAGE:
         return print_message(f->message, v->bytes, out, depth, e);
     case OTLP_FIXED64:
+    case OTLP_UINT64:
         buf_printf(out, "\"%llu\"", (unsigned long long)v->u);
+        break;
+    case OTLP_SINT32:
+        buf_i64(out, (int32_t)pb_zigzag(v->u));
         break;
     case OTLP_INT64:
     case OTLP_SFIXED64:
@@ -365,21 +373,34 @@ static int print_value(const struct otlp_field *f, const struct pb_field *v, str
     return 0;
 }
 
+static int next_packed(const struct otlp_field *f, struct pb_reader *r, struct pb_field *v, struct err *e)
+{
+    *v = (struct pb_field){ .number = f->number, .type = wire_type(f->type) };
+    if (v->type == PB_VARINT)
+        return pb_packed(r, &v->u, e);
+    if (r->p == r->end)
+        return 0;
+    if (r->end - r->p < 8)
+        return err_set(e, ERR_PARSE, "protobuf: packed %.*s: cut short", STR_ARG(f->name));
+    memcpy(&v->u, r->p, 8);
+    r->p += 8;
+    return 1;
+}
+
 /* A repeated number may come packed: all of them in one field of bytes. */
 static int print_packed(const struct otlp_field *f, struct str packed, struct buf *out, bool *first, struct err *e)
 {
-    if (packed.n % 8)
-        return err_set(e, ERR_PARSE, "protobuf: packed %.*s: cut short", STR_ARG(f->name));
-    for (size_t at = 0; at < packed.n; at += 8) {
-        struct pb_field v = { .number = f->number, .type = PB_FIXED64 };
+    struct pb_reader r = pb_reader(packed);
+    struct pb_field v;
+    int rc;
 
-        memcpy(&v.u, packed.p + at, 8);
+    while ((rc = next_packed(f, &r, &v, e)) == 1) {
         if (!*first)
             buf_putc(out, ',');
         *first = false;
         print_value(f, &v, out, 0, NULL);
     }
-    return 0;
+    return rc;
 }
 
 static int print_list(const struct otlp_field *f, struct str message, struct buf *out, unsigned depth, struct err *e)
@@ -393,7 +414,7 @@ static int print_list(const struct otlp_field *f, struct str message, struct buf
     while ((rc = pb_next(&r, &v, e)) == 1) {
         if (v.number != f->number)
             continue;
-        if (v.type == PB_BYTES && wire_type(f->type) == PB_FIXED64) {
+        if (v.type == PB_BYTES && wire_type(f->type) != PB_BYTES) {
             rc = print_packed(f, v.bytes, out, &first, e);
         } else {
             if (!first)

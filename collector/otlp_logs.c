@@ -37,7 +37,7 @@ static int record_field(struct otlp_context *c, const struct pb_field *f, void *
     case RECORD_EVENT_NAME:
         return otlp_get_bytes(f, &r->event_name, e);
     case RECORD_ATTRIBUTES:
-        return otlp_get_attribute(c, f, e);
+        return otlp_get_pair(c, f, e);
     default:
         return 0;
     }
@@ -45,159 +45,182 @@ static int record_field(struct otlp_context *c, const struct pb_field *f, void *
 
 /* --- access logs --- */
 
-/* Milliseconds in Envoy's and Istio's labels, microseconds here. */
-static int alias(struct str name, int64_t *factor)
+static int no_memory(struct err *e)
 {
-    *factor = 1000;
-    if (str_eqz(name, "duration"))
-        return ACCESS_LOG_duration_us;
-    if (str_eqz(name, "upstream_service_time"))
-        return ACCESS_LOG_upstream_service_time_us;
-    *factor = 1;
-    return access_log_field_index(name);
+    return err_set(e, ERR_NOMEM, "no memory for a log record");
 }
 
-/* Puts a label into its column. "-" is how Envoy's formatters write what is not there. */
-static int set_column(union event_value *values, const struct label *l, bool *taken, struct err *e)
+static int set_number(struct otlp_context *c, const struct otlp_pair *p, struct err *e)
 {
-    int64_t factor, v;
-    int column = alias(l->name, &factor);
+    int64_t v = p->number;
+    struct str text;
 
-    *taken = column >= 0 || str_eqz(l->name, "start_time");
-    if (column < 0 || str_eqz(l->value, "-"))
+    if ((p->is_number || num_i64(p->text, &v)) && v >= 0 && !__builtin_mul_overflow(v, p->key->factor, &v))
+        return otlp_set_number(c, EVENT_ACCESS_LOG, p->key->column, v) < 0 ? no_memory(e) : 0;
+    if (otlp_pair_text(c->arena, p, &text, e) < 0)
+        return ERR_NOMEM;
+    return err_set(e, ERR_INVALID, "access log: %.*s is \"%.*s\", should be a number", STR_ARG(p->key->name),
+                   STR_ARG(text));
+}
+
+/* Puts an attribute into its column. "-" is how Envoy's formatters write what is not there. */
+static int set_column(struct otlp_context *c, const struct otlp_pair *p, struct err *e)
+{
+    struct str text;
+
+    if (!p->is_number && p->text.n == 1 && p->text.p[0] == '-')
         return 0;
-    if (access_log_fields[column].is_text) {
-        values[column].s = l->value;
-        return 0;
-    }
-    if (!num_i64(l->value, &v) || v < 0 || __builtin_mul_overflow(v, factor, &v))
-        return err_set(e, ERR_INVALID, "access log: %.*s is \"%.*s\", should be a number", STR_ARG(l->name),
-                       STR_ARG(l->value));
-    values[column].i = v;
-    return 0;
+    if (!access_log_fields[p->key->column].is_text)
+        return set_number(c, p, e);
+    if (otlp_pair_text(c->arena, p, &text, e) < 0)
+        return ERR_NOMEM;
+    return otlp_set_text(c, EVENT_ACCESS_LOG, p->key->column, text) < 0 ? no_memory(e) : 0;
 }
 
 /* Fills the columns; attributes that have one leave the list. */
-static int set_columns(struct otlp_context *c, union event_value *values, struct err *e)
+static int set_columns(struct otlp_context *c, struct err *e)
 {
-    struct otlp_attributes *l = &c->attributes;
     size_t kept = 0;
+    int rc = 0;
 
-    for (size_t i = 0; i < l->n; i++) {
-        bool taken;
-        int rc = set_column(values, &l->v[i], &taken, e);
-
-        if (rc < 0)
-            return rc;
-        if (!taken)
-            l->v[kept++] = l->v[i];
+    for (size_t i = 0; rc == 0 && i < c->npairs; i++) {
+        if (c->pairs[i].key->column >= 0)
+            rc = set_column(c, &c->pairs[i], e);
+        else if (c->pairs[i].key->column == OTLP_NO_COLUMN)
+            c->pairs[kept++] = c->pairs[i];
     }
-    l->n = kept;
+    c->npairs = kept;
+    return rc;
+}
+
+/* Whether the record is one by its attributes: those of Istio's own labels that no other log has. */
+static bool has_istio_labels(const struct otlp_context *c)
+{
+    bool code = false, cluster = false;
+
+    for (size_t i = 0; i < c->npairs; i++) {
+        const struct otlp_pair *p = &c->pairs[i];
+
+        code |= p->key->column == ACCESS_LOG_response_code && (p->is_number || p->text.p);
+        cluster |= p->key->column == ACCESS_LOG_upstream_cluster && (p->is_number || p->text.p);
+    }
+    return code && cluster;
+}
+
+/* One more attribute; the record's own of that name counts no more. */
+static int add_pair(struct otlp_context *c, struct str name, struct str text, struct err *e)
+{
+    struct otlp_key *key = otlp_key(c, name);
+
+    if (c->npairs == OTLP_MOST_ATTRIBUTES)
+        return err_set(e, ERR_LIMIT, "more than %d attributes", OTLP_MOST_ATTRIBUTES);
+    if (!key)
+        return no_memory(e);
+    c->pairs[c->npairs++] = (struct otlp_pair){ .key = key, .text = text };
     return 0;
-}
-
-static void set_default(union event_value *v, struct str text)
-{
-    if (v->s.n == 0)
-        v->s = text;
-}
-
-static bool is_access_log(const struct otlp_context *c)
-{
-    return str_eqz(c->scope_name, "vigla.access_log") || (otlp_attribute_get(&c->attributes, "response_code").p &&
-                                                          otlp_attribute_get(&c->attributes, "upstream_cluster").p);
 }
 
 /* A stranger's line may say more than its labels; ours is printed again from the columns. */
 static int keep_line(struct otlp_context *c, const struct record *r, struct err *e)
 {
-    struct otlp_attributes *l = &c->attributes;
+    struct str line;
+    int rc;
 
-    if (str_eqz(c->scope_name, "vigla.access_log") || r->body.n == 0)
+    if (c->is_own_scope || r->body.n == 0)
         return 0;
-    if (l->n == OTLP_MOST_ATTRIBUTES)
-        return err_set(e, ERR_LIMIT, "more than %d attributes", OTLP_MOST_ATTRIBUTES);
-    l->v[l->n].name = STR("body");
-    return otlp_value_text(c->arena, r->body, &l->v[l->n++].value, e);
+    rc = otlp_value_text(c->arena, r->body, &line, e);
+    return rc < 0 ? rc : add_pair(c, STR("body"), line, e);
 }
 
-static int access_log(struct otlp_context *c, const struct record *r, struct event *ev, struct err *e)
+static bool is_unset(const struct otlp_context *c, int column)
 {
-    union event_value *values = arena_array(c->arena, ACCESS_LOG_NFIELDS, sizeof(*values));
-    const struct otlp_resource *from = &c->resource;
+    const struct event_rows *r = &c->batch->events[EVENT_ACCESS_LOG];
+
+    return !r->columns[column] || r->columns[column][r->n].s.n == 0;
+}
+
+static int set_default(struct otlp_context *c, int column, struct str text)
+{
+    return text.n && is_unset(c, column) ? otlp_set_text(c, EVENT_ACCESS_LOG, column, text) : 0;
+}
+
+static int set_default_id(struct otlp_context *c, int column, struct str bytes, size_t want, struct err *e)
+{
     struct str id;
     int rc;
 
-    if (!values)
-        return err_set(e, ERR_NOMEM, "no memory for an access log entry");
-    for (int i = 0; i < ACCESS_LOG_NFIELDS; i++)
-        if (!access_log_fields[i].is_text)
-            values[i].i = -1;
-    if ((rc = set_columns(c, values, e)) < 0 || (rc = keep_line(c, r, e)) < 0)
+    if (!bytes.n || !is_unset(c, column))
+        return 0;
+    if ((rc = otlp_id(c->arena, bytes, want, &id, e)) < 0)
         return rc;
-    if ((rc = otlp_id(c->arena, r->trace_id, 16, &id, e)) < 0)
+    return otlp_set_text(c, EVENT_ACCESS_LOG, column, id) < 0 ? no_memory(e) : 0;
+}
+
+static int access_log(struct otlp_context *c, const struct record *r, struct err *e)
+{
+    const struct otlp_resource *from = &c->resource;
+    int rc;
+
+    if ((rc = set_columns(c, e)) < 0 || (rc = keep_line(c, r, e)) < 0 ||
+        (rc = set_default_id(c, ACCESS_LOG_trace_id, r->trace_id, 16, e)) < 0 ||
+        (rc = set_default_id(c, ACCESS_LOG_span_id, r->span_id, 8, e)) < 0)
         return rc;
-    set_default(&values[ACCESS_LOG_trace_id], id);
-    if ((rc = otlp_id(c->arena, r->span_id, 8, &id, e)) < 0)
-        return rc;
-    set_default(&values[ACCESS_LOG_span_id], id);
-    set_default(&values[ACCESS_LOG_pod], from->pod);
-    set_default(&values[ACCESS_LOG_namespace], from->ns);
-    set_default(&values[ACCESS_LOG_workload], from->workload);
-    set_default(&values[ACCESS_LOG_app], from->app);
-    set_default(&values[ACCESS_LOG_version], from->version);
-    ev->values = values;
+    if (set_default(c, ACCESS_LOG_pod, from->pod) < 0 || set_default(c, ACCESS_LOG_namespace, from->ns) < 0 ||
+        set_default(c, ACCESS_LOG_workload, from->workload) < 0 || set_default(c, ACCESS_LOG_app, from->app) < 0 ||
+        set_default(c, ACCESS_LOG_version, from->version) < 0)
+        return no_memory(e);
     return 0;
 }
 
 /* --- lines --- */
 
-static int line(struct otlp_context *c, const struct record *r, struct event *ev, struct err *e)
+static int line(struct otlp_context *c, const struct record *r, struct err *e)
 {
-    union event_value *v = arena_array(c->arena, LOG_NCOLUMNS, sizeof(*v));
     const struct otlp_resource *from = &c->resource;
+    struct str body, trace, span;
     int rc;
 
-    if (!v)
-        return err_set(e, ERR_NOMEM, "no memory for a log record");
-    if ((rc = otlp_value_text(c->arena, r->body, &v[LOG_body].s, e)) < 0) {
+    if ((rc = otlp_value_text(c->arena, r->body, &body, e)) < 0) {
         err_wrap(e, "body");
         return rc;
     }
     if ((rc = otlp_text(r->severity_text, "severity_text", e)) < 0 ||
         (rc = otlp_text(r->event_name, "event_name", e)) < 0 ||
-        (rc = otlp_id(c->arena, r->trace_id, 16, &v[LOG_trace_id].s, e)) < 0 ||
-        (rc = otlp_id(c->arena, r->span_id, 8, &v[LOG_span_id].s, e)) < 0)
+        (rc = otlp_id(c->arena, r->trace_id, 16, &trace, e)) < 0 ||
+        (rc = otlp_id(c->arena, r->span_id, 8, &span, e)) < 0)
         return rc;
-    v[LOG_severity].s = r->severity_text;
-    v[LOG_severity_number].i = r->severity <= 24 ? (int64_t)r->severity : 0;
-    v[LOG_pod].s = from->pod;
-    v[LOG_namespace].s = from->ns;
-    v[LOG_workload].s = from->workload;
-    v[LOG_app].s = from->app;
-    v[LOG_version].s = from->version;
-    v[LOG_container].s = from->container;
-    v[LOG_service].s = from->service;
-    if (r->event_name.n && c->attributes.n < OTLP_MOST_ATTRIBUTES)
-        c->attributes.v[c->attributes.n++] = (struct label){ STR("event.name"), r->event_name };
-    ev->values = v;
-    return 0;
+    const struct {
+        int column;
+        struct str text;
+    } texts[] = { { LOG_body, body },           { LOG_severity, r->severity_text }, { LOG_trace_id, trace },
+                  { LOG_span_id, span },        { LOG_pod, from->pod },             { LOG_namespace, from->ns },
+                  { LOG_workload, from->workload }, { LOG_app, from->app },         { LOG_version, from->version },
+                  { LOG_container, from->container }, { LOG_service, from->service } };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (otlp_set_text(c, EVENT_LOG, texts[i].column, texts[i].text) < 0)
+            return no_memory(e);
+    if (r->severity <= 24 && otlp_set_number(c, EVENT_LOG, LOG_severity_number, (int64_t)r->severity) < 0)
+        return no_memory(e);
+    return r->event_name.n && c->npairs < OTLP_MOST_ATTRIBUTES ? add_pair(c, STR("event.name"), r->event_name, e) : 0;
 }
 
 static int add_record(struct otlp_context *c, const struct record *r, struct err *e)
 {
-    struct event ev = { 0 };
-    enum event_kind kind = is_access_log(c) ? EVENT_ACCESS_LOG : EVENT_LOG;
-    int rc = otlp_time(r->time_ns ? r->time_ns : r->observed_ns, &ev.time_ns, e);
+    enum event_kind kind = c->is_own_scope || has_istio_labels(c) ? EVENT_ACCESS_LOG : EVENT_LOG;
+    struct labels attributes;
+    int64_t time_ns;
+    int rc = otlp_time(r->time_ns ? r->time_ns : r->observed_ns, &time_ns, e);
 
-    if (rc == 0 && ev.time_ns == 0)
-        ev.time_ns = clock_now_ns();
+    if (rc < 0 || (rc = otlp_expect_rows(c, kind, e)) < 0)
+        return rc;
+    rc = kind == EVENT_ACCESS_LOG ? access_log(c, r, e) : line(c, r, e);
     if (rc == 0)
-        rc = kind == EVENT_ACCESS_LOG ? access_log(c, r, &ev, e) : line(c, r, &ev, e);
-    if (rc == 0)
-        rc = otlp_row_attributes(c, kind, &ev.attributes, e);
-    if (rc == 0 && batch_add_event(c->batch, kind, &ev) < 0)
-        rc = err_set(e, ERR_NOMEM, "no memory for a log record");
+        rc = otlp_row_attributes(c, kind, c->pairs, c->npairs, &attributes, e);
+    if (rc == 0 && batch_end_event(c->batch, kind, time_ns ? time_ns : clock_now_ns(), attributes) < 0)
+        rc = no_memory(e);
+    if (rc < 0)
+        batch_drop_event(c->batch, kind);
     return rc;
 }
 

@@ -1,11 +1,12 @@
 /* otlp_metrics.c: data points to Prometheus series.
  *
  *   gauge, sum          NAME, or NAME_total for a monotonic sum
- *   histogram           NAME_bucket{le=…} cumulated, NAME_sum, NAME_count
+ *   histogram           NAME_bucket{le=…} cumulated, NAME_sum, NAME_count; an exponential one with bounds of ours
  *   summary             NAME{quantile=…}, NAME_sum, NAME_count
  *
- * A point of several series is taken as a whole or not at all: its series are built first, then added. Delta sums and
- * exponential histograms are refused by name. */
+ * A point of several series is taken as a whole or not at all: its series are built first, then added. Deltas are
+ * increments, which the store adds up (batch_series.increments); those of a sum that also falls are refused: nobody
+ * knows where it began. */
 
 #include "collector/otlp-internal.h"
 
@@ -13,10 +14,13 @@
 
 enum { METRIC_NAME = 1, METRIC_DESCRIPTION = 2, METRIC_UNIT = 3, METRIC_GAUGE = 5, METRIC_SUM = 7, METRIC_HISTOGRAM = 9,
        METRIC_EXPONENTIAL = 10, METRIC_SUMMARY = 11 };
-enum { DATA_POINTS = 1, DATA_TEMPORALITY = 2, DATA_MONOTONIC = 3, CUMULATIVE = 2 }; /* Gauge, Sum, Histogram, Summary */
+enum { DATA_POINTS = 1, DATA_TEMPORALITY = 2, DATA_MONOTONIC = 3, DELTA = 1, CUMULATIVE = 2 }; /* of all kinds */
 enum { POINT_START = 2, POINT_TIME = 3, POINT_COUNT = 4, POINT_SUM = 5 };           /* the same in all points */
-enum { NUMBER_DOUBLE = 4, NUMBER_INT = 6, NUMBER_ATTRIBUTES = 7, NUMBER_FLAGS = 8 };
-enum { HISTOGRAM_COUNTS = 6, HISTOGRAM_BOUNDS = 7, HISTOGRAM_ATTRIBUTES = 9, HISTOGRAM_FLAGS = 10 };
+enum { NUMBER_DOUBLE = 4, NUMBER_EXEMPLARS = 5, NUMBER_INT = 6, NUMBER_ATTRIBUTES = 7, NUMBER_FLAGS = 8 };
+enum { HISTOGRAM_COUNTS = 6, HISTOGRAM_BOUNDS = 7, HISTOGRAM_EXEMPLARS = 8, HISTOGRAM_ATTRIBUTES = 9,
+       HISTOGRAM_FLAGS = 10 };
+enum { EXPONENTIAL_ATTRIBUTES = 1, EXPONENTIAL_SCALE = 6, EXPONENTIAL_ZEROS = 7, EXPONENTIAL_POSITIVE = 8,
+       EXPONENTIAL_NEGATIVE = 9, EXPONENTIAL_FLAGS = 10, EXPONENTIAL_EXEMPLARS = 11 };
 enum { SUMMARY_QUANTILES = 6, SUMMARY_ATTRIBUTES = 7, SUMMARY_FLAGS = 8, QUANTILE_QUANTILE = 1, QUANTILE_VALUE = 2 };
 enum { NO_RECORDED_VALUE = 1 };
 
@@ -38,6 +42,8 @@ struct otlp_point {
     uint64_t counts[OTLP_MOST_BOUNDS + 1];
     double bounds[OTLP_MOST_BOUNDS], values[OTLP_MOST_BOUNDS]; /* a summary's quantiles and their values */
     size_t ncounts, nbounds;
+    struct otlp_exponential exponential;
+    bool has_exemplars, is_delta;
     /* what it becomes */
     struct labels labels; /* without __name__ */
     int64_t t_ms, start_ms;
@@ -69,13 +75,18 @@ static int metric_field(struct otlp_context *c, const struct pb_field *f, void *
     }
 }
 
+static bool has_temporality(const struct metric *m)
+{
+    return m->kind == METRIC_SUM || m->kind == METRIC_HISTOGRAM || m->kind == METRIC_EXPONENTIAL;
+}
+
 /* Beside the points; a gauge and a summary have nothing there. */
 static int data_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
 {
     struct metric *m = out;
 
     (void)c;
-    if (f->number == DATA_TEMPORALITY && (m->kind == METRIC_SUM || m->kind == METRIC_HISTOGRAM))
+    if (f->number == DATA_TEMPORALITY && has_temporality(m))
         return otlp_get_number(f, PB_VARINT, &m->temporality, e);
     if (f->number == DATA_MONOTONIC && m->kind == METRIC_SUM)
         return otlp_get_number(f, PB_VARINT, &m->monotonic, e);
@@ -139,6 +150,9 @@ static int number_field(struct otlp_context *c, const struct pb_field *f, void *
         return pb_want(f, PB_FIXED64, e);
     case NUMBER_ATTRIBUTES:
         return otlp_get_attribute(c, f, e);
+    case NUMBER_EXEMPLARS:
+        p->has_exemplars = true;
+        return pb_want(f, PB_BYTES, e);
     case NUMBER_FLAGS:
         return otlp_get_number(f, PB_VARINT, &p->flags, e);
     default:
@@ -165,8 +179,45 @@ static int histogram_field(struct otlp_context *c, const struct pb_field *f, voi
         return get_numbers(f, p->bounds, NULL, &p->nbounds, OTLP_MOST_BOUNDS, e);
     case HISTOGRAM_ATTRIBUTES:
         return otlp_get_attribute(c, f, e);
+    case HISTOGRAM_EXEMPLARS:
+        p->has_exemplars = true;
+        return pb_want(f, PB_BYTES, e);
     case HISTOGRAM_FLAGS:
         return otlp_get_number(f, PB_VARINT, &p->flags, e);
+    default:
+        return 0;
+    }
+}
+
+static int exponential_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
+{
+    struct otlp_point *p = out;
+
+    switch (f->number) {
+    case POINT_START:
+        return otlp_get_number(f, PB_FIXED64, &p->start_ns, e);
+    case POINT_TIME:
+        return otlp_get_number(f, PB_FIXED64, &p->time_ns, e);
+    case POINT_COUNT:
+        return otlp_get_number(f, PB_FIXED64, &p->count, e);
+    case POINT_SUM:
+        return get_double(f, &p->sum, &p->has_sum, e);
+    case EXPONENTIAL_SCALE:
+        p->exponential.scale = (int32_t)pb_zigzag(f->u);
+        return pb_want(f, PB_VARINT, e);
+    case EXPONENTIAL_ZEROS:
+        return otlp_get_number(f, PB_FIXED64, &p->exponential.zero_count, e);
+    case EXPONENTIAL_POSITIVE:
+        return otlp_get_bytes(f, &p->exponential.positive, e);
+    case EXPONENTIAL_NEGATIVE:
+        return otlp_get_bytes(f, &p->exponential.negative, e);
+    case EXPONENTIAL_ATTRIBUTES:
+        return otlp_get_attribute(c, f, e);
+    case EXPONENTIAL_FLAGS:
+        return otlp_get_number(f, PB_VARINT, &p->flags, e);
+    case EXPONENTIAL_EXEMPLARS:
+        p->has_exemplars = true;
+        return pb_want(f, PB_BYTES, e);
     default:
         return 0;
     }
@@ -314,7 +365,7 @@ static struct str name_with(struct arena *a, struct str name, const char *suffix
 
 static int add_series(struct otlp_point *p, struct str name, struct label extra, double v, struct err *e)
 {
-    struct batch_series s = { .start_ms = p->start_ms, .n = 1 };
+    struct batch_series s = { .start_ms = p->start_ms, .n = 1, .increments = p->is_delta };
     struct arena *a = p->c->arena;
     struct sample *sample = ARENA_NEW(a, struct sample);
     int rc = name.p && sample ? 0 : err_set(e, ERR_NOMEM, "no memory for a series");
@@ -411,23 +462,80 @@ static int point_times(struct otlp_point *p, bool is_counter, struct err *e)
     return 0;
 }
 
+/* What is added must be a number, and a counter's not fall. */
+static int check_delta(const struct otlp_point *p, const struct metric *m, struct err *e)
+{
+    double v = m->kind == METRIC_SUM ? p->value : p->sum;
+
+    if (p->is_delta && (!isfinite(v) || (m->kind == METRIC_SUM && v < 0)))
+        return err_set(e, ERR_INVALID, "a delta of %g: should be a number%s", v,
+                       m->kind == METRIC_SUM ? ", not below 0" : "");
+    return 0;
+}
+
 static int add_point(struct otlp_point *p, const struct metric *m, struct err *e)
 {
     int rc = otlp_origin_fault(p->c, e);
 
+    p->is_delta = has_temporality(m) && m->temporality == DELTA;
     if (rc == 0)
-        rc = point_times(p, m->kind == METRIC_HISTOGRAM || m->kind == METRIC_SUMMARY || m->monotonic, e);
+        rc = point_times(p, m->kind != METRIC_GAUGE && (m->kind != METRIC_SUM || m->monotonic) && !p->is_delta, e);
     if (rc == 0)
         rc = point_labels(p->c, &p->labels, e);
+    if (rc == 0)
+        rc = check_delta(p, m, e);
+    if (rc < 0 || (p->is_delta && (p->flags & NO_RECORDED_VALUE)))
+        return rc; /* nothing was added up in this time */
+    if (m->kind == METRIC_EXPONENTIAL) {
+        rc = otlp_explicit_buckets(&p->exponential, m->unit, p->bounds, p->counts, &p->nbounds, e);
+        p->ncounts = p->nbounds + 1;
+    }
     if (rc < 0)
         return rc;
-    if (m->kind == METRIC_HISTOGRAM)
+    if (m->kind == METRIC_HISTOGRAM || m->kind == METRIC_EXPONENTIAL)
         return add_histogram(p, m->prometheus_name, e);
     if (m->kind == METRIC_SUMMARY)
         return add_summary(p, m->prometheus_name, e);
     if (!p->has_value && !(p->flags & NO_RECORDED_VALUE))
         return err_set(e, ERR_INVALID, "neither as_double nor as_int is set");
     return add_plain(p, m->prometheus_name, p->value, e);
+}
+
+/* They may stand before what makes the series: so they are read when these are there. */
+static int add_exemplars(struct otlp_point *p, const struct metric *m, struct str message, size_t first, struct err *e)
+{
+    const uint32_t number = m->kind == METRIC_SUM         ? NUMBER_EXEMPLARS
+                            : m->kind == METRIC_HISTOGRAM ? HISTOGRAM_EXEMPLARS
+                                                          : EXPONENTIAL_EXEMPLARS;
+    struct otlp_exemplar_place at = { first, p->bounds, p->nbounds, p->t_ms };
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
+    int rc;
+
+    if (!p->has_exemplars || !has_temporality(m) || p->c->batch->nseries == first)
+        return 0;
+    if (at.nbounds && at.bounds[at.nbounds - 1] == INFINITY)
+        at.nbounds--; /* one bucket, not two */
+    while ((rc = pb_next(&r, &f, e)) == 1)
+        if (f.number == number && (rc = otlp_exemplar(p->c, f.bytes, &at, e)) < 0)
+            return rc;
+    return rc;
+}
+
+typedef int field_fn(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e);
+
+static field_fn *field_of(const struct metric *m)
+{
+    switch (m->kind) {
+    case METRIC_HISTOGRAM:
+        return histogram_field;
+    case METRIC_EXPONENTIAL:
+        return exponential_field;
+    case METRIC_SUMMARY:
+        return summary_field;
+    default:
+        return number_field;
+    }
 }
 
 static int data_point(struct otlp_context *c, struct str message, struct metric *m, struct err *e)
@@ -440,14 +548,15 @@ static int data_point(struct otlp_context *c, struct str message, struct metric 
     p->start_ns = p->time_ns = p->flags = p->count = 0;
     p->has_value = p->has_sum = false;
     p->ncounts = p->nbounds = 0;
+    p->value = p->sum = 0;
     p->start_ms = 0;
-    rc = otlp_read(c, message,
-                   m->kind == METRIC_HISTOGRAM ? histogram_field
-                   : m->kind == METRIC_SUMMARY ? summary_field
-                                               : number_field,
-                   p, e);
+    p->has_exemplars = false;
+    p->exponential = (struct otlp_exponential){ 0 };
+    rc = otlp_read(c, message, field_of(m), p, e);
     if (rc == 0)
         rc = add_point(p, m, e);
+    if (rc == 0)
+        rc = add_exemplars(p, m, message, series, e);
     if (rc < 0)
         c->batch->nseries = series; /* no half of a histogram */
     return rc;
@@ -456,17 +565,16 @@ static int data_point(struct otlp_context *c, struct str message, struct metric 
 /* What the metric as a whole is refused for; else its name in Prometheus is set. */
 static int name_metric(struct otlp_context *c, struct metric *m, struct err *e)
 {
-    bool cumulates = m->kind == METRIC_SUM || m->kind == METRIC_HISTOGRAM;
     int rc;
 
     if ((rc = otlp_text(m->name, "the name", e)) < 0 || (rc = otlp_text(m->unit, "the unit", e)) < 0 ||
         (rc = otlp_text(m->description, "the description", e)) < 0)
         return rc;
-    if (m->kind == METRIC_EXPONENTIAL)
-        return err_set(e, ERR_UNSUPPORTED, "exponential histograms are not taken: send explicit buckets");
-    if (cumulates && m->temporality != CUMULATIVE)
-        return err_set(e, ERR_UNSUPPORTED, "temporality %s is not taken: send cumulative",
-                       m->temporality == 1 ? "delta" : "unspecified");
+    if (has_temporality(m) && m->temporality != CUMULATIVE && m->temporality != DELTA)
+        return err_set(e, ERR_UNSUPPORTED, "temporality %llu is not taken: should be delta or cumulative",
+                       (unsigned long long)m->temporality);
+    if (m->kind == METRIC_SUM && m->temporality == DELTA && !m->monotonic)
+        return err_set(e, ERR_UNSUPPORTED, "deltas of a sum that is not monotonic are not taken: send it cumulative");
     return otlp_metric_name(c->arena, m->name, m->unit,
                             (struct otlp_naming){ m->kind == METRIC_SUM && m->monotonic, m->kind == METRIC_GAUGE },
                             &m->prometheus_name, e);
@@ -476,7 +584,7 @@ static int add_metadata(struct otlp_context *c, const struct metric *m, struct e
 {
     struct batch_metadata d = { m->prometheus_name, STR("gauge"), m->description, m->unit };
 
-    if (m->kind == METRIC_HISTOGRAM)
+    if (m->kind == METRIC_HISTOGRAM || m->kind == METRIC_EXPONENTIAL)
         d.type = STR("histogram");
     else if (m->kind == METRIC_SUMMARY)
         d.type = STR("summary");

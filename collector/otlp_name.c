@@ -1,7 +1,8 @@
 /* otlp_name.c: OpenTelemetry's names as Prometheus writes them.
  *
- * Source: opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics. A metric's name is cut into words
- * at every character that is none of [a-zA-Z0-9:]; unit and suffix are words too, added where they are not there yet. */
+ * Source: opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics. A metric's name is cut into
+ * words at every character that is none of [a-zA-Z0-9:]; unit and suffix are words too, added where they are not
+ * there yet. */
 
 #include "collector/otlp-internal.h"
 

@@ -47,17 +47,22 @@ static const struct otlp_message resource_logs = MESSAGE(resource_logs_fields);
 static const struct otlp_field logs_fields[] = { LIST("resource_logs", 1, resource_logs) };
 
 /* metrics/v1/metrics.proto */
+static const struct otlp_field exemplar_fields[] = {
+    FIELD("time_unix_nano", 2, OTLP_FIXED64), ONEOF("as_double", 3, OTLP_DOUBLE), FIELD("span_id", 4, OTLP_HEX),
+    FIELD("trace_id", 5, OTLP_HEX), ONEOF("as_int", 6, OTLP_SFIXED64),
+};
+static const struct otlp_message exemplar = MESSAGE(exemplar_fields);
 static const struct otlp_field number_fields[] = {
     LIST("attributes", 7, key_value), FIELD("start_time_unix_nano", 2, OTLP_FIXED64),
     FIELD("time_unix_nano", 3, OTLP_FIXED64), ONEOF("as_double", 4, OTLP_DOUBLE), ONEOF("as_int", 6, OTLP_SFIXED64),
-    FIELD("flags", 8, OTLP_UINT32),
+    LIST("exemplars", 5, exemplar), FIELD("flags", 8, OTLP_UINT32),
 };
 static const struct otlp_message number = MESSAGE(number_fields);
 static const struct otlp_field histogram_point_fields[] = {
     LIST("attributes", 9, key_value), FIELD("start_time_unix_nano", 2, OTLP_FIXED64),
     FIELD("time_unix_nano", 3, OTLP_FIXED64), FIELD("count", 4, OTLP_FIXED64), FIELD("sum", 5, OTLP_DOUBLE),
     REPEATED("bucket_counts", 6, OTLP_FIXED64), REPEATED("explicit_bounds", 7, OTLP_DOUBLE),
-    FIELD("flags", 10, OTLP_UINT32),
+    LIST("exemplars", 8, exemplar), FIELD("flags", 10, OTLP_UINT32),
 };
 static const struct otlp_message histogram_point = MESSAGE(histogram_point_fields);
 static const struct otlp_field quantile_fields[] = {
@@ -70,8 +75,16 @@ static const struct otlp_field summary_point_fields[] = {
     LIST("quantile_values", 6, quantile), FIELD("flags", 8, OTLP_UINT32),
 };
 static const struct otlp_message summary_point = MESSAGE(summary_point_fields);
-/* Refused, so that only their number counts. */
-static const struct otlp_field exponential_point_fields[] = { FIELD("time_unix_nano", 3, OTLP_FIXED64) };
+static const struct otlp_field exponential_buckets_fields[] = {
+    FIELD("offset", 1, OTLP_SINT32), REPEATED("bucket_counts", 2, OTLP_UINT64),
+};
+static const struct otlp_message exponential_buckets = MESSAGE(exponential_buckets_fields);
+static const struct otlp_field exponential_point_fields[] = {
+    LIST("attributes", 1, key_value), FIELD("start_time_unix_nano", 2, OTLP_FIXED64),
+    FIELD("time_unix_nano", 3, OTLP_FIXED64), FIELD("count", 4, OTLP_FIXED64), FIELD("sum", 5, OTLP_DOUBLE),
+    FIELD("scale", 6, OTLP_SINT32), FIELD("zero_count", 7, OTLP_FIXED64), NESTED("positive", 8, exponential_buckets),
+    NESTED("negative", 9, exponential_buckets), FIELD("flags", 10, OTLP_UINT32), LIST("exemplars", 11, exemplar),
+};
 static const struct otlp_message exponential_point = MESSAGE(exponential_point_fields);
 
 static const struct otlp_field gauge_fields[] = { LIST("data_points", 1, number) };
@@ -81,7 +94,9 @@ static const struct otlp_field sum_fields[] = {
 static const struct otlp_field histogram_fields[] = {
     LIST("data_points", 1, histogram_point), FIELD("aggregation_temporality", 2, OTLP_ENUM),
 };
-static const struct otlp_field exponential_fields[] = { LIST("data_points", 1, exponential_point) };
+static const struct otlp_field exponential_fields[] = {
+    LIST("data_points", 1, exponential_point), FIELD("aggregation_temporality", 2, OTLP_ENUM),
+};
 static const struct otlp_field summary_fields[] = { LIST("data_points", 1, summary_point) };
 static const struct otlp_message gauge = MESSAGE(gauge_fields);
 static const struct otlp_message sum = MESSAGE(sum_fields);

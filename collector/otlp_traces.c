@@ -64,7 +64,7 @@ static int span_field(struct otlp_context *c, const struct pb_field *f, void *ou
     case SPAN_FIELD_END:
         return otlp_get_number(f, PB_FIXED64, &s->end_ns, e);
     case SPAN_FIELD_ATTRIBUTES:
-        return otlp_get_attribute(c, f, e);
+        return otlp_get_pair(c, f, e);
     case SPAN_FIELD_EVENTS:
         return put_item(&s->events, &otlp_span_event, f, e);
     case SPAN_FIELD_LINKS:
@@ -87,19 +87,13 @@ static int keep_list(struct arena *a, struct buf *list, struct str *out, struct 
     return out->p ? 0 : err_set(e, ERR_NOMEM, "no memory for a span's events");
 }
 
-static int span_ids(struct arena *a, const struct span *s, union event_value *v, struct err *e)
+static int span_id(struct arena *a, struct str bytes, size_t want, const char *name, struct str *out, struct err *e)
 {
-    int rc;
+    int rc = otlp_id(a, bytes, want, out, e);
 
-    if ((rc = otlp_id(a, s->trace_id, 16, &v[SPAN_trace_id].s, e)) < 0 ||
-        (rc = otlp_id(a, s->span_id, 8, &v[SPAN_span_id].s, e)) < 0 ||
-        (rc = otlp_id(a, s->parent, 8, &v[SPAN_parent_span_id].s, e)) < 0)
-        return rc;
-    if (!v[SPAN_trace_id].s.n)
-        return err_set(e, ERR_INVALID, "trace_id should be 16 bytes, not all zero");
-    if (!v[SPAN_span_id].s.n)
-        return err_set(e, ERR_INVALID, "span_id should be 8 bytes, not all zero");
-    return 0;
+    if (rc == 0 && !out->n)
+        return err_set(e, ERR_INVALID, "%s should be %zu bytes, not all zero", name, want);
+    return rc;
 }
 
 static int span_texts(const struct span *s, struct err *e)
@@ -111,49 +105,74 @@ static int span_texts(const struct span *s, struct err *e)
     return otlp_text(s->status_message, "the status message", e);
 }
 
-static int span_columns(struct otlp_context *c, struct span *s, union event_value *v, struct err *e)
+static struct str kind_name(uint64_t kind)
 {
     static const struct str kinds[] = { STR_INIT(""),       STR_INIT("internal"), STR_INIT("server"),
                                         STR_INIT("client"), STR_INIT("producer"), STR_INIT("consumer") };
+
+    return kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind] : STR_NULL;
+}
+
+static int set_columns(struct otlp_context *c, struct span *s, int64_t duration_ns, struct err *e)
+{
     const struct otlp_resource *from = &c->resource;
+    struct arena *a = c->arena;
+    struct str trace, id, parent, events, links;
     int rc;
 
-    if ((rc = span_ids(c->arena, s, v, e)) < 0 || (rc = span_texts(s, e)) < 0 ||
-        (rc = keep_list(c->arena, &s->events, &v[SPAN_events].s, e)) < 0 ||
-        (rc = keep_list(c->arena, &s->links, &v[SPAN_links].s, e)) < 0)
+    if ((rc = span_id(a, s->trace_id, 16, "trace_id", &trace, e)) < 0 ||
+        (rc = span_id(a, s->span_id, 8, "span_id", &id, e)) < 0 || (rc = otlp_id(a, s->parent, 8, &parent, e)) < 0 ||
+        (rc = span_texts(s, e)) < 0 || (rc = keep_list(a, &s->events, &events, e)) < 0 ||
+        (rc = keep_list(a, &s->links, &links, e)) < 0)
         return rc;
-    v[SPAN_name].s = s->name;
-    if (s->kind < sizeof(kinds) / sizeof(kinds[0]))
-        v[SPAN_kind].s = kinds[s->kind];
-    v[SPAN_status].i = s->status <= 2 ? (int64_t)s->status : 0;
-    v[SPAN_status_message].s = s->status_message;
-    v[SPAN_trace_state].s = s->trace_state;
-    v[SPAN_service].s = from->service;
-    v[SPAN_pod].s = from->pod;
-    v[SPAN_namespace].s = from->ns;
-    v[SPAN_workload].s = from->workload;
-    v[SPAN_app].s = from->app;
-    v[SPAN_version].s = from->version;
+    const struct {
+        int column;
+        struct str text;
+    } texts[] = { { SPAN_trace_id, trace },
+                  { SPAN_span_id, id },
+                  { SPAN_parent_span_id, parent },
+                  { SPAN_name, s->name },
+                  { SPAN_kind, kind_name(s->kind) },
+                  { SPAN_status_message, s->status_message },
+                  { SPAN_service, from->service },
+                  { SPAN_pod, from->pod },
+                  { SPAN_namespace, from->ns },
+                  { SPAN_workload, from->workload },
+                  { SPAN_app, from->app },
+                  { SPAN_version, from->version },
+                  { SPAN_events, events },
+                  { SPAN_links, links },
+                  { SPAN_trace_state, s->trace_state } };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (otlp_set_text(c, EVENT_SPAN, texts[i].column, texts[i].text) < 0)
+            return err_set(e, ERR_NOMEM, "no memory for a span");
+    if (otlp_set_number(c, EVENT_SPAN, SPAN_duration_ns, duration_ns) < 0 ||
+        otlp_set_number(c, EVENT_SPAN, SPAN_status, s->status <= 2 ? (int64_t)s->status : 0) < 0)
+        return err_set(e, ERR_NOMEM, "no memory for a span");
     return 0;
 }
 
 static int add_span(struct otlp_context *c, struct span *s, struct err *e)
 {
-    union event_value *v = arena_array(c->arena, SPAN_NCOLUMNS, sizeof(*v));
-    struct event ev = { .values = v };
-    int64_t end;
+    struct labels attributes;
+    int64_t start, end;
     int rc;
 
-    if (!v)
-        return err_set(e, ERR_NOMEM, "no memory for a span");
-    if ((rc = otlp_time(s->start_ns, &ev.time_ns, e)) < 0 || (rc = otlp_time(s->end_ns, &end, e)) < 0)
+    if ((rc = otlp_time(s->start_ns, &start, e)) < 0 || (rc = otlp_time(s->end_ns, &end, e)) < 0)
         return rc;
-    if (ev.time_ns == 0)
+    if (start == 0)
         return err_set(e, ERR_INVALID, "start_time_unix_nano is missing");
-    v[SPAN_duration_ns].i = end > ev.time_ns ? end - ev.time_ns : 0; /* clocks of two threads may disagree */
-    if ((rc = span_columns(c, s, v, e)) < 0 || (rc = otlp_row_attributes(c, EVENT_SPAN, &ev.attributes, e)) < 0)
+    if ((rc = otlp_expect_rows(c, EVENT_SPAN, e)) < 0)
         return rc;
-    return batch_add_event(c->batch, EVENT_SPAN, &ev) < 0 ? err_set(e, ERR_NOMEM, "no memory for a span") : 0;
+    rc = set_columns(c, s, end > start ? end - start : 0, e); /* clocks of two threads may disagree */
+    if (rc == 0)
+        rc = otlp_row_attributes(c, EVENT_SPAN, c->pairs, c->npairs, &attributes, e);
+    if (rc == 0 && batch_end_event(c->batch, EVENT_SPAN, start, attributes) < 0)
+        rc = err_set(e, ERR_NOMEM, "no memory for a span");
+    if (rc < 0)
+        batch_drop_event(c->batch, EVENT_SPAN);
+    return rc;
 }
 
 int otlp_span(struct otlp_context *c, struct str message, struct err *e)

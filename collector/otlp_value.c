@@ -55,7 +55,7 @@ static int any_member(struct str any_value, struct pb_field *f, struct err *e)
     return rc;
 }
 
-static int read_pair(struct str key_value, struct str *key, struct str *value, struct err *e)
+int otlp_read_pair(struct str key_value, struct str *key, struct str *value, struct err *e)
 {
     struct pb_reader r = pb_reader(key_value);
     struct pb_field f;
@@ -89,7 +89,7 @@ static int print_items(struct buf *out, struct str list, bool is_map, unsigned d
     while ((rc = pb_next(&r, &f, e)) == 1) {
         if (f.number != LIST_VALUES)
             continue;
-        if ((rc = pb_want(&f, PB_BYTES, e)) < 0 || (is_map && (rc = read_pair(f.bytes, &key, &value, e)) < 0))
+        if ((rc = pb_want(&f, PB_BYTES, e)) < 0 || (is_map && (rc = otlp_read_pair(f.bytes, &key, &value, e)) < 0))
             return rc;
         if (!first)
             buf_putc(out, ',');
@@ -193,7 +193,7 @@ int otlp_attribute_add(struct arena *a, struct otlp_attributes *list, struct str
 {
     struct str key, value;
     struct label *l;
-    int rc = read_pair(key_value, &key, &value, e);
+    int rc = otlp_read_pair(key_value, &key, &value, e);
 
     if (rc < 0)
         return rc;

@@ -167,21 +167,6 @@ static int read_params(const struct conf *c, const struct yaml_node *params, str
 
 /* --- jobs --- */
 
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    return (h ^ v) * 0x9e3779b97f4a7c15u + (h >> 29);
-}
-
-/* The tree without its places. As deep as the reader lets a tree be. */
-static uint64_t fingerprint(const struct yaml_node *node, uint64_t h)
-{
-    h = mix(mix(h, node->kind), str_hash_stable(node->key));
-    h = mix(mix(h, str_hash_stable(node->text)), node->n);
-    for (size_t i = 0; i < node->n; i++)
-        h = fingerprint(&node->items[i], h);
-    return h;
-}
-
 static int set_times(const struct conf *c, const struct yaml_node *node, const struct written_job *w,
                      const struct written_global *g, struct scrape_job *job, struct err *e)
 {
@@ -241,7 +226,7 @@ static int fill_job(const struct conf *c, const struct yaml_node *node, const st
     job->track_timestamps = w->track_timestamps;
     job->compression = w->compression;
     job->extra_metrics = w->extra_metrics || g->extra_metrics;
-    job->fingerprint = fingerprint(node, mix(mix((uint64_t)g->interval_ms, (uint64_t)g->timeout_ms), g->extra_metrics));
+    job->fingerprint = conf_fingerprint(node, conf_mix(conf_mix((uint64_t)g->interval_ms, (uint64_t)g->timeout_ms), g->extra_metrics));
     if (job->name.n == 0)
         return conf_fail(c, node, e, "job_name is empty");
     if (!str_eqz(job->scheme, "http") && !str_eqz(job->scheme, "https"))
@@ -249,10 +234,10 @@ static int fill_job(const struct conf *c, const struct yaml_node *node, const st
     rc = set_times(c, node, w, g, job, e);
     set_limits(&w->limits, &g->limits, &job->limits);
     for (size_t i = 0; i < sizeof(job->limits) / sizeof(uint64_t); i++)
-        job->fingerprint = mix(job->fingerprint, (&job->limits.body_bytes)[i]);
+        job->fingerprint = conf_mix(job->fingerprint, (&job->limits.body_bytes)[i]);
     if (rc == 0)
         rc = make_accept(c, node, wanted, &job->accept, e);
-    job->fingerprint = mix(job->fingerprint, str_hash_stable(job->accept));
+    job->fingerprint = conf_mix(job->fingerprint, str_hash_stable(job->accept));
     if (rc == 0 && w->fallback.n)
         rc = find_protocol(c, node, w->fallback, &at, e);
     job->fallback = rc == 0 && w->fallback.n ? protocols[at].is : SCRAPE_NONE;

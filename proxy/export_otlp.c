@@ -140,7 +140,7 @@ static bool id_bytes(struct str hex, uint8_t *out, size_t n)
     return true;
 }
 
-static void put_id(struct buf *b, uint32_t number, struct str hex, size_t n)
+void otlp_id(struct buf *b, uint32_t number, struct str hex, size_t n)
 {
     uint8_t id[16];
 
@@ -215,8 +215,8 @@ void otlp_log(struct buf *b, const struct record *rec, struct str line)
     put_utf8(b, 1, line);
     pb_close(b, body);
     log_attributes(b, l);
-    put_id(b, 9, l->trace_id, 16);
-    put_id(b, 10, l->span_id, 8);
+    otlp_id(b, 9, l->trace_id, 16);
+    otlp_id(b, 10, l->span_id, 8);
     close_record(b, log);
 }
 
@@ -308,7 +308,7 @@ bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_o
     span = open_record(b);
     pb_put_str(b, 1, (struct str){ (const char *)trace, sizeof(trace) });
     pb_put_str(b, 2, (struct str){ (const char *)id, sizeof(id) });
-    put_id(b, 4, rec->parent_span_id, 8);
+    otlp_id(b, 4, rec->parent_span_id, 8);
     put_utf8(b, 5, rec->operation.n ? rec->operation : l->upstream_cluster);
     pb_put_varint(b, 6, rec->span_is_client ? KIND_CLIENT : KIND_SERVER);
     pb_put_fixed64(b, 7, (uint64_t)l->start_ns);

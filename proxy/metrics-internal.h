@@ -3,34 +3,21 @@
 #define PROXY_METRICS_INTERNAL_H
 
 #include "base/buf.h"
+#include "base/istio_metrics.h"
 #include "proxy/record.h"
 
-enum metric {
-    METRIC_REQUESTS,
-    METRIC_DURATION,
-    METRIC_REQUEST_BYTES,
-    METRIC_RESPONSE_BYTES,
-    METRIC_TCP_OPENED,
-    METRIC_TCP_CLOSED,
-    METRIC_TCP_SENT,
-    METRIC_TCP_RECEIVED,
-    METRICS
-};
-
-struct metric_info {
-    const char *name, *help;
-    bool is_histogram;
-};
-
-extern const struct metric_info metric_infos[METRICS];
-
-enum { METRIC_BOUNDS = 19, METRIC_HISTOGRAMS = 3 }; /* Envoy's default bounds, for ms and bytes alike; +Inf comes after them */
-extern const double metric_bounds[METRIC_BOUNDS];
-
 struct histogram {
-    uint64_t buckets[METRIC_BOUNDS + 1]; /* each for itself, not summed up */
+    uint64_t buckets[ISTIO_BOUNDS + 1]; /* each for itself, not summed up */
     uint64_t count;
     double sum;
+};
+
+/* A request whose trace was recorded, for who asks what is behind a number: one each second at most, and sent once. */
+struct exemplar {
+    char trace_id[32], span_id[16]; /* not NUL-terminated */
+    int64_t time_ns;                /* when it was counted; 0: there is none yet */
+    double ms;
+    bool is_new;                    /* not taken yet */
 };
 
 /* The series of one label set. A series exists from its first increment on, and its start lies just before that. */
@@ -39,9 +26,10 @@ struct metric_set {
     bool is_changed;
     struct str text;              /* the labels as exposition text, without braces */
     struct str attributes[2];     /* the labels as attributes of a NumberDataPoint, a HistogramDataPoint */
-    int64_t starts[METRICS];      /* ns since the epoch; 0: no such series */
-    uint64_t counters[METRICS];   /* of those that are no histograms */
-    struct histogram *histograms; /* HTTP: three, from METRIC_DURATION on; TCP: NULL */
+    int64_t starts[ISTIO_METRICS];      /* ns since the epoch; 0: no such series */
+    uint64_t counters[ISTIO_METRICS];   /* of those that are no histograms */
+    struct histogram *histograms; /* HTTP: three, from ISTIO_DURATION on; TCP: NULL */
+    struct exemplar exemplar;     /* HTTP: of the counter of requests, and of the histogram of their durations */
 };
 
 struct metrics;

@@ -9,6 +9,7 @@
 #include "proxy/metrics-internal.h"
 
 #include "base/arena.h"
+#include "base/istio_metrics.h"
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/strmap.h"
@@ -16,58 +17,7 @@
 
 #include <stdio.h>
 
-const struct metric_info metric_infos[METRICS] = {
-    [METRIC_REQUESTS] = { "istio_requests_total", "Requests.", false },
-    [METRIC_DURATION] = { "istio_request_duration_milliseconds", "Duration of requests in ms.", true },
-    [METRIC_REQUEST_BYTES] = { "istio_request_bytes", "Size of requests in bytes, headers included.", true },
-    [METRIC_RESPONSE_BYTES] = { "istio_response_bytes", "Size of responses in bytes, headers included.", true },
-    [METRIC_TCP_OPENED] = { "istio_tcp_connections_opened_total", "TCP connections opened.", false },
-    [METRIC_TCP_CLOSED] = { "istio_tcp_connections_closed_total", "TCP connections closed.", false },
-    [METRIC_TCP_SENT] = { "istio_tcp_sent_bytes_total", "Bytes sent to the downstream over TCP.", false },
-    [METRIC_TCP_RECEIVED] = { "istio_tcp_received_bytes_total", "Bytes received from the downstream over TCP.", false },
-};
-
-const double metric_bounds[METRIC_BOUNDS] = { 0.5,  1,     5,     10,    25,     50,     100,     250,     500,    1000,
-                                              2500, 5000,  10000, 30000, 60000,  300000, 600000,  1800000, 3600000 };
-
-/* Labels in the order in which Istio emits them (research: istio_stats), and what stands for an empty one. */
-#define LABEL(field, missing) { STR_INIT(#field), ACCESS_LOG_##field, STR_INIT(missing), false }
-#define HTTP_LABEL(field, missing) { STR_INIT(#field), ACCESS_LOG_##field, STR_INIT(missing), true }
-static const struct label_source {
-    struct str name;
-    enum access_log_field field;
-    struct str missing;
-    bool http_only;
-} label_sources[] = {
-    LABEL(reporter, "unknown"),
-    LABEL(source_workload, "unknown"),
-    LABEL(source_canonical_service, "unknown"),
-    LABEL(source_canonical_revision, "latest"),
-    LABEL(source_workload_namespace, "unknown"),
-    LABEL(source_principal, "unknown"),
-    LABEL(source_app, "unknown"),
-    LABEL(source_version, "unknown"),
-    LABEL(source_cluster, "unknown"),
-    LABEL(destination_workload, "unknown"),
-    LABEL(destination_workload_namespace, "unknown"),
-    LABEL(destination_principal, "unknown"),
-    LABEL(destination_app, "unknown"),
-    LABEL(destination_version, "unknown"),
-    LABEL(destination_service, "unknown"),
-    LABEL(destination_canonical_service, "unknown"),
-    LABEL(destination_canonical_revision, "latest"),
-    LABEL(destination_service_name, "unknown"),
-    LABEL(destination_service_namespace, "unknown"),
-    LABEL(destination_cluster, "unknown"),
-    LABEL(request_protocol, "tcp"),
-    HTTP_LABEL(response_code, "0"),
-    HTTP_LABEL(grpc_response_status, ""),
-    LABEL(response_flags, "-"),
-    LABEL(connection_security_policy, "unknown"),
-};
-
 enum {
-    NLABELS = sizeof(label_sources) / sizeof(label_sources[0]),
     LONGEST_KEY = 16 * 1024,
     MOST_MEMORY = 64 << 20, /* of all label sets */
     MOST_POINTS = 1000,     /* in a batch */
@@ -85,7 +35,7 @@ struct metrics {
     int64_t taken_ns;                                /* when a batch was taken last */
     uint64_t overflow;
     struct buf key;
-    struct buf points[METRICS];
+    struct buf points[ISTIO_METRICS];
 };
 
 struct metrics *metrics_new(size_t max_sets)
@@ -100,7 +50,7 @@ struct metrics *metrics_new(size_t max_sets)
     m->end_changed = &m->first_changed;
     m->build_changed = true;
     m->key = (struct buf)BUF_INIT(LONGEST_KEY);
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         m->points[i] = (struct buf)BUF_INIT(MOST_POINT_BYTES);
     return m;
 }
@@ -109,7 +59,7 @@ void metrics_free(struct metrics *m)
 {
     if (!m)
         return;
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         buf_free(&m->points[i]);
     buf_free(&m->key);
     strmap_free(&m->by_key);
@@ -135,7 +85,7 @@ static struct str text_field(const struct access_log *l, enum access_log_field f
     return s;
 }
 
-static bool is_code(const struct label_source *s)
+static bool is_code(const struct istio_label *s)
 {
     return s->field == ACCESS_LOG_response_code;
 }
@@ -148,14 +98,14 @@ static bool make_key(struct buf *b, const struct record *rec)
 
     buf_reset(b);
     buf_put(b, &kind_and_code, sizeof(kind_and_code));
-    for (size_t i = 0; i < NLABELS; i++) {
+    for (size_t i = 0; i < ISTIO_LABELS; i++) {
         struct str s;
         uint16_t n;
         char *to;
 
-        if (is_code(&label_sources[i]) || (label_sources[i].http_only && !is_http))
+        if (is_code(&istio_labels[i]) || (istio_labels[i].http_only && !is_http))
             continue;
-        s = text_field(&rec->log, label_sources[i].field);
+        s = text_field(&rec->log, istio_labels[i].field);
         n = (uint16_t)s.n;
         to = s.n <= UINT16_MAX ? buf_reserve(b, sizeof(n) + s.n) : NULL;
         if (!to)
@@ -192,8 +142,8 @@ static void print_labels(const struct record *rec, struct buf *text, struct buf 
     char code[24];
 
     snprintf(code, sizeof(code), "%d", rec->log.response_code > 0 ? (int)rec->log.response_code : 0);
-    for (size_t i = 0; i < NLABELS; i++) {
-        const struct label_source *l = &label_sources[i];
+    for (size_t i = 0; i < ISTIO_LABELS; i++) {
+        const struct istio_label *l = &istio_labels[i];
         struct str value;
 
         if (l->http_only && rec->kind != RECORD_HTTP)
@@ -239,7 +189,7 @@ static struct metric_set *add_set(struct metrics *m, const struct record *rec)
         !keep(&m->arena, &attributes[1], &set->attributes[1]))
         set = NULL;
     if (set && rec->kind == RECORD_HTTP) {
-        set->histograms = arena_array(&m->arena, METRIC_HISTOGRAMS, sizeof(*set->histograms));
+        set->histograms = arena_array(&m->arena, ISTIO_HISTOGRAMS, sizeof(*set->histograms));
         set = set->histograms ? set : NULL;
     }
     if (set && strmap_put(&m->by_key, key, set, NULL) < 0)
@@ -276,7 +226,7 @@ static int64_t start_of(const struct metrics *m, const struct record *rec, int64
     return start > now_ns - MS ? now_ns - MS : start;
 }
 
-static void add(struct metric_set *set, enum metric metric, uint64_t by, int64_t start)
+static void add(struct metric_set *set, enum istio_metric metric, uint64_t by, int64_t start)
 {
     if (by == 0)
         return;
@@ -285,26 +235,46 @@ static void add(struct metric_set *set, enum metric metric, uint64_t by, int64_t
     set->counters[metric] += by;
 }
 
-static void observe(struct metric_set *set, enum metric metric, double v, int64_t start)
+static void observe(struct metric_set *set, enum istio_metric metric, double v, int64_t start)
 {
-    struct histogram *h = &set->histograms[metric - METRIC_DURATION];
+    struct histogram *h = &set->histograms[metric - ISTIO_DURATION];
     size_t i = 0;
 
     if (set->starts[metric] == 0)
         set->starts[metric] = start;
-    while (i < METRIC_BOUNDS && v > metric_bounds[i])
+    while (i < ISTIO_BOUNDS && v > istio_bounds[i])
         i++;
     h->buckets[i]++;
     h->count++;
     h->sum += v;
 }
 
-static void record_http(struct metric_set *set, const struct record *rec, int64_t start)
+static double duration_ms(const struct access_log *l)
 {
-    add(set, METRIC_REQUESTS, 1, start);
-    observe(set, METRIC_DURATION, rec->log.duration_us > 0 ? (double)rec->log.duration_us / 1000 : 0, start);
-    observe(set, METRIC_REQUEST_BYTES, (double)rec->request_bytes, start);
-    observe(set, METRIC_RESPONSE_BYTES, (double)rec->response_bytes, start);
+    return l->duration_us > 0 ? (double)l->duration_us / 1000 : 0;
+}
+
+static void keep_exemplar(struct exemplar *x, const struct access_log *l, int64_t now_ns)
+{
+    enum { SECOND = 1000000000 };
+
+    if (l->trace_id.n != sizeof(x->trace_id) || l->span_id.n != sizeof(x->span_id) ||
+        (x->time_ns && now_ns - x->time_ns < SECOND))
+        return;
+    memcpy(x->trace_id, l->trace_id.p, sizeof(x->trace_id));
+    memcpy(x->span_id, l->span_id.p, sizeof(x->span_id));
+    x->time_ns = now_ns;
+    x->ms = duration_ms(l);
+    x->is_new = true;
+}
+
+static void record_http(struct metric_set *set, const struct record *rec, int64_t start, int64_t now_ns)
+{
+    keep_exemplar(&set->exemplar, &rec->log, now_ns);
+    add(set, ISTIO_REQUESTS, 1, start);
+    observe(set, ISTIO_DURATION, duration_ms(&rec->log), start);
+    observe(set, ISTIO_REQUEST_BYTES, (double)rec->request_bytes, start);
+    observe(set, ISTIO_RESPONSE_BYTES, (double)rec->response_bytes, start);
 }
 
 void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
@@ -323,12 +293,12 @@ void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
         return;
     }
     if (rec->kind == RECORD_HTTP) {
-        record_http(set, rec, start);
+        record_http(set, rec, start, now_ns);
     } else {
-        add(set, METRIC_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
-        add(set, METRIC_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
-        add(set, METRIC_TCP_SENT, rec->sent_delta, start);
-        add(set, METRIC_TCP_RECEIVED, rec->received_delta, start);
+        add(set, ISTIO_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
+        add(set, ISTIO_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
+        add(set, ISTIO_TCP_SENT, rec->sent_delta, start);
+        add(set, ISTIO_TCP_RECEIVED, rec->received_delta, start);
     }
     mark_changed(m, set);
 }
@@ -349,11 +319,11 @@ static void print_histogram(struct buf *b, const char *name, const struct metric
 {
     uint64_t below = 0;
 
-    for (size_t i = 0; i <= METRIC_BOUNDS; i++) {
+    for (size_t i = 0; i <= ISTIO_BOUNDS; i++) {
         below += h->buckets[i];
         buf_printf(b, "%s_bucket{%.*s,le=\"", name, STR_ARG(set->text));
-        if (i < METRIC_BOUNDS)
-            buf_double(b, metric_bounds[i]);
+        if (i < ISTIO_BOUNDS)
+            buf_double(b, istio_bounds[i]);
         else
             buf_puts(b, "+Inf");
         buf_printf(b, "\"} %llu\n", (unsigned long long)below);
@@ -365,8 +335,8 @@ static void print_histogram(struct buf *b, const char *name, const struct metric
 
 void metrics_text(const struct metrics *m, struct buf *b)
 {
-    for (int i = 0; i < METRICS; i++) {
-        const struct metric_info *info = &metric_infos[i];
+    for (int i = 0; i < ISTIO_METRICS; i++) {
+        const struct istio_metric_info *info = &istio_metrics[i];
 
         buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", info->name, info->help, info->name,
                    info->is_histogram ? "histogram" : "counter");
@@ -374,7 +344,7 @@ void metrics_text(const struct metrics *m, struct buf *b)
             if (set->starts[i] == 0)
                 continue;
             if (info->is_histogram)
-                print_histogram(b, info->name, set, &set->histograms[i - METRIC_DURATION]);
+                print_histogram(b, info->name, set, &set->histograms[i - ISTIO_DURATION]);
             else
                 buf_printf(b, "%s{%.*s} %llu\n", info->name, STR_ARG(set->text),
                            (unsigned long long)set->counters[i]);
@@ -384,10 +354,10 @@ void metrics_text(const struct metrics *m, struct buf *b)
 
 void metrics_stats(const struct metrics *m, struct buf *b)
 {
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         for (const struct metric_set *set = m->first; set; set = set->next)
-            if (set->starts[i] && !metric_infos[i].is_histogram)
-                buf_printf(b, "%s{%.*s}: %llu\n", metric_infos[i].name, STR_ARG(set->text),
+            if (set->starts[i] && !istio_metrics[i].is_histogram)
+                buf_printf(b, "%s{%.*s}: %llu\n", istio_metrics[i].name, STR_ARG(set->text),
                            (unsigned long long)set->counters[i]);
 }
 
@@ -397,6 +367,21 @@ static void put_times(struct buf *b, int64_t start_ns, int64_t now_ns)
     pb_put_fixed64(b, 3, (uint64_t)now_ns);
 }
 
+/* An Exemplar as field `number` of a point. */
+static void put_exemplar(struct buf *b, uint32_t number, const struct exemplar *x, double value)
+{
+    size_t mark;
+
+    if (!x->is_new)
+        return;
+    mark = pb_open(b, number);
+    pb_put_fixed64(b, 2, (uint64_t)x->time_ns);
+    pb_put_double(b, 3, value);
+    otlp_id(b, 4, (struct str){ x->span_id, sizeof(x->span_id) }, sizeof(x->span_id) / 2);
+    otlp_id(b, 5, (struct str){ x->trace_id, sizeof(x->trace_id) }, sizeof(x->trace_id) / 2);
+    pb_close(b, mark);
+}
+
 static void counter_point(struct buf *b, const struct metric_set *set, int metric, int64_t now_ns)
 {
     size_t point = pb_open(b, 1);
@@ -404,12 +389,14 @@ static void counter_point(struct buf *b, const struct metric_set *set, int metri
     put_times(b, set->starts[metric], now_ns);
     pb_put_fixed64(b, 6, set->counters[metric]);
     buf_str(b, set->attributes[0]);
+    if (metric == ISTIO_REQUESTS)
+        put_exemplar(b, 5, &set->exemplar, 1);
     pb_close(b, point);
 }
 
 static void histogram_point(struct buf *b, const struct metric_set *set, int metric, int64_t now_ns)
 {
-    const struct histogram *h = &set->histograms[metric - METRIC_DURATION];
+    const struct histogram *h = &set->histograms[metric - ISTIO_DURATION];
     size_t point = pb_open(b, 1);
 
     put_times(b, set->starts[metric], now_ns);
@@ -417,8 +404,10 @@ static void histogram_point(struct buf *b, const struct metric_set *set, int met
     pb_put_double(b, 5, h->sum);
     /* Packed fixed64 and double: little-endian on the wire and here. */
     pb_put_str(b, 6, (struct str){ (const char *)h->buckets, sizeof(h->buckets) });
-    pb_put_str(b, 7, (struct str){ (const char *)metric_bounds, sizeof(metric_bounds) });
+    pb_put_str(b, 7, (struct str){ (const char *)istio_bounds, sizeof(istio_bounds) });
     buf_str(b, set->attributes[1]);
+    if (metric == ISTIO_DURATION)
+        put_exemplar(b, 8, &set->exemplar, set->exemplar.ms);
     pb_close(b, point);
 }
 
@@ -426,10 +415,10 @@ static size_t add_points(struct metrics *m, const struct metric_set *set, int64_
 {
     size_t n = 0;
 
-    for (int i = 0; i < METRICS; i++) {
+    for (int i = 0; i < ISTIO_METRICS; i++) {
         if (set->starts[i] == 0)
             continue;
-        if (metric_infos[i].is_histogram)
+        if (istio_metrics[i].is_histogram)
             histogram_point(&m->points[i], set, i, now_ns);
         else
             counter_point(&m->points[i], set, i, now_ns);
@@ -475,7 +464,7 @@ static size_t points_bytes(const struct metrics *m)
 {
     size_t n = 0;
 
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         n += m->points[i].n;
     return n;
 }
@@ -485,13 +474,13 @@ size_t metrics_batch(struct metrics *m, int64_t now_ns, size_t max_bytes, struct
     struct metric_set *set = m->first_changed;
     size_t n = 0;
 
-    for (int i = 0; i < METRICS; i++)
+    for (int i = 0; i < ISTIO_METRICS; i++)
         buf_reset(&m->points[i]);
     for (; set && n < MOST_POINTS && points_bytes(m) < max_bytes; set = set->next_changed)
         n += add_points(m, set, now_ns);
-    for (int i = 0; i < METRICS; i++) {
+    for (int i = 0; i < ISTIO_METRICS; i++) {
         if (m->points[i].n)
-            put_metric(records, metric_infos[i].name, metric_infos[i].help, metric_infos[i].is_histogram ? 9 : 7,
+            put_metric(records, istio_metrics[i].name, istio_metrics[i].help, istio_metrics[i].is_histogram ? 9 : 7,
                        buf_view(&m->points[i]));
         records->failed |= m->points[i].failed;
     }
@@ -507,7 +496,7 @@ size_t metrics_batch(struct metrics *m, int64_t now_ns, size_t max_bytes, struct
 void metrics_taken(struct metrics *m, int64_t now_ns)
 {
     while (m->first_changed != m->not_in_batch) {
-        m->first_changed->is_changed = false;
+        m->first_changed->is_changed = m->first_changed->exemplar.is_new = false;
         m->first_changed = m->first_changed->next_changed;
     }
     if (!m->first_changed)

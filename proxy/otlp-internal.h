@@ -16,6 +16,9 @@ enum { OTLP_RECORD = 2 }; /* number of a record (log, span, metric) in its scope
 void otlp_text(struct buf *b, uint32_t number, struct str key, struct str value);
 void otlp_int(struct buf *b, uint32_t number, struct str key, int64_t value);
 
+/* The n bytes of an id in hexadecimal; a shorter one is filled with zeros in front, what is none is left out. */
+void otlp_id(struct buf *b, uint32_t number, struct str hex, size_t n);
+
 /* The Resource's attributes: who reports. */
 void otlp_resource(struct buf *b, const struct workload *self);
 /* One LogRecord with its tag; `line` is the access log's line without newline. */

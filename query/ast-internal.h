@@ -51,7 +51,7 @@ extern const struct aggregate_info aggregates[AGG_COUNT_OPS];
 
 enum node_kind {
     NODE_NUMBER, NODE_STRING, NODE_SELECTOR, NODE_SUBQUERY, NODE_CALL, NODE_AGGREGATE, NODE_BINARY, NODE_UNARY,
-    NODE_PAREN
+    NODE_PAREN, NODE_DERIVED
 };
 
 enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
@@ -79,6 +79,22 @@ struct subquery {
     const struct node *inner;
     const struct node *range, *step; /* step NULL: the default */
     struct shift shift;
+};
+
+struct eval;
+struct grid;
+struct lookout;
+struct sample_stream;
+
+/* A range of samples that are made of something else than the store's series: of log lines (logql_metric.c). Only the
+ * functions that the other language brings along take one, and print it with themselves. */
+struct derived {
+    /* As samples_open (eval-internal.h). */
+    int (*open)(struct eval *ev, const struct grid *g, const struct node *n, struct lookout *l,
+                struct sample_stream **out);
+    const void *what;               /* what open knows of it */
+    const struct matcher *matchers; /* conditions that its labels are known to meet */
+    size_t n;
 };
 
 struct call {
@@ -136,6 +152,7 @@ struct node {
             const struct node *inner;
         } unary;
         const struct node *paren;
+        struct derived derived;
     };
 };
 
@@ -153,6 +170,12 @@ const char *type_name(enum promql_type t);
 
 /* print.c: as promql_print. */
 void node_print(struct buf *b, const struct node *n);
+/* As Go's %q: UTF-8 stays, control characters and what is no UTF-8 are escaped. */
+void print_quoted(struct buf *b, struct str s);
+/* (a, b) */
+void print_label_list(struct buf *b, const struct str *labels, size_t n);
+/* A duration: a bare number of seconds prints as one, too. */
+void print_duration(struct buf *b, const struct node *n);
 
 /* Looks through parentheses. */
 const struct node *node_strip(const struct node *n);

@@ -83,6 +83,8 @@ static bool by_step(const struct node *n)
         return by_step(n->unary.inner);
     case NODE_PAREN:
         return by_step(n->paren);
+    case NODE_DERIVED:
+        break;
     }
     return false;
 }

@@ -205,6 +205,7 @@ int node_check(const struct node *n, struct str text, struct err *e)
     switch (n->kind) {
     case NODE_NUMBER:
     case NODE_STRING:
+    case NODE_DERIVED:
         return 0;
     case NODE_SELECTOR:
         return check_selector(n, text, e);
@@ -234,6 +235,7 @@ enum promql_type node_type(const struct node *n)
     case NODE_SELECTOR:
         return n->selector.range ? PROMQL_MATRIX : PROMQL_VECTOR;
     case NODE_SUBQUERY:
+    case NODE_DERIVED:
         return PROMQL_MATRIX;
     case NODE_CALL:
         return n->call.fn->returns;

@@ -48,6 +48,7 @@ static bool plain_scalar(const struct node *n)
     case NODE_SELECTOR:
     case NODE_SUBQUERY:
     case NODE_AGGREGATE:
+    case NODE_DERIVED:
         break;
     }
     return false;
@@ -82,6 +83,7 @@ static bool splittable(const struct node *n)
     case NODE_STRING:
     case NODE_SUBQUERY:
     case NODE_AGGREGATE:
+    case NODE_DERIVED:
         break;
     }
     return false;

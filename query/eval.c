@@ -244,6 +244,7 @@ int eval_open(struct eval *ev, const struct grid *g, const struct node *n, struc
     case NODE_NUMBER:
     case NODE_STRING:
     case NODE_SUBQUERY:
+    case NODE_DERIVED:
         break;
     }
     return eval_fail(ev, "a %s stands where a vector should", type_name(n->type));

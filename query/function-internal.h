@@ -87,6 +87,7 @@ struct function {
     bool in_durations;     /* may stand in a range, a step or an offset */
     bool is_keyword;       /* its name may be written in any case */
     bool selects_labels;   /* its second argument is no vector, but conditions on labels */
+    void (*print)(struct buf *b, const struct call *c); /* NULL: as name(argument, ...) */
 };
 
 /* The call's argument i, which is a string. */

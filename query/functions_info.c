@@ -148,6 +148,7 @@ static bool find_shift(struct eval *ev, const struct node *n, struct shift *shif
         break;
     case NODE_NUMBER:
     case NODE_STRING:
+    case NODE_DERIVED:
         return true;
     }
     if (!ok || !*found || shift->at != AT_NONE)

@@ -1,4 +1,5 @@
 /* functions_label.c: functions that make labels, and those that look at which series are there. */
+#include "query/expand-internal.h"
 #include "query/function-internal.h"
 
 static bool label_name(struct str s)
@@ -8,87 +9,6 @@ static bool label_name(struct str s)
 
 /* --- label_replace ----------------------------------------------------------------------------------------------- */
 
-enum { MOST_GROUPS = 64 };
-
-static bool is_word_char(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-/* The number of the group (?P<name>…) or (?<name>…), counted by their opening parentheses; -1 when there is none. */
-static int named_group(struct str pattern, struct str name)
-{
-    int group = 0;
-    bool in_class = false;
-
-    for (size_t i = 0; i < pattern.n; i++) {
-        struct str rest = str_from(pattern, i + 1);
-
-        if (pattern.p[i] == '\\') {
-            i++;
-        } else if (in_class) {
-            in_class = pattern.p[i] != ']';
-        } else if (pattern.p[i] == '[') {
-            in_class = true;
-        } else if (pattern.p[i] == '(') {
-            bool named = str_starts(rest, STR("?P<")) || str_starts(rest, STR("?<"));
-
-            if (!named && str_starts(rest, STR("?")))
-                continue;
-            group++;
-            rest = str_from(rest, named ? (size_t)str_chr(rest, '<') + 1 : rest.n);
-            if (named && str_starts(rest, name) && rest.n > name.n && rest.p[name.n] == '>')
-                return group;
-        }
-    }
-    return -1;
-}
-
-/* What $name or ${name} stands for. */
-static struct str group_value(struct str pattern, struct str name, const struct str *groups, unsigned n)
-{
-    long number = 0;
-
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] < '0' || name.p[i] > '9' || number > MOST_GROUPS) {
-            number = named_group(pattern, name);
-            break;
-        }
-        number = number * 10 + (name.p[i] - '0');
-    }
-    return number >= 0 && number < (long)n ? groups[number] : STR_NULL;
-}
-
-/* Go's Regexp.Expand: $name, ${name}, $$. */
-static void expand(struct buf *out, struct str pattern, struct str template, const struct str *groups, unsigned n)
-{
-    for (size_t i = 0; i < template.n; i++) {
-        struct str rest = str_from(template, i + 1), name;
-        bool braced = rest.n && rest.p[0] == '{';
-        size_t len = 0;
-
-        if (template.p[i] != '$' || rest.n == 0) {
-            buf_putc(out, template.p[i]);
-            continue;
-        }
-        if (rest.p[0] == '$') {
-            buf_putc(out, '$');
-            i++;
-            continue;
-        }
-        rest = str_from(rest, braced);
-        while (len < rest.n && is_word_char(rest.p[len]))
-            len++;
-        name = (struct str){ rest.p, len };
-        if (len == 0 || (braced && (len == rest.n || rest.p[len] != '}'))) {
-            buf_putc(out, '$');
-            continue;
-        }
-        buf_str(out, group_value(pattern, name, groups, n));
-        i += len + (braced ? 2 : 0);
-    }
-}
-
 struct replacement {
     struct str dst, template, src, pattern;
     struct regex *re;
@@ -97,12 +17,12 @@ struct replacement {
 
 static int replace_row(struct eval *ev, const struct replacement *r, struct row *row)
 {
-    struct str groups[MOST_GROUPS], value;
+    struct str groups[EXPAND_GROUPS], value;
     struct buf out = BUF_INIT(1 << 16);
 
     if (!regex_capture(r->re, labels_get(row->labels, r->src), groups, r->groups))
         return 0;
-    expand(&out, r->pattern, r->template, groups, r->groups);
+    expand_groups(&out, r->pattern, r->template, groups, r->groups);
     value = buf_failed(&out) ? STR_NULL : arena_str(ev->a, buf_view(&out));
     buf_free(&out);
     if (!value.p)
@@ -131,8 +51,8 @@ int fn_label_replace(struct eval *ev, const struct grid *g, const struct node *n
     if (!label_name(r.dst))
         return eval_fail(ev, "invalid destination label name in label_replace(): %.*s", STR_ARG(r.dst));
     r.groups = regex_groups(r.re) + 1;
-    if (r.groups > MOST_GROUPS)
-        r.groups = MOST_GROUPS;
+    if (r.groups > EXPAND_GROUPS)
+        r.groups = EXPAND_GROUPS;
     rc = eval_collect_node(ev, g, c->args[0], &rows);
     for (size_t i = 0; rc == 0 && i < rows.n; i++)
         rc = replace_row(ev, &r, &rows.v[i]);
@@ -186,10 +106,10 @@ int fn_label_join(struct eval *ev, const struct grid *g, const struct node *n, s
 
 /* --- absent ------------------------------------------------------------------------------------------------------ */
 
-static bool fixed_before(const struct selector *s, size_t n, struct str name)
+static bool fixed_before(const struct matcher *m, size_t n, struct str name)
 {
     for (size_t i = 0; i < n; i++)
-        if (s->matchers[i].op == MATCH_EQ && str_eq(s->matchers[i].name, name))
+        if (m[i].op == MATCH_EQ && str_eq(m[i].name, name))
             return true;
     return false;
 }
@@ -197,16 +117,18 @@ static bool fixed_before(const struct selector *s, size_t n, struct str name)
 /* What the selector says for certain: a label's first = fixes it; any other condition that comes after leaves it out. */
 static int certain_labels(struct eval *ev, const struct node *n, struct labels *l)
 {
-    const struct selector *s;
+    const struct matcher *all;
+    size_t count;
 
     *l = (struct labels){ NULL, 0 };
     n = node_strip(n);
-    if (n->kind != NODE_SELECTOR)
+    if (n->kind != NODE_SELECTOR && n->kind != NODE_DERIVED)
         return 0;
-    s = &n->selector;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct matcher *m = &s->matchers[i];
-        bool fixes = m->op == MATCH_EQ && !fixed_before(s, i, m->name);
+    all = n->kind == NODE_SELECTOR ? n->selector.matchers : n->derived.matchers;
+    count = n->kind == NODE_SELECTOR ? n->selector.n : n->derived.n;
+    for (size_t i = 0; i < count; i++) {
+        const struct matcher *m = &all[i];
+        bool fixes = m->op == MATCH_EQ && !fixed_before(all, i, m->name);
 
         if (str_eq(m->name, STR("__name__")))
             continue;

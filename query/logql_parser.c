@@ -1,208 +1,10 @@
-/* logql_parser.c: {stream selector} and its pipeline of line filters and label filters. */
-#include "query/lexer-internal.h"
-#include "query/logql-internal.h"
-
-#include "base/clock.h"
-#include "base/num.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-
-enum kind { L_END, L_BAD, L_IDENT, L_STRING, L_NUMBER, L_SYMBOL };
-
-struct scanner {
-    struct arena *a;
-    struct err *e;
-    struct str text;
-    size_t at;        /* where the next token is looked for */
-    enum kind kind;   /* the token that is not consumed yet */
-    struct str token;
-    size_t from;
-    int depth;
-    size_t comparisons;
-};
-
-/* --- tokens ------------------------------------------------------------------------------------------------------ */
-
-static int fail_at(struct scanner *sc, size_t at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int fail_at(struct scanner *sc, size_t at, const char *fmt, ...)
-{
-    size_t line = 1, start = 0;
-    char msg[400];
-    va_list ap;
-
-    for (size_t i = 0; i < at; i++)
-        if (sc->text.p[i] == '\n') {
-            line++;
-            start = i + 1;
-        }
-    va_start(ap, fmt);
-    vsnprintf(msg, sizeof(msg), fmt, ap);
-    va_end(ap);
-    return err_set(sc->e, ERR_PARSE, "parse error at line %zu, col %zu: %s", line, at - start + 1, msg);
-}
-
-static int unexpected(struct scanner *sc, const char *expecting)
-{
-    const char *what = sc->kind == L_END      ? "$end"
-                       : sc->kind == L_IDENT  ? "IDENTIFIER"
-                       : sc->kind == L_STRING ? "STRING"
-                       : sc->kind == L_NUMBER ? "NUMBER"
-                                              : NULL;
-
-    if (sc->kind == L_BAD)
-        return fail_at(sc, sc->from, "%s",
-                       sc->text.p[sc->from] == '"' || sc->text.p[sc->from] == '`' ? "literal not terminated"
-                                                                                 : "syntax error: invalid character");
-    return fail_at(sc, sc->from, "syntax error: unexpected %.*s%s%s", what ? (int)strlen(what) : (int)sc->token.n,
-                   what ? what : sc->token.p, expecting ? ", expecting " : "", expecting ? expecting : "");
-}
-
-static int nomem(struct scanner *sc)
-{
-    return err_set(sc->e, ERR_NOMEM, "query: no memory to parse it");
-}
-
-static bool ident_char(char c, bool first)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (!first && c >= '0' && c <= '9');
-}
-
-static size_t string_length(struct str s)
-{
-    for (size_t i = 1; i < s.n; i++) {
-        if (s.p[i] == s.p[0])
-            return i + 1;
-        if (s.p[0] == '"' && s.p[i] == '\n')
-            return 0;
-        if (s.p[0] == '"' && s.p[i] == '\\')
-            i++;
-    }
-    return 0;
-}
-
-static size_t number_length(struct str s)
-{
-    size_t n = s.p[0] == '-';
-
-    while (n < s.n && ((s.p[n] >= '0' && s.p[n] <= '9') || s.p[n] == '.' || ident_char(s.p[n], true) ||
-                       (unsigned char)s.p[n] >= 0x80))
-        n++;
-    return n;
-}
-
-static size_t symbol_length(struct str s)
-{
-    static const char *const symbols[] = { "|=", "|~", "!=", "!~", "=~", "==", ">=", "<=",
-                                           "{",  "}",  "(",  ")",  ",",  "=",  ">",  "<", "|" };
-
-    for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
-        if (str_starts(s, str_of(symbols[i])))
-            return strlen(symbols[i]);
-    return 0;
-}
-
-static void skip_blanks(struct scanner *sc)
-{
-    for (; sc->at < sc->text.n; sc->at++) {
-        char c = sc->text.p[sc->at];
-
-        while (c == '#' && sc->at < sc->text.n && sc->text.p[sc->at] != '\n')
-            sc->at++;
-        if (sc->at < sc->text.n && !strchr(" \t\r\n", sc->text.p[sc->at]))
-            return;
-    }
-}
-
-static void advance(struct scanner *sc)
-{
-    struct str rest;
-    size_t n = 0;
-    char c;
-
-    skip_blanks(sc);
-    sc->at = sc->at > sc->text.n ? sc->text.n : sc->at;
-    sc->from = sc->at;
-    rest = str_from(sc->text, sc->at);
-    sc->kind = L_END;
-    if (rest.n == 0)
-        return;
-    c = rest.p[0];
-    if (c == '"' || c == '`') {
-        sc->kind = L_STRING;
-        n = string_length(rest);
-    } else if (ident_char(c, true)) {
-        sc->kind = L_IDENT;
-        while (n < rest.n && ident_char(rest.p[n], n == 0))
-            n++;
-    } else if ((c >= '0' && c <= '9') || c == '-' || c == '.') {
-        sc->kind = L_NUMBER;
-        n = number_length(rest);
-    } else {
-        sc->kind = L_SYMBOL;
-        n = symbol_length(rest);
-    }
-    if (n == 0)
-        sc->kind = L_BAD;
-    sc->token = (struct str){ rest.p, n };
-    sc->at += n;
-}
-
-static bool at_symbol(const struct scanner *sc, const char *symbol)
-{
-    return sc->kind == L_SYMBOL && str_eqz(sc->token, symbol);
-}
-
-static bool at_word(const struct scanner *sc, const char *word)
-{
-    return sc->kind == L_IDENT && str_eqz(sc->token, word);
-}
-
-static int expect(struct scanner *sc, const char *symbol)
-{
-    if (!at_symbol(sc, symbol))
-        return unexpected(sc, symbol);
-    advance(sc);
-    return 0;
-}
-
-static int take_string(struct scanner *sc, struct str *out)
-{
-    const char *why;
-
-    if (sc->kind != L_STRING)
-        return unexpected(sc, "STRING");
-    *out = literal_string(sc->a, sc->token, &why);
-    if (!out->p)
-        return fail_at(sc, sc->from, "invalid string literal: %s", why);
-    advance(sc);
-    return 0;
-}
+/* logql_parser.c: {stream selector} and the stages behind it. */
+#include "query/logql_pattern-internal.h"
+#include "query/logql_scan-internal.h"
+#include "query/logql_template-internal.h"
+#include "query/logql_value-internal.h"
 
 /* --- the selector ------------------------------------------------------------------------------------------------ */
-
-/* -1 when the token is no text operator. */
-static int match_op(const struct scanner *sc)
-{
-    static const char *const ops[] = { "=", "!=", "=~", "!~" };
-
-    for (int i = 0; i < 4; i++)
-        if (at_symbol(sc, ops[i]))
-            return i;
-    return -1;
-}
-
-static int make_matcher(struct scanner *sc, struct matcher *m, size_t at, enum match_op op, struct str name,
-                        struct str value)
-{
-    struct err why = ERR_INIT;
-    int rc = matcher_init(m, sc->a, op, name, value, &why);
-
-    if (rc < 0 && why.code != ERR_NOMEM)
-        return fail_at(sc, at, "%s", why.msg);
-    return rc < 0 ? nomem(sc) : 0;
-}
 
 static int parse_matcher(struct scanner *sc, struct matcher *m)
 {
@@ -210,39 +12,39 @@ static int parse_matcher(struct scanner *sc, struct matcher *m)
     size_t at = sc->from;
     int op;
 
-    if (sc->kind != L_IDENT)
-        return unexpected(sc, "IDENTIFIER or }");
-    advance(sc);
-    op = match_op(sc);
+    if (sc->kind != SCAN_WORD)
+        return scanner_unexpected(sc, "IDENTIFIER or }");
+    scanner_next(sc);
+    op = scanner_match_op(sc);
     if (op < 0)
-        return unexpected(sc, "= or != or =~ or !~");
-    advance(sc);
-    if (take_string(sc, &value) < 0)
+        return scanner_unexpected(sc, "= or != or =~ or !~");
+    scanner_next(sc);
+    if (scanner_string(sc, &value) < 0)
         return ERR_PARSE;
-    return make_matcher(sc, m, at, (enum match_op)op, name, value);
+    return scanner_matcher(sc, m, at, (enum match_op)op, name, value);
 }
 
-static int parse_selector(struct scanner *sc, struct logql_expr *x)
+int parse_streams(struct scanner *sc, struct log_query *q)
 {
     struct matcher *list = NULL;
     size_t cap = 0;
     bool certain = false;
-    int rc = expect(sc, "{");
+    int rc = scanner_expect(sc, "{");
 
-    while (rc == 0 && !at_symbol(sc, "}")) {
-        if (arena_grow(sc->a, &list, &cap, x->nmatchers + 1, sizeof(*list)) < 0)
-            return nomem(sc);
-        rc = parse_matcher(sc, &list[x->nmatchers]);
+    while (rc == 0 && !scanner_symbol(sc, "}")) {
+        if (arena_grow(sc->a, &list, &cap, q->nmatchers + 1, sizeof(*list)) < 0)
+            return scanner_nomem(sc);
+        rc = parse_matcher(sc, &list[q->nmatchers]);
         if (rc < 0)
             return rc;
-        certain |= !matcher_match(&list[x->nmatchers++], STR_NULL);
-        if (!at_symbol(sc, ","))
+        certain |= !matcher_match(&list[q->nmatchers++], STR_NULL);
+        if (!scanner_symbol(sc, ","))
             break;
-        advance(sc);
+        scanner_next(sc);
     }
-    x->matchers = list;
+    q->matchers = list;
     if (rc == 0)
-        rc = expect(sc, "}");
+        rc = scanner_expect(sc, "}");
     if (rc == 0 && !certain)
         rc = err_set(sc->e, ERR_PARSE,
                      "parse error : queries require at least one regexp or equality matcher that does not have an "
@@ -253,215 +55,419 @@ static int parse_selector(struct scanner *sc, struct logql_expr *x)
 
 /* --- line filters ------------------------------------------------------------------------------------------------ */
 
-static int add_alternative(struct scanner *sc, struct line_filter *f, size_t *cap)
+static int read_ip(struct scanner *sc, struct line_alternative *alt)
 {
-    struct err why = ERR_INIT;
-    size_t at = sc->from;
-    struct str text;
-    int rc = take_string(sc, &text);
-
-    if (rc < 0)
-        return rc;
-    if (arena_grow(sc->a, &f->any, cap, f->n + 1, sizeof(*f->any)) < 0)
-        return nomem(sc);
-    f->any[f->n] = (struct line_alternative){ text, NULL };
-    if (f->is_regex && !(f->any[f->n].re = regex_compile(sc->a, text, 0, &why)))
-        return why.code == ERR_NOMEM ? nomem(sc) : fail_at(sc, at, "%s", why.msg);
-    f->n++;
-    return 0;
-}
-
-static bool at_line_filter(const struct scanner *sc)
-{
-    return at_symbol(sc, "|=") || at_symbol(sc, "|~") || at_symbol(sc, "!=") || at_symbol(sc, "!~");
-}
-
-/* |= "a" or "b": one of them; != "a" or "b": none of them. */
-static int parse_line_filter(struct scanner *sc, struct line_filter *f)
-{
-    size_t cap = 0;
+    size_t at;
     int rc;
 
-    *f = (struct line_filter){ .negative = sc->token.p[0] == '!', .is_regex = sc->token.p[1] == '~' };
-    advance(sc);
-    rc = add_alternative(sc, f, &cap);
-    while (rc == 0 && at_word(sc, "or")) {
-        advance(sc);
-        rc = add_alternative(sc, f, &cap);
-    }
+    scanner_next(sc);
+    rc = scanner_expect(sc, "(");
+    at = sc->from;
+    if (rc == 0)
+        rc = scanner_string(sc, &alt->text);
+    if (rc == 0)
+        rc = scanner_expect(sc, ")");
+    alt->is_ip = true;
+    if (rc == 0 && !ip_range_parse(alt->text, &alt->ip))
+        rc = scanner_fail(sc, at, "ip: should be an address, a prefix as in 10.0.0.0/8, or a range as in "
+                       "10.0.0.1-10.0.0.9");
     return rc;
 }
 
-/* --- label filters ----------------------------------------------------------------------------------------------- */
-
-static const struct predicate *parse_or(struct scanner *sc);
-
-bool logql_bytes(struct str s, double *v)
+/* What must be made of the text before lines can be compared with it. */
+static int prepare(struct scanner *sc, const struct line_filter *f, struct line_alternative *alt, size_t at)
 {
-    static const struct {
-        struct str unit;
-        double bytes;
-    } units[] = { { STR_INIT("KiB"), 1024.0 },          { STR_INIT("MiB"), 1048576.0 },
-                  { STR_INIT("GiB"), 1073741824.0 },    { STR_INIT("KB"), 1e3 },
-                  { STR_INIT("kB"), 1e3 },              { STR_INIT("MB"), 1e6 },
-                  { STR_INIT("GB"), 1e9 },              { STR_INIT("B"), 1 } };
+    struct err why = ERR_INIT;
 
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-        if (str_ends(s, units[i].unit) && num_double((struct str){ s.p, s.n - units[i].unit.n }, v)) {
-            *v *= units[i].bytes;
+    if (f->op == LINE_REGEX)
+        alt->re = regex_compile(sc->a, alt->text, 0, &why);
+    if (f->op == LINE_PATTERN)
+        alt->pattern = pattern_parse(sc->a, alt->text, false, &why);
+    if (why.code == ERR_NOMEM)
+        return scanner_nomem(sc);
+    return why.code ? scanner_fail(sc, at, "%s", why.msg) : 0;
+}
+
+static int add_alternative(struct scanner *sc, struct line_filter *f, size_t *cap)
+{
+    struct line_alternative alt = { 0 };
+    size_t at = sc->from;
+    int rc;
+
+    if (f->op == LINE_CONTAINS && scanner_word(sc, "ip"))
+        rc = read_ip(sc, &alt);
+    else
+        rc = scanner_string(sc, &alt.text);
+    if (rc == 0)
+        rc = prepare(sc, f, &alt, at);
+    if (rc < 0)
+        return rc;
+    if (arena_grow(sc->a, &f->any, cap, f->n + 1, sizeof(*f->any)) < 0)
+        return scanner_nomem(sc);
+    f->any[f->n++] = alt;
+    return 0;
+}
+
+static const struct {
+    const char *symbol;
+    enum line_op op;
+    bool negative;
+} line_ops[] = { { "|=", LINE_CONTAINS, false }, { "!=", LINE_CONTAINS, true }, { "|~", LINE_REGEX, false },
+                 { "!~", LINE_REGEX, true },     { "|>", LINE_PATTERN, false }, { "!>", LINE_PATTERN, true } };
+
+static bool at_line_filter(const struct scanner *sc, struct line_filter *f)
+{
+    for (size_t i = 0; i < sizeof(line_ops) / sizeof(line_ops[0]); i++)
+        if (scanner_symbol(sc, line_ops[i].symbol)) {
+            *f = (struct line_filter){ .op = line_ops[i].op, .negative = line_ops[i].negative };
             return true;
         }
     return false;
 }
 
-static int read_number(struct scanner *sc, struct predicate *p)
+static int parse_line_filter(struct scanner *sc, struct line_filter *f)
 {
-    int64_t ns;
+    size_t cap = 0;
+    int rc;
 
-    if (sc->kind != L_NUMBER)
-        return unexpected(sc, "NUMBER or DURATION or BYTES");
-    if (num_double(sc->token, &p->value)) {
-        p->measure = MEASURE_NUMBER;
-    } else if (duration_parse_go(sc->token, &ns, NULL) == 0) {
-        p->measure = MEASURE_DURATION;
-        p->value = (double)ns / 1e9;
-    } else if (logql_bytes(sc->token, &p->value)) {
-        p->measure = MEASURE_BYTES;
-    } else {
-        return fail_at(sc, sc->from, "syntax error: unexpected \"%.*s\", expecting a number, a duration as in 10ms, or "
-                       "bytes as in 1KB", (int)(sc->token.n > 60 ? 60 : sc->token.n), sc->token.p);
+    scanner_next(sc);
+    rc = add_alternative(sc, f, &cap);
+    while (rc == 0 && scanner_word(sc, "or")) {
+        scanner_next(sc);
+        rc = add_alternative(sc, f, &cap);
     }
-    advance(sc);
+    return rc;
+}
+
+/* --- parsers ----------------------------------------------------------------------------------------------------- */
+
+/* --strict and --keep-empty. */
+static int parse_flags(struct scanner *sc, struct extractor *x)
+{
+    while (sc->kind == SCAN_FLAG) {
+        if (str_eqz(sc->token, "--strict"))
+            x->strict = true;
+        else if (str_eqz(sc->token, "--keep-empty"))
+            x->keep_empty = true;
+        else
+            return scanner_fail(sc, sc->from, "syntax error: unexpected %.*s, expecting --strict or --keep-empty",
+                             (int)(sc->token.n > 60 ? 60 : sc->token.n), sc->token.p);
+        scanner_next(sc);
+    }
     return 0;
 }
 
-static int number_op(const struct scanner *sc)
-{
-    static const struct {
-        const char *text;
-        enum event_op op;
-    } ops[] = { { "==", EVENT_EQ }, { "=", EVENT_EQ }, { "!=", EVENT_NE }, { ">", EVENT_GT },
-                { ">=", EVENT_GE }, { "<", EVENT_LT }, { "<=", EVENT_LE } };
-
-    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-        if (at_symbol(sc, ops[i].text))
-            return (int)ops[i].op;
-    return -1;
-}
-
-static int parse_comparison(struct scanner *sc, struct predicate *p)
+/* label="path", or label alone, which is its own path. */
+static int parse_extraction(struct scanner *sc, bool is_json, struct extraction *x)
 {
     size_t at = sc->from;
-    int text, number, rc;
+    int rc = 0;
+
+    if (sc->kind != SCAN_WORD)
+        return scanner_unexpected(sc, "IDENTIFIER");
+    *x = (struct extraction){ .name = sc->token, .path = sc->token };
+    scanner_next(sc);
+    if (scanner_symbol(sc, "=")) {
+        scanner_next(sc);
+        at = sc->from;
+        rc = scanner_string(sc, &x->path);
+    }
+    return rc == 0 && is_json ? parse_json_path(sc, at, x) : rc;
+}
+
+static int parse_extractor(struct scanner *sc, bool is_json, struct extractor *x)
+{
+    size_t cap = 0;
+    int rc = is_json ? 0 : parse_flags(sc, x);
+
+    if (rc < 0 || sc->kind != SCAN_WORD)
+        return rc;
+    for (;;) {
+        if (arena_grow(sc->a, &x->v, &cap, x->n + 1, sizeof(*x->v)) < 0)
+            return scanner_nomem(sc);
+        rc = parse_extraction(sc, is_json, &x->v[x->n]);
+        if (rc < 0)
+            return rc;
+        x->n++;
+        if (!scanner_symbol(sc, ","))
+            return 0;
+        scanner_next(sc);
+    }
+}
+
+static int parse_pattern(struct scanner *sc, struct stage *st)
+{
+    struct err why = ERR_INIT;
+    size_t at = sc->from;
+    struct str text;
+    int rc = scanner_string(sc, &text);
+
+    if (rc < 0)
+        return rc;
+    st->pattern = pattern_parse(sc->a, text, true, &why);
+    if (st->pattern)
+        return 0;
+    return why.code == ERR_NOMEM ? scanner_nomem(sc) : scanner_fail(sc, at, "%s", why.msg);
+}
+
+enum { MOST_GROUPS = 64 };
+
+static int name_groups(struct scanner *sc, size_t at, struct capture_names *c)
+{
+    size_t named = 0;
+
+    c->n = regex_groups(c->re) + 1;
+    if (c->n > MOST_GROUPS)
+        return scanner_fail(sc, at, "regexp: more than %d groups", MOST_GROUPS - 1);
+    c->names = arena_array(sc->a, c->n, sizeof(*c->names));
+    if (!c->names)
+        return scanner_nomem(sc);
+    for (size_t i = 1; i < c->n; i++) {
+        c->names[i] = regex_group_name(c->re, (unsigned)i);
+        named += c->names[i].n > 0;
+    }
+    return named ? 0 : scanner_fail(sc, at, "at least one named capture must be supplied, as in (?P<status>\\d+)");
+}
+
+static int parse_regexp(struct scanner *sc, struct stage *st)
+{
+    struct err why = ERR_INIT;
+    size_t at = sc->from;
+    int rc = scanner_string(sc, &st->regexp.text);
+
+    if (rc < 0)
+        return rc;
+    st->regexp.re = regex_compile(sc->a, st->regexp.text, 0, &why);
+    if (!st->regexp.re)
+        return why.code == ERR_NOMEM ? scanner_nomem(sc) : scanner_fail(sc, at, "%s", why.msg);
+    return name_groups(sc, at, &st->regexp);
+}
+
+/* --- formats, drop and keep -------------------------------------------------------------------------------------- */
+
+static int parse_template(struct scanner *sc, const struct template **out)
+{
+    size_t at = sc->from;
+    struct str text;
+    int rc = scanner_string(sc, &text);
+
+    if (rc < 0)
+        return rc;
+    *out = template_parse(sc, at, text);
+    return *out ? 0 : ERR_PARSE;
+}
+
+/* name=other or name="template" */
+static int parse_label_format(struct scanner *sc, struct label_format *f)
+{
+    int rc;
+
+    if (sc->kind != SCAN_WORD)
+        return scanner_unexpected(sc, "IDENTIFIER");
+    *f = (struct label_format){ .name = sc->token };
+    scanner_next(sc);
+    rc = scanner_expect(sc, "=");
+    if (rc < 0 || sc->kind == SCAN_STRING)
+        return rc < 0 ? rc : parse_template(sc, &f->text);
+    if (sc->kind != SCAN_WORD)
+        return scanner_unexpected(sc, "IDENTIFIER or STRING");
+    rc = scanner_label(sc, sc->token, &f->from);
+    scanner_next(sc);
+    return rc;
+}
+
+static int parse_label_formats(struct scanner *sc, struct stage *st)
+{
+    size_t cap = 0, n = 0;
+
+    for (;;) {
+        size_t at = sc->from;
+        int rc;
+
+        if (arena_grow(sc->a, &st->label_format.v, &cap, n + 1, sizeof(*st->label_format.v)) < 0)
+            return scanner_nomem(sc);
+        rc = parse_label_format(sc, &st->label_format.v[n]);
+        if (rc < 0)
+            return rc;
+        for (size_t i = 0; i < n; i++)
+            if (str_eq(st->label_format.v[i].name, st->label_format.v[n].name))
+                return scanner_fail(sc, at, "multiple label name '%.*s' not allowed in a single format operation",
+                                 STR_ARG(st->label_format.v[n].name));
+        st->label_format.n = ++n;
+        if (!scanner_symbol(sc, ","))
+            return 0;
+        scanner_next(sc);
+    }
+}
+
+static int parse_choice(struct scanner *sc, struct label_choice *c)
+{
+    size_t at = sc->from;
     struct str value;
+    int op, rc;
 
-    if (sc->kind != L_IDENT)
-        return unexpected(sc, "IDENTIFIER or (");
-    p->name = sc->token;
-    p->id = sc->comparisons++;
-    advance(sc);
-    text = match_op(sc);
-    number = number_op(sc);
-    if (text < 0 && number < 0)
-        return unexpected(sc, "a comparison");
-    advance(sc);
-    if (text >= 0 && (sc->kind == L_STRING || number < 0)) {
-        p->kind = PREDICATE_TEXT;
-        rc = take_string(sc, &value);
-        return rc < 0 ? rc : make_matcher(sc, &p->text, at, (enum match_op)text, p->name, value);
-    }
-    p->kind = PREDICATE_NUMBER;
-    p->op = (enum event_op)number;
-    return read_number(sc, p);
+    if (sc->kind != SCAN_WORD)
+        return scanner_unexpected(sc, "IDENTIFIER");
+    *c = (struct label_choice){ .name = sc->token };
+    scanner_next(sc);
+    op = scanner_match_op(sc);
+    if (op < 0)
+        return 0;
+    scanner_next(sc);
+    c->matches = true;
+    rc = scanner_string(sc, &value);
+    return rc < 0 ? rc : scanner_matcher(sc, &c->text, at, (enum match_op)op, c->name, value);
 }
 
-static const struct predicate *parse_predicate(struct scanner *sc)
+static int parse_choices(struct scanner *sc, struct stage *st)
 {
-    const struct predicate *inner;
-    struct predicate *p;
+    size_t cap = 0;
 
-    if (at_symbol(sc, "(")) {
-        advance(sc);
-        inner = parse_or(sc);
-        return inner && expect(sc, ")") == 0 ? inner : NULL;
+    for (;;) {
+        int rc;
+
+        if (arena_grow(sc->a, &st->labels.v, &cap, st->labels.n + 1, sizeof(*st->labels.v)) < 0)
+            return scanner_nomem(sc);
+        rc = parse_choice(sc, &st->labels.v[st->labels.n]);
+        if (rc < 0)
+            return rc;
+        st->labels.n++;
+        if (!scanner_symbol(sc, ","))
+            return 0;
+        scanner_next(sc);
     }
-    p = ARENA_NEW(sc->a, struct predicate);
-    if (!p)
-        nomem(sc);
-    return p && parse_comparison(sc, p) == 0 ? p : NULL;
 }
 
-static const struct predicate *join(struct scanner *sc, enum predicate_kind kind, const struct predicate *l,
-                                    const struct predicate *r)
+/* --- stages ------------------------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *word;
+    enum stage_kind kind;
+} stage_words[] = {
+    { "json", STAGE_JSON },           { "logfmt", STAGE_LOGFMT },           { "pattern", STAGE_PATTERN },
+    { "regexp", STAGE_REGEXP },       { "unpack", STAGE_UNPACK },           { "decolorize", STAGE_DECOLORIZE },
+    { "line_format", STAGE_LINE_FORMAT }, { "label_format", STAGE_LABEL_FORMAT }, { "drop", STAGE_DROP },
+    { "keep", STAGE_KEEP },
+};
+
+/* What stands behind the word of a stage. */
+static int parse_rest(struct scanner *sc, struct stage *st)
 {
-    struct predicate *p = r ? ARENA_NEW(sc->a, struct predicate) : NULL;
-
-    if (r && !p)
-        nomem(sc);
-    if (p)
-        *p = (struct predicate){ .kind = kind, .l = l, .r = r };
-    return p;
-}
-
-static const struct predicate *parse_and(struct scanner *sc)
-{
-    const struct predicate *p = parse_predicate(sc);
-
-    while (p && (at_word(sc, "and") || at_symbol(sc, ","))) {
-        if (++sc->depth > LOGQL_MAX_DEPTH) {
-            fail_at(sc, sc->from, "label filter nested too deeply, at most %d levels", LOGQL_MAX_DEPTH);
-            return NULL;
-        }
-        advance(sc);
-        p = join(sc, PREDICATE_AND, p, parse_predicate(sc));
+    switch (st->kind) {
+    case STAGE_JSON:
+    case STAGE_LOGFMT:
+        return parse_extractor(sc, st->kind == STAGE_JSON, &st->extract);
+    case STAGE_PATTERN:
+        return parse_pattern(sc, st);
+    case STAGE_REGEXP:
+        return parse_regexp(sc, st);
+    case STAGE_LINE_FORMAT:
+        return parse_template(sc, &st->line_format);
+    case STAGE_LABEL_FORMAT:
+        return parse_label_formats(sc, st);
+    case STAGE_DROP:
+    case STAGE_KEEP:
+        return parse_choices(sc, st);
+    case STAGE_UNPACK:
+    case STAGE_DECOLORIZE:
+    case STAGE_LINE:
+    case STAGE_LABEL:
+        break;
     }
-    return p;
+    return 0;
 }
-
-/* `depth` counts whatever makes the tree deeper, and is not given back: it bounds recursion over the whole query. */
-static const struct predicate *parse_or(struct scanner *sc)
-{
-    const struct predicate *p;
-
-    if (++sc->depth > LOGQL_MAX_DEPTH) {
-        fail_at(sc, sc->from, "label filter nested too deeply, at most %d levels", LOGQL_MAX_DEPTH);
-        return NULL;
-    }
-    p = parse_and(sc);
-    while (p && at_word(sc, "or")) {
-        if (++sc->depth > LOGQL_MAX_DEPTH) {
-            fail_at(sc, sc->from, "label filter nested too deeply, at most %d levels", LOGQL_MAX_DEPTH);
-            return NULL;
-        }
-        advance(sc);
-        p = join(sc, PREDICATE_OR, p, parse_and(sc));
-    }
-    return p;
-}
-
-/* --- the pipeline ------------------------------------------------------------------------------------------------ */
 
 static int parse_stage(struct scanner *sc, struct stage *st)
 {
-    if (at_line_filter(sc)) {
+    struct line_filter line;
+
+    *st = (struct stage){ .kind = STAGE_LABEL };
+    if (at_line_filter(sc, &line)) {
         st->kind = STAGE_LINE;
+        st->line = line;
         return parse_line_filter(sc, &st->line);
     }
-    if (!at_symbol(sc, "|"))
-        return unexpected(sc, NULL);
-    advance(sc);
-    st->kind = STAGE_LABEL;
-    st->label = parse_or(sc);
+    scanner_next(sc); /* the bar */
+    for (size_t i = 0; i < sizeof(stage_words) / sizeof(stage_words[0]); i++)
+        if (scanner_word(sc, stage_words[i].word)) {
+            st->kind = stage_words[i].kind;
+            scanner_next(sc);
+            return parse_rest(sc, st);
+        }
+    st->label = parse_label_filter(sc);
     return st->label ? 0 : ERR_PARSE;
+}
+
+bool at_unwrap(const struct scanner *sc)
+{
+    struct scanner ahead = *sc;
+
+    if (!scanner_symbol(sc, "|"))
+        return false;
+    scanner_next(&ahead);
+    return scanner_word(&ahead, "unwrap");
+}
+
+int parse_stages(struct scanner *sc, struct stage **stages, size_t *n, size_t *cap)
+{
+    struct line_filter line;
+
+    while ((scanner_symbol(sc, "|") && !at_unwrap(sc)) || at_line_filter(sc, &line)) {
+        int rc;
+
+        if (*n == LOGQL_MAX_STAGES)
+            return scanner_fail(sc, sc->from, "more than %d stages in one query", LOGQL_MAX_STAGES);
+        if (arena_grow(sc->a, stages, cap, *n + 1, sizeof(**stages)) < 0)
+            return scanner_nomem(sc);
+        rc = parse_stage(sc, &(*stages)[*n]);
+        if (rc < 0)
+            return rc;
+        ++*n;
+    }
+    return 0;
+}
+
+/* --- queries ----------------------------------------------------------------------------------------------------- */
+
+/* Parentheses may stand around a query of lines. Returns how many, and stops at what is in them. */
+static size_t skip_parentheses(struct scanner *sc)
+{
+    size_t n = 0;
+
+    for (scanner_start(sc, 0); scanner_symbol(sc, "("); n++)
+        scanner_next(sc);
+    return n;
+}
+
+static int parse_lines(struct scanner *sc, size_t parentheses, struct logql_expr *x)
+{
+    struct log_query *q = ARENA_NEW(sc->a, struct log_query);
+    struct stage *stages = NULL;
+    size_t cap = 0;
+    int rc = q ? parse_streams(sc, q) : scanner_nomem(sc);
+
+    if (rc == 0)
+        rc = parse_stages(sc, &stages, &q->nstages, &cap);
+    while (rc == 0 && parentheses--)
+        rc = scanner_expect(sc, ")");
+    if (rc == 0 && sc->kind != SCAN_END)
+        rc = scanner_unexpected(sc, NULL);
+    if (rc < 0)
+        return rc;
+    q->stages = stages;
+    q->names = sc->names;
+    q->nnames = sc->nnames;
+    x->lines = q;
+    return 0;
 }
 
 struct logql_expr *logql_parse(struct arena *a, struct str text, struct err *e)
 {
     struct err mine = ERR_INIT;
-    struct scanner sc = { .a = a, .e = e ? e : &mine, .text = text };
+    struct scanner sc = { .a = a, .e = e ? e : &mine };
     struct logql_expr *x = ARENA_NEW(a, struct logql_expr);
-    struct stage *stages = NULL;
-    size_t cap = 0;
+    size_t parentheses;
+    int rc;
 
     if (text.n > LOGQL_MAX_TEXT) {
         err_set(sc.e, ERR_PARSE, "parse error at line 1, col 1: query of %zu bytes is too long, at most %d", text.n,
@@ -470,22 +476,21 @@ struct logql_expr *logql_parse(struct arena *a, struct str text, struct err *e)
     }
     sc.text = arena_str(a, text);
     if (!x || !sc.text.p) {
-        nomem(&sc);
+        scanner_nomem(&sc);
         return NULL;
     }
-    advance(&sc);
-    if (parse_selector(&sc, x) < 0)
-        return NULL;
-    while (sc.kind != L_END) {
-        if (arena_grow(a, &stages, &cap, x->nstages + 1, sizeof(*stages)) < 0) {
-            nomem(&sc);
-            return NULL;
-        }
-        if (parse_stage(&sc, &stages[x->nstages]) < 0)
-            return NULL;
-        x->nstages++;
-    }
-    x->stages = stages;
-    x->ncomparisons = sc.comparisons;
-    return x;
+    x->metric.text = sc.text;
+    parentheses = skip_parentheses(&sc);
+    if (sc.kind == SCAN_END && parentheses == 0)
+        rc = scanner_unexpected(&sc, "a selector of streams, as in {app=\"web\"}");
+    else if (scanner_symbol(&sc, "{"))
+        rc = parse_lines(&sc, parentheses, x);
+    else
+        rc = parse_metric(a, x, sc.e);
+    return rc < 0 ? NULL : x;
+}
+
+bool logql_is_metric(const struct logql_expr *x)
+{
+    return !x->lines;
 }

@@ -1,50 +1,46 @@
 /* logql_row.c: events as LogQL sees them: which columns make the stream, what the line is, and what else is known. */
-#include "query/logql-internal.h"
+#include "query/logql_row-internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-const struct str logql_stream_labels[STREAM_LABELS] = {
+static const struct str always[] = {
     STR_INIT("app"),     STR_INIT("kind"),    STR_INIT("namespace"), STR_INIT("reporter"),
     STR_INIT("service"), STR_INIT("version"), STR_INIT("workload"),
 };
+enum { ALWAYS = sizeof(always) / sizeof(always[0]) };
 
 /* A span's own kind ("server", "client"): `kind` is the stream's. */
 static const struct str span_kind = STR_INIT("span_kind");
 
-/* The service of an access log is the one that was asked. */
-static struct str column_name(enum event_kind kind, struct str label)
+bool logql_names_stream(struct str name)
 {
-    if (kind == EVENT_ACCESS_LOG && str_eq(label, STR("service")))
-        return STR("destination_service_name");
-    return label;
+    for (size_t i = 0; i < ALWAYS; i++)
+        if (str_eq(name, always[i]))
+            return true;
+    return false;
 }
 
-bool logql_stream_field(enum event_kind kind, struct str name, struct field *f)
+/* The service of an access log is the one that was asked; its status is the response's. */
+static int column_of(enum event_kind kind, struct str name)
 {
-    for (size_t i = 0; i < STREAM_LABELS; i++) {
-        if (!str_eq(name, logql_stream_labels[i]))
-            continue;
-        *f = (struct field){ FIELD_KIND, -1, name };
-        if (str_eq(name, STR("kind")))
-            return true;
-        f->kind = FIELD_COLUMN;
-        f->column = event_column_index(kind, column_name(kind, name));
-        return f->column >= 0;
-    }
-    return false;
+    if (kind == EVENT_ACCESS_LOG && str_eq(name, STR("service")))
+        return ACCESS_LOG_destination_service_name;
+    if (kind == EVENT_ACCESS_LOG && str_eq(name, STR("status")))
+        return ACCESS_LOG_response_code;
+    if (kind == EVENT_SPAN && str_eq(name, span_kind))
+        return SPAN_kind;
+    return event_column_index(kind, name);
 }
 
 struct field logql_field(enum event_kind kind, struct str name)
 {
-    struct field f;
     int column;
 
-    if (logql_stream_field(kind, name, &f))
-        return f;
-    if (kind == EVENT_ACCESS_LOG && str_eq(name, STR("status")))
-        name = STR("response_code");
-    column = kind == EVENT_SPAN && str_eq(name, span_kind) ? SPAN_kind : event_column_index(kind, name);
+    if (str_eq(name, STR("kind")))
+        return (struct field){ FIELD_KIND, -1, name };
+    column = column_of(kind, name);
     if (column >= 0)
         return (struct field){ FIELD_COLUMN, column, name };
     if (str_eq(name, STR("duration")) && kind == EVENT_ACCESS_LOG)
@@ -54,9 +50,80 @@ struct field logql_field(enum event_kind kind, struct str name)
     return (struct field){ FIELD_ATTRIBUTE, -1, name };
 }
 
-static bool is_text(const struct logql_row *row, int column)
+static int by_name(const void *a, const void *b)
 {
-    return event_tables[row->kind].columns[column].is_text;
+    return str_cmp(((const struct field *)a)->name, ((const struct field *)b)->name);
+}
+
+int logql_stream_labels(enum event_kind kind, const struct matcher *matchers, size_t n, struct arena *a,
+                        struct stream_labels *out)
+{
+    out->n = 0;
+    out->v = arena_array(a, ALWAYS + n, sizeof(*out->v));
+    if (!out->v)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < ALWAYS; i++) {
+        struct field f = logql_field(kind, always[i]);
+
+        if (f.kind != FIELD_ATTRIBUTE)
+            out->v[out->n++] = f;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool known = false;
+
+        for (size_t k = 0; k < out->n; k++)
+            known |= str_eq(out->v[k].name, matchers[i].name);
+        if (!known)
+            out->v[out->n++] = logql_field(kind, matchers[i].name);
+    }
+    qsort(out->v, out->n, sizeof(*out->v), by_name);
+    return 0;
+}
+
+static bool is_text(enum event_kind kind, int column)
+{
+    return event_tables[kind].columns[column].is_text;
+}
+
+bool logql_is_number(enum event_kind kind, const struct field *f)
+{
+    return f->kind == FIELD_COLUMN && !is_text(kind, f->column);
+}
+
+uint64_t logql_field_columns(const struct field *f, bool *attributes)
+{
+    *attributes |= f->kind == FIELD_ATTRIBUTE;
+    return f->column >= 0 ? (uint64_t)1 << f->column : 0;
+}
+
+/* Those that access_log_text prints. */
+static const int access_line_columns[] = {
+    ACCESS_LOG_method, ACCESS_LOG_path, ACCESS_LOG_protocol, ACCESS_LOG_response_code, ACCESS_LOG_response_flags,
+    ACCESS_LOG_response_code_details, ACCESS_LOG_connection_termination_details,
+    ACCESS_LOG_upstream_transport_failure_reason, ACCESS_LOG_bytes_received, ACCESS_LOG_bytes_sent,
+    ACCESS_LOG_duration_us, ACCESS_LOG_upstream_service_time_us, ACCESS_LOG_x_forwarded_for, ACCESS_LOG_user_agent,
+    ACCESS_LOG_request_id, ACCESS_LOG_authority, ACCESS_LOG_upstream_host, ACCESS_LOG_upstream_cluster,
+    ACCESS_LOG_upstream_local_address, ACCESS_LOG_downstream_local_address, ACCESS_LOG_downstream_remote_address,
+    ACCESS_LOG_requested_server_name, ACCESS_LOG_route_name,
+};
+static const int span_line_columns[] = { SPAN_name, SPAN_duration_ns, SPAN_status, SPAN_trace_id };
+static const int log_line_columns[] = { LOG_body };
+
+uint64_t logql_line_columns(enum event_kind kind)
+{
+    static const struct {
+        const int *columns;
+        size_t n;
+    } all[EVENT_KINDS] = {
+        [EVENT_ACCESS_LOG] = { access_line_columns, sizeof(access_line_columns) / sizeof(int) },
+        [EVENT_LOG] = { log_line_columns, 1 },
+        [EVENT_SPAN] = { span_line_columns, sizeof(span_line_columns) / sizeof(int) },
+    };
+    uint64_t mask = 0;
+
+    for (size_t i = 0; i < all[kind].n; i++)
+        mask |= (uint64_t)1 << all[kind].columns[i];
+    return mask;
 }
 
 bool logql_number(const struct logql_row *row, int column, int64_t *v)
@@ -89,7 +156,9 @@ struct str logql_text(const struct logql_row *row, const struct field *f, char s
         return event_tables[row->kind].name;
     if (f->kind == FIELD_ATTRIBUTE)
         return labels_get(row->attributes, f->name);
-    if (f->kind == FIELD_COLUMN && is_text(row, f->column))
+    if (!row->columns[f->column])
+        return STR_NULL;
+    if (is_text(row->kind, f->column))
         return row->columns[f->column]->s;
     if (!logql_number(row, f->column, &v))
         return STR_NULL;
@@ -100,47 +169,28 @@ struct str logql_text(const struct logql_row *row, const struct field *f, char s
     return str_of(scratch);
 }
 
-struct labels logql_labels(const struct logql_row *row, struct label out[STREAM_LABELS])
-{
-    size_t n = 0;
-    struct field f;
-    char scratch[32];
-
-    for (size_t i = 0; i < STREAM_LABELS; i++) {
-        struct str value = STR_NULL;
-
-        if (logql_stream_field(row->kind, logql_stream_labels[i], &f))
-            value = logql_text(row, &f, scratch);
-        if (value.n)
-            out[n++] = (struct label){ logql_stream_labels[i], value };
-    }
-    return (struct labels){ out, n };
-}
-
 /* --- structured metadata ----------------------------------------------------------------------------------------- */
 
 /* Whether the column is part of the line or of the stream. */
-static bool shown_elsewhere(enum event_kind kind, int column)
+static bool shown_elsewhere(enum event_kind kind, const struct stream_labels *streams, int column)
 {
-    struct field f;
-
     if (kind == EVENT_LOG && column == LOG_body)
         return true;
-    for (size_t i = 0; i < STREAM_LABELS; i++)
-        if (logql_stream_field(kind, logql_stream_labels[i], &f) && f.kind == FIELD_COLUMN && f.column == column)
+    for (size_t i = 0; i < streams->n; i++)
+        if (streams->v[i].kind == FIELD_COLUMN && streams->v[i].column == column)
             return true;
     return false;
 }
 
-static bool is_stream_label(struct str name)
+static bool is_stream_label(const struct stream_labels *streams, struct str name)
 {
-    for (size_t i = 0; i < STREAM_LABELS; i++)
-        if (str_eq(name, logql_stream_labels[i]))
+    for (size_t i = 0; i < streams->n; i++)
+        if (str_eq(name, streams->v[i].name))
             return true;
     return false;
 }
 
-struct labels logql_metadata(const struct logql_row *row, struct arena *a)
+struct labels logql_metadata(const struct logql_row *row, const struct stream_labels *streams, struct arena *a)
 {
     const struct event_table *table = &event_tables[row->kind];
     struct label *v = arena_array(a, table->n + row->attributes.n + 1, sizeof(*v));
@@ -152,7 +202,7 @@ struct labels logql_metadata(const struct logql_row *row, struct arena *a)
     for (size_t i = 0; i < table->n; i++) {
         struct field f = { FIELD_COLUMN, (int)i, table->columns[i].name };
         char scratch[32];
-        struct str value = shown_elsewhere(row->kind, (int)i) ? STR_NULL : logql_text(row, &f, scratch);
+        struct str value = shown_elsewhere(row->kind, streams, (int)i) ? STR_NULL : logql_text(row, &f, scratch);
 
         if (!value.n)
             continue;
@@ -163,7 +213,7 @@ struct labels logql_metadata(const struct logql_row *row, struct arena *a)
     for (size_t i = 0; i < row->attributes.n; i++) {
         const struct label *at = &row->attributes.v[i];
 
-        if (event_column_index(row->kind, at->name) >= 0 || is_stream_label(at->name))
+        if (event_column_index(row->kind, at->name) >= 0 || is_stream_label(streams, at->name))
             continue; /* a column of that name says it already */
         v[n] = (struct label){ arena_str(a, at->name), arena_str(a, at->value) };
         if (!v[n].name.p || !v[n++].value.p)
@@ -183,6 +233,8 @@ static void access_line(struct buf *b, const struct logql_row *row)
     for (size_t i = 0; i < ACCESS_LOG_NFIELDS; i++) {
         void *at = (char *)&l + access_log_fields[i].offset;
 
+        if (!row->columns[i])
+            continue; /* not part of the line */
         if (access_log_fields[i].is_text)
             *(struct str *)at = row->columns[i]->s;
         else

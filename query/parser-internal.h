@@ -5,7 +5,20 @@
 #include "query/ast-internal.h"
 #include "query/lexer-internal.h"
 
+struct parser;
+
+/* A language that shares PromQL's operators, aggregations and functions of vectors, and has something else in place of
+ * its selectors: LogQL (logql_range.c). */
+struct dialect {
+    /* Whether a call of that name is the dialect's. */
+    bool (*knows)(struct str name);
+    /* Parses it: ps->cur is the name, and then what stands behind the call (parser_skip). NULL with the error set. */
+    struct node *(*parse)(struct parser *ps);
+    struct str topk; /* another name of topk */
+};
+
 struct parser {
+    const struct dialect *dialect; /* NULL: PromQL itself */
     struct arena *a;
     struct str text;
     struct lexer lx;
@@ -20,6 +33,8 @@ struct parser {
 /* Everything that parses returns NULL, or ERR_*, once an error is set. */
 
 void parser_advance(struct parser *ps);
+/* Goes on at byte `at`, behind what somebody else has read. */
+void parser_skip(struct parser *ps, size_t at);
 struct token parser_peek(const struct parser *ps);
 bool parser_at_word(const struct parser *ps, const char *word); /* in any case */
 int parser_expect(struct parser *ps, enum token_kind kind, const char *context, const char *expected);
@@ -34,6 +49,8 @@ struct node *parser_signed(struct parser *ps, struct node *inner, bool minus, ui
 
 /* parser.c */
 struct node *parse_expression(struct parser *ps);
+/* The whole of ps->text, checked. The caller has set dialect, a, text and e. */
+struct node *parse_all(struct parser *ps);
 int parse_label_list(struct parser *ps, const char *context, const struct str **labels, size_t *n);
 struct node *parse_number(struct parser *ps);
 

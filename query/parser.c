@@ -138,6 +138,15 @@ static int parse_arguments(struct parser *ps, const struct function *fn, const c
     return parser_expect(ps, T_RPAREN, context, "\",\" or \")\"") < 0 ? ERR_PARSE : depth;
 }
 
+/* Functions of ranges are the dialect's own. */
+static bool takes_range(const struct function *fn)
+{
+    for (size_t i = 0; i < fn->nargs; i++)
+        if (fn->args[i] == PROMQL_MATRIX)
+            return true;
+    return fn->selects_labels;
+}
+
 static struct node *parse_call(struct parser *ps)
 {
     struct node *n = parser_node(ps, NODE_CALL, ps->cur.from);
@@ -146,7 +155,7 @@ static struct node *parse_call(struct parser *ps)
     if (!n)
         return NULL;
     n->call.fn = function_find(ps->cur.text);
-    if (!n->call.fn) {
+    if (!n->call.fn || (ps->dialect && takes_range(n->call.fn))) {
         parse_error(ps->e, ps->text, ps->cur.from, "unknown function with name \"%.*s\"", STR_ARG(ps->cur.text));
         return NULL;
     }
@@ -155,8 +164,11 @@ static struct node *parse_call(struct parser *ps)
     return depth < 0 ? NULL : parser_finish(ps, n, depth);
 }
 
-static int aggregate_at(struct str word)
+/* A dialect may have names of its own. */
+static int aggregate_at(const struct parser *ps, struct str word)
 {
+    if (ps->dialect && str_ieq(word, ps->dialect->topk))
+        return AGG_TOPK;
     for (int i = 0; i < AGG_COUNT_OPS; i++)
         if (str_ieq(word, aggregates[i].name))
             return i;
@@ -214,7 +226,7 @@ static struct node *parse_aggregate(struct parser *ps, enum aggregate_op op)
 static struct node *parse_word(struct parser *ps)
 {
     struct token next = parser_peek(ps);
-    int agg = aggregate_at(ps->cur.text);
+    int agg = aggregate_at(ps, ps->cur.text);
     static const char *const never[] = { "on", "ignoring", "group_left", "group_right", "bool" };
 
     if (str_ieq(ps->cur.text, STR("inf")) || str_ieq(ps->cur.text, STR("nan")))
@@ -227,6 +239,12 @@ static struct node *parse_word(struct parser *ps)
             parser_unexpected(ps, NULL, NULL);
             return NULL;
         }
+    if (ps->dialect && next.kind == T_LPAREN && ps->dialect->knows(ps->cur.text))
+        return ps->dialect->parse(ps);
+    if (ps->dialect && next.kind != T_LPAREN) {
+        parser_unexpected(ps, NULL, "an aggregation over log lines, as in rate({app=\"web\"}[5m])");
+        return NULL;
+    }
     return next.kind == T_LPAREN ? parse_call(ps) : parse_selector(ps);
 }
 
@@ -241,13 +259,16 @@ static struct node *parse_operand(struct parser *ps)
     case T_LPAREN:
         return parse_paren(ps);
     case T_LBRACE:
+        if (ps->dialect)
+            break;
         return parse_selector(ps);
     case T_IDENT:
         return parse_word(ps);
     default:
-        parser_unexpected(ps, NULL, NULL);
-        return NULL;
+        break;
     }
+    parser_unexpected(ps, NULL, NULL);
+    return NULL;
 }
 
 /* --- operators --------------------------------------------------------------------------------------------------- */
@@ -262,7 +283,7 @@ static struct node *parse_unary(struct parser *ps)
 
     if (ps->cur.kind != T_OP || (!minus && ps->cur.op != OP_ADD)) {
         n = parse_operand(ps);
-        return n ? parse_postfix(ps, n) : NULL;
+        return n && !ps->dialect ? parse_postfix(ps, n) : n;
     }
     parser_advance(ps);
     inner = parse_binary(ps, binary_ops[OP_POW].precedence);
@@ -373,6 +394,20 @@ struct node *parse_expression(struct parser *ps)
 
 /* --- the face ---------------------------------------------------------------------------------------------------- */
 
+struct node *parse_all(struct parser *ps)
+{
+    struct node *root;
+
+    lexer_init(&ps->lx, ps->text);
+    parser_advance(ps);
+    root = parse_expression(ps);
+    if (root && ps->cur.kind != T_EOF) {
+        parser_unexpected(ps, NULL, NULL);
+        return NULL;
+    }
+    return root && node_check(root, ps->text, ps->e) == 0 ? root : NULL;
+}
+
 struct promql_expr *promql_parse(struct arena *a, struct str text, struct err *e)
 {
     struct parser ps = { .a = a, .e = e };
@@ -388,21 +423,12 @@ struct promql_expr *promql_parse(struct arena *a, struct str text, struct err *e
     }
     ps.text = x->text;
     lexer_init(&ps.lx, x->text);
-    parser_advance(&ps);
-    if (ps.cur.kind == T_EOF) {
+    if (lexer_next(&ps.lx).kind == T_EOF) {
         err_set(e, ERR_PARSE, "unknown position: parse error: no expression found in input");
         return NULL;
     }
-    x->root = parse_expression(&ps);
-    if (!x->root)
-        return NULL;
-    if (ps.cur.kind != T_EOF) {
-        parser_unexpected(&ps, NULL, NULL);
-        return NULL;
-    }
-    if (node_check(x->root, x->text, e) < 0)
-        return NULL;
-    return x;
+    x->root = parse_all(&ps);
+    return x->root ? x : NULL;
 }
 
 int promql_parse_selector(struct arena *a, struct str text, struct matcher **m, size_t *n, struct err *e)

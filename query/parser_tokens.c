@@ -74,6 +74,13 @@ void parser_advance(struct parser *ps)
     ps->cur = lexer_next(&ps->lx);
 }
 
+void parser_skip(struct parser *ps, size_t at)
+{
+    ps->lx.at = at;
+    ps->last = (uint32_t)at;
+    ps->cur = lexer_next(&ps->lx);
+}
+
 struct token parser_peek(const struct parser *ps)
 {
     struct lexer ahead = ps->lx;

@@ -15,8 +15,7 @@ static bool plain_name(struct str s, bool colons)
     return s.n > 0;
 }
 
-/* As Go's %q: UTF-8 stays, control characters and what is no UTF-8 are escaped. */
-static void print_quoted(struct buf *b, struct str s)
+void print_quoted(struct buf *b, struct str s)
 {
     bool utf8 = str_is_utf8(s);
 
@@ -48,7 +47,7 @@ static void print_label(struct buf *b, struct str name)
         print_quoted(b, name);
 }
 
-static void print_labels(struct buf *b, const struct str *labels, size_t n)
+void print_label_list(struct buf *b, const struct str *labels, size_t n)
 {
     buf_putc(b, '(');
     for (size_t i = 0; i < n; i++) {
@@ -74,8 +73,7 @@ static void print_number(struct buf *b, const struct node *n)
     buf_puts(b, text);
 }
 
-/* A duration: a bare number of seconds prints as one, too. */
-static void print_duration(struct buf *b, const struct node *n)
+void print_duration(struct buf *b, const struct node *n)
 {
     struct node copy;
     double ms;
@@ -164,6 +162,10 @@ static void print_subquery(struct buf *b, const struct subquery *s)
 
 static void print_call(struct buf *b, const struct call *c)
 {
+    if (c->fn->print) {
+        c->fn->print(b, c);
+        return;
+    }
     buf_str(b, c->fn->name);
     buf_putc(b, '(');
     for (size_t i = 0; i < c->n; i++) {
@@ -179,7 +181,7 @@ static void print_aggregate(struct buf *b, const struct aggregate *agg)
     buf_str(b, aggregates[agg->op].name);
     if (agg->without || agg->n) {
         buf_puts(b, agg->without ? " without " : " by ");
-        print_labels(b, agg->labels, agg->n);
+        print_label_list(b, agg->labels, agg->n);
         buf_putc(b, ' ');
     }
     buf_putc(b, '(');
@@ -204,11 +206,11 @@ static void print_matching(struct buf *b, const struct matching *m)
 
     if (m->written) {
         buf_puts(b, m->on ? " on " : " ignoring ");
-        print_labels(b, m->labels, m->n);
+        print_label_list(b, m->labels, m->n);
     }
     if (m->card == MANY_TO_ONE || m->card == ONE_TO_MANY) {
         buf_puts(b, m->card == MANY_TO_ONE ? " group_left " : " group_right ");
-        print_labels(b, m->include, m->ninclude);
+        print_label_list(b, m->include, m->ninclude);
     }
     if (same) {
         print_fill(b, "fill", m->fill_left);
@@ -269,6 +271,8 @@ void node_print(struct buf *b, const struct node *n)
         node_print(b, n->paren);
         buf_putc(b, ')');
         return;
+    case NODE_DERIVED:
+        return; /* its function prints it */
     }
 }
 

@@ -289,5 +289,7 @@ int samples_open(struct eval *ev, const struct grid *g, const struct node *n, st
                  struct sample_stream **out)
 {
     n = node_strip(n);
+    if (n->kind == NODE_DERIVED)
+        return n->derived.open(ev, g, n, l, out);
     return n->kind == NODE_SUBQUERY ? inner_open(ev, g, n, l, out) : ranged_open(ev, g, n, l, out);
 }

@@ -201,6 +201,9 @@ static void put_node(struct buf *b, const struct node *n)
         buf_puts(b, "\"parenExpr\"");
         put_child(b, "expr", n->paren);
         break;
+    case NODE_DERIVED: /* of no PromQL query */
+        buf_puts(b, "\"derived\"");
+        break;
     }
     buf_putc(b, '}');
 }
@@ -252,6 +255,7 @@ static void find(struct found *f, const struct node *n)
         break;
     case NODE_NUMBER:
     case NODE_STRING:
+    case NODE_DERIVED:
         break;
     }
 }

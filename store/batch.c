@@ -85,18 +85,25 @@ int batch_reserve_events(struct batch *b, enum event_kind kind, size_t n)
     return 0;
 }
 
-int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v)
+int batch_change_event(struct batch *b, enum event_kind kind, size_t row, int column, union event_value v)
+{
+    struct event_rows *r = &b->events[kind];
+
+    if (!r->columns[column] && grow_column(b, kind, (size_t)column, 0, r->cap) < 0)
+        return ERR_NOMEM;
+    r->columns[column][row] = v;
+    if (event_tables[kind].columns[column].is_text)
+        b->bytes += v.s.n;
+    return 0;
+}
+
+int batch_set_first(struct batch *b, enum event_kind kind, int column, union event_value v)
 {
     struct event_rows *r = &b->events[kind];
 
     if (r->n == r->cap && batch_reserve_events(b, kind, 1) < 0)
         return ERR_NOMEM;
-    if (!r->columns[column] && grow_column(b, kind, (size_t)column, 0, r->cap) < 0)
-        return ERR_NOMEM;
-    r->columns[column][r->n] = v;
-    if (event_tables[kind].columns[column].is_text)
-        b->bytes += v.s.n;
-    return 0;
+    return batch_change_event(b, kind, r->n, column, v);
 }
 
 int batch_end_event(struct batch *b, enum event_kind kind, int64_t time_ns, struct labels attributes)

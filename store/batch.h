@@ -55,6 +55,7 @@ struct batch {
      * committed and not applied again. Empty sender: not numbered. */
     struct str sender;
     uint64_t number; /* from 1 */
+    bool lasting;    /* the number is kept for a year after the last batch, not for a week: the sender is a file */
 
     struct batch_series *series;
     size_t nseries, series_cap;
@@ -76,10 +77,26 @@ int batch_add_event(struct batch *b, enum event_kind kind, const struct event *e
 /* A row without a struct event: batch_set_event any of its columns, then batch_end_event. A row that is not ended does not
  * count, and batch_drop_event must take back what was set of it. */
 int batch_reserve_events(struct batch *b, enum event_kind kind, size_t n); /* n rows more: else it grows by itself */
-int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v);
+static inline int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v);
+int batch_set_first(struct batch *b, enum event_kind kind, int column, union event_value v); /* where there is no room yet */
 int batch_end_event(struct batch *b, enum event_kind kind, int64_t time_ns, struct labels attributes);
 void batch_drop_event(struct batch *b, enum event_kind kind);
+/* Sets a column of a row that has been ended. */
+int batch_change_event(struct batch *b, enum event_kind kind, size_t row, int column, union event_value v);
 /* A column's value in row `row`, which may be the one not ended yet. */
 union event_value batch_event(const struct batch *b, enum event_kind kind, size_t row, int column);
+
+/* Called for each of some forty fields of ten million rows. */
+static inline int batch_set_event(struct batch *b, enum event_kind kind, int column, union event_value v)
+{
+    struct event_rows *r = &b->events[kind];
+
+    if (r->n == r->cap || !r->columns[column])
+        return batch_set_first(b, kind, column, v);
+    r->columns[column][r->n] = v;
+    if (event_tables[kind].columns[column].is_text)
+        b->bytes += v.s.n;
+    return 0;
+}
 
 #endif

@@ -49,8 +49,8 @@ int sealed_overflow_read(struct sealed *b, struct sealed_view **sets, struct err
 int sealed_piece_load(struct sealed *b, const struct sealed_piece *p, char *to, struct err *e);
 /* In the arena, or where it stands in the directory. */
 int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct arena *a, struct bytes *out, struct err *e);
-/* Codes of all rows, from a plane or two, below `distinct`; one of *codes8 and *codes16. */
-int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *planes, size_t distinct, const uint8_t **codes8,
+/* Codes of all rows, from a piece or two, below `distinct`; one of *codes8 and *codes16. */
+int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, size_t distinct, const uint8_t **codes8,
                      const uint16_t **codes16, struct err *e);
 /* v->view.texts */
 int sealed_texts_get(struct sealed_view *v, struct err *e);

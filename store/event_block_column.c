@@ -175,24 +175,50 @@ static int open_dictionary(struct sealed_view *v, struct err *e)
     return 0;
 }
 
-int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *planes, size_t distinct, const uint8_t **codes8,
+/* Several in a byte. */
+static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, unsigned bits, const uint8_t **codes,
+                           struct err *e)
+{
+    size_t n = v->view.n, each = 8 / bits;
+    struct bytes r = { NULL, NULL };
+    uint8_t *to;
+    int rc = sealed_piece_get(v->block, p, v->view.arena, &r, e);
+
+    *codes = r.p;
+    if (rc < 0 || bits == 8)
+        return rc;
+    to = arena_alloc(v->view.arena, n);
+    if (!to)
+        return sealed_no_memory(v->block, e);
+    for (size_t i = 0; i < n; i++)
+        to[i] = r.p[i / each] >> i % each * bits & ((1u << bits) - 1);
+    *codes = to;
+    return 0;
+}
+
+static int get_wide_codes(struct sealed_view *v, const struct sealed_piece *planes, const uint16_t **codes, struct err *e)
+{
+    struct bytes low, high;
+    uint16_t *to = arena_alloc(v->view.arena, v->view.n * sizeof(*to));
+    int rc = to ? sealed_piece_get(v->block, &planes[0], v->view.arena, &low, e) : sealed_no_memory(v->block, e);
+
+    rc = rc == 0 ? sealed_piece_get(v->block, &planes[1], v->view.arena, &high, e) : rc;
+    for (size_t i = 0; rc == 0 && i < v->view.n; i++)
+        to[i] = (uint16_t)(low.p[i] | high.p[i] << 8);
+    *codes = to;
+    return rc;
+}
+
+int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, size_t distinct, const uint8_t **codes8,
                      const uint16_t **codes16, struct err *e)
 {
-    size_t n = v->view.n;
-    struct bytes low = { NULL, NULL }, high;
-    uint16_t *codes;
-    int rc = sealed_piece_get(v->block, &planes[0], v->view.arena, &low, e);
+    unsigned bits = block_code_bits(distinct);
+    int rc;
 
-    *codes8 = distinct > 256 ? NULL : low.p;
+    *codes8 = NULL;
     *codes16 = NULL;
-    if (rc == 0 && distinct > 256) {
-        codes = arena_alloc(v->view.arena, n * sizeof(*codes));
-        rc = codes ? sealed_piece_get(v->block, &planes[1], v->view.arena, &high, e) : sealed_no_memory(v->block, e);
-        for (size_t i = 0; rc == 0 && i < n; i++)
-            codes[i] = (uint16_t)(low.p[i] | high.p[i] << 8);
-        *codes16 = codes;
-    }
-    if (rc == 0 && !event_codes_below(*codes8, *codes16, n, distinct))
+    rc = bits > 8 ? get_wide_codes(v, pieces, codes16, e) : get_small_codes(v, pieces, bits, codes8, e);
+    if (rc == 0 && !event_codes_below(*codes8, *codes16, v->view.n, distinct))
         rc = sealed_malformed(v->column, "a code", e);
     return rc;
 }
@@ -204,20 +230,54 @@ static int get_codes(struct sealed_view *v, struct err *e)
 
 /* --- ids --- */
 
+/* The ids' bytes: those that are planes from these, the others one id behind the other. */
+static void join_bytes(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width, size_t n,
+                       uint8_t *to)
+{
+    const uint8_t *from = noise->p;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t byte = 0, plane = 0; byte < width; byte++)
+            *to++ = which >> byte & 1 ? planes[plane++].p[i] : *from++;
+}
+
+static int get_id_bytes(struct sealed_view *v, struct err *e)
+{
+    const struct sealed_column *c = v->column;
+    struct bytes noise, planes[EVENT_ID_BYTES];
+    size_t nplanes = (size_t)__builtin_popcount(c->id_planes), width = event_id_width(c->id);
+    uint8_t *to;
+    int rc = sealed_piece_get(v->block, &c->pieces[0], v->view.arena, &noise, e);
+
+    if (rc < 0)
+        return rc;
+    v->view.ids = noise.p;
+    if (nplanes == 0)
+        return 0;
+    for (size_t i = 0; rc == 0 && i < nplanes; i++)
+        rc = sealed_piece_get(v->block, &c->pieces[1 + i], v->view.arena, &planes[i], e);
+    to = arena_alloc(v->view.arena, v->view.n * width);
+    if (rc == 0 && !to)
+        return sealed_no_memory(v->block, e);
+    if (rc == 0)
+        join_bytes(&noise, planes, c->id_planes, width, v->view.n, to);
+    v->view.ids = to;
+    return rc;
+}
+
 static int get_ids(struct sealed_view *v, struct err *e)
 {
     const struct sealed_column *c = v->column;
     struct bytes r;
     struct event_odd *odd;
-    int rc = sealed_piece_get(v->block, &c->pieces[0], v->view.arena, &r, e);
+    int rc = get_id_bytes(v, e);
 
     v->view.uuid = c->id == EVENT_ID_UUID;
     v->view.width = event_id_width(c->id);
-    v->view.ids = r.p;
     if (rc < 0 || c->nodd == 0)
         return rc;
     odd = arena_alloc(v->view.arena, c->nodd * sizeof(*odd));
-    rc = odd ? sealed_piece_get(v->block, &c->pieces[1], v->view.arena, &r, e) : sealed_no_memory(v->block, e);
+    rc = odd ? sealed_piece_get(v->block, &c->pieces[c->npieces - 1], v->view.arena, &r, e) : sealed_no_memory(v->block, e);
     if (rc == 0 && (!event_get_odd(&r, c->nodd, v->view.n, odd) || bytes_left(&r)))
         rc = sealed_malformed(c, "rows of another form", e);
     v->view.odd = odd;

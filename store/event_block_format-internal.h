@@ -27,6 +27,25 @@ static inline uint32_t block_sum(struct str stored)
     return (uint32_t)str_hash_stable(stored);
 }
 
+/* Bits of a code: several share a byte, the first one in its lowest bits, so that what is nearly always the same costs less
+ * than the bit that a packer needs for a byte. Codes of 16 bits are two planes. */
+static inline unsigned block_code_bits(size_t distinct)
+{
+    if (distinct <= 4)
+        return distinct <= 2 ? 1 : 2;
+    if (distinct <= 256)
+        return distinct <= 16 ? 4 : 8;
+    return 16;
+}
+
+/* Bytes of a piece of codes. */
+static inline size_t block_code_bytes(size_t rows, size_t distinct)
+{
+    unsigned bits = block_code_bits(distinct);
+
+    return bits > 8 ? rows : (rows * bits + 7) / 8;
+}
+
 /* What times and numbers may be whole multiples of. */
 static const int64_t block_units[] = { 1, 1000, 1000000, 1000000000 };
 enum { BLOCK_UNITS = sizeof(block_units) / sizeof(block_units[0]) };

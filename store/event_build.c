@@ -26,17 +26,18 @@
  *      DICT    how many values; of numbers the least (zigzag), and what the greatest has more;
  *              a piece: how many rows each value has; the values: lengths, then bytes, or numbers, less the one before,
  *              zigzag;
- *              then the planes of the codes: one, or two beyond 256 values
+ *              then the codes: a piece of as few bits as they need (block_code_bits), or two planes beyond 256 values
  *      INTS    the least (zigzag), what the greatest has more; u8 unit (block_units), u8 width; the planes of what each has
  *              more than the least, in the unit
  *      times   that of the first row (zigzag); u8 unit, u8 width; the planes of what each has more than the row before,
  *              in the unit, zigzag (the first one's is 0)
- *      IDS     u8 an enum event_id, how many rows have another form; a piece: the ids;
+ *      IDS     u8 an enum event_id, how many rows have another form; which bytes of an id are not noise (a UUID's version),
+ *              as bits; a piece: the ids without these; their planes;
  *              when there are any, a piece: rows of another form: row, less the one before, length, bytes
  *      TEXTS   how many frames, and how many rows each has; how many templates, 0 = none, and then for each frame a
  *              piece: lengths, then bytes
  *              else the most holes that one has; a piece: the templates (event_template-internal.h): lengths, then bytes;
- *              the planes of their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 width
+ *              their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 width
  *              and the planes of its numbers: those of rows whose template has that many
  *
  * A plane is a piece of a byte for each row: all lowest bytes, all second ones, and so on. A piece is

@@ -16,6 +16,8 @@
 enum { LEVEL = 3, WORTH_PACKING = 32 };
 /* A dictionary of fewer texts is read whole as cheaply as a filter. */
 enum { FILTERED_VALUES = 256 };
+/* Ids that are looked at for what in them is not noise; a quarter of them must be there. */
+enum { SAMPLED_IDS = 4096 };
 
 int event_pieces_init(struct event_pieces *w, struct event_coder *coder, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
                       void *arg, struct err *e)
@@ -111,6 +113,26 @@ static int put_planes(struct event_pieces *w, size_t n, size_t width, struct err
     return rc;
 }
 
+/* Of w->room, which are codes: several in a byte. */
+static int put_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e)
+{
+    unsigned bits = block_code_bits(distinct), each = 8 / bits;
+    size_t bytes = block_code_bytes(n, distinct);
+    uint8_t *to;
+
+    if (bits > 8)
+        return put_planes(w, n, 2, e);
+    buf_reset(&w->raw);
+    to = (uint8_t *)buf_reserve(&w->raw, bytes);
+    if (!to)
+        return no_memory(e);
+    memset(to, 0, bytes);
+    for (size_t i = 0; i < n; i++)
+        to[i / each] |= (uint8_t)(w->room[i] << i % each * bits);
+    w->raw.n = bytes;
+    return put_raw(w, e);
+}
+
 /* The largest unit that all of w->room are multiples of. */
 static size_t find_unit(const struct event_pieces *w, size_t n)
 {
@@ -190,7 +212,7 @@ static int put_dictionary(struct event_pieces *w, const struct event_coded *d, s
     rc = put_raw(w, e);
     for (size_t i = 0; i < d->n; i++)
         w->room[i] = d->codes[i];
-    return rc == 0 ? put_planes(w, d->n, d->distinct > 256 ? 2 : 1, e) : rc;
+    return rc == 0 ? put_codes(w, d->n, d->distinct, e) : rc;
 }
 
 static int put_ints(struct event_pieces *w, const struct event_coded *d, struct err *e)
@@ -206,16 +228,76 @@ static int put_ints(struct event_pieces *w, const struct event_coded *d, struct 
     return put_numbers(w, d->n, unit, e);
 }
 
-/* Ids are noise, unless many are not set. */
+/* Whether a byte of the ids is far from noise: how often two of them are alike, in a sample. */
+static bool is_skewed(const struct event_coded *d, size_t byte)
+{
+    size_t width = event_id_width(d->id), step = d->n / SAMPLED_IDS + 1, n = 0;
+    uint32_t counts[256] = { 0 };
+    uint64_t alike = 0;
+
+    for (size_t i = 0; i < d->n; i += step, n++)
+        counts[d->ids[i * width + byte]]++;
+    for (size_t i = 0; i < 256; i++)
+        alike += (uint64_t)counts[i] * counts[i];
+    return n >= SAMPLED_IDS / 4 && alike * 256 > 3 * (uint64_t)n * n;
+}
+
+/* Bytes to be planes, as bits. Where many rows have no id it is better to pack all at once. */
+static unsigned skewed_bytes(const struct event_coded *d)
+{
+    unsigned bytes = 0;
+
+    for (size_t i = 0; !d->has_unset && i < event_id_width(d->id); i++)
+        bytes |= is_skewed(d, i) ? 1u << i : 0;
+    return bytes;
+}
+
+static int put_noise(struct event_pieces *w, const struct event_coded *d, unsigned planes, struct err *e)
+{
+    size_t width = event_id_width(d->id);
+    uint8_t *to;
+
+    if (planes == 0)
+        return put_stored(w, d->n * width, (struct str){ (const char *)d->ids, d->n * width }, false, e);
+    buf_reset(&w->raw);
+    to = (uint8_t *)buf_reserve(&w->raw, d->n * width);
+    if (!to)
+        return no_memory(e);
+    for (size_t i = 0; i < d->n * width; i++)
+        if (!(planes >> i % width & 1))
+            *to++ = d->ids[i];
+    w->raw.n = (size_t)(to - (uint8_t *)w->raw.p);
+    return put_stored(w, w->raw.n, buf_view(&w->raw), false, e);
+}
+
+static int put_id_bytes(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    size_t width = event_id_width(d->id);
+    unsigned planes = skewed_bytes(d);
+    int rc;
+
+    varint_put(&w->directory, planes);
+    if (d->has_unset)
+        return put_piece(w, (struct str){ (const char *)d->ids, d->n * width }, e);
+    rc = put_noise(w, d, planes, e);
+    for (size_t byte = 0; rc == 0 && byte < width; byte++) {
+        if (!(planes >> byte & 1))
+            continue;
+        for (size_t i = 0; i < d->n; i++)
+            w->room[i] = d->ids[i * width + byte];
+        rc = put_planes(w, d->n, 1, e);
+    }
+    return rc;
+}
+
 static int put_ids(struct event_pieces *w, const struct event_coded *d, struct err *e)
 {
-    struct str ids = { (const char *)d->ids, d->n * event_id_width(d->id) };
     size_t before = 0;
     int rc;
 
     buf_putc(&w->directory, (char)d->id);
     varint_put(&w->directory, d->nodd);
-    rc = d->has_unset ? put_piece(w, ids, e) : put_stored(w, ids.n, ids, false, e);
+    rc = put_id_bytes(w, d, e);
     if (rc < 0 || d->nodd == 0)
         return rc;
     buf_reset(&w->raw);
@@ -294,7 +376,7 @@ static int put_templates(struct event_pieces *w, const struct event_templates *t
     rc = put_frame(w, t->values, t->n, e);
     for (size_t i = 0; i < rows; i++)
         w->room[i] = t->codes[i];
-    rc = rc == 0 ? put_planes(w, rows, t->n > 256 ? 2 : 1, e) : rc;
+    rc = rc == 0 ? put_codes(w, rows, t->n, e) : rc;
     for (size_t hole = 0; rc == 0 && hole < t->most_holes; hole++)
         rc = put_hole(w, numbers_in(w, t, rows, hole), e);
     return rc;

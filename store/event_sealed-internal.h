@@ -20,10 +20,10 @@ struct sealed_column {
     union event_value constant;
     int64_t first, unit;      /* times: the first row's; of numbers and times */
     enum event_id id;
-    uint32_t nodd;
+    uint32_t nodd, id_planes; /* IDS: bytes that are planes, as bits */
     struct sealed_piece *pieces;
-    size_t npieces;           /* of numbers: planes; of a dictionary: the values, then planes of codes; of ids one or two; of texts
-                                 the frames, or what stands in `templates` */
+    size_t npieces;           /* of numbers: planes; of a dictionary: the values, then planes of codes; of ids the noise, planes, and
+                                 rows of another form, if any; of texts the frames, or what `templates` says */
     const uint32_t *first_rows; /* TEXTS: of each frame; nframes + 1 */
     size_t nframes;
     uint32_t templates, holes; /* TEXTS: when there are any, pieces are: these, planes of codes, planes of each hole's */

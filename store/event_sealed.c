@@ -126,6 +126,11 @@ static bool get_const(struct reader *in, struct sealed_column *c)
     return true;
 }
 
+static bool get_codes(struct reader *in, struct sealed_column *c, size_t distinct)
+{
+    return get_pieces(in, c, distinct > 256 ? 2 : 1, block_code_bytes(in->rows, distinct));
+}
+
 static bool get_dictionary(struct reader *in, struct sealed_column *c)
 {
     uint32_t distinct;
@@ -134,7 +139,7 @@ static bool get_dictionary(struct reader *in, struct sealed_column *c)
         return false;
     c->summary.distinct = distinct;
     return (c->summary.is_text || get_range(in, &c->summary)) && make_pieces(in, c, 3) && get_pieces(in, c, 1, 0) &&
-           get_pieces(in, c, distinct > 256 ? 2 : 1, in->rows);
+           get_codes(in, c, distinct);
 }
 
 static bool get_planes(struct reader *in, struct sealed_column *c)
@@ -156,14 +161,19 @@ static bool get_ints(struct reader *in, struct sealed_column *c)
 
 static bool get_ids(struct reader *in, struct sealed_column *c)
 {
+    size_t width, planes;
     uint8_t id;
 
     if (!get_byte(in, &id) || id == EVENT_ID_NONE || id > EVENT_ID_UUID || !get_size(in, in->rows / 8, &c->nodd))
         return false;
     c->id = id;
     c->summary.id_length = c->nodd ? 0 : (uint32_t)event_id_length(c->id);
-    return make_pieces(in, c, 2) && get_pieces(in, c, 1, in->rows * event_id_width(c->id)) &&
-           (c->nodd == 0 || get_pieces(in, c, 1, 0));
+    width = event_id_width(c->id);
+    if (!get_size(in, (1u << width) - 1, &c->id_planes))
+        return false;
+    planes = (size_t)__builtin_popcount(c->id_planes);
+    return make_pieces(in, c, 2 + planes) && get_pieces(in, c, 1, in->rows * (width - planes)) &&
+           get_pieces(in, c, planes, in->rows) && (c->nodd == 0 || get_pieces(in, c, 1, 0));
 }
 
 static bool get_frames(struct reader *in, struct sealed_column *c)
@@ -192,7 +202,7 @@ static bool get_frames(struct reader *in, struct sealed_column *c)
 static bool get_templates(struct reader *in, struct sealed_column *c)
 {
     if (!get_size(in, TEMPLATE_HOLES, &c->holes) || !make_pieces(in, c, 3 + c->holes * sizeof(uint64_t)) ||
-        !get_pieces(in, c, 1, 0) || !get_pieces(in, c, c->templates > 256 ? 2 : 1, in->rows))
+        !get_pieces(in, c, 1, 0) || !get_codes(in, c, c->templates))
         return false;
     for (size_t i = 0; i < c->holes; i++)
         if (!get_byte(in, &c->widths[i]) || c->widths[i] > sizeof(uint64_t) || !get_pieces(in, c, c->widths[i], 0))

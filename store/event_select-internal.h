@@ -10,6 +10,8 @@ struct event_wanted {
     int64_t from_ns, to_ns;
     const struct event_condition *conditions;
     size_t n;
+    const struct event_needle *needles;
+    size_t nneedles;
 };
 
 /* Lives in `a`. ERR_INVALID, ERR_NOMEM. */
@@ -27,6 +29,10 @@ static inline uint32_t event_selection_row(const struct event_selection *s, size
 
 /* What is loaded for it, and the selection, live in s->arena. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
 int event_select(const struct event_wanted *w, struct event_source *s, struct event_selection *out, struct err *e);
+
+/* Takes rows out of the selection of which no column has the needle's text. (event_needle.c) */
+int event_needle_narrow(const struct event_needle *needle, const struct event_wanted *w, struct event_source *s,
+                        struct event_selection *rows, struct err *e);
 
 /* Leaves of the selection the rows for which the condition holds, by a view whose rows are loaded; a selection of all rows
  * becomes a list in `a`. holds[i]: what the condition says of a dictionary's values[i]. (event_scan.c) */

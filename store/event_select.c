@@ -27,6 +27,24 @@ static int no_memory(struct err *e)
     return err_set(e, ERR_NOMEM, "no memory to select events");
 }
 
+static int keep_needles(const struct event_query *q, struct arena *a, struct event_wanted *out, struct err *e)
+{
+    struct event_needle *kept = arena_array(a, q->nneedles, sizeof(*kept));
+
+    if (!kept)
+        return no_memory(e);
+    for (size_t i = 0; i < q->nneedles; i++) {
+        kept[i] = q->needles[i];
+        kept[i].text = arena_str(a, kept[i].text);
+        kept[i].attribute = arena_str(a, kept[i].attribute);
+        if (!kept[i].text.p || !kept[i].attribute.p)
+            return no_memory(e);
+    }
+    out->needles = kept;
+    out->nneedles = q->nneedles;
+    return 0;
+}
+
 int event_wanted_make(const struct event_query *q, struct arena *a, struct event_wanted *out, struct err *e)
 {
     struct event_condition *kept = arena_array(a, q->n, sizeof(*kept));
@@ -47,8 +65,8 @@ int event_wanted_make(const struct event_query *q, struct arena *a, struct event
         if (!kept[i].attribute.p || (by_text && !kept[i].value.s.p))
             rc = no_memory(e);
     }
-    *out = (struct event_wanted){ q->kind, q->from_ns, q->to_ns, kept, q->n };
-    return rc;
+    *out = (struct event_wanted){ .kind = q->kind, .from_ns = q->from_ns, .to_ns = q->to_ns, .conditions = kept, .n = q->n };
+    return rc < 0 ? rc : keep_needles(q, a, out, e);
 }
 
 static struct event_field field_of(const struct event_condition *c)
@@ -252,5 +270,7 @@ int event_select(const struct event_wanted *w, struct event_source *s, struct ev
     rc = begin(w, s, out, e);
     for (size_t i = 0; rc == 0 && i < qs.n && out->n; i++)
         rc = narrow(s, &qs.v[i], out, e);
+    for (size_t i = 0; rc == 0 && i < w->nneedles && out->n; i++)
+        rc = event_needle_narrow(&w->needles[i], w, s, out, e);
     return rc;
 }

@@ -121,6 +121,7 @@ int event_view_frame(struct event_view *v, size_t row, struct event_frame *f, st
 struct event_sources {
     struct event_source **v;
     size_t n;
+    uint64_t last;           /* what events_last said at that moment */
     struct event_hold *hold; /* the engine's own */
 };
 

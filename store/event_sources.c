@@ -19,6 +19,7 @@ struct event_hold {
     size_t nchunks;
     struct blocks *bs;
     struct block_list *list;
+    uint64_t last;
 };
 
 uint64_t events_last(struct store *st, enum event_kind kind)
@@ -65,6 +66,7 @@ static int hold_all(struct store *st, enum event_kind kind, int64_t from_ns, int
     if (rc == 0) {
         hold_chunks(hold, es->frozen, from_ns, to_ns, after);
         hold_chunks(hold, es->head, from_ns, to_ns, after);
+        hold->last = es->shown;
         hold->bs = es->blocks;
         hold->list = blocks_hold(es->blocks);
     }
@@ -188,6 +190,7 @@ int event_sources_hold(struct store *st, enum event_kind kind, int64_t from_ns, 
         out->v = arena_array(a, out->hold->nchunks + out->hold->list->n + 1, sizeof(struct event_source *));
         rc = out->v ? open_all(out->hold, from_ns, to_ns, after, a, out, &why) : ERR_NOMEM;
     }
+    out->last = out->hold ? out->hold->last : 0;
     if (rc == 0)
         return 0;
     event_sources_release(st, out);

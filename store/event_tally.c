@@ -111,7 +111,9 @@ static int prepare(const struct event_tally *q, struct arena *a, struct tally *t
     }
     t->counting = (struct event_counting){ .by = q->by, .nby = q->nby, .step_ns = q->step_ns, .measure = q->measure,
                                            .column = q->column };
-    return rc < 0 ? rc : event_wanted_make(&q->rows, a, &t->counting.rows, e);
+    rc = rc < 0 ? rc : event_wanted_make(&q->rows, a, &t->counting.rows, e);
+    t->counting.rows.nneedles = 0;
+    return rc;
 }
 
 static int tally(struct tally *t, const struct event_tally *q, struct arena *a, struct event_groups *total, struct err *e)

@@ -392,6 +392,11 @@ struct event_cursor *events_open(struct store *st, const struct event_query *q, 
     return event_room_error(&c->room, rc, e) < 0 ? NULL : c;
 }
 
+uint64_t events_reach(const struct event_cursor *c)
+{
+    return c->sources.last;
+}
+
 void events_close(struct event_cursor *c)
 {
     if (!c)

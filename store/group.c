@@ -22,6 +22,8 @@ enum {
     AHEAD = 16             /* series whose memory is fetched ahead: with many of them each is a cache miss */
 };
 
+#define YEAR_MS ((int64_t)365 * 24 * 3600 * 1000)
+
 void group_fini(struct group *g)
 {
     mem_free(g->applied);
@@ -456,7 +458,26 @@ static int check_number(struct store *st, const struct batch *b, struct err *e)
         return rc;
     if (b->number <= last)
         return 1;
-    return db_sender_set(st->db, b->sender, b->number, clock_now_ms(), e);
+    return db_sender_set(st->db, b->sender, b->number, clock_now_ms() + (b->lasting ? YEAR_MS : 0), e);
+}
+
+struct asking {
+    struct str sender;
+    uint64_t *number;
+};
+
+static int ask_number(struct store *st, void *arg, struct err *e)
+{
+    const struct asking *a = arg;
+
+    return db_sender_last(st->db, a->sender, a->number, e);
+}
+
+int store_sender_last(struct store *st, struct str sender, uint64_t *number, struct err *e)
+{
+    struct asking a = { sender, number };
+
+    return committer_run(st, ask_number, &a, e);
 }
 
 static int write_batch(struct store *st, const struct pending *p, struct err *e)

@@ -51,8 +51,9 @@ struct head {
     struct head_series **rows;
     size_t nrows, rows_cap;
     struct slab *slab;   /* the one in use; full ones behind it */
-    struct slab *spare;  /* reserved, not in use yet */
-    size_t nspare, slabs;
+    size_t full;         /* so many */
+    struct slab *spare;  /* reserved, not in use yet: the committer's alone, without the lock */
+    size_t nspare;
     size_t samples;
     int64_t first, last;
 };
@@ -141,7 +142,6 @@ static int reserve_slabs(struct head *h, size_t bytes)
         s->next = h->spare;
         h->spare = s;
         h->nspare++;
-        h->slabs++;
         room += SLAB;
     }
     return 0;
@@ -167,6 +167,7 @@ static struct head_chunk *take(struct head *h, size_t cap)
         assert(s); /* head_reserve saw to it */
         h->spare = s->next;
         h->nspare--;
+        h->full += h->slab != NULL;
         s->next = h->slab;
         h->slab = s;
     }
@@ -232,9 +233,7 @@ size_t head_samples(const struct head *h)
 
 size_t head_bytes(const struct head *h)
 {
-    size_t full = h->slabs - h->nspare - (h->slab != NULL);
-
-    return full * SLAB + (h->slab ? h->slab->used : 0) + h->nrows * ROW * sizeof(struct head_series);
+    return h->full * SLAB + (h->slab ? h->slab->used : 0) + h->nrows * ROW * sizeof(struct head_series);
 }
 
 void head_range(const struct head *h, int64_t *first, int64_t *last)

@@ -23,7 +23,7 @@
 static const struct store_tuning default_tuning = {
     .seal_samples = 2000000,
     .seal_bytes = (size_t)48 << 20,
-    .seal_rows = 256 * 1024,
+    .seal_rows = 240 * 1024, /* four full blocks, with room for the batch that makes it due */
     .seal_row_bytes = (size_t)32 << 20,
     .seal_ms = 2 * 3600 * 1000,
     .tidy_ms = 1000,

@@ -40,6 +40,9 @@ int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int 
  * ERR_IO it is open whether the next start finds it, as a whole, when nothing was committed in between. */
 int store_commit(struct store *st, struct batch *b, struct err *e);
 
+/* The number of the sender's last batch that was committed; 0: there is none. Waits for commits under way. ERR_IO, ERR_CLOSED. */
+int store_sender_last(struct store *st, struct str sender, uint64_t *number, struct err *e);
+
 /* Drops what is older than the retention, as seen from now_ms: samples and events by whole days, and then series without
  * samples. What is not sealed yet stays. The store does it by itself now and then. */
 int store_retain(struct store *st, int64_t now_ms, struct err *e);

@@ -21,3 +21,6 @@ if [ -e "$bench/tsdb_bench.py" ]; then
 else
   echo "skipped: comparison with Prometheus and VictoriaMetrics: $bench is not there"
 fi
+command -v clickhouse-server >/dev/null || [ -x /usr/sbin/clickhouse-server ] || install clickhouse-server clickhouse-client
+command -v zstd >/dev/null || install zstd
+python3 tests/bench/events.py

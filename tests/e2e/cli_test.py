@@ -22,7 +22,7 @@ def test_help_everywhere():
     top = run("--help")
     assert top.returncode == 0 and top.stdout.startswith("vigla: the lookout"), top
     commands = [line.split()[0] for line in top.stdout.splitlines() if line.startswith("  ")]
-    assert {"serve", "mesh", "apply", "get", "logs", "query", "graph"} <= set(commands), commands
+    assert {"serve", "mesh", "apply", "get", "logs", "traces", "query", "graph"} <= set(commands), commands
     for command in commands:
         said = run(command, "--help")
         assert said.returncode == 0 and f"usage: vigla {command}" in said.stdout, said
@@ -38,7 +38,8 @@ def test_wrong_usage_is_2_and_says_what_is_right():
                         (("serve", "--data", "x", "--listen", "here"), "HOST:PORT"), (("apply",), "-f FILE"),
                         (("query", "up", "-o", "xml"), "table, json, yaml or csv"),
                         (("help", "nonsense"), "no such command"), (("pods", "all"), "options only"),
-                        (("describe", "teapot", "x"), "no such kind")):
+                        (("describe", "teapot", "x"), "no such kind"), (("traces", "--tag", "x"), "NAME=VALUE"),
+                        (("traces", "a", "b"), "one trace's id")):
         done = run(*words)
         assert done.returncode == 2 and text in done.stderr, (words, done)
 

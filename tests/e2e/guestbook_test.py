@@ -110,11 +110,76 @@ def test_log_lines_read_as_istios(mesh):
 
 
 def test_one_trace_through_all_hops(mesh):
-    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    mesh.request("/", {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    """Gateway and sidecar, parent and child, for whoever asks: LogQL, Jaeger's API, the command line."""
+    trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    mesh.request("/", {"traceparent": f"00-{trace}-{caller}-01"})
     lines = until(lambda: (found := mesh.server.log_lines(f'{{kind="access_log"}} | trace_id="{trace}"')) and len(found) >= 2
                   and found, 10, "two hops of one trace")
     assert len(lines) == 2, lines
+
+    def found():
+        status, _, body = mesh.server.call("GET", f"/jaeger/api/traces/{trace}")
+        data = json.loads(body)["data"] if status == 200 else []
+        return data and len(data[0]["spans"]) >= 2 and data[0]
+    data = until(found, 10, "the trace with both spans")
+    gateway, sidecar = data["spans"]
+    names = [data["processes"][span["processID"]]["serviceName"] for span in (gateway, sidecar)]
+    assert names == ["istio-ingressgateway.istio-system", "guestbook.guestbook"], names
+    assert [r["spanID"] for r in gateway["references"]] == [caller], gateway
+    assert [r["spanID"] for r in sidecar["references"]] == [gateway["spanID"]], (gateway, sidecar)
+    kinds = [next(t["value"] for t in span["tags"] if t["key"] == "span.kind") for span in (gateway, sidecar)]
+    assert kinds == ["client", "server"], kinds
+    assert gateway["startTime"] <= sidecar["startTime"] and gateway["duration"] >= sidecar["duration"], data
+    searched = mesh.server.get("/jaeger/api/traces", service=names[1], lookback="1h", limit=1000,
+                               tags='{"guid:x-request-id":"%s"}' % next(t["value"] for t in sidecar["tags"]
+                                                                        if t["key"] == "guid:x-request-id"))
+    assert [t["traceID"] for t in searched["data"]] == [trace], searched
+    called = {(d["parent"], d["child"]) for d in mesh.server.get("/jaeger/api/dependencies")["data"]}
+    assert tuple(names) in called, called
+    assert {"name": sidecar["operationName"], "spanKind": "server"} in mesh.server.get(
+        "/jaeger/api/operations", service=names[1])["data"]
+
+
+def test_exemplars_link_to_traces(mesh):
+    """Both of a proxy's metrics that carry them, at both ends; each names a trace that is there."""
+    def exemplars(metric):
+        return [x for series in mesh.server.get("/api/v1/query_exemplars", query=metric)["data"] for x in series["exemplars"]]
+    for metric in ("istio_requests_total", "istio_request_duration_milliseconds_bucket"):
+        for reporter in ("source", "destination"):
+            mesh.request("/")
+            found = until(lambda m=metric, r=reporter: exemplars(f'{m}{{reporter="{r}"}}'), 10, f"an exemplar of {metric}")
+            labels = found[-1]["labels"]
+            data = mesh.server.get(f"/jaeger/api/traces/{labels['trace_id']}")["data"][0]
+            assert labels["span_id"] in {span["spanID"] for span in data["spans"]}, (labels, data)
+
+
+def test_metrics_are_their_rows(mesh):
+    """What a metric counts over a window are rows that can be looked at: as many, whatever the selector."""
+    mesh.requests("/?behind", 40)
+    mesh.requests("/missing", 15)
+    mesh.requests("/guestbook.php?cmd=get&key=messages", 10)
+    settled(lambda: mesh.server.total("istio_requests_total"))
+    time.sleep(1)  # nothing is under way when the window ends
+    now = time.time()
+    selectors = ("istio_requests_total", 'istio_requests_total{reporter="destination"}',
+                 'istio_requests_total{response_code="404",reporter="source"}', 'istio_requests_total{response_code=~"2.."}',
+                 'istio_requests_total{response_code!~"2..|404"}', 'istio_requests_total{source_workload="unknown"}',
+                 'istio_requests_total{destination_service_name="frontend-internal",source_workload!="unknown"}',
+                 'istio_requests_total{response_flags="-"}', 'istio_requests_total{job="guestbook.guestbook"}',
+                 "istio_request_duration_milliseconds_count", 'istio_request_duration_milliseconds_bucket{le="1"}',
+                 'istio_tcp_connections_closed_total{destination_service_name="redis-slave"}')
+    counted = 0
+    for selector in selectors:
+        series = mesh.server.get("/api/v1/query", query=f"sum(increase({selector}[1h] anchored))", time=now)["data"]["result"]
+        rows = mesh.server.get("/api/events", match=selector, window="1h", time=now, limit=5)
+        expected = round(float(series[0]["value"][1])) if series else 0
+        assert rows["count"] == expected, (selector, rows["count"], expected)
+        assert len(rows["events"]) == min(5, rows["count"]), rows
+        counted += rows["count"] > 0
+    assert counted >= len(selectors) - 2, counted
+    row = mesh.server.get("/api/events", match='{response_code="404",reporter="source"}', window="1h")["events"][0]
+    assert row["path"] == "/missing" and row["response_code"] == 404, row
+    assert mesh.server.call("GET", "/api/events?match=up")[0] == 501
 
 
 def test_dashboards_have_data(mesh):

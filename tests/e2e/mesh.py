@@ -73,6 +73,8 @@ class Process:
 class Server:
     def __init__(self, folder, port=0, *options):
         self.folder, self.options = folder, options
+        if "--otlp-grpc" not in options and "--config" not in options:
+            self.options += ("--otlp-grpc", "none")  # several run at a time
         self.start(port)
 
     def start(self, port):

@@ -17,7 +17,7 @@ static int decode(enum otlp_signal signal, enum otlp_encoding encoding, struct s
     int rc;
 
     batch_init(&b, &a);
-    rc = otlp_decode(signal, encoding, body, &b, &r, NULL);
+    rc = otlp_decode(signal, encoding, body, NULL, &b, &r, NULL);
     *refused = r.n;
     if (rc == 0)
         dump_batch(text, &b);

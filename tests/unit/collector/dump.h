@@ -21,8 +21,12 @@ static inline void dump_sample(struct buf *out, const struct sample *s)
 static inline void dump_series(struct buf *out, const struct batch_series *s)
 {
     labels_print(out, s->labels);
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n && !s->increments; i++)
         dump_sample(out, &s->samples[i]);
+    for (size_t i = 0; i < s->n && s->increments; i++) {
+        buf_puts(out, " +");
+        buf_double(out, s->samples[i].v);
+    }
     if (s->start_ms)
         buf_printf(out, " since %" PRId64, s->start_ms);
     buf_putc(out, '\n');

@@ -19,6 +19,8 @@
 #define AT "'timeUnixNano':'1700000000123456789'"
 #define IDS "'traceId':'5B8EFFF798038103D269B633813FC60C','spanId':'EEE19B7EC3C1B174'"
 
+#define SPAN_LABELS "{span_id=\"eee19b7ec3c1b174\", trace_id=\"5b8efff798038103d269b633813fc60c\"}"
+
 struct row {
     const char *name;
     enum otlp_signal signal;
@@ -140,12 +142,42 @@ static const struct row rows[] = {
       "" },
     { "no recorded value", OTLP_METRICS, METRIC("", "{'name':'g','gauge':{'dataPoints':[{" AT ",'flags':1}]}}"), 0, 1, 0,
       "# g gauge\n{__name__=\"g\"} 1700000000123 stale\n", "" },
-    { "delta and exponential are refused by name", OTLP_METRICS,
+    { "deltas are increments", OTLP_METRICS,
+      METRIC("", "{'name':'d','sum':{'aggregationTemporality':1,'isMonotonic':true,'dataPoints':[{" AT
+                 ",'startTimeUnixNano':'1699999999000000000','asInt':3},{" AT ",'asDouble':1.5},{" AT ",'flags':1}]}},"
+                 "{'name':'h','histogram':{'aggregationTemporality':1,'dataPoints':[{" AT
+                 ",'count':'6','sum':7.5,'bucketCounts':['1','2',3],'explicitBounds':[0.5,1]}]}}"),
+      0, 4, 0,
+      "# d_total counter\n# h histogram\n"
+      "{__name__=\"d_total\"} +3\n{__name__=\"d_total\"} +1.5\n"
+      "{__name__=\"h_bucket\", le=\"0.5\"} +1\n{__name__=\"h_bucket\", le=\"1\"} +3\n"
+      "{__name__=\"h_bucket\", le=\"+Inf\"} +6\n{__name__=\"h_sum\"} +7.5\n{__name__=\"h_count\"} +6\n",
+      "" },
+    { "deltas that cannot be added up, beside a gauge", OTLP_METRICS,
       METRIC("", "{'name':'d','sum':{'aggregationTemporality':1,'dataPoints':[{" AT ",'asInt':1},{" AT ",'asInt':1}]}},"
+                 "{'name':'m','sum':{'aggregationTemporality':1,'isMonotonic':true,'dataPoints':[{" AT ",'asInt':-1},{" AT
+                 ",'asDouble':'NaN'}]}},"
                  "{'name':'x','exponentialHistogram':{'dataPoints':[{" AT "}]}},"
                  "{'name':'g','gauge':{'dataPoints':[{" AT ",'asInt':5}]}}"),
-      0, 1, 3, "# g gauge\n{__name__=\"g\"} 1700000000123 5\n",
-      "data point 1: metric \"d\": temporality delta is not taken: send cumulative" },
+      0, 1, 5, "# g gauge\n{__name__=\"g\"} 1700000000123 5\n",
+      "data point 1: metric \"d\": deltas of a sum that is not monotonic are not taken: send it cumulative" },
+    { "a sum that falls, too, is a gauge", OTLP_METRICS,
+      METRIC("", "{'name':'d','sum':{'aggregationTemporality':2,'dataPoints':[{" AT ",'asInt':-1}]}}"), 0, 1, 0,
+      "# d gauge\n{__name__=\"d\"} 1700000000123 -1\n", "" },
+    { "exemplars: of a sum, of a histogram's buckets; without a trace, without a value", OTLP_METRICS,
+      METRIC("", "{'name':'c','sum':{'aggregationTemporality':2,'isMonotonic':true,'dataPoints':[{" AT
+                 ",'asInt':3,'exemplars':[{'asInt':'1'," IDS "},{'asInt':'1'},{" IDS "}]}]}},"
+                 "{'name':'h','histogram':{'aggregationTemporality':2,'dataPoints':[{" AT
+                 ",'exemplars':[{'asDouble':1," IDS ",'timeUnixNano':'1700000000000000000'},{'asDouble':2," IDS
+                 "}],'count':2,'bucketCounts':[0,1,1],'explicitBounds':[0.5,1]}]}}"),
+      0, 2, 0,
+      "# c_total counter\n# h histogram\n{__name__=\"c_total\"} 1700000000123 3\n"
+      "{__name__=\"h_bucket\", le=\"0.5\"} 1700000000123 0\n{__name__=\"h_bucket\", le=\"1\"} 1700000000123 1\n"
+      "{__name__=\"h_bucket\", le=\"+Inf\"} 1700000000123 2\n{__name__=\"h_count\"} 1700000000123 2\n"
+      "exemplar {__name__=\"c_total\"} 1700000000123 1 " SPAN_LABELS "\n"
+      "exemplar {__name__=\"h_bucket\", le=\"1\"} 1700000000000 1 " SPAN_LABELS "\n"
+      "exemplar {__name__=\"h_bucket\", le=\"+Inf\"} 1700000000123 2 " SPAN_LABELS "\n",
+      "" },
     { "points without value, without time", OTLP_METRICS,
       METRIC("", "{'name':'g','gauge':{'dataPoints':[{" AT "},{'asInt':1}]}},{'name':'','gauge':{'dataPoints':[{}]}}"), 0, 0,
       3, "", "data point 1: metric \"g\": neither as_double nor as_int is set" },
@@ -223,7 +255,7 @@ static int decode(enum otlp_signal signal, enum otlp_encoding encoding, struct s
     int rc;
 
     batch_init(&b, &a);
-    rc = otlp_decode(signal, encoding, body, &b, refused, e);
+    rc = otlp_decode(signal, encoding, body, NULL, &b, refused, e);
     if (rc == 0)
         dump_batch(text, &b);
     buf_putc(text, '\0');
@@ -293,7 +325,7 @@ START_TEST(survives_failing_allocations)
 
         batch_init(&b, &a);
         mem_fail_at(n);
-        rc = otlp_decode(r->signal, OTLP_JSON, buf_view(&json), &b, &refused, &e);
+        rc = otlp_decode(r->signal, OTLP_JSON, buf_view(&json), NULL, &b, &refused, &e);
         failed = mem_has_failed();
         mem_fail_at(0);
         arena_free(&a);
@@ -303,6 +335,191 @@ START_TEST(survives_failing_allocations)
             break;
     }
     buf_free(&json);
+}
+END_TEST
+
+/* --- what is remembered from record to record changes nothing --- */
+
+static void put_random_pair(struct buf *b, uint32_t number, unsigned *seed)
+{
+    static const char *const keys[] = { "response_code", "upstream_cluster", "duration", "start_time", "method", "k1", "k2",
+                                        "k3", "body", "app", "bytes_sent", "k8s.pod.name", "otel.scope.name" };
+    static const char *const values[] = { "200", "x", "-", "", "17" };
+    size_t pair = pb_open(b, number), any;
+
+    pb_put_str(b, 1, str_of(keys[(size_t)rand_r(seed) % COUNT(keys)]));
+    any = pb_open(b, 2);
+    if (rand_r(seed) % 3)
+        pb_put_str(b, 1, str_of(values[(size_t)rand_r(seed) % COUNT(values)]));
+    else
+        pb_put_varint(b, 3, (uint64_t)rand_r(seed) % 1000);
+    pb_close(b, any);
+    pb_close(b, pair);
+}
+
+static void put_random_record(struct buf *b, unsigned *seed)
+{
+    size_t record = pb_open(b, 2), body;
+
+    pb_put_fixed64(b, 1, 1 + (uint64_t)rand_r(seed));
+    body = pb_open(b, 5);
+    pb_put_str(b, 1, STR("a line"));
+    pb_close(b, body);
+    for (int n = rand_r(seed) % 12; n > 0; n--)
+        put_random_pair(b, 6, seed);
+    pb_close(b, record);
+}
+
+/* Around the records: a resource and a scope of which some attributes have the same names. */
+static void put_logs(struct buf *b, struct str records)
+{
+    size_t resource_logs = pb_open(b, 1), resource = pb_open(b, 1), scope_logs, scope;
+    unsigned seed = 1;
+
+    for (int i = 0; i < 5; i++)
+        put_random_pair(b, 1, &seed);
+    pb_close(b, resource);
+    scope_logs = pb_open(b, 2);
+    scope = pb_open(b, 1);
+    pb_put_str(b, 1, STR("lib"));
+    pb_close(b, scope);
+    buf_str(b, records);
+    pb_close(b, scope_logs);
+    pb_close(b, resource_logs);
+}
+
+static void decode_logs(struct str records, struct buf *access_logs, struct buf *lines)
+{
+    struct buf body = BUF_INIT(1 << 20), text = BUF_INIT(1 << 20);
+    struct otlp_refused refused;
+    struct str rest;
+
+    put_logs(&body, records);
+    ck_assert_int_eq(decode(OTLP_LOGS, OTLP_PROTOBUF, buf_view(&body), &text, &refused, NULL), 0);
+    rest = (struct str){ text.p, text.n - 1 };
+    while (rest.p && rest.n) {
+        struct str line = str_cut(&rest, '\n');
+        struct buf *to = str_starts(line, STR("access_log ")) ? access_logs : lines;
+
+        buf_str(to, line);
+        buf_putc(to, '\n');
+    }
+    buf_free(&body);
+    buf_free(&text);
+}
+
+START_TEST(records_do_not_depend_on_each_other)
+{
+    struct buf all = BUF_INIT(1 << 20), whole[2] = { BUF_INIT(1 << 20), BUF_INIT(1 << 20) };
+    struct buf single[2] = { BUF_INIT(1 << 20), BUF_INIT(1 << 20) };
+    unsigned seed = (unsigned)_i;
+
+    for (int i = 0; i < 60; i++) {
+        size_t before = all.n;
+
+        put_random_record(&all, &seed);
+        decode_logs((struct str){ all.p + before, all.n - before }, &single[0], &single[1]);
+    }
+    decode_logs(buf_view(&all), &whole[0], &whole[1]);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_str_eq(buf_cstr(&whole[i]), buf_cstr(&single[i]));
+        ck_assert_uint_gt(whole[i].n, 0);
+        buf_free(&whole[i]);
+        buf_free(&single[i]);
+    }
+    buf_free(&all);
+}
+END_TEST
+
+/* --- exponential histograms --- */
+
+#define EXPONENTIAL(unit, point)                                                                                       \
+    METRIC("", "{'name':'x','unit':'" unit "','exponentialHistogram':{'aggregationTemporality':2,'dataPoints':[{" AT "," point \
+               "}]}}")
+
+static const struct {
+    const char *name, *json;
+    size_t lines; /* of the dump */
+    const char *has[4];
+} exponentials[] = {
+    { "scale 0, seconds, with zeros, a value below zero and an exemplar",
+      EXPONENTIAL("s", "'count':'7','sum':9.5,'scale':0,'zeroCount':'2','positive':{'offset':-1,'bucketCounts':['1',0,2]},"
+                       "'negative':{'offset':3,'bucketCounts':[1]},'exemplars':[{'asDouble':3.5," IDS "}]"),
+      1 + 25 + 1 + 2 + 1,
+      { "x_seconds_bucket\", le=\"6.103515625e-05\"} 1700000000123 3\n",
+        "x_seconds_bucket\", le=\"1\"} 1700000000123 4\n{__name__=\"x_seconds_bucket\", le=\"2\"} 1700000000123 4\n"
+        "{__name__=\"x_seconds_bucket\", le=\"4\"} 1700000000123 6\n",
+        "x_seconds_bucket\", le=\"+Inf\"} 1700000000123 7\n{__name__=\"x_seconds_sum\"} 1700000000123 9.5\n"
+        "{__name__=\"x_seconds_count\"} 1700000000123 7\n",
+        "exemplar {__name__=\"x_seconds_bucket\", le=\"4\"} 1700000000123 3.5 " SPAN_LABELS } },
+    { "a fine scale", EXPONENTIAL("By", "'count':3,'scale':20,'positive':{'offset':1048575,'bucketCounts':[1,1,1]}"),
+      1 + 31 + 1 + 1,
+      { "le=\"1\"} 1700000000123 0\n", "le=\"2\"} 1700000000123 1\n", "le=\"4\"} 1700000000123 3\n", "_count" } },
+    { "a coarse scale, beyond both ends", EXPONENTIAL("", "'count':2,'scale':-10,'positive':{'offset':-1,'bucketCounts':[1,1]}"),
+      1 + 31 + 1 + 1,
+      { "le=\"0.5\"} 1700000000123 0\n", "le=\"1\"} 1700000000123 1\n", "le=\"1048576\"} 1700000000123 1\n",
+        "le=\"+Inf\"} 1700000000123 2\n" } },
+};
+
+START_TEST(exponential_histograms_become_classic)
+{
+    struct buf json = BUF_INIT(1 << 20), text = BUF_INIT(1 << 20), pb = BUF_INIT(1 << 20), two = BUF_INIT(1 << 20);
+    struct otlp_refused refused;
+    struct err e = ERR_INIT;
+    size_t lines = 0;
+
+    row_json(&json, exponentials[_i].json);
+    ck_assert_msg(decode(OTLP_METRICS, OTLP_JSON, buf_view(&json), &text, &refused, &e) == 0, "%s", e.msg);
+    ck_assert_str_eq(refused.why, "");
+    for (size_t i = 0; i < text.n; i++)
+        lines += text.p[i] == '\n';
+    ck_assert_msg(lines == exponentials[_i].lines, "%zu lines:\n%s", lines, text.p);
+    for (size_t i = 0; i < COUNT(exponentials[_i].has); i++)
+        ck_assert_msg(strstr(text.p, exponentials[_i].has[i]) != NULL, "%s\nis not in\n%s", exponentials[_i].has[i], text.p);
+    ck_assert_int_eq(otlp_json_to_pb(&otlp_requests[OTLP_METRICS], buf_view(&json), &pb, NULL), 0);
+    ck_assert_int_eq(decode(OTLP_METRICS, OTLP_PROTOBUF, buf_view(&pb), &two, &refused, NULL), 0);
+    ck_assert_str_eq(two.p, text.p);
+    buf_free(&json);
+    buf_free(&text);
+    buf_free(&pb);
+    buf_free(&two);
+}
+END_TEST
+
+/* Random buckets at any scale: at each bound there are those whose own upper bound 2^((index+1)/2^scale) is not above
+ * it. */
+START_TEST(powers_of_two_count_exactly)
+{
+    enum { N = 300, LOW = -10, HIGH = 20 }; /* the bounds of a unit that is none */
+    double bounds[OTLP_MOST_BOUNDS];
+    uint64_t counts[OTLP_MOST_BOUNDS + 1], each[N], total = 0;
+    unsigned seed = (unsigned)_i;
+    int scale = _i % 12 - 3, offset = rand_r(&seed) % 4000 - 2000;
+    struct buf positive = BUF_INIT(1 << 16);
+    struct otlp_exponential x = { .scale = scale };
+    size_t n;
+
+    for (int i = 0; i < N; i++) {
+        each[i] = (uint64_t)rand_r(&seed) % 300;
+        total += each[i];
+        pb_put_varint(&positive, 2, each[i]);
+    }
+    pb_put_varint(&positive, 1, ((uint64_t)offset << 1) ^ (offset < 0 ? UINT64_MAX : 0));
+    x.positive = buf_view(&positive);
+    ck_assert_int_eq(otlp_explicit_buckets(&x, STR("1"), bounds, counts, &n, NULL), 0);
+    ck_assert_uint_eq(n, HIGH - LOW + 1);
+    for (int k = LOW, at = 0; k <= HIGH; k++, at++) {
+        uint64_t want = 0, got = 0;
+
+        ck_assert_double_eq(bounds[at], k < 0 ? 1.0 / (double)(1 << -k) : (double)(1 << k));
+        for (int i = 0; i < N; i++)
+            want += scale >= 0 ? (int64_t)offset + i + 1 <= (int64_t)k * (1 << scale) ? each[i] : 0
+                               : ((int64_t)offset + i + 1) * (1 << -scale) <= k ? each[i] : 0;
+        for (int i = 0; i <= at; i++)
+            got += counts[i];
+        ck_assert_uint_eq(got, want);
+    }
+    buf_free(&positive);
 }
 END_TEST
 
@@ -474,6 +691,9 @@ static Suite *suite(void)
     tcase_add_loop_test(t, encodings_agree, 0, COUNT(rows));
     tcase_add_loop_test(t, survives_failing_allocations, 0, COUNT(rows));
     tcase_add_test(t, decodes_protobuf);
+    tcase_add_loop_test(t, records_do_not_depend_on_each_other, 0, 20);
+    tcase_add_loop_test(t, exponential_histograms_become_classic, 0, COUNT(exponentials));
+    tcase_add_loop_test(t, powers_of_two_count_exactly, 0, 48);
     tcase_add_test(t, refuses_cut_protobuf);
     tcase_add_test(t, refuses_text_that_is_not_utf8);
     tcase_add_loop_test(t, names_metrics, 0, COUNT(names));

@@ -328,6 +328,52 @@ static size_t batch(struct metrics *m, int64_t now_ns, struct buf *b)
     return metrics_batch(m, now_ns, 1 << 20, b);
 }
 
+/* The exemplar of a metric's first point. */
+static struct str exemplar(const struct buf *b, const char *metric)
+{
+    bool is_histogram = !str_ends(str_of(metric), STR("_total"));
+    struct str point = look_bytes(look_bytes(metric_named(buf_view(b), metric), is_histogram ? 9 : 7, 0), 1, 0);
+
+    return look_bytes(point, is_histogram ? 8 : 5, 0);
+}
+
+START_TEST(links_to_a_trace_once_a_second)
+{
+    static const char *const metrics[] = { "istio_requests_total", "istio_request_duration_milliseconds" };
+    struct metrics *m = metrics_new(10);
+    struct record rec = look_request(T0, 200);
+    struct buf b = BUF_INIT(1 << 20);
+
+    metrics_record(m, &rec, T0); /* not sampled */
+    batch(m, T0 + MS, &b);
+    ck_assert_ptr_null(exemplar(&b, metrics[0]).p);
+    rec.log.trace_id = STR("0af7651916cd43dd8448eb211c80319c");
+    rec.log.span_id = STR("b7ad6b7169203331");
+    metrics_record(m, &rec, T0 + 2 * MS);
+    for (int again = 0; again < 2; again++) { /* what found no place comes again */
+        batch(m, T0 + 3 * MS, &b);
+        for (size_t i = 0; i < COUNT(metrics); i++) {
+            struct str x = exemplar(&b, metrics[i]);
+
+            ck_assert_uint_eq(look_number(x, 2), (uint64_t)(T0 + 2 * MS));
+            ck_assert_double_eq(look_double(x, 3), i ? 4.2 : 1);
+            ck_assert(str_eq(look_bytes(x, 4, 0), STR("\xb7\xad\x6b\x71\x69\x20\x33\x31")));
+            ck_assert_uint_eq(look_bytes(x, 5, 0).n, 16);
+        }
+    }
+    metrics_taken(m, T0 + 3 * MS);
+    metrics_record(m, &rec, T0 + 900 * MS);
+    batch(m, T0 + 901 * MS, &b);
+    ck_assert_ptr_null(exemplar(&b, metrics[0]).p);
+    metrics_record(m, &rec, T0 + 1002 * MS);
+    batch(m, T0 + 1003 * MS, &b);
+    ck_assert_uint_eq(look_number(exemplar(&b, metrics[0]), 2), (uint64_t)(T0 + 1002 * MS));
+    ck_assert_ptr_null(exemplar(&b, "istio_request_bytes").p);
+    buf_free(&b);
+    metrics_free(m);
+}
+END_TEST
+
 START_TEST(reports_what_changed_and_keeps_what_found_no_place)
 {
     struct metrics *m = metrics_new(10);
@@ -468,6 +514,7 @@ static Suite *suite(void)
     tcase_add_test(t, escapes_label_values);
     tcase_add_test(t, bounds_label_sets);
     tcase_add_test(t, batch_is_cumulative_otlp);
+    tcase_add_test(t, links_to_a_trace_once_a_second);
     tcase_add_test(t, reports_what_changed_and_keeps_what_found_no_place);
     tcase_add_loop_test(t, start_is_just_before_the_first_increment, 0, COUNT(starts));
     tcase_add_test(t, batches_are_bounded);

@@ -13,10 +13,20 @@ static const struct {
 } cases[] = {
     { "{kind=\"log\"}", NULL },
     { " { kind = `log` , app =~ \"a.*\", } # all", NULL },
-    { "{kind=\"log\"} |= \"a\" or `b` != \"c\" |~ \"d+\" !~ \"e\"", NULL },
+    { "({kind=\"log\"} |= \"a\")", NULL },
+    { "{kind=\"log\"} |= \"a\" or `b` != \"c\" |~ \"d+\" !~ \"e\" |> \"<_> x <_>\" !> \"y\" |= ip(\"10.0.0.0/8\")", NULL },
     { "{kind=\"log\"} | status >= 500 and (pod=\"x\" or duration > 10ms), size < 1.5KB", NULL },
-    { "", "parse error at line 1, col 1: syntax error: unexpected $end, expecting {" },
-    { "kind", "parse error at line 1, col 1: syntax error: unexpected IDENTIFIER, expecting {" },
+    { "{kind=\"log\"} | addr = ip(\"10.0.0.1-10.0.0.9\") | json | json a, b=\"x.y[0][\\\"z z\\\"]\" | logfmt --strict --keep-empty", NULL },
+    { "{kind=\"log\"} | pattern \"<ip> <_> <m>\" | regexp \"(?P<x>a)\" | unpack | decolorize | drop a, b=\"c\" | keep d", NULL },
+    { "{kind=\"log\"} | line_format \"{{.a | ToUpper}}\" | label_format a=b, c=\"{{ if eq .x `y` }}z{{ else }}w{{ end }}\"", NULL },
+    { "rate({kind=\"log\"} |= \"a\" [5m])", NULL },
+    { "sum by (a) (count_over_time({kind=\"log\"}[5m] offset 1h)) / on (a) group_left avg_over_time({kind=\"log\"} | json | "
+      "unwrap duration(x) | __error__=\"\" [1h30m]) by (a)", NULL },
+    { "topk(3, quantile_over_time(0.99, {kind=\"log\"} | unwrap bytes(x) [5m]) without (a, b)) > bool 5 or vector(0)", NULL },
+    { "label_replace(rate({kind=\"log\"}[1m]), \"a\", \"$1\", \"b\", \"(.*)\")", NULL },
+    { "", "parse error at line 1, col 1: syntax error: unexpected $end, expecting a selector of streams, as in {app=\"web\"}" },
+    { "kind", "parse error at line 1, col 1: unexpected identifier \"kind\", expected an aggregation over log lines, as in "
+      "rate({app=\"web\"}[5m])" },
     { "{kind=", "parse error at line 1, col 7: syntax error: unexpected $end, expecting STRING" },
     { "{kind=log}", "parse error at line 1, col 7: syntax error: unexpected IDENTIFIER, expecting STRING" },
     { "{kind \"log\"}", "parse error at line 1, col 7: syntax error: unexpected STRING, expecting = or != or =~ or !~" },
@@ -33,6 +43,40 @@ static const struct {
     { "{kind=\"log\"} | pod=~\"(\"",
       "parse error at line 1, col 16: regular expression \"(\": at 1: missing closing parenthesis" },
     { "{kind=\"log\"} %", "parse error at line 1, col 14: syntax error: invalid character" },
+    { "{kind=\"log\"} | unwrap x", "parse error at line 1, col 14: syntax error: unexpected |" },
+    { "{kind=\"log\"} | a = ip(\"x\")",
+      "parse error at line 1, col 23: ip: \"x\" should be an address, a prefix as in 10.0.0.0/8, or a range as in "
+      "10.0.0.1-10.0.0.9" },
+    { "{kind=\"log\"} | logfmt --x", "parse error at line 1, col 23: syntax error: unexpected --x, expecting --strict or --keep-empty" },
+    { "{kind=\"log\"} | json a=\"b..c\"", "parse error at line 1, col 23: cannot parse expression [b..c]: should be a path of at "
+      "most 32 steps, as in a.b[0][\"c d\"]" },
+    { "{kind=\"log\"} | pattern \"<a><b>\"", "parse error at line 1, col 24: invalid pattern: found consecutive capture '<b>', "
+      "should have text between captures" },
+    { "{kind=\"log\"} | pattern \"<_>\"", "parse error at line 1, col 24: invalid pattern: at least one capture is required, as in "
+      "<status>" },
+    { "{kind=\"log\"} |> \"<a>\"", "parse error at line 1, col 17: invalid pattern: '<a>' should be <_>: a line filter has no names" },
+    { "{kind=\"log\"} | regexp \"a\"", "parse error at line 1, col 23: at least one named capture must be supplied, as in "
+      "(?P<status>\\d+)" },
+    { "{kind=\"log\"} | line_format \"{{.a\"", "parse error at line 1, col 28: invalid line template: unclosed action \".a\"" },
+    { "{kind=\"log\"} | line_format \"{{ nope .a }}\"", "parse error at line 1, col 28: invalid line template: function not defined "
+      "\"nope\"" },
+    { "{kind=\"log\"} | line_format \"{{ if .a }}\"", "parse error at line 1, col 28: invalid line template: {{ end }} is missing" },
+    { "{kind=\"log\"} | line_format \"{{ range .a }}\"", "parse error at line 1, col 28: invalid line template: only if, else and "
+      "end are offered, not \"range\"" },
+    { "{kind=\"log\"} | label_format a=b, a=c", "parse error at line 1, col 34: multiple label name 'a' not allowed in a single "
+      "format operation" },
+    { "rate({kind=\"log\"})", "parse error at line 1, col 18: syntax error: unexpected ), expecting a range, as in [5m]" },
+    { "rate({kind=\"log\"}[0s])", "parse error at line 1, col 19: invalid duration: \"0s\" should be a millisecond at least" },
+    { "sum_over_time({kind=\"log\"}[5m])", "parse error at line 1, col 1: invalid aggregation sum_over_time without unwrap" },
+    { "count_over_time({kind=\"log\"} | unwrap x [5m])", "parse error at line 1, col 1: invalid aggregation count_over_time with "
+      "unwrap" },
+    { "rate({kind=\"log\"}[5m]) by (a)", "parse error at line 1, col 1: grouping not allowed for rate aggregation" },
+    { "rate({kind=\"log\"} | unwrap x | json [5m])", "parse error at line 1, col 30: syntax error: only label filters may stand "
+      "behind unwrap" },
+    { "deriv({kind=\"log\"}[5m])", "parse error at line 1, col 1: unknown function with name \"deriv\"" },
+    { "sum(rate({kind=\"log\"}[5m])", "parse error at line 1, col 27: unclosed left parenthesis" },
+    { "sum by (rate({kind=\"log\"}[5m]))", "parse error at line 1, col 13: unexpected \"(\" in grouping opts, expected \",\" or \")\"" },
+    { "rate({kind=\"log\"}[5m]) + {kind=\"log\"}", "parse error at line 1, col 26: unexpected \"{\"" },
     { "{app=~\".*\"}",
       "parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible "
       "value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will" },
@@ -187,7 +231,7 @@ static void answer(const char *query, size_t limit, bool newest_first, struct bu
 {
     struct arena a = ARENA_INIT(1 << 22);
     struct err e = ERR_INIT;
-    struct logql_window w = { at_second(0), at_second(100), limit, newest_first };
+    struct logql_window w = { .from_ns = at_second(0), .to_ns = at_second(100), .limit = limit, .newest_first = newest_first };
     struct logql_expr *x = logql_parse(&a, str_of(query), &e);
     struct logql_stream *s;
     size_t n;
@@ -221,7 +265,8 @@ static const struct {
     { "{service=\"cart.shop\"}", 100, false, "3 6 " },
     { "{reporter=\"source\"}", 100, false, "7 1 4 " },
     { "{app=\"web\", reporter=\"\"}", 100, false, "2 5 3 6 " },
-    { "{pod=\"pod-1\"}", 100, false, "" }, /* no stream label: structured metadata */
+    { "{pod=\"pod-1\"}", 100, false, "8 2 5 " }, /* a column, and */
+    { "{thread=\"worker\"}", 100, false, "8 5 " }, /* an attribute, as what was pushed so */
     { "{app=~\".+\"} | pod=\"pod-1\"", 100, false, "8 2 5 " },
     { "{kind=\"access_log\"} | status >= 500", 100, false, "4 " },
     { "{kind=\"access_log\"} | status < 500", 100, false, "7 1 " },
@@ -264,7 +309,7 @@ static void check_line(const char *query, const char *labels, const char *line, 
 {
     struct arena a = ARENA_INIT(1 << 22);
     struct err e = ERR_INIT;
-    struct logql_window w = { at_second(0), at_second(100), 1, false };
+    struct logql_window w = { .from_ns = at_second(0), .to_ns = at_second(100), .limit = 1, .newest_first = false };
     struct logql_expr *x = logql_parse(&a, str_of(query), &e);
     struct buf b = BUF_INIT(1 << 16);
     struct logql_stream *s;
@@ -313,23 +358,28 @@ static void check_names(const struct str *v, size_t n, const char *want)
 START_TEST(lists_labels)
 {
     struct arena a = ARENA_INIT(1 << 22);
-    struct logql_window all = { at_second(0), at_second(100), 0, false }, early = { at_second(2), at_second(3), 0, false };
+    struct logql_window all = { .from_ns = at_second(0), .to_ns = at_second(100) };
+    struct logql_window none = { .from_ns = at_second(200), .to_ns = at_second(300) };
     struct err e = ERR_INIT;
     struct str *v;
     size_t n;
 
     open_world();
     ck_assert_int_eq(logql_label_names(world.st, all, &a, &v, &n, &e), 0);
-    check_names(v, n, "app kind namespace reporter service ");
-    ck_assert_int_eq(logql_label_names(world.st, early, &a, &v, &n, &e), 0);
-    check_names(v, n, "app kind namespace ");
+    check_names(v, n, "app kind namespace reporter service thread ");
+    ck_assert_int_eq(logql_label_names(world.st, none, &a, &v, &n, &e), 0);
+    check_names(v, n, "");
     ck_assert_int_eq(logql_label_values(world.st, STR("kind"), all, &a, &v, &n, &e), 0);
     check_names(v, n, "access_log log span ");
     ck_assert_int_eq(logql_label_values(world.st, STR("service"), all, &a, &v, &n, &e), 0);
     check_names(v, n, "cart cart.shop ");
-    ck_assert_int_eq(logql_label_values(world.st, STR("app"), early, &a, &v, &n, &e), 0);
-    check_names(v, n, "web ");
+    ck_assert_int_eq(logql_label_values(world.st, STR("app"), none, &a, &v, &n, &e), 0);
+    check_names(v, n, "");
     ck_assert_int_eq(logql_label_values(world.st, STR("pod"), all, &a, &v, &n, &e), 0);
+    check_names(v, n, "pod-1 ");
+    ck_assert_int_eq(logql_label_values(world.st, STR("thread"), all, &a, &v, &n, &e), 0);
+    check_names(v, n, "main worker ");
+    ck_assert_int_eq(logql_label_values(world.st, STR("nobody"), all, &a, &v, &n, &e), 0);
     check_names(v, n, "");
     close_world();
     arena_free(&a);
@@ -344,7 +394,7 @@ START_TEST(survives_failing_allocations)
     for (long n = 1;; n++) {
         struct arena a = ARENA_INIT(1 << 24);
         struct err e = ERR_INIT;
-        struct logql_window w = { at_second(0), at_second(100), 10, false };
+        struct logql_window w = { .from_ns = at_second(0), .to_ns = at_second(100), .limit = 10, .newest_first = false };
         struct logql_expr *x;
         struct logql_stream *s;
         size_t count;

@@ -111,6 +111,72 @@ START_TEST(rows_are_those_that_hold)
 }
 END_TEST
 
+/* --- needles --- */
+
+static struct event_needle random_needle(void)
+{
+    const struct event_table *t = &event_tables[model.kind];
+    struct event_condition c;
+    struct event_needle n = { .columns = rng_next(&model.rng) | rng_next(&model.rng), .attribute = STR("") };
+
+    do
+        c = random_condition();
+    while (c.op != EVENT_CONTAINS && c.op != EVENT_EQ);
+    if (c.column < 0 || t->columns[c.column].is_text)
+        n.text = c.value.s;
+    if (c.column < 0)
+        n.attribute = c.attribute;
+    n.text = n.text.n ? n.text : STR("a");
+    n.skip = below(n.text.n < 4 ? n.text.n : 4);
+    return n;
+}
+
+/* Whether one of the needle's columns contains the text. */
+static bool stands_in(const struct event_needle *n, struct str text, const struct model_row *r)
+{
+    const struct event_table *t = &event_tables[model.kind];
+    bool found = n->attribute.n && str_find(labels_get(r->attributes, n->attribute), n->text) >= 0;
+
+    for (size_t c = 0; !found && c < t->n; c++)
+        found = (n->columns >> c & 1) && t->columns[c].is_text && str_find(r->v[c].s, text) >= 0;
+    return found;
+}
+
+static void ask_needle(const struct event_needle *needle)
+{
+    struct arena a = ARENA_INIT(0);
+    struct event_query q = { .kind = model.kind, .from_ns = INT64_MIN, .to_ns = INT64_MAX, .needles = needle, .nneedles = 1,
+                             .columns = (uint64_t)1 << model.row_column };
+    bool *seen = arena_array(&a, model.n, sizeof(*seen));
+    struct event_cursor *c = events_open(NULL, &q, &a, NULL);
+    struct event_page p;
+
+    ck_assert_ptr_nonnull(c);
+    while (events_next(c, &p, NULL) == 1)
+        for (size_t i = 0; i < p.n; i++)
+            seen[p.columns[model.row_column][i].i] = true;
+    for (size_t i = 0; i < model.n; i++) {
+        if (!seen[i] && stands_in(needle, needle->text, &model.rows[i]))
+            ck_abort_msg("row %zu has \"%.*s\", and was passed over", i, STR_ARG(needle->text));
+        if (seen[i] && !stands_in(needle, str_from(needle->text, needle->skip), &model.rows[i]))
+            ck_abort_msg("row %zu has nothing of \"%.*s\"", i, STR_ARG(needle->text));
+    }
+    events_close(c);
+    arena_free(&a);
+}
+
+START_TEST(rows_without_the_needle_are_passed_over)
+{
+    make_model(_i);
+    for (size_t i = 0; i < QUERIES; i++) {
+        struct event_needle n = random_needle();
+
+        ask_needle(&n);
+    }
+    model_fini();
+}
+END_TEST
+
 /* --- counting --- */
 
 enum { MOST_BY = 3 };
@@ -307,6 +373,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, rows_are_those_that_hold, 0, MODELS);
+    tcase_add_loop_test(tc, rows_without_the_needle_are_passed_over, 0, MODELS);
     tcase_add_loop_test(tc, groups_add_up, 0, MODELS);
     tcase_add_loop_test(tc, what_cannot_be_counted, 0, COUNT(bad));
     tcase_add_loop_test(tc, distinct_values, 0, MODELS);

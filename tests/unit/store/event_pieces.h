@@ -298,7 +298,7 @@ int event_sources_hold(struct store *st, enum event_kind kind, int64_t from_ns, 
         slot++;
     holds[slot] = h;
     model.held++;
-    *out = (struct event_sources){ h->sources, h->n, h };
+    *out = (struct event_sources){ .v = h->sources, .n = h->n, .hold = h };
     return 0;
 }
 

@@ -91,7 +91,7 @@ static int64_t random_number(struct rng *r, enum shape shape, uint64_t salt, int
     case SHAPE_LONG:
         return rng_below(r, 2) ? INT64_MIN : INT64_MAX;
     default:
-        return (int64_t)(rng_next(r) >> salt % 64) * (shape == SHAPE_IDS ? 1000 : 1);
+        return (int64_t)((rng_next(r) >> salt % 64) * (shape == SHAPE_IDS ? 1000 : 1));
     }
 }
 
