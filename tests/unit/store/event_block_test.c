@@ -1,5 +1,6 @@
 /* A block holds the rows that were picked, whatever they are, sorted; its filters never deny what is there; bytes that are
  * not ours are refused. */
+#include "base/mem.h"
 #include "store/event_chunk-internal.h"
 #include "store/event_filter-internal.h"
 #include "tests/unit/store/event_parts.h"
@@ -34,7 +35,7 @@ static struct scene *scene_new(uint64_t seed, enum event_kind kind, int64_t unit
 
 static void scene_free(struct scene *s)
 {
-    for (size_t i = 0; i < s->nsources; i++)
+    for (size_t i = 0; i < MOST_SOURCES; i++)
         buf_free(&s->bytes[i]);
     arena_free(&s->a);
     free(s);
@@ -169,6 +170,47 @@ static union event_value text(struct str s)
 {
     return (union event_value){ .s = s };
 }
+
+/* Numbers in texts come back as they were written: padded, long, beside what is no number. */
+static const char *const numbered[] = {
+    "/orders/%d/items/%05d", "2024-01-%02d 09:00:%03d: took %dms", "%d", "a%db", "0%d", "00", "18446744073709551616/%d",
+    "000000000000000000%d", "123456789012345678%d", "%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d",
+    "\xff%d\xc3", "no number",
+};
+
+START_TEST(numbers_in_texts_come_back)
+{
+    enum { ROWS = 4000 };
+    struct scene *s = scene_new(11, EVENT_LOG, 1);
+    struct parts *p = parts_new();
+    struct event_built built;
+    struct event_source *block;
+    struct event_rows want;
+
+    for (size_t i = 0; i < ROWS; i++) {
+        struct buf text = BUF_INIT(1 << 16);
+
+        for (const char *f = numbered[rng_below(&s->r, COUNT(numbered))]; *f; f++) {
+            if (*f != '%') {
+                buf_putc(&text, *f);
+                continue;
+            }
+            buf_printf(&text, f[1] == '0' ? "%0*d" : "%*d", f[1] == '0' ? f[2] - '0' : 0, (int)rng_below(&s->r, 2000));
+            f += f[1] == '0' ? 3 : 1;
+        }
+        batch_set_event(&s->b, EVENT_LOG, LOG_body, (union event_value){ .s = arena_str(&s->a, buf_view(&text)) });
+        batch_end_event(&s->b, EVENT_LOG, random_time(&s->r, i, 1), (struct labels){ NULL, 0 });
+        buf_free(&text);
+    }
+    cut(s, 1500, 0);
+    block = build(s, p, &built);
+    ck_assert_uint_le(built.bytes, ROWS * 30); /* 90 bytes a text as they are */
+    want = reordered(s, order_of(s, block), block->n);
+    must_hold(block, &want, NULL);
+    parts_free(p);
+    scene_free(s);
+}
+END_TEST
 
 /* Rows of one identity stand together, by time; the first column of an identity has the longest runs. */
 START_TEST(is_sorted)
@@ -401,7 +443,7 @@ START_TEST(is_summed)
     add_chunk(s, 0, 2000, 0);
     build(s, p, &built);
     for (size_t no = 0; no < PARTS; no++) {
-        for (size_t i = 0; i < p->v[no].n; i += 1 + p->v[no].n / 20) {
+        for (size_t i = 0; i < p->v[no].n; i += 1 + p->v[no].n / 6) {
             p->v[no].p[i] ^= 4;
             ck_assert_int_eq(event_block_verify(buf_view(&p->v[0]), parts_read, p, NULL), ERR_CORRUPT);
             p->v[no].p[i] ^= 4;
@@ -418,12 +460,74 @@ START_TEST(is_summed)
 }
 END_TEST
 
+/* Everything that may fail for want of memory: encode, join, build, verify and read. */
+static int whole_way(struct scene *s, struct parts *p)
+{
+    struct arena a = ARENA_INIT(0);
+    struct buf chunk = BUF_INIT(1 << 30), joined = BUF_INIT(1 << 30);
+    struct event_source *source = NULL, *block = NULL;
+    struct event_built built;
+    struct event_picks picks = { &source, (const uint32_t *const *)s->rows, s->n, 1 };
+    const struct str *names;
+    size_t n;
+    struct err e = ERR_INIT;
+    int rc = event_chunk_encode(&s->b.events[s->kind], s->kind, 0, s->picked, &chunk, &e);
+
+    source = rc == 0 ? event_chunk_open(buf_view(&chunk), &a, &e) : NULL;
+    rc = source ? event_chunk_join(&source, 1, &joined, &e) : e.code;
+    rc = rc == 0 ? event_build(&picks, parts_put, p, &built, &e) : rc;
+    rc = rc == 0 ? event_block_verify(buf_view(&p->v[0]), parts_read, p, &e) : rc;
+    block = rc == 0 ? event_block_open(buf_view(&p->v[0]), parts_read, p, &a, &e) : NULL;
+    rc = block ? block->ops->attributes(block, &names, &n, &e) : e.code;
+    for (int c = 0; rc == 0 && c < (int)event_tables[s->kind].n; c++) {
+        struct event_view *v;
+
+        rc = block->ops->open(block, (struct event_field){ c, STR_NULL }, &v, &e);
+        rc = rc == 0 && v ? block->ops->rows(block, v, &e) : rc;
+    }
+    arena_free(&a);
+    buf_free(&chunk);
+    buf_free(&joined);
+    return rc;
+}
+
+START_TEST(copes_without_memory)
+{
+    struct scene *s = scene_new(12, EVENT_LOG, 1);
+    int failures = 0;
+
+    add_random_rows(&s->r, &s->b, EVENT_LOG, 300, 2, 3, 1);
+    add_chunk(s, 0, 300, 0);
+    for (long n = 1;; n++) {
+        struct parts *p = parts_new();
+        int rc;
+
+        mem_fail_at(n);
+        rc = whole_way(s, p);
+        if (!mem_has_failed()) {
+            mem_fail_at(0);
+            ck_assert_int_eq(rc, 0);
+            parts_free(p);
+            break;
+        }
+        mem_fail_at(0);
+        failures += rc == ERR_NOMEM;
+        if (rc != ERR_NOMEM)
+            ck_abort_msg("allocation %ld: %d", n, rc);
+        parts_free(p);
+    }
+    ck_assert_int_gt(failures, 100);
+    scene_free(s);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("event_block");
     TCase *tc = tcase_create("event_block");
 
     tcase_add_loop_test(tc, comes_back, 0, (int)(COUNT(sizes) * EVENT_KINDS * 2));
+    tcase_add_test(tc, numbers_in_texts_come_back);
     tcase_add_test(tc, is_sorted);
     tcase_add_test(tc, filters);
     tcase_add_test(tc, reads_what_it_needs);
@@ -431,6 +535,7 @@ static Suite *suite(void)
     tcase_add_test(tc, takes_as_many_rows_as_a_source_may_have);
     tcase_add_test(tc, refuses);
     tcase_add_test(tc, is_summed);
+    tcase_add_test(tc, copes_without_memory);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
     return s;

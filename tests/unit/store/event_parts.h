@@ -37,7 +37,6 @@ static int parts_put(void *arg, uint32_t no, struct str body, struct err *e)
 {
     struct parts *p = arg;
 
-    (void)e;
     if (no >= PARTS || p->there[no])
         ck_abort_msg("part %u", no);
     p->there[no] = true;
@@ -45,7 +44,7 @@ static int parts_put(void *arg, uint32_t no, struct str body, struct err *e)
     p->n++;
     p->bytes += body.n;
     buf_str(&p->v[no], body);
-    return buf_failed(&p->v[no]) ? ERR_NOMEM : 0;
+    return buf_failed(&p->v[no]) ? err_set(e, ERR_NOMEM, "no memory for a part") : 0;
 }
 
 static int parts_read(void *arg, uint32_t no, size_t at, size_t n, void *to, struct err *e)
