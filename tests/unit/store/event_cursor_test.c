@@ -12,7 +12,7 @@ static struct event_query random_query(struct event_condition conditions[MOST_CO
         conditions[i] = random_condition();
     if (below(2)) {
         q.from_ns = model.rows[below(model.n)].t;
-        q.to_ns = q.from_ns + (int64_t)below(4000);
+        q.to_ns = q.from_ns + (int64_t)below(4000) * model.scale;
     }
     q.columns = below(3) ? (uint64_t)1 << model.row_column : rng_next(&model.rng) | (uint64_t)1 << model.row_column;
     q.attributes = below(2);
@@ -191,10 +191,10 @@ static struct event_tally random_tally(struct event_condition conditions[MOST_CO
         by[i] = random_field();
     if (t.rows.from_ns == INT64_MIN && below(2)) {
         t.rows.from_ns = 0;
-        t.rows.to_ns = 100000;
+        t.rows.to_ns = 100000 * model.scale;
     }
     if (t.rows.from_ns > INT64_MIN && below(3))
-        t.step_ns = 1 + (int64_t)below(3000);
+        t.step_ns = model.scale + (int64_t)below(3000) * model.scale;
     t.measure = (enum event_measure)below(EVENT_BYTES + 1);
     do
         t.column = (int)below(table->n);
