@@ -189,6 +189,8 @@ static struct MHD_Response *response_of(struct request *rq)
     char *bytes;
     size_t n;
 
+    if (rq->upgrade)
+        return MHD_create_response_for_upgrade(rq->upgrade, rq->owner);
     if (rq->pieces) {
         r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_piece, rq, NULL);
         if (r && rq->is_head) /* or else libmicrohttpd sends the end of a chunked body that was not there */

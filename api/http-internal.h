@@ -82,6 +82,8 @@ struct request {
     void (*release)(void *owner);
     void *owner;
     struct pieces *pieces; /* of answer.c: more of `out` will come */
+    /* With status 101: who gets the connection; its cls is `owner`. */
+    MHD_UpgradeHandler upgrade;
 };
 
 extern const unsigned http_codes[HTTP_CODES]; /* the last one is 0: any other */
@@ -95,7 +97,7 @@ struct otlp_count {
     atomic_uint_fast64_t accepted, refused;
 };
 
-enum push_receiver { PUSH_LOKI, PUSH_ZIPKIN, PUSH_RECEIVERS };
+enum push_receiver { PUSH_LOKI, PUSH_ZIPKIN, PUSH_JAEGER, PUSH_RECEIVERS };
 
 struct push_count {
     atomic_uint_fast64_t accepted, refused;
@@ -116,6 +118,7 @@ struct api {
     struct workers *workers;
     struct mesh_state *mesh;
     struct graph_state *graph;
+    struct tails *tails;
     atomic_bool stopping;
     atomic_size_t body_bytes;   /* in all requests together */
     struct arena_budget budget; /* of the arenas of all requests */
@@ -314,11 +317,21 @@ void otlp_post_traces(struct request *rq);
 
 void push_loki(struct request *rq);
 void push_zipkin(struct request *rq);
+void push_jaeger(struct request *rq);
 
 void loki_query(struct request *rq);
 void loki_query_range(struct request *rq);
 void loki_labels(struct request *rq);
 void loki_label_values(struct request *rq);
+void loki_series(struct request *rq);
+void loki_index_stats(struct request *rq);
+void loki_index_volume(struct request *rq);
+void loki_index_volume_range(struct request *rq);
+void loki_detected_labels(struct request *rq);
+void loki_detected_fields(struct request *rq);
+void loki_format_query(struct request *rq);
+void loki_buildinfo(struct request *rq);
+void loki_tail(struct request *rq);
 
 void jaeger_services(struct request *rq);
 void jaeger_service_operations(struct request *rq);

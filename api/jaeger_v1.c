@@ -206,6 +206,7 @@ static void put_processes(struct buf *b, const struct jaeger_trace *t)
 struct encoding {
     struct jaeger_trace *traces;
     size_t n, at, span;
+    bool is_open; /* the trace's head has been put */
 };
 
 static bool more_spans(void *state, struct buf *b)
@@ -215,10 +216,11 @@ static bool more_spans(void *state, struct buf *b)
     for (; x->at < x->n; x->at++, x->span = 0) {
         const struct jaeger_trace *t = &x->traces[x->at];
 
-        if (x->span == 0) {
+        if (!x->is_open) {
             buf_puts(b, x->at ? ",{\"traceID\":" : "{\"traceID\":");
             buf_json(b, t->trace->id);
             buf_puts(b, ",\"spans\":[");
+            x->is_open = true;
         }
         for (; x->span < t->trace->n; x->span++) {
             if (b->n >= PIECE)
@@ -226,6 +228,7 @@ static bool more_spans(void *state, struct buf *b)
             put_span(b, t, x->span);
         }
         put_processes(b, t);
+        x->is_open = false;
     }
     buf_putc(b, ']');
     end(b, 0);

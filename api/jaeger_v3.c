@@ -91,7 +91,8 @@ struct encoding {
     struct jaeger_trace *traces;
     size_t n, at, process, span;
     bool begun;     /* a process has been put */
-    bool has_spans; /* of the process at work */
+    bool is_open;   /* the head of the process at work has been put */
+    bool has_spans; /* and a span of it */
 };
 
 static void open_process(struct buf *b, struct encoding *x)
@@ -104,7 +105,7 @@ static void open_process(struct buf *b, struct encoding *x)
         buf_putc(b, ',');
     jaeger_process_tags(b, p, put_text);
     buf_puts(b, "]},\"scopeSpans\":[{\"scope\":{},\"spans\":[");
-    x->begun = true;
+    x->begun = x->is_open = true;
     x->has_spans = false;
 }
 
@@ -113,7 +114,7 @@ static bool put_process(struct buf *b, struct encoding *x)
 {
     const struct jaeger_trace *t = &x->traces[x->at];
 
-    if (x->span == 0)
+    if (!x->is_open)
         open_process(b, x);
     for (; x->span < t->trace->n; x->span++) {
         if (t->process[x->span] != x->process)
@@ -124,6 +125,7 @@ static bool put_process(struct buf *b, struct encoding *x)
         x->has_spans = true;
     }
     buf_puts(b, "]}]}");
+    x->is_open = false;
     return true;
 }
 

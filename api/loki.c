@@ -1,30 +1,23 @@
-/* loki.c: Loki's HTTP API, for reading. Source: grafana.com/docs/loki/latest/reference/loki-http-api.
- *
- * Structured metadata has two shapes there. A client that sends `X-Loki-Response-Encoding-Flags: categorize-labels`
- * gets it as third element of each entry; for any other it is merged into the stream's labels, so that a stream of the
- * answer is a stream of the store and one set of metadata. */
+/* loki.c: Loki's HTTP API, for reading: parameters, and queries. */
+#include "api/loki-internal.h"
 
-#include "api/http-internal.h"
-
+#include "api/prometheus-internal.h"
 #include "base/clock.h"
 #include "base/num.h"
-#include "base/strmap.h"
-#include "query/logql.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-enum { DEFAULT_LIMIT = 100, MOST_LINES = 50000 };
+enum { DEFAULT_LIMIT = 100, MOST_LINES = 50000, MOST_POINTS = 11000, DEFAULT_STEPS = 250 };
 
-#define HOUR_NS INT64_C(3600000000000)
-
-static void fail(struct request *rq, const struct err *e)
+void loki_fail(struct request *rq, const struct err *e)
 {
-    reply_text(rq, e->code == ERR_LIMIT ? 400 : error_status(e->code), "%s", e->msg);
+    reply_text(rq, e->code == ERR_LIMIT ? 400 : e->code == ERR_TIMEOUT ? 504 : error_status(e->code), "%s", e->msg);
 }
 
-/* Whole numbers are nanoseconds, or seconds when they have at most ten digits; others are seconds or RFC 3339. */
-static int time_ns(struct request *rq, const char *name, int64_t otherwise, int64_t *ns, struct err *e)
+/* --- parameters -------------------------------------------------------------------------------------------------- */
+
+int loki_time(struct request *rq, const char *name, int64_t otherwise, int64_t *ns, struct err *e)
 {
     struct str s = request_parameter(rq, name);
     double v;
@@ -46,6 +39,20 @@ static int time_ns(struct request *rq, const char *name, int64_t otherwise, int6
     return err_set(e, ERR_INVALID, "%s: \"%.*s\" should be nanoseconds, seconds or RFC 3339", name, STR_ARG(s));
 }
 
+int loki_duration(struct request *rq, const char *name, int64_t otherwise, int64_t *ns, struct err *e)
+{
+    struct str s = request_parameter(rq, name);
+    int64_t ms;
+
+    *ns = otherwise;
+    if (s.n == 0 || duration_parse_go(s, ns, NULL) == 0)
+        return 0;
+    if (parse_duration_ms(s, &ms, NULL) < 0 || ms < 0 || ms > INT64_MAX / 1000000)
+        return err_set(e, ERR_INVALID, "%s: \"%.*s\" should be seconds, or a duration as in 1m30s", name, STR_ARG(s));
+    *ns = ms * 1000000;
+    return 0;
+}
+
 static int direction(struct request *rq, bool *newest_first, struct err *e)
 {
     struct str s = request_parameter(rq, "direction");
@@ -56,31 +63,28 @@ static int direction(struct request *rq, bool *newest_first, struct err *e)
     return err_set(e, ERR_INVALID, "direction: \"%.*s\" should be forward or backward", STR_ARG(s));
 }
 
-static int read_range(struct request *rq, struct logql_window *w, struct err *e)
+int loki_range(struct request *rq, struct logql_window *w, struct err *e)
 {
-    int64_t now = clock_now_ns(), since_ms = 3600000;
-    struct str since = request_parameter(rq, "since");
-    int rc;
+    int64_t since;
+    int rc = loki_duration(rq, "since", HOUR_NS, &since, e);
 
-    if (since.n && (rc = duration_parse(since, &since_ms, e)) < 0) {
-        err_wrap(e, "since");
-        return rc;
-    }
-    if ((rc = time_ns(rq, "end", now, &w->to_ns, e)) < 0 ||
-        (rc = time_ns(rq, "start", w->to_ns - since_ms * 1000000, &w->from_ns, e)) < 0)
+    if (rc < 0 || (rc = loki_time(rq, "end", clock_now_ns(), &w->to_ns, e)) < 0 ||
+        (rc = loki_time(rq, "start", w->to_ns < INT64_MIN + since ? INT64_MIN : w->to_ns - since, &w->from_ns, e)) < 0)
         return rc;
     if (w->from_ns > w->to_ns)
-        return err_set(e, ERR_INVALID, "end timestamp must not be before start time");
+        return err_set(e, ERR_INVALID, "end timestamp must not be before or equal to start time");
+    w->timeout_ms = rq->api->options.limits.timeout_ms > 0 ? rq->api->options.limits.timeout_ms : 120000;
     return 0;
 }
 
-static int read_lines(struct request *rq, struct logql_window *w, struct err *e)
+int loki_lines_wanted(struct request *rq, struct logql_window *w, struct err *e)
 {
     uint64_t limit;
     int rc;
 
     if ((rc = request_limit(rq, "limit", DEFAULT_LIMIT, &limit, e)) < 0 ||
-        (rc = direction(rq, &w->newest_first, e)) < 0)
+        (rc = direction(rq, &w->newest_first, e)) < 0 ||
+        (rc = loki_duration(rq, "interval", 0, &w->interval_ns, e)) < 0)
         return rc;
     if (limit == 0 || limit > MOST_LINES)
         return err_set(e, ERR_INVALID, "limit: should be from 1 to %d", MOST_LINES);
@@ -88,135 +92,30 @@ static int read_lines(struct request *rq, struct logql_window *w, struct err *e)
     return 0;
 }
 
-/* --- streams --- */
-
-/* One stream of the answer: entries of one set of labels, in a list. */
-struct shown {
-    struct labels labels;
-    const struct logql_entry **entries;
-    size_t n, cap;
-};
-
-struct shown_streams {
-    struct shown *v;
-    size_t n, cap;
-    struct strmap by_labels; /* to the index + 1 */
-};
-
-/* The stream's labels and the entry's metadata; where both have a name the stream's counts. */
-static int merge(struct arena *a, struct labels stream, struct labels metadata, struct labels *out)
+struct logql_expr *loki_query_of(struct request *rq, struct err *e)
 {
-    struct label *v = arena_array(a, stream.n + metadata.n, sizeof(*v));
-    size_t i = 0, k = 0, n = 0;
-
-    if (!v)
-        return ERR_NOMEM;
-    while (i < stream.n || k < metadata.n) {
-        int c = i == stream.n ? 1 : k == metadata.n ? -1 : str_cmp(stream.v[i].name, metadata.v[k].name);
-
-        v[n++] = c <= 0 ? stream.v[i] : metadata.v[k];
-        i += c <= 0;
-        k += c >= 0;
-    }
-    *out = (struct labels){ v, n };
-    return 0;
+    return logql_parse(&rq->arena, request_parameter(rq, "query"), e);
 }
 
-static struct shown *shown_of(struct shown_streams *s, struct arena *a, struct labels labels)
+bool loki_categorises(const struct request *rq)
 {
-    struct buf key = BUF_INIT(1 << 24);
-    struct str name;
-    uintptr_t at;
-
-    labels_print(&key, labels);
-    name = buf_failed(&key) ? STR_NULL : arena_str(a, buf_view(&key));
-    buf_free(&key);
-    if (!name.p)
-        return NULL;
-    at = (uintptr_t)strmap_get(&s->by_labels, name);
-    if (at)
-        return &s->v[at - 1];
-    if (arena_grow(a, &s->v, &s->cap, s->n + 1, sizeof(*s->v)) < 0 ||
-        strmap_put(&s->by_labels, name, (void *)(uintptr_t)(s->n + 1), NULL) < 0)
-        return NULL;
-    s->v[s->n] = (struct shown){ .labels = labels };
-    return &s->v[s->n++];
+    return str_find(str_of(request_header(rq, "X-Loki-Response-Encoding-Flags")), STR("categorize-labels")) >= 0;
 }
 
-static int regroup(struct arena *a, const struct logql_stream *streams, size_t n, struct shown_streams *out)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < streams[i].n; k++) {
-            const struct logql_entry *entry = &streams[i].entries[k];
-            struct labels labels;
-            struct shown *s;
+/* --- lines ------------------------------------------------------------------------------------------------------- */
 
-            if (merge(a, streams[i].labels, entry->metadata, &labels) < 0)
-                return ERR_NOMEM;
-            s = shown_of(out, a, labels);
-            if (!s || arena_grow(a, &s->entries, &s->cap, s->n + 1, sizeof(*s->entries)) < 0)
-                return ERR_NOMEM;
-            s->entries[s->n++] = entry;
-        }
-    return 0;
-}
-
-static void put_entry(struct buf *b, const struct logql_entry *entry, bool metadata)
-{
-    buf_printf(b, "[\"%" PRId64 "\",", entry->time_ns);
-    buf_json(b, entry->line);
-    if (metadata) {
-        buf_puts(b, ",{");
-        if (entry->metadata.n) {
-            buf_puts(b, "\"structuredMetadata\":");
-            json_labels(b, entry->metadata);
-        }
-        buf_putc(b, '}');
-    }
-    buf_putc(b, ']');
-}
-
-static void open_stream(struct buf *b, struct labels l, bool first)
-{
-    buf_puts(b, first ? "{\"stream\":" : ",{\"stream\":");
-    json_labels(b, l);
-    buf_puts(b, ",\"values\":[");
-}
-
-static int put_merged(struct request *rq, const struct logql_stream *streams, size_t n, struct err *e)
-{
-    struct shown_streams all = { .by_labels = STRMAP_INIT };
-    int rc = regroup(&rq->arena, streams, n, &all);
-
-    strmap_free(&all.by_labels);
-    if (rc < 0)
-        return err_set(e, ERR_NOMEM, "no memory for the lines");
-    for (size_t i = 0; i < all.n; i++) {
-        open_stream(&rq->out, all.v[i].labels, i == 0);
-        for (size_t k = 0; k < all.v[i].n; k++) {
-            buf_puts(&rq->out, k ? "," : "");
-            put_entry(&rq->out, all.v[i].entries[k], false);
-        }
-        buf_puts(&rq->out, "]}");
-    }
-    return 0;
-}
-
-static void put_categorised(struct request *rq, const struct logql_stream *streams, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        open_stream(&rq->out, streams[i].labels, i == 0);
-        for (size_t k = 0; k < streams[i].n; k++) {
-            buf_puts(&rq->out, k ? "," : "");
-            put_entry(&rq->out, &streams[i].entries[k], true);
-        }
-        buf_puts(&rq->out, "]}");
-    }
-}
-
-static void put_stats(struct request *rq, const struct logql_stream *streams, size_t n)
+/* ,"stats":{…}: what Grafana's inspector looks at. */
+static struct str stats(struct request *rq, uint64_t lines, uint64_t bytes)
 {
     double seconds = (double)(clock_mono_ns() - rq->started_ns) / 1e9;
+
+    return arena_printf(&rq->arena,
+                        ",\"stats\":{\"summary\":{\"execTime\":%.6f,\"totalEntriesReturned\":%" PRIu64
+                        ",\"totalBytesReturned\":%" PRIu64 "}}", seconds, lines, bytes);
+}
+
+static struct str stats_of(struct request *rq, const struct logql_stream *streams, size_t n)
+{
     uint64_t lines = 0, bytes = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -224,115 +123,131 @@ static void put_stats(struct request *rq, const struct logql_stream *streams, si
         for (size_t k = 0; k < streams[i].n; k++)
             bytes += streams[i].entries[k].line.n;
     }
-    buf_printf(&rq->out,
-               ",\"stats\":{\"summary\":{\"execTime\":%.6f,\"totalEntriesReturned\":%" PRIu64
-               ",\"totalBytesReturned\":%" PRIu64 "}}",
-               seconds, lines, bytes);
+    return stats(rq, lines, bytes);
 }
 
-static void answer(struct request *rq, const struct logql_stream *streams, size_t n)
+static void answer_lines(struct request *rq, const struct logql_expr *x, struct logql_window w)
 {
-    struct str flags = str_of(request_header(rq, "X-Loki-Response-Encoding-Flags"));
-    bool categorise = str_find(flags, STR("categorize-labels")) >= 0;
-    struct err e = ERR_INIT;
-
-    reply_json(rq, 200);
-    buf_puts(&rq->out, "{\"status\":\"success\",\"data\":{\"resultType\":\"streams\",");
-    buf_puts(&rq->out, categorise ? "\"encodingFlags\":[\"categorize-labels\"],\"result\":[" : "\"result\":[");
-    if (categorise) {
-        put_categorised(rq, streams, n);
-    } else if (put_merged(rq, streams, n, &e) < 0) {
-        fail(rq, &e);
-        return;
-    }
-    buf_putc(&rq->out, ']');
-    put_stats(rq, streams, n);
-    buf_puts(&rq->out, "}}");
-}
-
-static void run(struct request *rq, struct logql_window w)
-{
+    bool categorised = loki_categorises(rq);
     struct logql_stream *streams;
-    struct logql_expr *x;
     struct err e = ERR_INIT;
     size_t n;
 
-    x = logql_parse(&rq->arena, request_parameter(rq, "query"), &e);
-    if (!x || logql_lines(rq->api->store, x, w, &rq->arena, &streams, &n, &e) < 0)
-        fail(rq, &e);
-    else
-        answer(rq, streams, n);
+    if (logql_lines(rq->api->store, x, w, &rq->arena, &streams, &n, &e) < 0) {
+        loki_fail(rq, &e);
+        return;
+    }
+    reply_json(rq, 200);
+    buf_puts(&rq->out, "{\"status\":\"success\",\"data\":{\"resultType\":\"streams\",");
+    buf_puts(&rq->out, categorised ? "\"encodingFlags\":[\"categorize-labels\"],\"result\":" : "\"result\":");
+    if (loki_put_streams(&rq->out, &rq->arena, streams, n, categorised) < 0) {
+        err_set(&e, ERR_NOMEM, "no memory for the lines");
+        loki_fail(rq, &e);
+        return;
+    }
+    buf_str(&rq->out, stats_of(rq, streams, n));
+    buf_puts(&rq->out, "}}");
 }
+
+/* --- numbers ----------------------------------------------------------------------------------------------------- */
+
+static void answer_numbers(struct request *rq, const struct logql_expr *x, struct promql_window w)
+{
+    const struct promql_limits *limits = &rq->api->options.limits;
+    struct err e = ERR_INIT;
+    struct promql_value *v = logql_metric(rq->api->store, x, w, limits, 0, &rq->arena, &e);
+
+    if (v)
+        prometheus_value(rq, v, w.start_ms, 0, stats(rq, v->samples, 0));
+    else
+        loki_fail(rq, &e);
+}
+
+/* A step as wide as gives some 250 points, when none is asked for; a second at least. */
+static int read_step(struct request *rq, const struct logql_window *w, struct promql_window *steps, struct err *e)
+{
+    int64_t range_ms = (w->to_ns - w->from_ns) / 1000000, otherwise = range_ms / DEFAULT_STEPS / 1000 * 1000, step_ns;
+    int rc = loki_duration(rq, "step", (otherwise > 1000 ? otherwise : 1000) * 1000000, &step_ns, e);
+
+    if (rc < 0)
+        return rc;
+    *steps = (struct promql_window){ w->from_ns / 1000000, w->to_ns / 1000000, step_ns / 1000000 };
+    if (steps->step_ms <= 0)
+        return err_set(e, ERR_INVALID, "zero or negative query resolution step widths are not accepted. Try a positive "
+                                       "integer");
+    if (range_ms / steps->step_ms > MOST_POINTS)
+        return err_set(e, ERR_INVALID, "exceeded maximum resolution of 11,000 points per timeseries. Try increasing the "
+                                       "value of the step parameter");
+    return 0;
+}
+
+/* --- handlers ---------------------------------------------------------------------------------------------------- */
 
 void loki_query_range(struct request *rq)
 {
     struct logql_window w = { 0 };
+    struct promql_window steps;
+    struct logql_expr *x;
     struct err e = ERR_INIT;
 
-    if (read_range(rq, &w, &e) < 0 || read_lines(rq, &w, &e) < 0)
-        fail(rq, &e);
-    else
-        run(rq, w);
+    if (loki_range(rq, &w, &e) < 0 || !(x = loki_query_of(rq, &e))) {
+        loki_fail(rq, &e);
+    } else if (logql_is_metric(x)) {
+        if (read_step(rq, &w, &steps, &e) < 0)
+            loki_fail(rq, &e);
+        else
+            answer_numbers(rq, x, steps);
+    } else if (loki_lines_wanted(rq, &w, &e) < 0) {
+        loki_fail(rq, &e);
+    } else {
+        answer_lines(rq, x, w);
+    }
 }
 
-/* Lines of the hour before `time`. */
+/* Numbers at `time`, or the lines of the hour before it. */
 void loki_query(struct request *rq)
 {
     struct logql_window w = { 0 };
+    struct logql_expr *x;
     struct err e = ERR_INIT;
 
-    if (time_ns(rq, "time", clock_now_ns(), &w.to_ns, &e) < 0 || read_lines(rq, &w, &e) < 0) {
-        fail(rq, &e);
+    if (loki_time(rq, "time", clock_now_ns(), &w.to_ns, &e) < 0 || !(x = loki_query_of(rq, &e)) ||
+        loki_lines_wanted(rq, &w, &e) < 0) {
+        loki_fail(rq, &e);
         return;
     }
     w.from_ns = w.to_ns - HOUR_NS;
-    run(rq, w);
+    if (logql_is_metric(x))
+        answer_numbers(rq, x, (struct promql_window){ w.to_ns / 1000000, w.to_ns / 1000000, 0 });
+    else
+        answer_lines(rq, x, w);
 }
 
-static void answer_strings(struct request *rq, int rc, const struct str *v, size_t n, const struct err *e)
+void loki_format_query(struct request *rq)
 {
-    if (rc < 0) {
-        fail(rq, e);
-        return;
+    struct buf text = BUF_INIT(1 << 20);
+    struct err e = ERR_INIT;
+    struct logql_expr *x = loki_query_of(rq, &e);
+
+    if (!x) {
+        reply_json(rq, error_status(e.code));
+        buf_puts(&rq->out, "{\"status\":\"invalid-query\",\"error\":");
+        buf_json(&rq->out, str_of(e.msg));
+    } else {
+        logql_print(&text, x);
+        reply_json(rq, 200);
+        buf_puts(&rq->out, "{\"status\":\"success\",\"data\":");
+        buf_json(&rq->out, buf_view(&text));
     }
-    reply_json(rq, 200);
-    buf_puts(&rq->out, "{\"status\":\"success\",\"data\":");
-    json_strings(&rq->out, v, n);
     buf_putc(&rq->out, '}');
+    rq->out.failed |= buf_failed(&text);
+    buf_free(&text);
 }
 
-/* Loki looks back six hours here, when no start is given. */
-static int read_label_range(struct request *rq, struct logql_window *w, struct err *e)
+/* Not in Prometheus' envelope. The version is that of the API. */
+void loki_buildinfo(struct request *rq)
 {
-    int rc = read_range(rq, w, e);
-
-    if (rc == 0 && !request_parameter(rq, "start").n && !request_parameter(rq, "since").n)
-        w->from_ns = w->to_ns - 6 * HOUR_NS;
-    return rc;
-}
-
-void loki_labels(struct request *rq)
-{
-    struct logql_window w = { 0 };
-    struct err e = ERR_INIT;
-    struct str *names = NULL;
-    size_t n = 0;
-    int rc = read_label_range(rq, &w, &e);
-
-    if (rc == 0)
-        rc = logql_label_names(rq->api->store, w, &rq->arena, &names, &n, &e);
-    answer_strings(rq, rc, names, n, &e);
-}
-
-void loki_label_values(struct request *rq)
-{
-    struct logql_window w = { 0 };
-    struct err e = ERR_INIT;
-    struct str *values = NULL;
-    size_t n = 0;
-    int rc = read_label_range(rq, &w, &e);
-
-    if (rc == 0)
-        rc = logql_label_values(rq->api->store, rq->arguments[0], w, &rq->arena, &values, &n, &e);
-    answer_strings(rq, rc, values, n, &e);
+    reply_json(rq, 200);
+    buf_puts(&rq->out, "{\"version\":\"3.0.0\",\"revision\":\"vigla " VIGLA_VERSION "\",\"branch\":\"\",\"buildUser\":\"\","
+                       "\"buildDate\":\"\",\"goVersion\":\"\"}");
 }

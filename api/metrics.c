@@ -175,9 +175,10 @@ static void put_receivers(struct buf *b, const struct api *api)
 
 static void put_push(struct buf *b, const struct api *api)
 {
-    static const char *const names[PUSH_RECEIVERS] = { [PUSH_LOKI] = "loki", [PUSH_ZIPKIN] = "zipkin" };
+    static const char *const names[PUSH_RECEIVERS] = { [PUSH_LOKI] = "loki", [PUSH_ZIPKIN] = "zipkin",
+                                                       [PUSH_JAEGER] = "jaeger" };
 
-    head(b, "vigla_push_items_total", "counter", "Log lines pushed as Loki wants them, and spans as Zipkin does.");
+    head(b, "vigla_push_items_total", "counter", "Log lines pushed as Loki wants them, and spans as Zipkin and Jaeger do.");
     for (int i = 0; i < PUSH_RECEIVERS; i++)
         buf_printf(b,
                    "vigla_push_items_total{receiver=\"%s\",result=\"accepted\"} %" PRIu64

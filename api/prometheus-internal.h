@@ -52,5 +52,7 @@ struct query_times {
 /* Answers with the value, in pieces when it is large. `at` is the time of an instant query. limit 0: all of it. */
 void prometheus_result(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit,
                        const struct query_times *when);
+/* The same with statistics of the caller's, `,"stats":{…}`; STR_NULL: none. */
+void prometheus_value(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit, struct str stats);
 
 #endif

@@ -133,8 +133,7 @@ static struct str stats_text(struct request *rq, const struct query_times *t, co
                         (unsigned long long)v->samples, (unsigned long long)(points > v->samples ? points : v->samples));
 }
 
-void prometheus_result(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit,
-                       const struct query_times *when)
+void prometheus_value(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit, struct str stats)
 {
     static const char *const names[] = { [PROMQL_SCALAR] = "scalar", [PROMQL_STRING] = "string",
                                          [PROMQL_VECTOR] = "vector", [PROMQL_MATRIX] = "matrix" };
@@ -148,8 +147,7 @@ void prometheus_result(struct request *rq, const struct promql_value *v, int64_t
     r->value = v;
     r->cut = is_list && limit && v->n > limit;
     r->shown = r->cut ? (size_t)limit : v->n;
-    if (request_parameter(rq, "stats").n)
-        r->stats = stats_text(rq, when, v);
+    r->stats = stats;
     prometheus_begin(rq);
     buf_printf(&rq->out, "{\"resultType\":\"%s\",\"result\":", names[v->type]);
     if (!is_list) {
@@ -158,4 +156,10 @@ void prometheus_result(struct request *rq, const struct promql_value *v, int64_t
     }
     buf_putc(&rq->out, '[');
     reply_pieces(rq, more, r);
+}
+
+void prometheus_result(struct request *rq, const struct promql_value *v, int64_t at, uint64_t limit,
+                       const struct query_times *when)
+{
+    prometheus_value(rq, v, at, limit, request_parameter(rq, "stats").n ? stats_text(rq, when, v) : STR_NULL);
 }

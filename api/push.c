@@ -1,10 +1,12 @@
-/* push.c: POST /loki/api/v1/push and /api/v2/spans: decode, commit, and only then 204 and 202.
+/* push.c: POST /loki/api/v1/push, /api/v2/spans (Zipkin) and /api/traces (Jaeger): decode, commit, and only then 204 or 202.
  *
  * What is refused for good is a 400, which senders do not repeat; the good rest of such a request is stored all the same. */
 
 #include "api/http-internal.h"
 
+#include "collector/jaeger_thrift.h"
 #include "collector/loki_push.h"
+#include "collector/red.h"
 #include "collector/zipkin.h"
 
 /* What lives from the request to its commit: in the request's arena. */
@@ -37,8 +39,14 @@ static int decode(struct push *p, struct err *e)
 {
     struct str body = buf_view(&p->rq->body);
 
-    if (p->receiver == PUSH_ZIPKIN)
-        return zipkin_decode(body, &p->batch, &p->outcome, e);
+    struct red *red = p->rq->api->options.red;
+    int rc;
+
+    if (p->receiver != PUSH_LOKI) {
+        rc = p->receiver == PUSH_ZIPKIN ? zipkin_decode(body, &p->batch, &p->outcome, e)
+                                        : jaeger_thrift_decode(body, &p->batch, &p->outcome, e);
+        return rc == 0 && red ? red_spans(red, &p->batch, 0, e) : rc;
+    }
     return loki_push_decode(request_is_json(p->rq) ? LOKI_JSON : LOKI_PROTOBUF, body, &p->batch, &p->outcome, e);
 }
 
@@ -78,4 +86,18 @@ void push_zipkin(struct request *rq)
         reply_text(rq, 415, "Content-Type \"%.*s\" should be application/json: Zipkin's JSON v2", STR_ARG(type));
     else
         post(rq, PUSH_ZIPKIN);
+}
+
+void push_jaeger(struct request *rq)
+{
+    struct str type = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_TYPE)), name = type;
+    struct str format = request_parameter(rq, "format");
+
+    name = str_trim(str_cut(&name, ';'));
+    if (!str_ieq(name, STR("application/x-thrift")) && !str_ieq(name, STR("application/vnd.apache.thrift.binary")))
+        reply_text(rq, 415, "Content-Type \"%.*s\" should be application/x-thrift", STR_ARG(type));
+    else if (format.n && !str_eqz(format, "jaeger.thrift"))
+        reply_text(rq, 400, "format \"%.*s\" should be jaeger.thrift", STR_ARG(format));
+    else
+        post(rq, PUSH_JAEGER);
 }

@@ -1,8 +1,9 @@
-/* server.c: starting and stopping: the socket, libmicrohttpd's threads, the workers, the mesh.
+/* server.c: starting and stopping: the socket, libmicrohttpd's threads, the workers, the mesh, who follows lines.
  *
- * Order of the end: no new connections; who waits for the mesh is sent away; requests under way get their answers; and
+ * Order of the end: no new connections; who waits for the mesh, and who follows lines, is sent away; requests under way get their answers; and
  * only then libmicrohttpd, which cannot stop while a connection rests, and the workers. */
 
+#include "api/loki_tail-internal.h"
 #include "api/mesh-internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -73,7 +74,7 @@ static int start_daemon(struct api *api, struct err *e)
     if (fd < 0)
         return fd;
     api->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, http_handle, api,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0, NULL, NULL, http_handle, api,
         MHD_OPTION_EXTERNAL_LOGGER, mhd_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_THREAD_POOL_SIZE, io_threads,
@@ -104,6 +105,9 @@ static void set_options(struct api *api, const struct api_options *o)
 static void api_free(struct api *api)
 {
     workers_stop(api->workers);
+    if (!api->daemon)
+        tails_stop(api->tails);
+    tails_free(api->tails);
     mesh_state_free(api->mesh);
     graph_state_free(api->graph);
     pthread_mutex_destroy(&api->lock);
@@ -139,7 +143,8 @@ struct api *api_start(struct store *st, const struct api_options *o, struct err 
     }
     api->loopback = address_is_loopback(str_of(api->host));
     api->mesh = mesh_state_new(st, e);
-    api->workers = api->mesh ? workers_start(api->options.threads, e) : NULL;
+    api->tails = api->mesh ? tails_start(api, e) : NULL;
+    api->workers = api->tails ? workers_start(api->options.threads, e) : NULL;
     if (api->workers && start_daemon(api, e) == 0)
         return api;
 fail:
@@ -177,6 +182,7 @@ void api_stop(struct api *api, int64_t timeout_ms)
     atomic_store(&api->stopping, true);
     fd = MHD_quiesce_daemon(api->daemon);
     mesh_state_stop(api->mesh);
+    tails_stop(api->tails);
     if (!wait_for_none(api, &api->active, clock_mono_ns() + timeout_ms * 1000000))
         log_warn("http: %zu requests have not ended after %lld ms", api->active, (long long)timeout_ms);
     wait_for_none(api, &api->suspended, 0); /* libmicrohttpd cannot stop while a connection rests */

@@ -27,19 +27,23 @@ static size_t align_up(size_t n)
     return (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 }
 
-static bool spend(struct arena_budget *b, size_t n)
-{
-    if (!b || (n <= b->max && atomic_fetch_add(&b->used, n) <= b->max - n))
-        return true;
-    if (n <= b->max)
-        atomic_fetch_sub(&b->used, n);
-    return false;
-}
-
 static void give_back(struct arena_budget *b, size_t n)
 {
-    if (b)
+    for (; b; b = b->within)
         atomic_fetch_sub(&b->used, n);
+}
+
+static bool spend(struct arena_budget *b, size_t n)
+{
+    for (struct arena_budget *at = b; at; at = at->within)
+        if (n > at->max || atomic_fetch_add(&at->used, n) > at->max - n) {
+            for (; b != at; b = b->within)
+                atomic_fetch_sub(&b->used, n);
+            if (n <= at->max)
+                atomic_fetch_sub(&at->used, n);
+            return false;
+        }
+    return true;
 }
 
 static struct arena_block *add_block(struct arena *a, size_t need)

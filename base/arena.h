@@ -17,6 +17,7 @@ struct arena_hook;
 struct arena_budget {
     _Atomic size_t used; /* bytes of their blocks */
     size_t max;
+    struct arena_budget *within; /* NULL, or one that this is a part of: what is used here is used there, too */
 };
 
 struct arena {

@@ -29,9 +29,11 @@ static int run(struct session *s, int argc, char **argv)
     rc = store_check(argv[1], &c, &e);
     if (rc < 0)
         return command_fail(EXIT_FAILED, &e);
-    printf("%llu series, %llu samples in %llu blocks (%llu pages) of %llu days, %llu samples in the journal: %s\n",
+    printf("%llu series, %llu samples in %llu blocks (%llu pages), %llu samples in the journal; "
+           "%llu rows in %llu blocks, %llu rows in the journal; %llu days: %s\n",
            (unsigned long long)c.series, (unsigned long long)c.samples, (unsigned long long)c.blocks,
-           (unsigned long long)c.pages, (unsigned long long)c.partitions, (unsigned long long)c.journal_samples,
+           (unsigned long long)c.pages, (unsigned long long)c.journal_samples, (unsigned long long)c.rows,
+           (unsigned long long)c.row_blocks, (unsigned long long)c.journal_rows, (unsigned long long)c.partitions,
            c.faults ? "DAMAGED" : "all well");
     return c.faults ? EXIT_FAILED : EXIT_WELL;
 }

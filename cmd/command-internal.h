@@ -14,6 +14,8 @@ struct session {
     const char *server;    /* URL */
     const char *ns;        /* -n; NULL: all, or "default" where one is needed */
     const char *output_word;
+    const char *forms;     /* what -o takes, when it is not "table, json, yaml or csv": the command sets it, and reads
+                            * output_word itself */
     enum output output;
     bool colour;           /* stdout is a terminal and NO_COLOR is not set */
 };

@@ -21,7 +21,7 @@ int command_options(struct session *s, const struct command *c, const struct opt
     const struct option shared[] = {
         { "server", 0, OPTION_TEXT, "URL", "the server to talk to (http://127.0.0.1:20001, or $VIGLA_SERVER)", &s->server },
         { "namespace", 'n', OPTION_TEXT, "NAME", "work in this namespace", &s->ns },
-        { "output", 'o', OPTION_TEXT, "FORM", "table, json, yaml or csv", &s->output_word },
+        { "output", 'o', OPTION_TEXT, "FORM", s->forms ? s->forms : "table, json, yaml or csv", &s->output_word },
     };
     struct option all[48];
     struct err e = ERR_INIT;
@@ -43,7 +43,7 @@ int command_options(struct session *s, const struct command *c, const struct opt
             printf("\n%s\n", details);
         return EXIT_WELL;
     }
-    return read_output(s) ? EXIT_USAGE : -1;
+    return !s->forms && read_output(s) ? EXIT_USAGE : -1;
 }
 
 int command_fail(int code, const struct err *e)

@@ -1,16 +1,14 @@
-/* read.c: vigla query, logs, graph, export: the stored telemetry on a terminal. */
+/* read.c: vigla query, graph, export: the stored telemetry on a terminal. vigla logs: logs.c. */
 #include "base/clock.h"
-#include "base/num.h"
 #include "cmd/client-internal.h"
 #include "cmd/command-internal.h"
+#include "cmd/logs-internal.h"
 #include "cmd/table-internal.h"
 #include "mesh/object.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *text(const json_t *o, const char *key)
 {
@@ -67,7 +65,7 @@ static void add_point(struct table *t, const char *series, const json_t *point)
     table_row(t, (const char *[]){ series, when, json_string_value(json_array_get(point, 1)) });
 }
 
-static int print_result(const json_t *body, enum output form)
+int result_print(const json_t *body, enum output form)
 {
     static const char *const headings[] = { "SERIES", "TIME", "VALUE" };
     struct table *t = table_new(headings, 3);
@@ -117,143 +115,9 @@ static int run_query(struct session *s, int argc, char **argv)
     client_parameter(&path, "start", start);
     client_parameter(&path, "end", end);
     client_parameter(&path, "step", start && !step ? "15s" : step);
-    rc = print_answer(s, &path, print_result);
+    rc = print_answer(s, &path, result_print);
     buf_free(&path);
     return rc;
-}
-
-/* --- logs ------------------------------------------------------------------------------------------------------- */
-
-struct line {
-    int64_t ns;
-    const char *text;
-};
-
-static int by_time(const void *a, const void *b)
-{
-    const struct line *x = a, *y = b;
-
-    return (x->ns > y->ns) - (x->ns < y->ns);
-}
-
-/* Prints the streams' lines by time; *last becomes the time of the newest. */
-static int print_lines(const json_t *body, int64_t *last)
-{
-    const json_t *streams = json_object_get(json_object_get(body, "data"), "result"), *stream, *value;
-    struct line *lines = NULL;
-    size_t n = 0, i, v;
-
-    json_array_foreach(streams, i, stream)
-        n += json_array_size(json_object_get(stream, "values"));
-    lines = calloc(n ? n : 1, sizeof(*lines));
-    if (!lines)
-        return ERR_NOMEM;
-    n = 0;
-    json_array_foreach(streams, i, stream)
-        json_array_foreach(json_object_get(stream, "values"), v, value) {
-            const char *ns = json_string_value(json_array_get(value, 0));
-
-            num_i64(str_of(ns ? ns : ""), &lines[n].ns);
-            lines[n++].text = json_string_value(json_array_get(value, 1));
-        }
-    qsort(lines, n, sizeof(*lines), by_time);
-    for (i = 0; i < n; i++) {
-        puts(lines[i].text ? lines[i].text : "");
-        *last = lines[i].ns;
-    }
-    fflush(stdout);
-    free(lines);
-    return 0;
-}
-
-/* A selector is taken as it is; a Pod's name stands for its lines. */
-static void selector(struct buf *b, const char *what, const char *container, const char *ns)
-{
-    bool proxy = container && strcmp(container, "istio-proxy") == 0;
-
-    if (strchr(what, '{')) {
-        buf_puts(b, what);
-        return;
-    }
-    buf_printf(b, "{kind=\"%s\"", proxy ? "access_log" : "log");
-    if (ns) {
-        buf_puts(b, ",namespace=");
-        buf_json(b, str_of(ns));
-    }
-    buf_puts(b, "} | pod=");
-    buf_json(b, str_of(what));
-    if (!proxy) { /* without -c: the application's lines, not the sidecar's own */
-        buf_puts(b, container ? " | container=" : " | container!=");
-        buf_json(b, str_of(container ? container : "istio-proxy"));
-    }
-}
-
-static int fetch_lines(struct session *s, const char *query, int64_t from, int64_t limit, int64_t *last, struct err *e)
-{
-    struct buf path = BUF_INIT(64 * 1024);
-    json_t *body;
-    int rc;
-
-    buf_printf(&path, "/loki/api/v1/query_range?direction=%s&limit=%" PRId64 "&start=%" PRId64 "&end=%" PRId64,
-               *last ? "forward" : "backward", limit, *last ? *last + 1 : from, clock_now_ns() + 1000000000);
-    client_parameter(&path, "query", query);
-    body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, e);
-    buf_free(&path);
-    if (!body)
-        return e->code;
-    rc = print_lines(body, last);
-    json_decref(body);
-    return rc;
-}
-
-/* No line came: is there such a Pod at all? */
-static int expect_pod(struct session *s, const char *name, struct err *e)
-{
-    struct buf path = BUF_INIT(16 * 1024);
-    json_t *body;
-    size_t n;
-
-    buf_puts(&path, "/api/mesh/objects?kind=Pod");
-    client_parameter(&path, "name", name);
-    client_parameter(&path, "namespace", s->ns);
-    body = client_json(s->server, &(struct client_call){ .method = "GET", .path = buf_cstr(&path) }, e);
-    buf_free(&path);
-    if (!body)
-        return e->code;
-    n = json_array_size(json_object_get(body, "items"));
-    json_decref(body);
-    return n ? 0 : err_set(e, ERR_NOTFOUND, "logs: %s: no lines, and no such Pod (vigla pods lists them)", name);
-}
-
-static int run_logs(struct session *s, int argc, char **argv)
-{
-    const char *container = NULL;
-    int64_t since = 3600000, limit = 1000, last = 0, from;
-    bool follow = false;
-    const struct option options[] = {
-        { "container", 'c', OPTION_TEXT, "NAME", "of the Pod; istio-proxy: its proxy's access log", &container },
-        { "since", 0, OPTION_DURATION, "TIME", "1h; how far back", &since },
-        { "tail", 0, OPTION_NUMBER, "N", "1000; the newest N lines", &limit },
-        { "follow", 'f', OPTION_FLAG, NULL, "go on with new lines until Ctrl-C", &follow },
-    };
-    int rc = command_options(s, &command_logs, options, 4, NULL, &argc, argv);
-    struct buf query = BUF_INIT(16 * 1024);
-    struct err e = ERR_INIT;
-
-    if (rc >= 0)
-        return rc;
-    if (argc != 2)
-        return command_usage("logs: say whose: vigla logs POD [-c istio-proxy], or vigla logs '{kind=\"access_log\"} |= \"GET\"'");
-    selector(&query, argv[1], container, s->ns);
-    from = clock_now_ns() - since * 1000000;
-    if (!buf_cstr(&query))
-        return command_usage("logs: the query is too long");
-    while ((rc = fetch_lines(s, buf_cstr(&query), from, limit, &last, &e)) == 0 && follow)
-        usleep(500000);
-    if (rc == 0 && !last && !strchr(argv[1], '{'))
-        rc = expect_pod(s, argv[1], &e);
-    buf_free(&query);
-    return rc < 0 ? command_fail(EXIT_FAILED, &e) : EXIT_WELL;
 }
 
 /* --- graph and export ------------------------------------------------------------------------------------------- */
@@ -393,6 +257,5 @@ static int run_export(struct session *s, int argc, char **argv)
 }
 
 const struct command command_query = { "query", "PROMQL [--time T | --start T --end T --step TIME]", "ask for metrics in PromQL", run_query };
-const struct command command_logs = { "logs", "POD [-c istio-proxy] | LOGQL", "print log lines", run_logs };
 const struct command command_graph = { "graph", "[OPTION]...", "print the service graph", run_graph };
 const struct command command_export = { "export", "topology [OPTION]...", "write the service graph in other tools' formats", run_export };

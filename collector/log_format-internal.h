@@ -13,11 +13,13 @@
 
 enum log_meaning {
     LOG_ATTRIBUTE,    /* kept under the field's own name */
+    LOG_NUMBER,       /* the same, and it is a number */
+    LOG_LIST,         /* the same, and it is nginx's list of tries, "a:1, b:2 : c:3" */
     LOG_SKIPPED,      /* nothing that a row would need */
     LOG_TEXT,         /* a column; "-" is unset */
-    LOG_LAST,         /* a column: the last of nginx's list of tries */
+    LOG_LAST,         /* a column: the last of such a list */
     LOG_COUNT,        /* a column: a whole number, '+' before it is passed over */
-    LOG_SECONDS,      /* a column in µs: "0.123"; of a list the last */
+    LOG_SECONDS,      /* a column in µs: "0.123"; of such a list the last */
     LOG_MILLISECONDS, /* a column in µs: "123", -1 is unset */
     LOG_REQUEST,      /* "GET /path HTTP/1.1": three columns */
     LOG_PATH,         /* a column, and its text begins with '/' */
@@ -80,8 +82,8 @@ bool log_builder_init(struct log_builder *b, struct arena *a, struct str text, s
 /* `known` NULL: an attribute. Names are copied. ERR_INVALID: nothing stands between it and the field before. */
 int log_builder_field(struct log_builder *b, struct str name, struct str attribute, const struct log_known *known,
                       struct err *e);
-/* Settles which of several fields gets a column. Frees what the builder holds, also when rc < 0 says that compiling has failed:
- * NULL then. */
+/* Settles which of several fields gets a column. Frees what the builder holds, also when rc < 0 says that compiling
+ * has failed: NULL then. */
 struct log_format *log_builder_end(struct log_builder *b, int rc, struct err *e);
 const struct log_known *log_known_find(const struct log_known *table, struct str name);
 
@@ -98,7 +100,8 @@ void log_line_attribute(struct log_line *l, struct str name, struct str value);
 
 int log_json_match(const struct log_format *f, struct str line, int64_t now_ns, struct arena *a, struct log_line *out);
 
-/* What an Envoy operator without its percent signs, "REQ(:METHOD)", means (log_format_envoy.c). ERR_INVALID, ERR_NOMEM. */
+/* What an Envoy operator without its percent signs, "REQ(:METHOD)", means (log_format_envoy.c). ERR_INVALID,
+ * ERR_NOMEM. */
 int log_envoy_operator(struct arena *a, struct str operator, struct log_known *out, struct err *e);
 
 #endif

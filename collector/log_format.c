@@ -1,8 +1,9 @@
 /* log_format.c: a line is cut by the literals of its format.
  *
- * A field ends where the literal behind it begins. When that literal also stands inside of the field (the colons of an IPv6
- * address, a quote in a path), the first place need not be the right one: fields whose texts have a shape (numbers, times)
- * tell, and the next place is tried. The steps are counted, so that no line costs more than its share. */
+ * A field ends where the literal behind it begins. When that literal also stands inside of the field (the colons of
+ * an IPv6 address, a quote in a path), the first place need not be the right one: fields whose texts have a shape
+ * (numbers, times) tell, and the next place is tried. The steps are counted, so that no line costs more than its
+ * share. */
 #include "collector/log_format-internal.h"
 
 enum { MOST_STEPS = 2000 };
@@ -101,7 +102,8 @@ static void clear(const struct log_format *f, struct log_line *l)
         l->values[ACCESS_LOG_request_protocol].s = f->request_protocol;
 }
 
-static int text_match(const struct log_format *f, struct str line, int64_t now_ns, struct arena *a, struct log_line *out)
+static int text_match(const struct log_format *f, struct str line, int64_t now_ns, struct arena *a,
+                      struct log_line *out)
 {
     struct cutting c = { f, line, out->fields, 0 };
     int rc = 1;
@@ -113,8 +115,8 @@ static int text_match(const struct log_format *f, struct str line, int64_t now_n
     return rc;
 }
 
-/* A line is written when the request has ended; a row has the time when it began. Of a time in whole seconds no part of a
- * second is taken off: nobody knows whether it would not be the second before. */
+/* A line is written when the request has ended; a row has the time when it began. Of a time in whole seconds no part
+ * of a second is taken off: nobody knows whether it would not be the second before. */
 static void set_begin(struct log_line *l)
 {
     enum { US_PER_S = 1000000 };

@@ -73,12 +73,27 @@ static bool has_better(const struct log_format *f, size_t i)
     return false;
 }
 
+/* What is left of a field that has no column: the shape of its text. */
+static enum log_meaning without_column(enum log_meaning m)
+{
+    switch (m) {
+    case LOG_LAST:
+    case LOG_SECONDS:
+        return LOG_LIST;
+    case LOG_COUNT:
+    case LOG_MILLISECONDS:
+        return LOG_NUMBER;
+    default:
+        return LOG_ATTRIBUTE;
+    }
+}
+
 /* Columns go to the strong, and among the weak to the first. */
 static void settle_columns(struct log_format *f)
 {
     for (size_t i = f->n; i-- > 0;)
         if (f->fields[i].weak && has_better(f, i)) {
-            f->fields[i].meaning = LOG_ATTRIBUTE;
+            f->fields[i].meaning = without_column(f->fields[i].meaning);
             f->fields[i].column = -1;
         }
 }

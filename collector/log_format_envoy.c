@@ -114,8 +114,10 @@ static int start_time(struct arena *a, struct str pattern, struct log_known *out
     if (!out->pattern)
         return err_set(e, ERR_NOMEM, "no memory for a format");
     if (!log_time_pattern(out->pattern, &at))
-        return err_set(e, ERR_UNSUPPORTED, "%%START_TIME(%.*s)%%: \"%.2s\": should be one of %%Y %%m %%d %%e %%b %%H %%M %%S "
-                       "%%F %%T %%s %%f %%3f %%z", STR_ARG(pattern), out->pattern + at);
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%%START_TIME(%.*s)%%: \"%.2s\": should be one of %%Y %%m %%d %%e %%b %%H %%M %%S "
+                       "%%F %%T %%s %%f %%3f %%z",
+                       STR_ARG(pattern), out->pattern + at);
     return 0;
 }
 

@@ -6,10 +6,11 @@
 #define NONE -1, NULL, false
 #define TIME(pattern) -1, (pattern), false
 
-/* Aliases of sample expressions, with the field names of the manual's tables. Of those without a zone the zone is ours. */
+/* Aliases of sample expressions, with the field names of the manual's tables. Of those without a zone the zone is
+ * ours. */
 static const struct log_known aliases[] = {
     { STR_INIT("ci"), LOG_TEXT, COLUMN(downstream_remote_address), STR_INIT("") },
-    { STR_INIT("cp"), LOG_ATTRIBUTE, NONE, STR_INIT("client_port") },
+    { STR_INIT("cp"), LOG_NUMBER, NONE, STR_INIT("client_port") },
     { STR_INIT("tr"), LOG_STARTED, TIME("%d/%b/%Y:%T.%3f"), STR_INIT("") },
     { STR_INIT("trg"), LOG_STARTED, TIME("%d/%b/%Y:%T %z"), STR_INIT("") },
     { STR_INIT("trl"), LOG_STARTED, TIME("%d/%b/%Y:%T %z"), STR_INIT("") },
@@ -23,14 +24,14 @@ static const struct log_known aliases[] = {
     { STR_INIT("b"), LOG_TEXT, COLUMN(upstream_cluster), STR_INIT("") },
     { STR_INIT("s"), LOG_TEXT, WEAK(upstream_host), STR_INIT("server_name") },
     { STR_INIT("si"), LOG_TEXT, COLUMN(upstream_host), STR_INIT("") },
-    { STR_INIT("sp"), LOG_ATTRIBUTE, NONE, STR_INIT("server_port") },
+    { STR_INIT("sp"), LOG_NUMBER, NONE, STR_INIT("server_port") },
     { STR_INIT("bi"), LOG_TEXT, COLUMN(upstream_local_address), STR_INIT("") },
-    { STR_INIT("bp"), LOG_ATTRIBUTE, NONE, STR_INIT("backend_source_port") },
+    { STR_INIT("bp"), LOG_NUMBER, NONE, STR_INIT("backend_source_port") },
     { STR_INIT("fi"), LOG_TEXT, COLUMN(downstream_local_address), STR_INIT("") },
-    { STR_INIT("fp"), LOG_ATTRIBUTE, NONE, STR_INIT("frontend_port") },
-    { STR_INIT("TR"), LOG_ATTRIBUTE, NONE, STR_INIT("TR") },
-    { STR_INIT("Tw"), LOG_ATTRIBUTE, NONE, STR_INIT("Tw") },
-    { STR_INIT("Tc"), LOG_ATTRIBUTE, NONE, STR_INIT("Tc") },
+    { STR_INIT("fp"), LOG_NUMBER, NONE, STR_INIT("frontend_port") },
+    { STR_INIT("TR"), LOG_NUMBER, NONE, STR_INIT("TR") },
+    { STR_INIT("Tw"), LOG_NUMBER, NONE, STR_INIT("Tw") },
+    { STR_INIT("Tc"), LOG_NUMBER, NONE, STR_INIT("Tc") },
     { STR_INIT("Tr"), LOG_MILLISECONDS, COLUMN(upstream_service_time_us), STR_INIT("") },
     { STR_INIT("Ta"), LOG_MILLISECONDS, COLUMN(duration_us), STR_INIT("") },
     { STR_INIT("Tt"), LOG_MILLISECONDS, WEAK(duration_us), STR_INIT("Tt") },
@@ -42,13 +43,13 @@ static const struct log_known aliases[] = {
     { STR_INIT("CS"), LOG_ATTRIBUTE, NONE, STR_INIT("captured_response_cookie") },
     { STR_INIT("tsc"), LOG_TERMINATION, NONE, STR_INIT("termination_state") },
     { STR_INIT("ts"), LOG_TERMINATION, NONE, STR_INIT("termination_state") },
-    { STR_INIT("ac"), LOG_ATTRIBUTE, NONE, STR_INIT("actconn") },
-    { STR_INIT("fc"), LOG_ATTRIBUTE, NONE, STR_INIT("feconn") },
-    { STR_INIT("bc"), LOG_ATTRIBUTE, NONE, STR_INIT("beconn") },
-    { STR_INIT("sc"), LOG_ATTRIBUTE, NONE, STR_INIT("srv_conn") },
-    { STR_INIT("rc"), LOG_ATTRIBUTE, NONE, STR_INIT("retries") },
-    { STR_INIT("sq"), LOG_ATTRIBUTE, NONE, STR_INIT("srv_queue") },
-    { STR_INIT("bq"), LOG_ATTRIBUTE, NONE, STR_INIT("backend_queue") },
+    { STR_INIT("ac"), LOG_NUMBER, NONE, STR_INIT("actconn") },
+    { STR_INIT("fc"), LOG_NUMBER, NONE, STR_INIT("feconn") },
+    { STR_INIT("bc"), LOG_NUMBER, NONE, STR_INIT("beconn") },
+    { STR_INIT("sc"), LOG_NUMBER, NONE, STR_INIT("srv_conn") },
+    { STR_INIT("rc"), LOG_NUMBER, NONE, STR_INIT("retries") },
+    { STR_INIT("sq"), LOG_NUMBER, NONE, STR_INIT("srv_queue") },
+    { STR_INIT("bq"), LOG_NUMBER, NONE, STR_INIT("backend_queue") },
     { STR_INIT("hr"), LOG_CAPTURES, NONE, STR_INIT("captured_request_headers") },
     { STR_INIT("hs"), LOG_CAPTURES, NONE, STR_INIT("captured_response_headers") },
     { STR_INIT("hrl"), LOG_ATTRIBUTE, NONE, STR_INIT("captured_request_headers") },
@@ -64,13 +65,13 @@ static const struct log_known aliases[] = {
     { STR_INIT("ID"), LOG_TEXT, COLUMN(request_id), STR_INIT("") },
     { STR_INIT("sslc"), LOG_ATTRIBUTE, NONE, STR_INIT("ssl_ciphers") },
     { STR_INIT("sslv"), LOG_ATTRIBUTE, NONE, STR_INIT("ssl_version") },
-    { STR_INIT("lc"), LOG_ATTRIBUTE, NONE, STR_INIT("log_counter") },
-    { STR_INIT("pid"), LOG_ATTRIBUTE, NONE, STR_INIT("pid") },
-    { STR_INIT("rt"), LOG_ATTRIBUTE, NONE, STR_INIT("request_counter") },
-    { STR_INIT("Td"), LOG_ATTRIBUTE, NONE, STR_INIT("Td") },
-    { STR_INIT("Th"), LOG_ATTRIBUTE, NONE, STR_INIT("Th") },
-    { STR_INIT("Ti"), LOG_ATTRIBUTE, NONE, STR_INIT("Ti") },
-    { STR_INIT("Tq"), LOG_ATTRIBUTE, NONE, STR_INIT("Tq") },
+    { STR_INIT("lc"), LOG_NUMBER, NONE, STR_INIT("log_counter") },
+    { STR_INIT("pid"), LOG_NUMBER, NONE, STR_INIT("pid") },
+    { STR_INIT("rt"), LOG_NUMBER, NONE, STR_INIT("request_counter") },
+    { STR_INIT("Td"), LOG_NUMBER, NONE, STR_INIT("Td") },
+    { STR_INIT("Th"), LOG_NUMBER, NONE, STR_INIT("Th") },
+    { STR_INIT("Ti"), LOG_NUMBER, NONE, STR_INIT("Ti") },
+    { STR_INIT("Tq"), LOG_NUMBER, NONE, STR_INIT("Tq") },
     { STR_INIT(""), LOG_SKIPPED, NONE, STR_INIT("") },
 };
 
@@ -97,7 +98,8 @@ static const struct {
                   "%[ssl_fc_sni]/%sslv/%sslc" },
 };
 
-/* A value as it stands in haproxy.cfg: in "…" and outside of quotes a backslash takes the next byte as it is, '…' takes all. */
+/* A value as it stands in haproxy.cfg: in "…" and outside of quotes a backslash takes the next byte as it is, '…'
+ * takes all. */
 static struct str unquote(struct str s, struct buf *to)
 {
     char quote = '\0';
@@ -117,7 +119,8 @@ static struct str unquote(struct str s, struct buf *to)
     return buf_view(to);
 }
 
-/* Only a value that is quoted as a whole, or a directive, is haproxy.cfg's text: a bare format may have quotes of its own. */
+/* Only a value that is quoted as a whole, or a directive, is haproxy.cfg's text: a bare format may have quotes of
+ * its own. */
 static struct str bare(struct str s, struct buf *to)
 {
     static const char *const directives[] = { "log-format ", "log-format-sd ", "error-log-format " };
@@ -214,6 +217,15 @@ static int add_element(struct log_builder *b, const struct element *x, bool *quo
     return rc;
 }
 
+/* Blanks are separators: HAProxy writes one for several, and none at the start of the line. */
+static void add_byte(struct log_builder *b, char c)
+{
+    const struct buf *l = &b->literal;
+
+    if (c != ' ' || (l->n ? l->p[l->n - 1] != ' ' : b->format->n > 0))
+        buf_putc(&b->literal, c);
+}
+
 static int read_format(struct log_builder *b, struct str s, struct err *e)
 {
     bool quote_all = false;
@@ -223,7 +235,7 @@ static int read_format(struct log_builder *b, struct str s, struct err *e)
         struct element x;
 
         if (s.p[0] != '%' || str_starts(s, STR("%%"))) {
-            buf_putc(&b->literal, s.p[0]);
+            add_byte(b, s.p[0]);
             s = str_from(s, s.p[0] == '%' ? 2 : 1);
             continue;
         }

@@ -1,5 +1,5 @@
-/* log_format_json.c: lines that are JSON objects: a member is a field by its key. Members that are objects or arrays stay
- * text. */
+/* log_format_json.c: lines that are JSON objects: a member is a field by its key. Members that are objects or arrays
+ * stay text. */
 #include "base/num.h"
 #include "collector/json-internal.h"
 #include "collector/log_format-internal.h"
@@ -36,8 +36,8 @@ static int add_column(struct log_builder *b, struct str key, struct str column, 
     struct log_known known;
 
     if (!column_meaning(b->format->kind, column, &known))
-        return err_set(e, ERR_INVALID, "%.*s: \"%.*s\" is no column of %.*s, nor \"time\"", STR_ARG(key), STR_ARG(column),
-                       STR_ARG(event_tables[b->format->kind].name));
+        return err_set(e, ERR_INVALID, "%.*s: \"%.*s\" is no column of %.*s, nor \"time\"", STR_ARG(key),
+                       STR_ARG(column), STR_ARG(event_tables[b->format->kind].name));
     return log_builder_field(b, key, key, &known, e);
 }
 
@@ -64,10 +64,10 @@ static int add_istio_keys(struct log_builder *b, struct err *e)
 {
     static const char *const keys[] = {
         "start_time", "method", "path", "protocol", "response_code", "response_flags", "response_code_details",
-        "connection_termination_details", "upstream_transport_failure_reason", "bytes_received", "bytes_sent", "duration",
-        "upstream_service_time", "x_forwarded_for", "user_agent", "request_id", "authority", "upstream_host",
-        "upstream_cluster", "upstream_local_address", "downstream_local_address", "downstream_remote_address",
-        "requested_server_name", "route_name", "trace_id" };
+        "connection_termination_details", "upstream_transport_failure_reason", "bytes_received", "bytes_sent",
+        "duration", "upstream_service_time", "x_forwarded_for", "user_agent", "request_id", "authority",
+        "upstream_host", "upstream_cluster", "upstream_local_address", "downstream_local_address",
+        "downstream_remote_address", "requested_server_name", "route_name", "trace_id" };
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -111,10 +111,11 @@ struct log_format *log_format_envoy_json(struct arena *a, const struct yaml_node
 
 static int add_common_keys(struct log_builder *b, struct err *e)
 {
-    static const char *const common[][2] = {
-        { "message", "body" }, { "msg", "body" }, { "log", "body" }, { "level", "severity" }, { "severity", "severity" },
-        { "lvl", "severity" }, { "time", "time" }, { "ts", "time" }, { "timestamp", "time" }, { "@timestamp", "time" },
-        { "trace_id", "trace_id" }, { "traceId", "trace_id" }, { "span_id", "span_id" }, { "spanId", "span_id" } };
+    static const char *const common[][2] = {{"message", "body"},    {"msg", "body"},          {"log", "body"},
+                                            {"level", "severity"},  {"severity", "severity"}, {"lvl", "severity"},
+                                            {"time", "time"},       {"ts", "time"},           {"timestamp", "time"},
+                                            {"@timestamp", "time"}, {"trace_id", "trace_id"}, {"traceId", "trace_id"},
+                                            {"span_id", "span_id"}, {"spanId", "span_id"}};
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof(common) / sizeof(common[0]); i++)
@@ -122,7 +123,8 @@ static int add_common_keys(struct log_builder *b, struct err *e)
     return rc;
 }
 
-struct log_format *log_format_json(struct arena *a, enum event_kind kind, const struct yaml_node *columns, struct err *e)
+struct log_format *log_format_json(struct arena *a, enum event_kind kind, const struct yaml_node *columns,
+                                   struct err *e)
 {
     struct log_builder b;
     int rc;
@@ -199,6 +201,8 @@ static int read_member(const struct log_format *f, struct json_reader *r, struct
     if (rc != 1)
         return rc;
     i = find_key(f, key);
+    if (i < 0 && out->nattributes == LOG_FORMAT_MOST_FIELDS)
+        return 0; /* the line is kept as it is rather than in part */
     if (i < 0) {
         log_line_attribute(out, key, value);
         return 1;

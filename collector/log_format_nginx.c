@@ -5,8 +5,8 @@
 #define WEAK(c) ACCESS_LOG_##c, NULL, true, STR_INIT("")
 #define TIME(pattern) -1, (pattern), false, STR_INIT("")
 
-/* Variables that have a column; all others are attributes by their own names. The last lines are of what is often added:
- * the otel module, the ingress controller. */
+/* Variables that have a column; all others are attributes by their own names. The last lines are of what is often
+ * added: the otel module, the ingress controller. */
 static const struct log_known variables[] = {
     { STR_INIT("remote_addr"), LOG_TEXT, COLUMN(downstream_remote_address) },
     { STR_INIT("time_local"), LOG_ENDED, TIME("%d/%b/%Y:%T %z") },
@@ -27,6 +27,11 @@ static const struct log_known variables[] = {
     { STR_INIT("session_time"), LOG_SECONDS, WEAK(duration_us) },
     { STR_INIT("upstream_header_time"), LOG_SECONDS, COLUMN(upstream_service_time_us) },
     { STR_INIT("upstream_response_time"), LOG_SECONDS, WEAK(upstream_service_time_us) },
+    { STR_INIT("upstream_connect_time"), LOG_LIST, TIME(NULL) },
+    { STR_INIT("upstream_status"), LOG_LIST, TIME(NULL) },
+    { STR_INIT("upstream_response_length"), LOG_LIST, TIME(NULL) },
+    { STR_INIT("upstream_bytes_sent"), LOG_LIST, TIME(NULL) },
+    { STR_INIT("upstream_bytes_received"), LOG_LIST, TIME(NULL) },
     { STR_INIT("upstream_addr"), LOG_LAST, COLUMN(upstream_host) },
     { STR_INIT("proxy_host"), LOG_TEXT, COLUMN(upstream_cluster) },
     { STR_INIT("host"), LOG_TEXT, COLUMN(authority) },
@@ -63,7 +68,8 @@ static struct str skip_blanks(struct str s)
     return s;
 }
 
-/* One word of nginx.conf, quoted or not, appended to `to`; the rest is returned, with p NULL when a quote is missing. */
+/* One word of nginx.conf, quoted or not, appended to `to`; the rest is returned, with p NULL when a quote is
+ * missing. */
 static struct str take_word(struct str s, struct buf *to)
 {
     char quote = s.p[0] == '\'' || s.p[0] == '"' ? s.p[0] : '\0';
@@ -145,7 +151,8 @@ static int read_format(struct log_builder *b, struct str s, struct err *e)
         size_t n = s.p[0] == '$' ? variable(s, &name) : 0;
 
         if (s.p[0] == '$' && n == 0)
-            return err_set(e, ERR_INVALID, "\"%.*s\": no variable's name follows the '$'", (int)(s.n < 20 ? s.n : 20), s.p);
+            return err_set(e, ERR_INVALID, "\"%.*s\": no variable's name follows the '$'", (int)(s.n < 20 ? s.n : 20),
+                           s.p);
         if (n)
             rc = add_variable(b, name, e);
         else

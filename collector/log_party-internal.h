@@ -25,8 +25,8 @@ struct log_party; /* lives in the configuration's arena; immutable; thread-safe 
 
 /* `node` NULL or null: *out becomes NULL. `f` NULL: lines without a format, of which no field can be taken. ERR_INVALID
  * names file, line and key. */
-int log_party_read(const struct conf *c, const struct yaml_node *node, const struct log_format *f, struct log_party **out,
-                   struct err *e);
+int log_party_read(const struct conf *c, const struct yaml_node *node, const struct log_format *f,
+                   struct log_party **out, struct err *e);
 /* What the party is in this line: views of the line or the configuration; empty: not said. */
 void log_party_find(const struct log_party *p, const struct log_line *l, struct str out[LOG_PARTS]);
 

@@ -8,8 +8,9 @@
 enum { MOST_ENTRIES = 100000, MOST_NETWORKS = 4096 };
 
 static const struct str part_names[LOG_PARTS] = {
-    STR_INIT("workload"), STR_INIT("namespace"), STR_INIT("app"),          STR_INIT("version"),          STR_INIT("principal"),
-    STR_INIT("cluster"),  STR_INIT("service"),   STR_INIT("service_name"), STR_INIT("service_namespace"),
+    STR_INIT("workload"), STR_INIT("namespace"),    STR_INIT("app"),
+    STR_INIT("version"),  STR_INIT("principal"),    STR_INIT("cluster"),
+    STR_INIT("service"),  STR_INIT("service_name"), STR_INIT("service_namespace"),
 };
 
 struct value {
@@ -177,8 +178,8 @@ static int add_network(const struct conf *c, struct log_party *p, struct network
     return 0;
 }
 
-static int add_entry(const struct conf *c, struct log_party *p, const struct yaml_node *node, const struct log_format *f,
-                     struct err *e)
+static int add_entry(const struct conf *c, struct log_party *p, const struct yaml_node *node,
+                     const struct log_format *f, struct err *e)
 {
     struct identity *is = ARENA_NEW(c->arena, struct identity);
     struct str key = arena_str(c->arena, node->key);
@@ -192,8 +193,8 @@ static int add_entry(const struct conf *c, struct log_party *p, const struct yam
     return parse_network(key, &n) ? add_network(c, p, n, e) : 0;
 }
 
-static int read_table(const struct conf *c, struct log_party *p, const struct yaml_node *node, const struct log_format *f,
-                      struct err *e)
+static int read_table(const struct conf *c, struct log_party *p, const struct yaml_node *node,
+                      const struct log_format *f, struct err *e)
 {
     int rc = 0;
 
@@ -237,12 +238,13 @@ static int read_member(const struct conf *c, struct log_party *p, const struct y
         return read_table(c, p, node, f, e);
     if (str_eqz(node->key, "default"))
         return read_otherwise(c, p, node, f, e);
-    return conf_fail(c, node, e, "unknown field: should be by, table, default, workload, namespace, app, version, principal, "
-                                 "cluster, service, service_name or service_namespace");
+    return conf_fail(c, node, e,
+                     "unknown field: should be by, table, default, workload, namespace, app, version, principal, "
+                     "cluster, service, service_name or service_namespace");
 }
 
-int log_party_read(const struct conf *c, const struct yaml_node *node, const struct log_format *f, struct log_party **out,
-                   struct err *e)
+int log_party_read(const struct conf *c, const struct yaml_node *node, const struct log_format *f,
+                   struct log_party **out, struct err *e)
 {
     struct log_party *p;
     int rc = 0;

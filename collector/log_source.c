@@ -52,7 +52,8 @@ static const struct log_format *read_json(const struct conf *c, const struct yam
     const struct yaml_node *access_log = yaml_get(node, "access_log"), *log = yaml_get(node, "log");
 
     if (node->kind != YAML_NULL && (node->kind != YAML_MAP || node->n != 1 || (!access_log && !log))) {
-        err_set(e, ERR_INVALID, "should be one map, {access_log: {KEY: COLUMN …}} or {log: {KEY: COLUMN …}}, or nothing");
+        err_set(e, ERR_INVALID,
+                "should be one map, {access_log: {KEY: COLUMN …}} or {log: {KEY: COLUMN …}}, or nothing");
         return NULL;
     }
     return log_format_json(c->arena, access_log ? EVENT_ACCESS_LOG : EVENT_LOG, access_log ? access_log : log, e);
@@ -71,7 +72,8 @@ static const struct log_format *compile(const struct conf *c, const struct yaml_
     if (str_eqz(node->key, "json"))
         return read_json(c, node, e);
     if (str_eqz(node->key, "envoy_json"))
-        return log_format_envoy_json(c->arena, node->kind == YAML_NULL || str_eqz(yaml_text(node), "istio") ? NULL : node, e);
+        return log_format_envoy_json(c->arena,
+                                     node->kind == YAML_NULL || str_eqz(yaml_text(node), "istio") ? NULL : node, e);
     err_set(e, ERR_INVALID, "should be nginx, haproxy, envoy, envoy_json or json");
     return NULL;
 }
@@ -130,8 +132,8 @@ static int pick_own(const struct conf *c, const struct yaml_node *node, const ch
     return 0;
 }
 
-static int read_source(const struct conf *c, const struct yaml_node *node, const char *const *also, struct log_source *s,
-                       struct err *e)
+static int read_source(const struct conf *c, const struct yaml_node *node, const char *const *also,
+                       struct log_source *s, struct err *e)
 {
     struct written w = { .own = { STR_NULL } };
     struct yaml_node mine;
@@ -140,7 +142,8 @@ static int read_source(const struct conf *c, const struct yaml_node *node, const
     if (rc == 0)
         rc = conf_read(c, &mine, fields, sizeof(fields) / sizeof(fields[0]), &w, e);
     if (rc == 0 && w.reporter.n && !str_eqz(w.reporter, "source") && !str_eqz(w.reporter, "destination"))
-        rc = conf_fail(c, yaml_get(node, "reporter"), e, "\"%.*s\": should be source or destination", STR_ARG(w.reporter));
+        rc = conf_fail(c, yaml_get(node, "reporter"), e, "\"%.*s\": should be source or destination",
+                       STR_ARG(w.reporter));
     s->own = w.own;
     if (rc == 0)
         rc = read_format(c, w.format, s, e);
@@ -215,8 +218,8 @@ static void set_source(union event_value *v, const struct str who[LOG_PARTS])
     set(&v[ACCESS_LOG_source_cluster], who[LOG_PART_cluster]);
 }
 
-/* Who the declared parties are, and the sender. What follows from these (the sender is one end of the request, canonical
- * services, a cluster's name) is filled in by red_access_logs, as for all access logs. */
+/* Who the declared parties are, and the sender. What follows from these (the sender is one end of the request,
+ * canonical services, a cluster's name) is filled in by red_access_logs, as for all access logs. */
 static void set_parties(const struct log_source *s, struct log_line *l)
 {
     struct str source[LOG_PARTS] = { STR_NULL }, destination[LOG_PARTS] = { STR_NULL };
@@ -334,7 +337,8 @@ static int make_attributes(const struct log_source *s, const struct log_origin *
 static void tell_unmatched(struct log_source *s, struct str line)
 {
     if (atomic_fetch_add(&s->unmatched, 1) == 0)
-        log_warn("a line does not follow its declared format and is kept as a log line (others like it are counted, not told): %.*s",
+        log_warn("a line does not follow its declared format and is kept as a log line (others like it are counted, "
+                 "not told): %.*s",
                  (int)(line.n < SHOWN ? line.n : SHOWN), line.p);
 }
 
@@ -352,10 +356,12 @@ int log_source_add(struct log_source *s, const struct log_origin *o, struct str 
             tell_unmatched(s, line);
         be_plain(line, &l);
     }
-    if (l.kind == EVENT_ACCESS_LOG)
+    if (l.kind == EVENT_ACCESS_LOG) {
         set_parties(s, &l);
-    else
+    } else {
         describe_line(s, o, &l);
+        set_default(&l.values[LOG_body], line); /* JSON without a message */
+    }
     row.time_ns = l.time_ns ? l.time_ns : o->time_ns ? o->time_ns : o->now_ns;
     row.values = l.values;
     rc = make_attributes(s, o, &l, b->arena, &row.attributes, e);

@@ -18,8 +18,8 @@
 struct conf;
 struct log_source; /* lives in the arena of its configuration; thread-safe */
 
-/* Reads the keys above of `node`; a key that is neither one of them nor in also[] (which ends with NULL) is ERR_INVALID. NULL
- * node: lines without a format. NULL: ERR_INVALID with file, line and key, ERR_NOMEM. */
+/* Reads the keys above of `node`; a key that is neither one of them nor in also[] (which ends with NULL) is
+ * ERR_INVALID. NULL node: lines without a format. NULL: ERR_INVALID with file, line and key, ERR_NOMEM. */
 struct log_source *log_source_read(const struct conf *c, const struct yaml_node *node, const char *const *also,
                                    struct err *e);
 

@@ -181,6 +181,7 @@ static bool follow(struct reading *r, const char *pattern)
 {
     while (*pattern) {
         size_t width;
+        char letter;
 
         if (*pattern != '%') {
             if (r->p == r->end || *r->p++ != *pattern++)
@@ -188,7 +189,8 @@ static bool follow(struct reading *r, const char *pattern)
             continue;
         }
         pattern++;
-        if (!element(r, next_element(&pattern, &width), width))
+        letter = next_element(&pattern, &width);
+        if (!element(r, letter, width))
             return false;
     }
     return r->p == r->end;
@@ -248,22 +250,24 @@ bool log_time_pattern(const char *pattern, size_t *at)
     return true;
 }
 
+/* Its unit is the largest in which the time lies before the year 2262 and the number is no smaller than one of 1973. */
 static bool epoch_number(struct str text, struct log_time *out)
 {
+    static const struct {
+        double least, most;
+        int64_t ns; /* of one */
+    } units[] = { { 0, 9.2e9, SECOND }, { 1e11, 9.2e12, 1000000 }, { 1e14, 9.2e15, 1000 }, { 1e17, 9.2e18, 1 } };
     double v;
 
-    if (!num_double(text, &v) || !(v >= 0 && v < 9.2e18))
+    if (!num_double(text, &v))
         return false;
-    out->precise = true;
-    if (v < 1e11)
-        out->ns = (int64_t)(v * 1e3 + 0.5) * 1000000; /* a double holds no more than the milliseconds for sure */
-    else if (v < 1e14)
-        out->ns = (int64_t)v * 1000000;
-    else if (v < 1e17)
-        out->ns = (int64_t)v * 1000;
-    else
-        out->ns = (int64_t)v;
-    return true;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (v >= units[i].least && v < units[i].most) {
+            /* of seconds a double holds no more than the milliseconds for sure */
+            out->ns = i == 0 ? (int64_t)(v * 1e3 + 0.5) * 1000000 : (int64_t)v * units[i].ns;
+            return true;
+        }
+    return false;
 }
 
 bool log_time_guess(struct str text, struct log_time *out)

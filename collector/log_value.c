@@ -17,19 +17,45 @@ static bool is_unset(struct str s)
     return s.n == 0 || str_eqz(s, "-");
 }
 
+/* Whether all of it is one of nginx's lists, of items of these characters; NULL: of any but blanks. */
+static bool is_list(struct str s, const char *set)
+{
+    while (s.p) {
+        struct str item = str_cut(&s, ' ');
+        bool comma = s.p && item.n > 1 && item.p[item.n - 1] == ',';
+
+        item.n -= comma;
+        if (item.n == 0 || (set && !only(item, set)) || (!set && str_chr(item, ',') >= 0))
+            return false;
+        if (s.p && !comma) { /* " : " between two lists */
+            if (!str_starts(s, STR(": ")))
+                return false;
+            s = str_from(s, 2);
+        }
+    }
+    return true;
+}
+
+/* Of text formats, which are all of access logs. */
 bool log_value_fits(const struct log_field *f, struct str text)
 {
     struct log_time t;
 
     switch (f->meaning) {
+    case LOG_NUMBER:
     case LOG_COUNT:
     case LOG_MILLISECONDS:
         return only(text, "0123456789+-");
     case LOG_SECONDS:
-        return only(text, "0123456789.,: -");
+        return text.n == 0 || is_list(text, "0123456789.-");
+    case LOG_LAST:
+    case LOG_LIST:
+        return text.n == 0 || is_list(text, NULL);
     case LOG_STARTED:
     case LOG_ENDED:
         return is_unset(text) || !f->pattern || log_time_parse(f->pattern, text, 0, &t);
+    case LOG_TEXT: /* a path that is logged as it came may have blanks, what stands behind it has none */
+        return f->column != ACCESS_LOG_protocol || str_chr(text, ' ') < 0;
     case LOG_CAPTURES:
         return text.n >= 2 && text.p[0] == '{' && text.p[text.n - 1] == '}';
     default:
@@ -47,7 +73,10 @@ static int hex(struct str s, size_t at, size_t n)
         return -1;
     for (size_t i = at; i < at + n; i++) {
         char c = s.p[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
 
         if (d < 0)
             return -1;
@@ -211,8 +240,8 @@ static int set_time(const struct log_field *field, struct str text, int64_t now_
 
 /* --- HAProxy's termination state --- */
 
-/* What ended the session, and in which phase: the cases in which an Envoy would have said the same for sure. Source: HAProxy
- * 2.6 configuration manual, 8.5; Envoy's response flags. */
+/* What ended the session, and in which phase: the cases in which an Envoy would have said the same for sure. Source:
+ * HAProxy 2.6 configuration manual, 8.5; Envoy's response flags. */
 static const struct {
     const char *state, *flags;
 } terminations[] = {
@@ -247,6 +276,8 @@ int log_value_set(const struct log_format *f, size_t field, struct str text, int
 
     switch (to->meaning) {
     case LOG_ATTRIBUTE:
+    case LOG_NUMBER:
+    case LOG_LIST:
     case LOG_CAPTURES:
         rc = unescape(f->escape, a, &text);
         log_line_attribute(l, to->attribute, text);

@@ -7,7 +7,8 @@
  *   internal, unset       not counted
  *
  * A request that passes a sidecar is told by two spans of one service, one below the other; the one at the border
- * counts: of two that serve the upper, of two that call the lower.
+ * counts: of two that serve the upper, of two that call the lower. Zipkin's libraries give both ends of a call one
+ * id: the server's span counts as below the other then.
  *
  * Source: OpenTelemetry's semantic conventions, attributes of HTTP, RPC, database and messaging spans, in their
  * present and former names; Envoy's tags. */
@@ -231,8 +232,10 @@ static bool put_caller(const struct spans *s, size_t row, struct red_request *q,
 {
     const struct red_peers *peers = s->red->peers;
     struct str trace = column(s, row, SPAN_trace_id), parent = column(s, row, SPAN_parent_span_id);
-    const struct red_party *above = red_peers_find(peers, RED_SERVER, trace, parent);
+    const struct red_party *above = red_peers_find(peers, RED_OTHER, trace, column(s, row, SPAN_span_id));
 
+    if (!above) /* else the caller's half of a span that both share */
+        above = red_peers_find(peers, RED_SERVER, trace, parent);
     if (same_service(above, own))
         return false;
     if (!above)
@@ -308,6 +311,8 @@ static void note_span(const struct spans *s, size_t row, const struct red_party 
     red_peers_note(peers, side == SERVES ? RED_SERVER : RED_OTHER, trace, column(s, row, SPAN_span_id), party);
     if (side != INSIDE)
         red_peers_note(peers, side == SERVES ? RED_SERVED_BELOW : RED_SENT_BELOW, trace, parent, party);
+    if (side == SERVES)
+        red_peers_note(peers, RED_SERVED_BELOW, trace, column(s, row, SPAN_span_id), party);
 }
 
 static int count_span(struct spans *s, size_t row, const struct str tags[NTAGS], const struct red_party *own)

@@ -12,7 +12,8 @@
  *
  * While batches under way hold more than FEED_MOST_BYTES, nobody is read (syslog.paused).
  *
- * Threads. The syslog thread alone changes all this. `box` guards what the committer leaves for it; counters are atomic. */
+ * Threads. The syslog thread alone changes all this. `box` guards what the committer leaves for it; counters are
+ * atomic. */
 #ifndef COLLECTOR_SYSLOG_INTERNAL_H
 #define COLLECTOR_SYSLOG_INTERNAL_H
 
@@ -93,8 +94,8 @@ struct syslog {
 
 /* --- syslog.c --- */
 
-/* One message, from a datagram or a stream; `cut`: it was longer. The bytes are copied. False: there is no memory, and the
- * message was not taken: it may be given again. */
+/* One message, from a datagram or a stream; `cut`: it was longer. The bytes are copied. False: there is no memory,
+ * and the message was not taken: it may be given again. */
 bool syslog_take(struct syslog *s, struct str message, bool cut);
 /* Stops and goes on reading. */
 void syslog_pause(struct syslog *s, bool paused);

@@ -1,9 +1,9 @@
 /* syslog.h: the syslog receiver: RFC 3164 and 5424 over UDP, TCP (RFC 6587) and unix sockets.
  *
- * One thread on libevent. Messages become rows by the declared source that fits them first (syslog_config.h, log_source.h),
- * gathered into batches. When the store does not keep up, nobody is read: TCP and stream sockets push back on their
- * senders, and no message that was read is lost; of datagrams the kernel drops what its buffer does not hold, which is
- * counted and told.
+ * One thread on libevent. Messages become rows by the declared source that fits them first (syslog_config.h,
+ * log_source.h), gathered into batches. When the store does not keep up, nobody is read: TCP and stream sockets push
+ * back on their senders, and no message that was read is lost; of datagrams the kernel drops what its buffer does
+ * not hold, which is counted and told.
  *
  * All functions are thread-safe, apart from start and stop. */
 #ifndef COLLECTOR_SYSLOG_H
@@ -15,8 +15,8 @@
 struct red;
 struct syslog;
 
-/* Takes `config` over, also on failure. The store and `red` must live longer; red may be NULL: nothing is counted. NULL:
- * ERR_IO names the address that could not be had, ERR_NOMEM. */
+/* Takes `config` over, also on failure. The store and `red` must live longer; red may be NULL: nothing is counted.
+ * NULL: ERR_IO names the address that could not be had, ERR_NOMEM. */
 struct syslog *syslog_start(struct store *st, struct red *red, struct syslog_config *config, struct err *e);
 /* Reads no more, stores what was read, and frees. NULL is fine. */
 void syslog_stop(struct syslog *s);

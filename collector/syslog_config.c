@@ -65,7 +65,8 @@ static int add_listener(const struct conf *c, struct syslog_config *s, const str
     return 0;
 }
 
-static int add_address(const struct conf *c, struct syslog_config *s, struct str address, bool udp, bool tcp, struct err *e)
+static int add_address(const struct conf *c, struct syslog_config *s, struct str address, bool udp, bool tcp,
+                       struct err *e)
 {
     struct syslog_listen l = { .name = arena_str(c->arena, address) };
     int rc = 0;
@@ -113,7 +114,8 @@ static int add_unix(const struct conf *c, struct syslog_config *s, const struct 
     if (!l.is_datagram && !str_eqz(w->protocol, "stream"))
         return conf_fail(c, node, e, "protocol \"%.*s\": should be datagram or stream", STR_ARG(w->protocol));
     if (w->path.n >= sizeof(l.at.local.sun_path))
-        return conf_fail(c, node, e, "unix: the path has %zu bytes, at most %zu", w->path.n, sizeof(l.at.local.sun_path) - 1);
+        return conf_fail(c, node, e, "unix: the path has %zu bytes, at most %zu", w->path.n,
+                         sizeof(l.at.local.sun_path) - 1);
     if (!read_mode(w->mode, &l.mode))
         return conf_fail(c, node, e, "mode \"%.*s\": should be octal, as in \"0660\"", STR_ARG(w->mode));
     l.at.local.sun_family = AF_UNIX;

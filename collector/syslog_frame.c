@@ -46,7 +46,8 @@ static struct str without_end(const char *p, size_t n)
 }
 
 /* `in` begins behind the count; *n: bytes taken of it. */
-static bool by_count(struct syslog_framer *f, struct str in, size_t count, bool end, struct syslog_frame *out, size_t *n)
+static bool by_count(struct syslog_framer *f, struct str in, size_t count, bool end, struct syslog_frame *out,
+                     size_t *n)
 {
     *n = count < f->max ? count : f->max;
     if (in.n < *n && !end)

@@ -23,8 +23,8 @@ struct syslog_frame {
     bool cut;    /* it was longer */
 };
 
-/* Looks for the first message in `in`; `end`: nothing follows, what is left is a message. True: there is one; false: more is
- * needed. It never asks for more than max + SYSLOG_FRAME_OVERHEAD bytes. */
+/* Looks for the first message in `in`; `end`: nothing follows, what is left is a message. True: there is one; false:
+ * more is needed. It never asks for more than max + SYSLOG_FRAME_OVERHEAD bytes. */
 bool syslog_frame_next(struct syslog_framer *f, struct str in, bool end, struct syslog_frame *out);
 
 #endif

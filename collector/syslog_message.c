@@ -5,10 +5,11 @@
 enum { USER_NOTICE = 13, MOST_PRIORITY = 191, RFC3164_TIME = 15, MOST_TAG = 64 };
 
 static const struct str facilities[] = {
-    STR_INIT("kern"),   STR_INIT("user"),   STR_INIT("mail"),   STR_INIT("daemon"), STR_INIT("auth"),   STR_INIT("syslog"),
-    STR_INIT("lpr"),    STR_INIT("news"),   STR_INIT("uucp"),   STR_INIT("cron"),   STR_INIT("authpriv"), STR_INIT("ftp"),
-    STR_INIT("ntp"),    STR_INIT("audit"),  STR_INIT("alert"),  STR_INIT("clock"),  STR_INIT("local0"), STR_INIT("local1"),
-    STR_INIT("local2"), STR_INIT("local3"), STR_INIT("local4"), STR_INIT("local5"), STR_INIT("local6"), STR_INIT("local7"),
+    STR_INIT("kern"),     STR_INIT("user"),   STR_INIT("mail"),   STR_INIT("daemon"), STR_INIT("auth"),
+    STR_INIT("syslog"),   STR_INIT("lpr"),    STR_INIT("news"),   STR_INIT("uucp"),   STR_INIT("cron"),
+    STR_INIT("authpriv"), STR_INIT("ftp"),    STR_INIT("ntp"),    STR_INIT("audit"),  STR_INIT("alert"),
+    STR_INIT("clock"),    STR_INIT("local0"), STR_INIT("local1"), STR_INIT("local2"), STR_INIT("local3"),
+    STR_INIT("local4"),   STR_INIT("local5"), STR_INIT("local6"), STR_INIT("local7"),
 };
 
 /* Numbers as OpenTelemetry's log data model maps syslog's. */

@@ -149,7 +149,8 @@ static int open_listener(struct syslog_listener *l, const struct syslog_listen *
     bool local = is->at.any.sa_family == AF_UNIX;
     uint16_t *port = port_of(&bound);
 
-    l->fd = socket(is->at.any.sa_family, (is->is_datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    l->fd =
+        socket(is->at.any.sa_family, (is->is_datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         return err_set(e, ERR_IO, "syslog: %.*s: %m", STR_ARG(is->name));
     set_options(l->fd, is);
@@ -188,7 +189,8 @@ int syslog_listen(struct syslog *s, struct err *e)
         rc = open_listener(l, &is, e);
         if (rc < 0)
             return rc;
-        l->readable = event_new(s->base, l->fd, EV_READ | EV_PERSIST, l->is->is_datagram ? on_datagrams : on_connections, l);
+        l->readable =
+            event_new(s->base, l->fd, EV_READ | EV_PERSIST, l->is->is_datagram ? on_datagrams : on_connections, l);
         if (!l->readable || event_add(l->readable, NULL) < 0)
             return err_set(e, ERR_NOMEM, "syslog: no memory for a listener");
     }

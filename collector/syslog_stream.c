@@ -50,7 +50,7 @@ static bool take_messages(struct syslog_stream *t)
 static int read_some(struct syslog_stream *t)
 {
     size_t room = t->owner->config->max_message + SYSLOG_FRAME_OVERHEAD - t->bytes.n;
-    char *to = buf_reserve(&t->bytes, room < READ_BYTES ? room : READ_BYTES);
+    char *to = room ? buf_reserve(&t->bytes, room < READ_BYTES ? room : READ_BYTES) : NULL;
     ssize_t n = to ? read(t->fd, to, room < READ_BYTES ? room : READ_BYTES) : -1;
 
     if (!to || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
@@ -101,7 +101,7 @@ void syslog_stream_new(struct syslog *s, int fd)
 
     int one = 1;
 
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)); /* who is gone without a word shall not count for ever */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)); /* who is gone without a word shall not count */
     if (t)
         t->readable = event_new(s->base, fd, EV_READ, readable, t);
     if (!t || !t->readable) {

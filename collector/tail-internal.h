@@ -1,11 +1,11 @@
 /* tail-internal.h: the tail thread's parts: tail_find.c finds files, tail_file.c reads one, tail.c is the loop.
  *
- * A file is known by what it is: device, inode and its first line. (An inode alone is given to the next file once a rotated
- * one has been compressed and removed; and a file that was truncated is the same inode with other lines.) That is the name
- * of a sender in the store, and how far it has been read is the sender's number:
+ * A file is known by what it is: device, inode and its first line. (An inode alone is given to the next file once a
+ * rotated one has been compressed and removed; and a file that was truncated is the same inode with other lines.)
+ * That is the name of a sender in the store, and how far it has been read is the sender's number:
  *
  *     sender   tail:DEVICE:INODE:HASH of the first line
- *     number   round << 48 | offset behind the last line stored       (round: how often it began anew with the same first line)
+ *     number   round << 48 | offset behind the last line stored       (round: how often it began anew with that line)
  *
  * A file's states, and what moves it:
  *
@@ -13,8 +13,8 @@
  *        ▲                            │                            │ refused: IDLE, and read again from where it was
  *        └──── truncated, rewritten ──┘
  *
- * One batch of a file is under way at a time: were a second one committed after the first was refused, the first would
- * count as stored. */
+ * One batch of a file is under way at a time: were a second one committed after the first was refused, the first
+ * would count as stored. */
 #ifndef COLLECTOR_TAIL_INTERNAL_H
 #define COLLECTOR_TAIL_INTERNAL_H
 
@@ -57,6 +57,7 @@ struct tail_file {
     uint64_t round;
     off_t offset;                /* behind the last line stored */
     off_t looked;                /* up to here there is no end of the line that begins at `offset` */
+    struct timespec written;     /* when, as of the last look */
     bool seen;                   /* by the last search */
     bool at_end;                 /* met for the first time: begin at its end */
     bool mark;                   /* that it began at its end is yet to be stored */

@@ -1,12 +1,12 @@
 /* tail.h: follows files and stores each of their lines exactly once.
  *
- * Files are found by globs, also those that come later, and followed by what they are rather than by name: a file that is
- * renamed is read to its end, one that is truncated from its start. Only whole lines are taken. How far a file has been
- * read is committed with the rows themselves, so that neither a crash nor a full disk loses or doubles a line; what was
- * rotated away meanwhile is found again as long as it is in the same folder, not compressed.
+ * Files are found by globs, also those that come later, and followed by what they are rather than by name: a file
+ * that is renamed is read to its end, one that is truncated from its start. Only whole lines are taken. How far a
+ * file has been read is committed with the rows themselves, so that neither a crash nor a full disk loses or doubles
+ * a line; what was rotated away meanwhile is found again as long as it is in the same folder, not compressed.
  *
- * One thread on libevent and inotify, which also looks each second by itself. All functions are thread-safe, apart from
- * start and stop. */
+ * One thread on libevent and inotify, which also looks each second by itself. All functions are thread-safe, apart
+ * from start and stop. */
 #ifndef COLLECTOR_TAIL_H
 #define COLLECTOR_TAIL_H
 
@@ -16,7 +16,8 @@
 struct red;
 struct tail;
 
-/* Takes `config` over, also on failure. The store and `red` must live longer; red may be NULL. NULL: ERR_NOMEM, ERR_IO. */
+/* Takes `config` over, also on failure. The store and `red` must live longer; red may be NULL. NULL: ERR_NOMEM,
+ * ERR_IO. */
 struct tail *tail_start(struct store *st, struct red *red, struct tail_config *config, struct err *e);
 /* Waits for what the store has been given, and frees. NULL is fine. */
 void tail_stop(struct tail *t);

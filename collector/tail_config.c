@@ -48,7 +48,8 @@ static int read_path(const struct conf *c, const struct yaml_node *node, struct 
     slash = strrchr(p->glob, '/');
     name = slash ? slash + 1 : p->glob;
     p->stem = (struct str){ name, strcspn(name, "*?[\\") };
-    p->folder = slash ? arena_cstr(c->arena, (struct str){ p->glob, (size_t)(slash - p->glob) + (slash == p->glob) }) : ".";
+    p->folder =
+        slash ? arena_cstr(c->arena, (struct str){p->glob, (size_t)(slash - p->glob) + (slash == p->glob)}) : ".";
     if (!p->folder)
         return no_memory(c, e);
     if (strpbrk(p->folder, "*?[\\"))

@@ -52,6 +52,16 @@ static bool is_same(const struct tail_file *f)
     return got == (ssize_t)f->first_n && str_hash_stable((struct str){ first, f->first_n }) == f->first_hash;
 }
 
+/* Since the last look. */
+static bool was_written(struct tail_file *f, const struct stat *st)
+{
+    bool written = st->st_size != f->offset || st->st_mtim.tv_sec != f->written.tv_sec ||
+                   st->st_mtim.tv_nsec != f->written.tv_nsec;
+
+    f->written = st->st_mtim;
+    return written;
+}
+
 static void go_to(struct tail_file *f, off_t offset)
 {
     f->offset = f->looked = offset;
@@ -288,7 +298,7 @@ void tail_file_read(struct tail_file *f)
     if (f->state == TAIL_STORING || f->owner->storing >= TAIL_MOST_STORING || fstat(f->fd, &st) < 0)
         return;
     f->more = false;
-    if (f->state == TAIL_IDLE && (st.st_size < f->offset || (st.st_size != f->offset && !is_same(f))))
+    if (f->state == TAIL_IDLE && was_written(f, &st) && (st.st_size < f->offset || !is_same(f)))
         begin_anew(f);
     if (f->state == TAIL_NAMELESS && !get_name(f, st.st_size))
         return;

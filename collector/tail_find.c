@@ -39,7 +39,11 @@ static bool is_packed(int fd)
 
     if (pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic))
         return false;
-    return (magic[0] == 0x1f && magic[1] == 0x8b) || memcmp(magic, "BZh", 3) == 0 || memcmp(magic, "\xfd" "7zX", 4) == 0 ||
+    return (magic[0] == 0x1f && magic[1] == 0x8b) || memcmp(magic, "BZh", 3) == 0 ||
+           memcmp(magic,
+                  "\xfd"
+                  "7zX",
+                  4) == 0 ||
            memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0;
 }
 

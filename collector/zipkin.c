@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "collector/json-internal.h"
+#include "collector/span_tags.h"
 
 enum {
     MOST_TAGS = 128,
@@ -275,45 +276,6 @@ static void set_kind(struct decoder *d, union event_value *v)
         refuse(d, ERR_INVALID, "kind should be CLIENT, SERVER, PRODUCER or CONSUMER, is", d->kind);
 }
 
-/* Tags that have a column as well: Kubernetes' in OpenTelemetry's names, and Istio's own. */
-static void set_identity(const struct decoder *d, union event_value *v)
-{
-    static const struct {
-        struct str tag;
-        enum event_span_column column;
-    } tags[] = {
-        { STR_INIT("k8s.pod.name"), SPAN_pod },
-        { STR_INIT("k8s.namespace.name"), SPAN_namespace },
-        { STR_INIT("k8s.deployment.name"), SPAN_workload },
-        { STR_INIT("service.version"), SPAN_version },
-        { STR_INIT("istio.namespace"), SPAN_namespace },
-        { STR_INIT("istio.canonical_service"), SPAN_app },
-        { STR_INIT("istio.canonical_revision"), SPAN_version },
-    };
-
-    for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
-        for (size_t k = 0; k < d->nattributes; k++)
-            if (str_eq(d->attributes[k].name, tags[i].tag) && v[tags[i].column].s.n == 0)
-                v[tags[i].column].s = d->attributes[k].value;
-}
-
-/* Zipkin: an `error` tag, whatever its value, means that it failed. */
-static void set_status(const struct decoder *d, union event_value *v)
-{
-    enum { STATUS_OK = 1, STATUS_ERROR = 2 };
-
-    for (size_t i = 0; i < d->nattributes; i++) {
-        const struct label *tag = &d->attributes[i];
-
-        if (str_eqz(tag->name, "error")) {
-            v[SPAN_status].i = STATUS_ERROR;
-            v[SPAN_status_message].s = str_eqz(tag->value, "true") ? STR_NULL : tag->value;
-        } else if (str_eqz(tag->name, "otel.status_code") && v[SPAN_status].i == 0) {
-            v[SPAN_status].i = str_eqz(tag->value, "OK") ? STATUS_OK : str_eqz(tag->value, "ERROR") ? STATUS_ERROR : 0;
-        }
-    }
-}
-
 static void add_present(struct decoder *d, struct str name, struct str value)
 {
     if (value.n)
@@ -356,14 +318,15 @@ static size_t copy_attributes(const struct decoder *d, struct label *to)
 
 static int add_span(struct decoder *d, struct err *e)
 {
+    const struct labels tags = { d->attributes, d->nattributes };
     union event_value v[SPAN_NCOLUMNS] = { 0 };
     struct event ev = { .values = v };
     size_t n;
     struct label *own;
     int rc;
 
-    set_identity(d, v);
-    set_status(d, v);
+    span_tags_identity(tags, v);
+    span_tags_status(tags, true, v); /* Zipkin: whatever the value of `error` */
     set_kind(d, v);
     set_times(d, &ev, v);
     v[SPAN_name].s = d->name;

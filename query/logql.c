@@ -141,6 +141,8 @@ int logql_lines(struct store *st, const struct logql_expr *x, struct logql_windo
         source_reads_all(&r.sources.v[i]);
     if (rc == 0)
         rc = sources_open(&r.sources, &rows);
+    for (size_t i = 0; rc == 0 && w.after && i < r.sources.n; i++)
+        w.after[r.sources.v[i].kind] = events_reach(r.sources.v[i].cursor);
     if (rc == 0)
         rc = read_rows(&r);
     sources_close(&r.sources);

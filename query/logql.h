@@ -41,7 +41,8 @@ struct logql_window {
     bool newest_first;
     int64_t interval_ns;    /* at least so long from one line of a stream to the next; 0: all */
     int64_t timeout_ms;     /* 0: none → ERR_TIMEOUT */
-    const uint64_t *after;  /* EVENT_KINDS of them: only what came after events_last() said this; NULL: all */
+    uint64_t *after;        /* EVENT_KINDS of them: only what came after events_last() said this, and then what it has
+                             * come to, for who goes on (0: all); NULL: all */
 };
 
 /* Streams in the order of labels_cmp, entries by time in the asked direction. Lives in `a`. ERR_INVALID: a metric query. */
@@ -71,10 +72,16 @@ struct logql_volume {
     struct labels labels;
     double value;
 };
-/* Of the streams that the expression, one for lines, lets through. nby > 0: by these labels alone. Times are rounded up to
- * ms. In the order of labels_cmp. Errors as logql_metric's. */
+/* Of the streams that the expression, one for lines, lets through. nby > 0: by these labels alone. The window is rounded
+ * outward to ms. In the order of labels_cmp. Errors as logql_metric's. */
 int logql_volumes(struct store *st, const struct logql_expr *x, struct logql_window w, const struct str *by, size_t nby,
                   bool bytes, const struct promql_limits *limits, struct arena *a, struct logql_volume **out, size_t *n,
                   struct err *e);
+/* The bytes of each step, at its end: a matrix. NULL: errors as logql_metric's. */
+struct promql_value *logql_volume_steps(struct store *st, const struct logql_expr *x, struct logql_window w,
+                                        int64_t step_ms, const struct str *by, size_t nby,
+                                        const struct promql_limits *limits, struct arena *a, struct err *e);
+/* The labels that the selector names, each once; none of a metric query. ERR_NOMEM. */
+int logql_selector_names(const struct logql_expr *x, struct arena *a, struct str **names, size_t *n);
 
 #endif

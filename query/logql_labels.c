@@ -182,34 +182,53 @@ static int64_t ms_above(int64_t ns)
     return ns / 1000000 + (ns % 1000000 > 0);
 }
 
+static int64_t ms_below(int64_t ns)
+{
+    return ns / 1000000 - (ns % 1000000 < 0);
+}
+
 static int by_labels(const void *a, const void *b)
 {
     return labels_cmp(((const struct logql_volume *)a)->labels, ((const struct logql_volume *)b)->labels);
 }
 
-/* A window from inclusive to exclusive is one of PromQL's, from exclusive to inclusive, 1 ns earlier. */
+static struct promql_value *count(struct store *st, const struct logql_expr *x, struct promql_window at, int64_t range_ms,
+                                  const struct str *by, size_t nby, bool bytes, const struct promql_limits *limits,
+                                  struct arena *a, struct err *e)
+{
+    struct promql_limits own = limits ? *limits : (struct promql_limits){ 0 };
+    struct promql_expr expr;
+
+    own.cache = NULL;
+    if (!x->lines) {
+        err_set(e, ERR_INVALID, "query: should be one for lines, as in {app=\"web\"}");
+        return NULL;
+    }
+    if (log_count_expr(a, x->lines, range_ms, by, nby, bytes, &expr) < 0) {
+        out_of_memory(ERR_NOMEM, e);
+        return NULL;
+    }
+    return promql_eval(st, &expr, at, &own, a, e);
+}
+
+/* A window from inclusive to exclusive is one of PromQL's, from exclusive to inclusive, 1 ns earlier, and then wider by
+ * less than a millisecond at both ends. */
 int logql_volumes(struct store *st, const struct logql_expr *x, struct logql_window w, const struct str *by, size_t nby,
                   bool bytes, const struct promql_limits *limits, struct arena *a, struct logql_volume **out, size_t *n,
                   struct err *e)
 {
-    int64_t from = ms_above(w.from_ns - 1), to = ms_above(w.to_ns - 1);
-    const struct promql_window at = { to, to, 0 };
-    struct promql_limits own = limits ? *limits : (struct promql_limits){ 0 };
+    int64_t from = ms_below(w.from_ns - 1), to = ms_above(w.to_ns - 1);
+    struct err mine = ERR_INIT;
     struct promql_value *v;
-    struct promql_expr count;
 
+    e = e ? e : &mine;
     *n = 0;
     *out = NULL;
-    own.cache = NULL;
-    if (!x->lines)
-        return err_set(e, ERR_INVALID, "query: should be one for lines, as in {app=\"web\"}");
     if (to <= from)
         return 0;
-    if (log_count_expr(a, x->lines, to - from, by, nby, bytes, &count) < 0)
-        return out_of_memory(ERR_NOMEM, e);
-    v = promql_eval(st, &count, at, &own, a, e);
+    v = count(st, x, (struct promql_window){ to, to, 0 }, to - from, by, nby, bytes, limits, a, e);
     if (!v)
-        return e && e->code ? e->code : ERR_INVALID;
+        return e->code;
     *out = arena_array(a, v->n + 1, sizeof(**out));
     if (!*out)
         return out_of_memory(ERR_NOMEM, e);
@@ -217,4 +236,27 @@ int logql_volumes(struct store *st, const struct logql_expr *x, struct logql_win
         (*out)[*n] = (struct logql_volume){ v->series[*n].labels, v->series[*n].v[0] };
     qsort(*out, *n, sizeof(**out), by_labels);
     return 0;
+}
+
+struct promql_value *logql_volume_steps(struct store *st, const struct logql_expr *x, struct logql_window w,
+                                        int64_t step_ms, const struct str *by, size_t nby,
+                                        const struct promql_limits *limits, struct arena *a, struct err *e)
+{
+    const struct promql_window at = { w.from_ns / 1000000 + step_ms, w.to_ns / 1000000, step_ms };
+
+    if (step_ms > 0 && at.end_ms >= at.start_ms)
+        return count(st, x, at, step_ms, by, nby, true, limits, a, e);
+    err_set(e, ERR_INVALID, "step: should be more than zero and not longer than the range");
+    return NULL;
+}
+
+int logql_selector_names(const struct logql_expr *x, struct arena *a, struct str **names, size_t *n)
+{
+    struct names list = { .a = a };
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && x->lines && i < x->lines->nmatchers; i++)
+        rc = add(&list, x->lines->matchers[i].name);
+    finish(&list, 0, names, n);
+    return rc;
 }

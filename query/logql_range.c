@@ -354,7 +354,8 @@ static struct node *parse(struct parser *ps)
     return parser_finish(ps, n, 1);
 }
 
-static const struct dialect dialect = { knows, parse };
+/* What Loki finds about, we know. */
+static const struct dialect dialect = { knows, parse, STR_INIT("approx_topk") };
 
 /* --- which labels are asked for ---------------------------------------------------------------------------------- */
 

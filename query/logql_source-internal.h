@@ -11,6 +11,8 @@ struct log_source {
     struct pipeline pipeline;
     struct event_condition *conditions;
     size_t n, cap;
+    struct event_needle *needles;
+    size_t nneedles, needles_cap;
     bool exact;          /* the conditions say all that the query's filters say */
     bool only_filters;   /* the query has no other stages: with `exact`, what comes need not be looked at again */
     uint64_t columns;    /* that are read */

@@ -170,6 +170,46 @@ static int push_literal(struct log_sources *all, struct log_source *s, const str
     return c.value.s.n ? push(all, s, c) : 0;
 }
 
+/* Of an access log the line is printed of columns, and its texts never stand together without a blank or a quote. So a
+ * text that has neither, nor what an escape begins with, and that is no part of a number or of the time, is in one of
+ * them; its first bytes may be the end of an escape like \x1b, which the column has as one byte. (An entry with a line of
+ * its own has that as the attribute `body`.) */
+static size_t escape_end(struct str s)
+{
+    size_t n = s.n && s.p[0] == 'x' ? 1 : 0;
+
+    for (int digits = 0; digits < 2 && n < s.n && strchr("0123456789abcdef", s.p[n]); digits++)
+        n++;
+    return n;
+}
+
+static bool is_in_one_column(struct str s)
+{
+    bool is_text = false;
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c <= ' ' || c == 0x7f || c == '"' || c == '\\')
+            return false;
+        is_text |= !strchr("0123456789-TZ:.[]", c);
+    }
+    return is_text;
+}
+
+static int push_needle(struct log_sources *all, struct log_source *s, struct str text)
+{
+    enum { LEAST = 3 }; /* less is in most rows */
+    struct event_needle n = { text, escape_end(text), logql_line_columns(s->kind), STR("body") };
+
+    if (!is_in_one_column(text) || text.n < n.skip + LEAST)
+        return 0;
+    if (arena_grow(all->a, &s->needles, &s->needles_cap, s->nneedles + 1, sizeof(n)) < 0)
+        return nomem(all);
+    s->needles[s->nneedles++] = n;
+    return 0;
+}
+
 static int push_line(struct log_sources *all, struct log_source *s, const struct line_filter *f)
 {
     struct event_condition c = { .column = LOG_body };
@@ -179,6 +219,8 @@ static int push_line(struct log_sources *all, struct log_source *s, const struct
         plain &= !f->any[i].is_ip;
     if (!plain) {
         s->exact = false;
+        if (s->kind == EVENT_ACCESS_LOG && f->op == LINE_CONTAINS && f->n == 1 && !f->negative && !f->any[0].is_ip)
+            return push_needle(all, s, f->any[0].text);
         return s->kind == EVENT_LOG && f->op == LINE_PATTERN && f->n == 1 && !f->negative
                    ? push_literal(all, s, f->any[0].pattern)
                    : 0;
@@ -333,7 +375,8 @@ int sources_open(struct log_sources *s, const struct log_rows *rows)
     for (size_t i = 0; i < s->n; i++) {
         struct log_source *src = &s->v[i];
         struct event_query q = { .kind = src->kind, .from_ns = rows->from_ns, .to_ns = rows->to_ns,
-                                 .conditions = src->conditions, .n = src->n, .columns = src->columns,
+                                 .conditions = src->conditions, .n = src->n, .needles = src->needles,
+                                 .nneedles = src->nneedles, .columns = src->columns,
                                  .attributes = src->attributes, .newest_first = rows->newest_first,
                                  .limit = src->exact ? rows->limit : 0,
                                  .after = rows->after ? rows->after[src->kind] : 0 };

@@ -14,6 +14,7 @@ struct dialect {
     bool (*knows)(struct str name);
     /* Parses it: ps->cur is the name, and then what stands behind the call (parser_skip). NULL with the error set. */
     struct node *(*parse)(struct parser *ps);
+    struct str topk; /* another name of topk */
 };
 
 struct parser {

@@ -164,8 +164,11 @@ static struct node *parse_call(struct parser *ps)
     return depth < 0 ? NULL : parser_finish(ps, n, depth);
 }
 
-static int aggregate_at(struct str word)
+/* A dialect may have names of its own. */
+static int aggregate_at(const struct parser *ps, struct str word)
 {
+    if (ps->dialect && str_ieq(word, ps->dialect->topk))
+        return AGG_TOPK;
     for (int i = 0; i < AGG_COUNT_OPS; i++)
         if (str_ieq(word, aggregates[i].name))
             return i;
@@ -223,7 +226,7 @@ static struct node *parse_aggregate(struct parser *ps, enum aggregate_op op)
 static struct node *parse_word(struct parser *ps)
 {
     struct token next = parser_peek(ps);
-    int agg = aggregate_at(ps->cur.text);
+    int agg = aggregate_at(ps, ps->cur.text);
     static const char *const never[] = { "on", "ignoring", "group_left", "group_right", "bool" };
 
     if (str_ieq(ps->cur.text, STR("inf")) || str_ieq(ps->cur.text, STR("nan")))

@@ -41,21 +41,6 @@ struct plan {
 
 /* --- the metric's name --- */
 
-static const struct {
-    struct str name;
-    enum traffic traffic;
-    bool by_start, is_histogram, is_duration;
-} metrics[] = {
-    { STR_INIT("istio_requests_total"), HTTP_TRAFFIC, false, false, false },
-    { STR_INIT("istio_request_duration_milliseconds"), HTTP_TRAFFIC, false, true, true },
-    { STR_INIT("istio_request_bytes"), HTTP_TRAFFIC, false, true, false },
-    { STR_INIT("istio_response_bytes"), HTTP_TRAFFIC, false, true, false },
-    { STR_INIT("istio_tcp_connections_opened_total"), TCP_TRAFFIC, true, false, false },
-    { STR_INIT("istio_tcp_connections_closed_total"), TCP_TRAFFIC, false, false, false },
-    { STR_INIT("istio_tcp_sent_bytes_total"), TCP_TRAFFIC, false, false, false },
-    { STR_INIT("istio_tcp_received_bytes_total"), TCP_TRAFFIC, false, false, false },
-};
-
 static bool is_part(struct str rest)
 {
     return str_eqz(rest, "_count") || str_eqz(rest, "_sum") || str_eqz(rest, "_bucket");
@@ -65,14 +50,14 @@ static int plan_name(struct plan *p, const struct matcher *m, struct err *e)
 {
     if (m->op != MATCH_EQ)
         return err_set(e, ERR_UNSUPPORTED, "the metric should be named as it is, not by an expression");
-    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-        struct str rest = str_from(m->value, metrics[i].name.n);
+    for (int i = 0; i < ISTIO_METRICS; i++) {
+        struct str name = str_of(istio_metrics[i].name), rest = str_from(m->value, name.n);
 
-        if (!str_starts(m->value, metrics[i].name) || (rest.n && !(metrics[i].is_histogram && is_part(rest))))
+        if (!str_starts(m->value, name) || (rest.n && !(istio_metrics[i].is_histogram && is_part(rest))))
             continue;
-        p->traffic = metrics[i].traffic;
-        p->by_start = metrics[i].by_start;
-        p->is_duration = metrics[i].is_duration;
+        p->traffic = i < ISTIO_TCP_OPENED ? HTTP_TRAFFIC : TCP_TRAFFIC;
+        p->by_start = i == ISTIO_TCP_OPENED;
+        p->is_duration = i == ISTIO_DURATION;
         return 0;
     }
     return err_set(e, ERR_UNSUPPORTED, "%.*s: access logs stand behind Istio's metrics of requests and connections only",

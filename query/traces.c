@@ -8,7 +8,6 @@
 
 #include "base/strmap.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_CONDITIONS = 64, ID_DIGITS = 32, SPAN_ID_DIGITS = 16 };
@@ -94,20 +93,23 @@ static int add_conditions(struct conditions *c, const struct trace_search *s, st
 
 /* --- reading --- */
 
-/* Calls take(arg, page, e) with each page, until it returns not 0: 1 ends it well. */
-static int each_page(struct store *st, const struct event_query *q, struct arena *a,
+/* Calls take(arg, page, e) with each page, until it returns not 0: 1 ends it well. What the cursor needs is given back
+ * afterwards, as a search opens one for each trace; `a` says how much it may be. */
+static int each_page(struct store *st, const struct event_query *q, const struct arena *a,
                      int (*take)(void *arg, const struct event_page *page, struct err *e), void *arg, struct err *e)
 {
-    struct event_cursor *c = events_open(st, q, a, e);
+    struct arena own = ARENA_INIT(a->max);
+    struct event_cursor *c;
     struct event_page page = { 0 };
     int rc;
 
-    if (!c)
-        return e->code;
-    while ((rc = events_next(c, &page, e)) == 1)
-        if ((rc = take(arg, &page, e)) != 0)
-            break;
+    own.budget = a->budget;
+    c = events_open(st, q, &own, e);
+    rc = c ? 0 : e->code;
+    while (c && rc == 0 && (rc = events_next(c, &page, e)) == 1)
+        rc = take(arg, &page, e);
     events_close(c);
+    arena_free(&own);
     return rc < 0 ? rc : 0;
 }
 
@@ -407,38 +409,6 @@ int traces_services(struct store *st, int64_t from_ns, int64_t to_ns, struct are
     return events_distinct(st, EVENT_SPAN, SPAN_service, from_ns, to_ns, MOST_SERVICES, a, out, n, e);
 }
 
-struct operations {
-    struct arena *a;
-    struct strmap known;
-    struct trace_operation *v;
-    size_t n, cap;
-};
-
-static int take_operations(void *arg, const struct event_page *page, struct err *e)
-{
-    enum { MOST_OPERATIONS = 10000 };
-    struct operations *o = arg;
-
-    for (size_t i = 0; i < page->n; i++) {
-        struct str name = page->columns[SPAN_name][i].s, kind = page->columns[SPAN_kind][i].s, key;
-        char small[256];
-        int length = snprintf(small, sizeof(small), "%.*s %.*s", STR_ARG(kind), STR_ARG(name));
-        bool fits = length < (int)sizeof(small);
-
-        key = fits ? (struct str){ small, (size_t)length } : arena_printf(o->a, "%.*s %.*s", STR_ARG(kind), STR_ARG(name));
-        if (!key.p || strmap_get(&o->known, key))
-            continue;
-        if (o->n == MOST_OPERATIONS)
-            return 1;
-        key = fits ? arena_str(o->a, key) : key;
-        if (!key.p || arena_grow(o->a, &o->v, &o->cap, o->n + 1, sizeof(*o->v)) < 0 ||
-            strmap_put(&o->known, key, o, NULL) < 0)
-            return err_set(e, ERR_NOMEM, "no memory for the operations");
-        o->v[o->n++] = (struct trace_operation){ str_from(key, kind.n + 1), { key.p, kind.n } };
-    }
-    return 0;
-}
-
 static int by_name(const void *a, const void *b)
 {
     const struct trace_operation *x = a, *y = b;
@@ -450,25 +420,29 @@ static int by_name(const void *a, const void *b)
 int traces_operations(struct store *st, struct str service, struct str kind, int64_t from_ns, int64_t to_ns,
                       struct arena *a, struct trace_operation **out, size_t *n, struct err *e)
 {
-    struct operations o = { .a = a, .known = STRMAP_INIT };
+    enum { MOST_OPERATIONS = 10000 };
+    static const struct event_field by[] = { { .column = SPAN_name }, { .column = SPAN_kind } };
     struct conditions c = { .n = 0 };
-    struct event_query q = { .kind = EVENT_SPAN,
-                             .from_ns = from_ns,
-                             .to_ns = to_ns,
-                             .conditions = c.v,
-                             .columns = COLUMN(SPAN_name) | COLUMN(SPAN_kind),
-                             .newest_first = true };
-    int rc = add_text(&c, SPAN_service, service, e);
+    struct event_tally t = { .rows = { .kind = EVENT_SPAN, .from_ns = from_ns, .to_ns = to_ns, .conditions = c.v },
+                             .by = by,
+                             .nby = sizeof(by) / sizeof(by[0]),
+                             .measure = EVENT_COUNT,
+                             .most_groups = MOST_OPERATIONS };
+    struct event_group *groups;
+    int rc;
 
-    if (rc == 0)
-        rc = add_text(&c, SPAN_kind, kind, e);
-    q.n = c.n;
-    if (rc == 0)
-        rc = each_page(st, &q, a, take_operations, &o, e);
-    strmap_free(&o.known);
-    if (rc == 0 && o.n)
-        qsort(o.v, o.n, sizeof(*o.v), by_name);
-    *out = o.v;
-    *n = o.n;
-    return rc;
+    *out = NULL;
+    *n = 0;
+    if ((rc = add_text(&c, SPAN_service, service, e)) < 0 || (rc = add_text(&c, SPAN_kind, kind, e)) < 0)
+        return rc;
+    t.rows.n = c.n;
+    if ((rc = events_tally(st, &t, a, &groups, n, e)) < 0)
+        return rc;
+    *out = arena_array(a, *n, sizeof(**out));
+    if (!*out)
+        return err_set(e, ERR_NOMEM, "no memory for the operations");
+    for (size_t i = 0; i < *n; i++)
+        (*out)[i] = (struct trace_operation){ groups[i].by[0].s, groups[i].by[1].s };
+    qsort(*out, *n, sizeof(**out), by_name);
+    return 0;
 }

@@ -58,7 +58,7 @@ int traces_services(struct store *st, int64_t from_ns, int64_t to_ns, struct are
 struct trace_operation {
     struct str name, kind;
 };
-/* Names of a service's spans with their kinds, sorted; `kind` empty: of any. */
+/* Names of a service's spans with their kinds, sorted; `kind` empty: of any. ERR_LIMIT: more than 10,000. */
 int traces_operations(struct store *st, struct str service, struct str kind, int64_t from_ns, int64_t to_ns,
                       struct arena *a, struct trace_operation **out, size_t *n, struct err *e);
 

@@ -1,4 +1,4 @@
-/* block_reader.c: pages out of a file.
+/* block_reader.c: parts out of a file, and pages of samples.
  *
  * A reader keeps one blob open, the part it read last: the next page of the same part goes on where the chain of
  * overflow pages was left. An open blob holds a snapshot of the file. A block comes in one transaction, so a snapshot
@@ -152,23 +152,29 @@ static int seek(struct block_reader *r, const struct block *b, uint32_t part, st
     return rc;
 }
 
-/* Appends n bytes of the part. */
-static int read_part(struct block_reader *r, const struct block *b, uint32_t part, size_t at, size_t n, struct buf *out,
-                     struct err *e)
+/* n bytes of the part. */
+static int read_at(struct block_reader *r, const struct block *b, uint32_t part, size_t at, size_t n, void *to,
+                   struct err *e)
 {
     int rc = seek(r, b, part, e);
-    char *to;
 
     if (rc < 0)
         return rc;
-    if (at + n > db_blob_size(r->blob))
+    if (at > db_blob_size(r->blob) || n > db_blob_size(r->blob) - at)
         return err_set(e, ERR_CORRUPT, "%zu bytes, should reach from %zu to %zu", db_blob_size(r->blob), at, at + n);
-    if (n == 0)
-        return 0;
-    to = buf_reserve(out, n);
-    if (!to)
+    return n ? db_blob_read(r->blob, at, n, to, e) : 0;
+}
+
+/* Appends them. */
+static int read_part(struct block_reader *r, const struct block *b, uint32_t part, size_t at, size_t n, struct buf *out,
+                     struct err *e)
+{
+    char *to = n ? buf_reserve(out, n) : out->p;
+    int rc;
+
+    if (n && !to)
         return err_set(e, ERR_NOMEM, "no memory for %zu bytes", n);
-    rc = db_blob_read(r->blob, at, n, to, e);
+    rc = read_at(r, b, part, at, n, to, e);
     if (rc == 0)
         out->n += n;
     return rc;
@@ -192,7 +198,7 @@ int block_directory_sums(struct block_reader *r, const struct block *b, struct a
     if (rc == 0)
         rc = directory_decode(buf_view(&bytes), &row, a, out, sums, e);
     buf_free(&bytes);
-    if (rc == 0 && (sums->pages != b->pages || sums->series != b->series || sums->samples != b->samples ||
+    if (rc == 0 && (sums->pages != b->pages || sums->series != b->series || sums->samples != b->rows ||
                     sums->bytes != b->bytes || sums->first != b->first || sums->last != b->last))
         rc = err_set(e, ERR_CORRUPT, "the directory does not agree with the block's row");
     return rc < 0 ? fail(r, b, 0, rc, e) : 0;
@@ -277,29 +283,45 @@ int block_page(struct block_reader *r, const struct block *b, const struct block
     return rc < 0 ? fail(r, b, page->part, rc, e) : 0;
 }
 
+int block_part_read(struct block_reader *r, const struct block *b, uint32_t no, size_t at, size_t n, void *to, struct err *e)
+{
+    int rc = read_at(r, b, no, at, n, to, e);
+
+    return rc < 0 ? fail(r, b, no, rc, e) : 0;
+}
+
+int block_part(struct block_reader *r, const struct block *b, uint32_t no, struct buf *out, struct err *e)
+{
+    int rc = seek(r, b, no, e);
+
+    if (rc == 0)
+        rc = read_part(r, b, no, 0, db_blob_size(r->blob), out, e);
+    return rc < 0 ? fail(r, b, no, rc, e) : 0;
+}
+
 /* --- all of it --- */
 
 /* The parts that there are hold what the directory says and nothing else; with every page read from inside its part,
  * that leaves no byte unaccounted for. */
-static int check_parts(struct block_reader *r, const struct block *b, const struct directory_sums *sums, struct err *e)
+int block_check_parts(struct block_reader *r, const struct block *b, uint64_t parts, uint64_t bytes, struct err *e)
 {
-    uint64_t parts, bytes;
-    int rc = db_parts_count(r->db, b->id, &parts, &bytes, e);
+    uint64_t there, sum;
+    int rc = db_parts_count(r->db, b->id, &there, &sum, e);
 
-    if (rc == 0 && (parts != sums->parts || bytes != sums->bytes))
-        rc = err_set(e, ERR_CORRUPT, "%s: block %llu: %llu parts of %llu bytes, should be %u of %llu", r->p->path,
-                     (unsigned long long)b->id, (unsigned long long)parts, (unsigned long long)bytes, sums->parts,
-                     (unsigned long long)sums->bytes);
+    if (rc == 0 && (there != parts || sum != bytes))
+        rc = err_set(e, ERR_CORRUPT, "%s: block %llu: %llu parts of %llu bytes, should be %llu of %llu", r->p->path,
+                     (unsigned long long)b->id, (unsigned long long)there, (unsigned long long)sum,
+                     (unsigned long long)parts, (unsigned long long)bytes);
     return rc;
 }
 
-static int check_row(struct block_reader *r, const struct block *b, struct err *e)
+int block_check_row(struct block_reader *r, const struct block *b, struct err *e)
 {
     struct block_row row;
     int rc = db_block_get(r->db, b->id, &row, e);
 
-    if (rc == 0 && (row.rank != (int64_t)b->rank || row.first != b->first || row.last != b->last ||
-                    row.series != b->series || row.pages != b->pages || row.samples != (int64_t)b->samples ||
+    if (rc == 0 && (row.rank != (int64_t)b->rank || row.upto != (int64_t)b->upto || row.first != b->first || row.last != b->last ||
+                    row.series != b->series || row.pages != b->pages || row.rows != (int64_t)b->rows ||
                     row.bytes != (int64_t)b->bytes))
         rc = err_set(e, ERR_CORRUPT, "its row has changed");
     if (rc < 0)
@@ -317,12 +339,12 @@ int blocks_check(struct blocks *bs, const struct block *b,
     struct directory_sums sums = { 0 };
     struct err own = ERR_INIT;
     struct block_reader *r = block_reader_take(bs, b->partition, &own);
-    int rc = r ? check_row(r, b, &own) : own.code;
+    int rc = r ? block_check_row(r, b, &own) : own.code;
 
     if (rc == 0)
         rc = block_directory_sums(r, b, &a, &d, &sums, &own);
     if (rc == 0)
-        rc = check_parts(r, b, &sums, &own);
+        rc = block_check_parts(r, b, sums.parts, sums.bytes, &own);
     for (size_t i = 0; rc == 0 && i < d.n; i++) {
         rc = block_page(r, b, &d.pages[i], &bytes, &own);
         if (rc == 0)

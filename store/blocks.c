@@ -1,6 +1,6 @@
 /* blocks.c: which blocks there are, and who holds them.
  *
- *     blocks_open, block_writer_commit ──▶ listed ──▶ replaced, dropped, set aside: held by older lists
+ *     blocks_open, block_update_commit ──▶ listed ──▶ replaced, dropped, set aside: held by older lists
  *                                                            │ its last holder leaves (blocks_release)
  *                                                            ▼
  *                                          gone ◀──────── garbage
@@ -45,7 +45,7 @@ static int by_partition_and_rank(const void *a, const void *b)
     return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
-struct block_list *blocks_swap(struct blocks *bs, struct block_list *next, struct block *added,
+struct block_list *blocks_swap(struct blocks *bs, struct block_list *next, struct block *const *added, size_t n,
                                bool (*drop)(const struct block *b, const void *arg), const void *arg)
 {
     struct block_list *last = bs->list;
@@ -54,8 +54,8 @@ struct block_list *blocks_swap(struct blocks *bs, struct block_list *next, struc
     for (size_t i = 0; i < last->n; i++)
         if (!drop(last->blocks[i], arg))
             next->blocks[next->n++] = last->blocks[i];
-    if (added)
-        next->blocks[next->n++] = added;
+    for (size_t i = 0; i < n; i++)
+        next->blocks[next->n++] = added[i];
     qsort(next->blocks, next->n, sizeof(next->blocks[0]), by_partition_and_rank);
     for (size_t i = 0; i < next->n; i++)
         atomic_fetch_add(&next->blocks[i]->holders, 1);
@@ -115,7 +115,7 @@ void blocks_set_aside(struct blocks *bs, struct block *b, const struct err *why)
         blocks_mark_damaged(bs, b, why);
         next = block_list_new(bs->list->n, NULL);
         if (next) /* else it stays listed */
-            last = blocks_swap(bs, next, NULL, is, b);
+            last = blocks_swap(bs, next, NULL, 0, is, b);
         bs->losses++;
     }
     pthread_mutex_unlock(&bs->lock);
@@ -140,11 +140,11 @@ int blocks_drop(struct blocks *bs, int64_t before_ms, size_t *dropped, struct er
         return ERR_NOMEM;
     }
     for (struct partition *p = bs->partitions; p; p = p->next)
-        if (p->number < partition_of(before_ms) && !p->dropped && !p->writing && p->users) {
+        if (p->number < partition_of(before_ms) && !p->dropped && !p->writing && !p->left && p->users) {
             p->dropped = true;
             ++*dropped;
         }
-    last = blocks_swap(bs, next, NULL, in_dropped, NULL);
+    last = blocks_swap(bs, next, NULL, 0, in_dropped, NULL);
     bs->losses += *dropped;
     pthread_mutex_unlock(&bs->lock);
     blocks_release(bs, last);
@@ -154,14 +154,14 @@ int blocks_drop(struct blocks *bs, int64_t before_ms, size_t *dropped, struct er
 /* --- opening --- */
 
 /* NUMBER.db, the number as we print it. */
-static bool is_partition_file(const char *name, int64_t *number)
+static bool is_partition_file(const struct blocks *bs, const char *name, int64_t *number)
 {
     char again[32];
     size_t n = strlen(name);
 
     if (n < 4 || strcmp(name + n - 3, ".db") != 0 || !num_i64((struct str){ name, n - 3 }, number))
         return false;
-    if (*number < partition_of(INT64_MIN) || *number > partition_of(INT64_MAX))
+    if (*number < blocks_partition(bs, INT64_MIN) || *number > blocks_partition(bs, INT64_MAX))
         return false;
     snprintf(again, sizeof(again), "%lld.db", (long long)*number);
     return strcmp(again, name) == 0;
@@ -199,7 +199,7 @@ static int load_all(struct blocks *bs, struct block ***found, size_t *n, struct 
     if (!d)
         return err_set(e, ERR_IO, "%s: %m", bs->dir);
     while (rc == 0 && (entry = readdir(d)))
-        if (is_partition_file(entry->d_name, &number))
+        if (is_partition_file(bs, entry->d_name, &number))
             rc = load_file(bs, number, found, n, &cap, e);
     closedir(d);
     return rc;
@@ -233,18 +233,19 @@ static int first_list(struct blocks *bs, struct block **found, size_t n, struct 
     return 0;
 }
 
-static struct blocks *blocks_new(const char *dir, enum store_durability durability)
+static struct blocks *blocks_new(const char *dir, const struct blocks_kind *kind, uint64_t upto,
+                                 enum store_durability durability)
 {
-    static const char below[] = "/metrics";
-    size_t n = strlen(dir);
-    struct blocks *bs = mem_zalloc(sizeof(*bs) + n + sizeof(below));
+    size_t n = strlen(dir) + 1 + kind->folder.n + 1;
+    struct blocks *bs = mem_zalloc(sizeof(*bs) + n);
 
     if (!bs)
         return NULL;
+    bs->kind = kind;
+    bs->upto = upto;
     bs->durability = durability;
     bs->garbage_end = &bs->garbage;
-    memcpy(bs->dir, dir, n);
-    memcpy(bs->dir + n, below, sizeof(below));
+    snprintf(bs->dir, n, "%s/%.*s", dir, STR_ARG(kind->folder));
     if (pthread_mutex_init(&bs->lock, NULL) == 0)
         return bs;
     mem_free(bs);
@@ -262,9 +263,10 @@ static int sync_parent(const char *dir, struct err *e)
     return rc;
 }
 
-struct blocks *blocks_open(const char *dir, enum store_durability durability, struct err *e)
+struct blocks *blocks_open(const char *dir, const struct blocks_kind *kind, uint64_t upto, enum store_durability durability,
+                           struct err *e)
 {
-    struct blocks *bs = blocks_new(dir, durability);
+    struct blocks *bs = blocks_new(dir, kind, upto, durability);
     struct block **found = NULL;
     size_t n = 0;
     int rc;
@@ -312,7 +314,59 @@ void blocks_close(struct blocks *bs)
     mem_free(bs);
 }
 
+/* --- blocks that were left --- */
+
+struct block_list *blocks_room(struct blocks *bs, size_t n, struct err *e)
+{
+    size_t most;
+
+    pthread_mutex_lock(&bs->lock);
+    most = bs->list->n + bs->left + n;
+    pthread_mutex_unlock(&bs->lock);
+    return block_list_new(most, e);
+}
+
+static bool is_none(const struct block *b, const void *arg)
+{
+    (void)b;
+    (void)arg;
+    return false;
+}
+
+struct block_list *blocks_list(struct blocks *bs, struct block_list *room, struct block *const *left, size_t n)
+{
+    struct block_list *last;
+
+    pthread_mutex_lock(&bs->lock);
+    last = blocks_swap(bs, room, left, n, is_none, NULL);
+    bs->left -= n;
+    for (size_t i = 0; i < n; i++)
+        left[i]->partition->left--;
+    pthread_mutex_unlock(&bs->lock);
+    return last;
+}
+
+void blocks_give_up(struct blocks *bs, struct block *left)
+{
+    pthread_mutex_lock(&bs->lock);
+    bs->left--;
+    left->partition->left--;
+    left->partition->keep = true;
+    pthread_mutex_unlock(&bs->lock);
+    blocks_forget(bs, left);
+}
+
 /* --- figures --- */
+
+int64_t blocks_partition(const struct blocks *bs, int64_t t)
+{
+    return t / bs->kind->span - (t % bs->kind->span < 0);
+}
+
+const struct blocks_kind *blocks_kind(const struct blocks *bs)
+{
+    return bs->kind;
+}
 
 uint64_t blocks_bytes(struct blocks *bs)
 {

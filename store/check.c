@@ -1,15 +1,18 @@
 /* check.c: from the top to the bottom of a data directory.
  *
- *     vigla.db       SQLite's own check; the log of series is replayed; journal records are read
- *     partitions     what blocks_open sets aside; each block's directory against its pages (blocks_check); in each page
- *                    every column is decoded, its times lie in the partition and in what the directory says, and its
- *                    series is known
+ *     vigla.db       SQLite's own check; the log of series is replayed; records of both journals are read
+ *     partitions     what blocks_open sets aside
+ *       of samples   each block's directory against its pages (blocks_check); in each page every column is decoded, its
+ *                    times lie in the partition and in what the directory says, and its series is known
+ *       of rows      each block's directory against its parts, and every column is decoded (event_block_check)
  *
  * A fault ends the part it is in, not the check. */
 #include "store/check.h"
 
 #include "base/mem.h"
 #include "store/blocks-internal.h"
+#include "store/event_blocks-internal.h"
+#include "store/event_store-internal.h"
 #include "store/index-internal.h"
 #include "store/journal-internal.h"
 #include "store/lock-internal.h"
@@ -27,6 +30,8 @@ struct checker {
     struct series_index *index;
     struct page_reader *reader;
     const struct block *block; /* the one being read */
+    enum event_kind kind;      /* the table being read */
+    int64_t watermark;         /* its */
 };
 
 /* A fault of the data is counted and told, and the check goes on: 0. Anything else stops it. */
@@ -102,6 +107,33 @@ static int check_journal_record(void *arg, uint64_t id, struct str record, struc
     return found(k, where, &why, e);
 }
 
+static int check_event_record(void *arg, uint64_t number, struct str record, struct err *e)
+{
+    struct checker *k = arg;
+    struct event_chunk *c;
+    struct err why = ERR_INIT;
+    char where[96];
+
+    k->c->records++;
+    if (event_chunk_replayed(record, k->kind, &c, &why) == 0) {
+        k->c->journal_rows += number > (uint64_t)k->watermark ? c->head.rows : 0;
+        event_chunk_release(c);
+        return 0;
+    }
+    snprintf(where, sizeof(where), "vigla.db: %s: journal record %llu", event_tables[k->kind].name.p,
+             (unsigned long long)number);
+    return found(k, where, &why, e);
+}
+
+/* Its journal; blocks beyond the watermark do not count. */
+static int check_table(struct checker *k, enum event_kind kind, struct err *e)
+{
+    int rc = event_store_watermark(k->db, kind, &k->watermark, e);
+
+    k->kind = kind;
+    return rc < 0 ? rc : db_event_journal_each(k->db, kind, 0, check_event_record, k, e);
+}
+
 static int check_main(struct checker *k, struct err *e)
 {
     struct err why = ERR_INIT;
@@ -147,26 +179,52 @@ static int check_page(void *arg, struct str bytes, const uint32_t *ids, size_t n
     return rc;
 }
 
-static int check_blocks(struct checker *k, struct err *e)
+static int check_samples(struct checker *k, struct block *b, struct err *e)
+{
+    k->block = b;
+    k->c->blocks++;
+    return blocks_check(k->blocks, b, check_page, k, e);
+}
+
+static int check_rows(struct checker *k, struct block *b, struct err *e)
+{
+    k->c->row_blocks++;
+    k->c->rows += b->rows;
+    return event_block_check(k->blocks, b, e);
+}
+
+static int check_listed(struct checker *k, int (*check)(struct checker *k, struct block *b, struct err *e), struct err *e)
 {
     struct block_list *list = blocks_hold(k->blocks);
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < list->n; i++) {
+        struct block *b = list->blocks[i];
         struct err why = ERR_INIT;
         char where[96];
 
-        k->block = list->blocks[i];
-        k->c->partitions += i == 0 || list->blocks[i - 1]->partition != k->block->partition;
-        k->c->blocks++;
-        if (blocks_check(k->blocks, k->block, check_page, k, &why) == 0)
+        k->c->partitions += i == 0 || list->blocks[i - 1]->partition != b->partition;
+        if (check(k, b, &why) == 0)
             continue;
-        snprintf(where, sizeof(where), "metrics/%lld.db: block %llu", (long long)partition_of(k->block->first),
-                 (unsigned long long)k->block->rank);
+        snprintf(where, sizeof(where), "%s/%lld.db: block %llu", blocks_kind(k->blocks)->folder.p,
+                 (long long)blocks_partition(k->blocks, b->first), (unsigned long long)b->rank);
         rc = found(k, where, &why, e);
     }
     blocks_release(k->blocks, list);
     k->c->faults += blocks_damaged(k->blocks); /* blocks_open has named them */
+    return rc;
+}
+
+/* The blocks of one folder. */
+static int check_blocks(struct checker *k, const char *dir, const struct blocks_kind *kind, int64_t upto,
+                        int (*check)(struct checker *k, struct block *b, struct err *e), struct err *e)
+{
+    int rc;
+
+    k->blocks = blocks_open(dir, kind, (uint64_t)upto, STORE_PROCESS, e);
+    rc = k->blocks ? check_listed(k, check, e) : e->code;
+    blocks_close(k->blocks);
+    k->blocks = NULL;
     return rc;
 }
 
@@ -193,16 +251,17 @@ static int run(struct checker *k, const char *dir, const char *path, struct err 
         return err_set(e, ERR_NOMEM, "%s: no memory", dir);
     k->db = db_open(path, DB_WRITE, e);
     if (!k->db)
-        return e ? e->code : ERR_IO;
+        return e->code;
     rc = db_schema(k->db, e);
     if (rc == 0)
         rc = check_main(k, e);
-    if (rc < 0)
-        return rc;
-    k->blocks = blocks_open(dir, STORE_PROCESS, e);
-    if (!k->blocks)
-        return e ? e->code : ERR_IO;
-    rc = check_blocks(k, e);
+    if (rc == 0)
+        rc = check_blocks(k, dir, &sample_blocks, 0, check_samples, e);
+    for (int kind = 0; rc == 0 && kind < EVENT_KINDS; kind++) {
+        rc = check_table(k, (enum event_kind)kind, e);
+        if (rc == 0)
+            rc = check_blocks(k, dir, &event_blocks[kind], k->watermark, check_rows, e);
+    }
     if (rc == 0 && k->c->rebuild)
         rc = k->c->faults ? err_set(e, ERR_CORRUPT, "%s: damaged; nothing was made anew", dir) : rebuild(k, e);
     return rc;
@@ -213,6 +272,7 @@ int store_check(const char *dir, struct store_check *c, struct err *e)
     struct arena a = ARENA_INIT(0); /* a path */
     struct str path = arena_printf(&a, "%s/vigla.db", dir);
     struct checker k = { .c = c };
+    struct err why = ERR_INIT;
     struct stat sb;
     int lock = -1, rc;
 
@@ -223,12 +283,13 @@ int store_check(const char *dir, struct store_check *c, struct err *e)
     else
         rc = lock = lock_take(dir, e);
     if (rc >= 0)
-        rc = run(&k, dir, path.p, e);
-    blocks_close(k.blocks);
+        rc = run(&k, dir, path.p, &why);
     db_close(k.db);
     page_reader_free(k.reader);
     index_free(k.index);
     lock_drop(lock);
     arena_free(&a);
+    if (why.code && e)
+        *e = why;
     return rc;
 }

@@ -15,7 +15,9 @@ struct store_check {
     bool rebuild; /* afterwards make anew what follows from the rest: indexes, the log of series, free space */
 
     /* What was found. */
-    uint64_t faults, series, records, partitions, blocks, pages, samples, journal_samples;
+    uint64_t faults, records, partitions;
+    uint64_t series, blocks, pages, samples, journal_samples; /* blocks: of samples */
+    uint64_t row_blocks, rows, journal_rows;
 };
 
 /* Reads all of DIR, which no server may hold meanwhile. 0: the check came to its end, whatever it found. ERR_CONFLICT: a

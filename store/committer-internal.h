@@ -7,11 +7,13 @@
 #include <pthread.h>
 
 struct store;
+struct event_chunk;
 
 /* A batch that waits for its commit. */
 struct pending {
     struct pending *next;
     struct batch *batch;
+    struct event_chunk *chunks; /* the batch's rows, encoded; held */
     size_t bytes; /* that it takes in the queue */
     void (*done)(void *arg, int rc, const struct err *e);
     void *arg;

@@ -2,6 +2,9 @@
  *
  *     store_submit ──► queue ──► committer: takes all that waits ──► one transaction ──► done(arg, rc)
  *
+ * What can be done on the sender's thread is done there: the batch is looked over, and its rows are encoded as the journal
+ * and the head will have them.
+ *
  * While one group is being committed the next gathers, so the more comes in, the more one commit carries. The queue is
  * bounded by what its batches hold in memory, the group under way included: a batch beyond that is refused (ERR_BUSY)
  * and counted. One batch alone is always taken, however large. */
@@ -15,6 +18,12 @@
 
 enum { TICK_MS = 1000 };
 
+static void pending_free(struct pending *p)
+{
+    event_chunks_release(p->chunks);
+    mem_free(p);
+}
+
 /* Makes room in the queue before the sender hears of it, so that its next batch is not refused for the sake of this. */
 static void answer(struct committer *c, struct pending *p)
 {
@@ -22,7 +31,7 @@ static void answer(struct committer *c, struct pending *p)
     c->bytes -= p->bytes;
     pthread_mutex_unlock(&c->lock);
     p->done(p->arg, p->rc, p->rc < 0 ? &p->err : NULL);
-    mem_free(p);
+    pending_free(p);
 }
 
 static void run_group(struct store *st, struct pending *first)
@@ -173,6 +182,18 @@ static int enqueue(struct store *st, struct pending *p, struct err *e)
     return 0;
 }
 
+/* A batch that is refused takes its turn in the queue, too. */
+static void prepare(struct pending *p)
+{
+    p->rc = batch_validate(p->batch, &p->err);
+    if (p->rc == 0)
+        p->rc = event_chunks_of(p->batch, &p->chunks, &p->err);
+    p->settled = p->rc < 0;
+    p->bytes = p->batch->bytes;
+    for (const struct event_chunk *c = p->chunks; c; c = c->next)
+        p->bytes += c->bytes.n;
+}
+
 int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int rc, const struct err *e), void *arg,
                  struct err *e)
 {
@@ -182,14 +203,14 @@ int store_submit(struct store *st, struct batch *b, void (*done)(void *arg, int 
     if (!p)
         return err_set(e, ERR_NOMEM, "no memory to queue a batch");
     p->batch = b;
-    p->bytes = b->bytes;
     p->done = done;
     p->arg = arg;
+    prepare(p);
     pthread_mutex_lock(&st->committer.lock);
     rc = enqueue(st, p, e);
     pthread_mutex_unlock(&st->committer.lock);
     if (rc < 0)
-        mem_free(p);
+        pending_free(p);
     return rc;
 }
 

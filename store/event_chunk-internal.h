@@ -30,5 +30,7 @@ struct event_source *event_chunk_open(struct str bytes, struct arena *a, struct 
 /* One chunk of the rows of several (of one table, together at most EVENT_SOURCE_ROWS), in their order: a head of many tiny
  * chunks is read slowly. Appended to `out`. */
 int event_chunk_join(struct event_source *const *chunks, size_t n, struct buf *out, struct err *e);
+/* A chunk of its rows from `first` on, of which there is one at least. Appended to `out`. */
+int event_chunk_cut(struct event_source *chunk, size_t first, struct buf *out, struct err *e);
 
 #endif

@@ -1,7 +1,8 @@
 /* event_filter-internal.h: which values, or which tokens of texts, are surely not in a block.
  *
  * Split block Bloom filters (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007; the layout is
- * that of Apache Parquet's BloomFilter.md), about 10 bits for each distinct value, cut into slices by the high bits of the
+ * that of Apache Parquet's BloomFilter.md), 8 bits for each distinct value: one in thirty that are not there
+ * seems to be, cut into slices by the high bits of the
  * hash: a value is in one slice, and a probe reads no other.
  *
  * A token is a longest run of letters, digits, '_' and bytes >= 0x80. A text that contains a needle contains, whole, the
@@ -18,6 +19,7 @@
 
 enum { EVENT_FILTER_SLICE = 4000, /* bytes: four of them fill a database page */ EVENT_FILTER_MOST_SLICES = 500 };
 
+/* Never 0. */
 uint64_t event_filter_hash(struct str value);
 /* Bytes of the whole filter for so many distinct values: a multiple of 32; and in how many slices. */
 size_t event_filter_bytes(size_t distinct);
@@ -29,6 +31,11 @@ void event_filter_set(uint8_t *bits, size_t bytes, uint64_t hash);
 /* `slice`: the bytes of the value's slice alone. */
 bool event_filter_test(const uint8_t *slice, size_t n, size_t bytes, uint64_t hash);
 
+/* Where the token begins that text[at - 1] is in; `at` itself when it is in none. */
+size_t event_token_begin(struct str text, size_t at);
+/* Whether a filter knows the token: short numbers (ports, counts) are in every block, and are left out. */
+enum { EVENT_TOKEN_DIGITS = 6 };
+bool event_token_counts(struct str token);
 /* The next token of the text from *at on; n 0: no more. *inner: other bytes stand on both sides of it. */
 struct str event_token_next(struct str text, size_t *at, bool *inner);
 

@@ -33,6 +33,7 @@ struct event_summary {
     bool has_unset;        /* some rows may be unset */
     bool filtered;         /* there is a filter: event_source_may_hold is worth asking */
     uint32_t distinct;     /* DICT: how many values; CONST: 1; else 0 = not known */
+    uint32_t id_length;    /* IDS: of each text that is set, where it is known that none has another form; else 0 */
     int64_t min, max;      /* numbers: of all rows, the unset ones included */
     uint64_t bytes;        /* stored */
 };
@@ -60,8 +61,8 @@ struct event_view {
         struct str text;
     } *odd;
     size_t nodd;
-    struct event_texts *texts; /* TEXTS: event_view_text reads them, frame by frame */
-    struct event_source *source;
+    struct event_texts *texts; /* TEXTS: event_view_text and event_view_frame read them */
+    struct arena *arena;       /* where what is loaded lives: the source's, or open_apart's */
 };
 
 struct event_source;
@@ -69,15 +70,22 @@ struct event_source;
 struct event_source_ops {
     /* NULL: the source has no such column: unset in all rows. No I/O. */
     const struct event_summary *(*summary)(struct event_source *s, struct event_field f);
-    /* False: no row's value equals `value` (IDS), or contains `value` as whole tokens (TEXTS; event_filter-internal.h). */
+    /* *may false: no row's value equals `value` (IDS, DICT), or no row's text has all tokens that a text containing `value`
+     * must have whole (TEXTS; event_filter-internal.h). True where nothing is known. */
     int (*may_hold)(struct event_source *s, struct event_field f, struct str value, bool *may, struct err *e);
     /* The column without its rows: of DICT the values, of others nothing. *v NULL: not there. */
     int (*open)(struct event_source *s, struct event_field f, struct event_view **v, struct err *e);
+    /* The same, but the view is the caller's own and lives in `a`: for who reads all columns once, one after the other. */
+    int (*open_apart)(struct event_source *s, struct event_field f, struct arena *a, struct event_view **v, struct err *e);
     /* And its rows. Does nothing the second time. */
     int (*rows)(struct event_source *s, struct event_view *v, struct err *e);
     int (*times)(struct event_source *s, const int64_t **ns, struct err *e); /* n of them */
-    /* Names of the attributes that some row has. */
+    /* Names of the attributes that some row has. Those come first that have a column; where names are very many, others
+     * follow, whose values stand together as packed label sets, row by row (open finds them there). */
     int (*attributes)(struct event_source *s, const struct str **names, size_t *n, struct err *e);
+    /* For who takes rows apart and together again: how many of the names have a column, and the label sets of the others,
+     * with their rows. *sets NULL: there are none. */
+    int (*overflow)(struct event_source *s, size_t *columns, struct event_view **sets, struct err *e);
 };
 
 struct event_source {
@@ -86,12 +94,25 @@ struct event_source {
     size_t n;
     int64_t first_ns, last_ns; /* of its rows, both inclusive */
     struct arena *arena;       /* where all that is loaded lives */
+    const struct event_origin *origin; /* where its bytes are; set and read by event_sources.c alone */
 };
 
-/* The text of row `row`: a view into what is loaded, or printed into the source's arena. ERR_CORRUPT: a frame of TEXTS. */
+/* The text of row `row`: a view into what is loaded, or printed into the source's arena; it stays as long as the arena. A
+ * frame of TEXTS that this reads stays loaded, too: for rows that are wanted, not for a scan. ERR_CORRUPT: a frame. */
 int event_view_text(struct event_view *v, size_t row, struct str *text, struct err *e);
 /* Any form, texts and numbers, rows loaded. */
 int event_view_value(struct event_view *v, size_t row, union event_value *value, struct err *e);
+
+/* Rows of TEXTS that stand together: the text of row first + i is bytes[at[i]] to bytes[at[i + 1]]. */
+struct event_frame {
+    size_t first, n;
+    const char *bytes;
+    const uint32_t *at; /* n + 1 of them, at[0] is 0 */
+};
+
+/* For scans of TEXTS: the frame that row `row` < n stands in. It is valid until the next event_view_frame of this view, which
+ * uses its memory again; the next frame begins with row first + n. */
+int event_view_frame(struct event_view *v, size_t row, struct event_frame *f, struct err *e);
 
 /* --- what there is to read (event_sources.c) --- */
 
@@ -100,6 +121,7 @@ int event_view_value(struct event_view *v, size_t row, union event_value *value,
 struct event_sources {
     struct event_source **v;
     size_t n;
+    uint64_t last;           /* what events_last said at that moment */
     struct event_hold *hold; /* the engine's own */
 };
 

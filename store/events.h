@@ -24,11 +24,23 @@ struct event_condition {
     const struct regex *re;
 };
 
+/* A hint about lines that are printed of columns and searched for a text. Rows of which no column contains it are passed
+ * over, as far as that is told cheaply; others may come, so who asks judges them again. In columns that are not ids it is
+ * sought without its first `skip` bytes, which may be of a character that the line shows escaped. */
+struct event_needle {
+    struct str text;
+    size_t skip;
+    uint64_t columns;     /* bit i: text column i is in the line */
+    struct str attribute; /* and this one, as it is; n 0: none */
+};
+
 struct event_query {
     enum event_kind kind;
     int64_t from_ns, to_ns;                  /* from inclusive, to exclusive */
     const struct event_condition *conditions; /* all must hold */
     size_t n;
+    const struct event_needle *needles;      /* hints, of each of which the line has the text */
+    size_t nneedles;
     uint64_t columns;                        /* bit i: column i is wanted; others are left out of the pages */
     bool attributes;                         /* the maps are wanted */
     bool newest_first;
@@ -56,6 +68,8 @@ void events_close(struct event_cursor *c);
  * asks for what came since, whatever its time. Only what was committed lately is told apart: after a while, and after a
  * start, rows count as committed before. */
 uint64_t events_last(struct store *st, enum event_kind kind);
+/* What events_last said when the cursor was opened, no more and no less of which it reads: the `after` of who goes on. */
+uint64_t events_reach(const struct event_cursor *c);
 
 /* --- counting, without the rows --- */
 
@@ -72,7 +86,7 @@ enum event_measure {
 };
 
 struct event_tally {
-    struct event_query rows; /* what is counted; columns, attributes, newest_first, limit and after mean nothing here */
+    struct event_query rows; /* what is counted; needles, columns, attributes, newest_first, limit, after mean nothing here */
     const struct event_field *by; /* rows with the same values of these are one group */
     size_t nby;
     int64_t step_ns;         /* > 0: counted by step; row t belongs to step (t - from_ns) / step_ns. 0: the range is one */

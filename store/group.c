@@ -1,10 +1,10 @@
 /* group.c: what one transaction does.
  *
  * For each batch: is its number new? then which series are its (new ones are added to the index and to its log), one
- * journal record with all its samples, its events, its metadata. Nothing of it shows before the commit, and after it
+ * journal record with all its samples, one with its rows of each table, its metadata. Nothing of it shows before the commit, and after it
  * nothing can fail: what the head needs is reserved before. So memory and disk always agree:
  *
- *     begin ─► resolve and write each batch ─► reserve ─► COMMIT ─┬─ ok ─────► publish: append to the head
+ *     begin ─► resolve and write each batch ─► reserve ─► COMMIT ─┬─ ok ─────► publish: append to the heads
  *                                                                 └─ failed ─► discard: take new series back
  *
  * A batch that makes no sense is sorted out before anything is written, so it cannot sink the others. When a group
@@ -30,6 +30,7 @@ void group_fini(struct group *g)
     mem_free(g->made);
     mem_free(g->made_ids);
     mem_free(g->metadata);
+    mem_free(g->chunks);
     buf_free(&g->record);
     buf_free(&g->labels);
     buf_free(&g->log);
@@ -43,7 +44,7 @@ static void begin(struct store *st)
         buf_free(&g->record);
     g->mark = index_mark(st->index);
     counted_begin(&st->counted, clock_now_ms());
-    g->napplied = g->nmade = g->nmetadata = 0;
+    g->napplied = g->nmade = g->nmetadata = g->nchunks = 0;
     g->batches = g->duplicates = g->samples = g->series = g->journal_bytes = 0;
     g->lowest_ms = INT64_MAX;
     memset(g->events, 0, sizeof(g->events));
@@ -75,7 +76,7 @@ static int reserve(struct store *st, struct err *e)
     }
     if (rc < 0 || head_reserve(st->head, g->series, g->samples) < 0)
         return err_set(e, ERR_NOMEM, "no memory for %llu samples", (unsigned long long)g->samples);
-    return 0;
+    return event_stores_reserve(st, e);
 }
 
 static void publish(struct store *st)
@@ -95,6 +96,7 @@ static void publish(struct store *st)
                 head_append(st->head, b->series[k].id, b->series[k].samples, b->series[k].n);
         }
     }
+    event_stores_show(st);
     st->committed = index_end(st->index);
     for (size_t i = 0; i < g->nmetadata; i++)
         (void)metadata_keep(st, g->metadata[i]); /* without memory: when it comes again, or at the next start */
@@ -104,6 +106,7 @@ static void publish(struct store *st)
     st->journal.bytes += g->journal_bytes;
     if (g->journal_bytes && st->journal.oldest_ms == 0)
         st->journal.oldest_ms = clock_mono_ns() / 1000000;
+    event_stores_tidy(st);
     count(st);
 }
 
@@ -112,6 +115,7 @@ static void discard(struct store *st, const struct pending *first, const struct 
 {
     uint32_t fresh = st->group.mark.series;
 
+    event_stores_undo(st);
     pthread_rwlock_wrlock(&st->lock);
     index_rollback(st->index, st->group.mark);
     pthread_rwlock_unlock(&st->lock);
@@ -441,28 +445,6 @@ static int write_metadata(struct store *st, const struct batch *b, struct err *e
 
 /* --- the batch, the group --- */
 
-static int write_event(struct store *st, const struct batch *b, enum event_kind kind, size_t row, struct err *e)
-{
-    union event_value values[EVENT_MAX_COLUMNS];
-    struct event ev = { b->events[kind].time_ns[row], values, b->events[kind].attributes[row] };
-
-    for (size_t c = 0; c < event_tables[kind].n; c++)
-        values[c] = batch_event(b, kind, row, (int)c);
-    return db_event_add(st->db, kind, &ev, e);
-}
-
-static int write_events(struct store *st, const struct batch *b, struct err *e)
-{
-    int rc = 0;
-
-    for (int kind = 0; kind < EVENT_KINDS; kind++) {
-        for (size_t i = 0; rc == 0 && i < b->events[kind].n; i++)
-            rc = write_event(st, b, (enum event_kind)kind, i, e);
-        st->group.events[kind] += b->events[kind].n;
-    }
-    return rc;
-}
-
 /* 1: it was committed before. */
 static int check_number(struct store *st, const struct batch *b, struct err *e)
 {
@@ -498,8 +480,9 @@ int store_sender_last(struct store *st, struct str sender, uint64_t *number, str
     return committer_run(st, ask_number, &a, e);
 }
 
-static int write_batch(struct store *st, struct batch *b, struct err *e)
+static int write_batch(struct store *st, const struct pending *p, struct err *e)
 {
+    struct batch *b = p->batch;
     int rc = check_number(st, b, e);
 
     if (rc == 1) {
@@ -509,7 +492,7 @@ static int write_batch(struct store *st, struct batch *b, struct err *e)
     if (rc == 0)
         rc = write_samples(st, b, e);
     if (rc == 0)
-        rc = write_events(st, b, e);
+        rc = event_stores_write(st, p->chunks, e);
     if (rc == 0)
         rc = write_metadata(st, b, e);
     if (rc == 0)
@@ -528,7 +511,7 @@ static int write_range(struct store *st, const struct pending *first, const stru
     rc = db_begin(st->db, e);
     for (const struct pending *p = first; rc == 0 && p != end; p = p->next)
         if (!p->settled)
-            rc = write_batch(st, p->batch, e);
+            rc = write_batch(st, p, e);
     if (rc == 0)
         rc = reserve(st, e);
     if (rc == 0)
@@ -564,9 +547,8 @@ void group_commit(struct store *st, struct pending *first)
     int rc;
 
     for (struct pending *p = first; p; p = p->next) {
-        p->rc = batch_validate(p->batch, &p->err);
-        if (p->rc == 0 && p->batch->nseries)
-            p->rc = sealer_admit(st, &p->err);
+        if (!p->settled)
+            p->rc = sealer_admit(st, p->batch, &p->err);
         p->settled = p->rc < 0;
     }
     rc = write_range(st, first, NULL, &e);

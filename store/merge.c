@@ -30,7 +30,7 @@ struct run {
 
 static bool is_thin(const struct block *b)
 {
-    return b->samples < (uint64_t)b->series * THIN;
+    return b->rows < (uint64_t)b->series * THIN;
 }
 
 /* The longest run from `first` on. */
@@ -43,9 +43,9 @@ static struct run run_from(const struct block_list *list, size_t first)
         const struct block *b = list->blocks[first + r.n];
         uint64_t more = b->series > series ? b->series : series;
 
-        if (b->partition != r.blocks[0]->partition || !is_thin(b) || samples + b->samples > more * DENSE)
+        if (b->partition != r.blocks[0]->partition || !is_thin(b) || samples + b->rows > more * DENSE)
             break;
-        samples += b->samples;
+        samples += b->rows;
         series = more;
         r.n++;
     }
@@ -141,42 +141,55 @@ static int merge_one(struct store *st, struct err *e)
 }
 
 /* Partitions that the retention leaves nothing of. */
-static int drop_old(struct store *st, struct err *e)
+static int drop_old(struct store *st, struct blocks *bs, size_t *dropped, struct err *e)
 {
-    size_t dropped;
-    int rc;
-
+    *dropped = 0;
     if (st->options.retention_ms <= 0)
         return 0;
-    rc = blocks_drop(st->blocks, clock_now_ms() - st->options.retention_ms, &dropped, e);
-    if (rc == 0 && dropped)
-        atomic_store(&st->sealer.forget, true);
-    return rc;
+    return blocks_drop(bs, clock_now_ms() - st->options.retention_ms, dropped, e);
 }
 
-/* The committer waits for the sealer when the head is full: then the sealer must not wait for the committer. */
-static bool head_waits(struct sealer *s)
+/* The first failure of several. */
+static void join(int *rc, int one)
 {
-    bool waits;
-
-    pthread_mutex_lock(&s->lock);
-    waits = s->has_frozen;
-    pthread_mutex_unlock(&s->lock);
-    return waits;
+    *rc = *rc < 0 ? *rc : one < 0 ? one : 0;
 }
 
 /* Each of these whatever becomes of the others: on a full disk nothing can be merged, and what is dropped and removed
  * makes room. */
+static int tidy_samples(struct store *st, struct err *e)
+{
+    size_t dropped;
+    int rc = drop_old(st, st->blocks, &dropped, e);
+
+    if (dropped)
+        atomic_store(&st->sealer.forget, true);
+    join(&rc, merge_one(st, e));
+    join(&rc, blocks_clean(st->blocks, e));
+    return rc;
+}
+
+static int tidy_events(struct store *st, enum event_kind kind, struct err *e)
+{
+    struct blocks *bs = st->events[kind].blocks;
+    size_t dropped;
+    int rc = drop_old(st, bs, &dropped, e);
+
+    join(&rc, event_merge(st, kind, e));
+    join(&rc, blocks_clean(bs, e));
+    return rc;
+}
+
 static int tidy(struct store *st, struct err *e)
 {
-    int dropped, merged, cleaned;
+    int rc;
 
     pthread_mutex_lock(&st->writing);
-    dropped = drop_old(st, e);
-    merged = merge_one(st, e);
-    cleaned = blocks_clean(st->blocks, e);
+    rc = tidy_samples(st, e);
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        join(&rc, tidy_events(st, (enum event_kind)kind, e));
     pthread_mutex_unlock(&st->writing);
-    return dropped < 0 ? dropped : merged < 0 ? merged : cleaned < 0 ? cleaned : 0;
+    return rc;
 }
 
 void merge_tick(struct store *st)
@@ -184,8 +197,9 @@ void merge_tick(struct store *st)
     struct err e = ERR_INIT;
     int rc = tidy(st, &e);
 
-    /* A block in a file that is still there must not come back with series that nobody knows. */
-    if (!blocks_dropping(st->blocks) && !head_waits(&st->sealer) && atomic_exchange(&st->sealer.forget, false)) {
+    /* A block in a file that is still there must not come back with series that nobody knows. And the committer waits for
+     * the sealer when a head is full: then the sealer must not wait for the committer. */
+    if (!blocks_dropping(st->blocks) && !sealer_is_busy(&st->sealer) && atomic_exchange(&st->sealer.forget, false)) {
         int forgotten = retention_forget(st, &e);
 
         atomic_store(&st->sealer.forget, forgotten < 0);

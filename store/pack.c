@@ -1,7 +1,5 @@
 #include "store/pack-internal.h"
 
-#include "store/varint-internal.h"
-
 void labels_pack(struct buf *b, struct labels l)
 {
     for (size_t i = 0; i < l.n; i++) {
@@ -23,24 +21,26 @@ static bool get_text(struct bytes *r, struct str *s)
     return true;
 }
 
+bool labels_next(struct bytes *r, struct label *l)
+{
+    return get_text(r, &l->name) && get_text(r, &l->value);
+}
+
 int labels_unpack(struct arena *a, struct str bytes, struct labels *out, struct err *e)
 {
     struct bytes r = bytes_of(bytes), count = r;
-    struct label *v;
-    struct str skipped;
+    struct label *v, skipped;
     size_t n = 0;
 
     *out = (struct labels){ NULL, 0 };
     for (; count.p < count.end; n++)
-        if (!get_text(&count, &skipped) || !get_text(&count, &skipped))
+        if (!labels_next(&count, &skipped))
             return err_set(e, ERR_CORRUPT, "label set: cut short in label %zu", n);
     v = arena_array(a, n ? n : 1, sizeof(*v));
     if (!v)
         return err_set(e, ERR_NOMEM, "no memory for %zu labels", n);
-    for (size_t i = 0; i < n; i++) {
-        get_text(&r, &v[i].name);
-        get_text(&r, &v[i].value);
-    }
+    for (size_t i = 0; i < n; i++)
+        labels_next(&r, &v[i]);
     *out = (struct labels){ v, n };
     return 0;
 }

@@ -3,7 +3,8 @@
  *   blocks.c        opening and closing; the list and who holds it
  *   blocks_clean.c  what nobody holds any more goes
  *   partition.c     the file of a partition: its name, what is in it
- *   block_writer.c, block_reader.c */
+ *   block_update.c  a block is written and takes the place of others
+ *   block_reader.c  parts are read; and what is in those of samples, as block_writer.c writes it */
 #ifndef STORE_PARTITION_INTERNAL_H
 #define STORE_PARTITION_INTERNAL_H
 
@@ -19,6 +20,8 @@ struct partition {
     struct partition *next;
     int64_t number;
     size_t users;  /* blocks and writers */
+    size_t left;   /* of those: as in struct blocks */
+    bool orphans;  /* has blocks beyond blocks.upto that are not marked as gone */
     bool dropped;  /* goes with all that is in it, when nobody holds that any more */
     bool keep;     /* holds something that was set aside: the file stays */
     bool writing;  /* has a block_writer */
@@ -27,17 +30,20 @@ struct partition {
 };
 
 struct blocks {
+    const struct blocks_kind *kind;
     enum store_durability durability;
+    uint64_t upto;                        /* as it was opened with */
     struct partition *cleaning;           /* the writer's: what the connection below is to */
     struct db *cleaner;
     pthread_mutex_t lock; /* guards all that follows, and the fields of partitions */
     struct block_list *list;
+    size_t left;                          /* blocks that are committed and not listed yet */
     struct partition *partitions;
     struct block *garbage, **garbage_end; /* blocks that nobody holds, oldest first */
     struct block_reader *idle;            /* given back, the latest first */
     size_t nidle;
     uint64_t rank, damaged, losses;
-    char dir[];                           /* DIR/metrics */
+    char dir[];                           /* the folder's path */
 };
 
 static inline enum db_mode blocks_mode(const struct blocks *bs)
@@ -82,9 +88,9 @@ void blocks_mark_damaged(struct blocks *bs, struct block *b, const struct err *w
 void blocks_discard(struct blocks *bs, struct block *b);
 /* A list with room for so many; NULL: ERR_NOMEM. */
 struct block_list *block_list_new(size_t n, struct err *e);
-/* Makes `next` the present list: what is listed now, less those for which drop() is true, and `added`
- * (may be NULL) in its place. Returns the one before, for blocks_release. */
-struct block_list *blocks_swap(struct blocks *bs, struct block_list *next, struct block *added,
+/* Makes `next` the present list: what is listed now, less those for which drop() is true, and added[0..n). Returns the one
+ * before, for blocks_release. */
+struct block_list *blocks_swap(struct blocks *bs, struct block_list *next, struct block *const *added, size_t n,
                                bool (*drop)(const struct block *b, const void *arg), const void *arg);
 
 /* --- block_reader.c --- */

@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/page-internal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -132,19 +131,14 @@ struct loading {
     size_t *n, *cap;
 };
 
-static int check_row(const struct partition *p, const struct block_row *r, struct err *e)
+static int check_row(const struct blocks *bs, const struct partition *p, const struct block_row *r, struct err *e)
 {
     if (r->rank <= 0 || r->rank >> MAX_RANK_BITS)
         return err_set(e, ERR_CORRUPT, "rank %lld", (long long)r->rank);
-    if (r->first > r->last || partition_of(r->first) != p->number || partition_of(r->last) != p->number)
+    if (r->first > r->last || blocks_partition(bs, r->first) != p->number || blocks_partition(bs, r->last) != p->number)
         return err_set(e, ERR_CORRUPT, "times from %lld to %lld, not of this file", (long long)r->first,
                        (long long)r->last);
-    if (r->pages <= 0 || r->pages > DIRECTORY_PAGES || r->series < r->pages || r->series > DIRECTORY_SERIES ||
-        r->samples < r->series || r->samples > r->pages * PAGE_SAMPLES || r->bytes < r->pages ||
-        r->bytes > r->pages * PAGE_BYTES_MAX)
-        return err_set(e, ERR_CORRUPT, "%lld samples of %lld series in %lld pages of %lld bytes", (long long)r->samples,
-                       (long long)r->series, (long long)r->pages, (long long)r->bytes);
-    return 0;
+    return bs->kind->check(r, e);
 }
 
 static int keep_block(struct loading *l, struct block *b, bool gone)
@@ -166,29 +160,34 @@ static int load_row(void *arg, const struct block_row *r, struct err *e)
     struct partition *p = l->p;
     struct err why = ERR_INIT;
     struct block *b;
+    bool orphan, gone;
 
-    if (r->id <= 0 || r->id >> MAX_ID_BITS || (!r->gone && check_row(p, r, &why) < 0)) {
+    if (r->id <= 0 || r->id >> MAX_ID_BITS || (!r->gone && check_row(l->bs, p, r, &why) < 0)) {
         log_error("%s: block %lld is set aside: %s", p->path, (long long)r->id, why.code ? why.msg : "its number");
         l->bs->damaged++;
         p->keep = true;
         return 0;
     }
+    orphan = !r->gone && (uint64_t)r->upto > l->bs->upto;
+    gone = r->gone || orphan;
     b = mem_zalloc(sizeof(*b));
-    if (!b || keep_block(l, b, r->gone) < 0) {
+    if (!b || keep_block(l, b, gone) < 0) {
         mem_free(b);
         return err_set(e, ERR_NOMEM, "%s: no memory for its blocks", p->path);
     }
     b->partition = p;
     b->id = (uint64_t)r->id;
     b->rank = (uint64_t)r->rank;
+    b->upto = (uint64_t)r->upto;
     b->first = r->first;
     b->last = r->last;
     b->series = (uint32_t)r->series;
     b->pages = (uint32_t)r->pages;
-    b->samples = (uint64_t)r->samples;
+    b->rows = (uint64_t)r->rows;
     b->bytes = (uint64_t)r->bytes;
     p->users++;
-    if (!r->gone && b->rank > l->bs->rank)
+    p->orphans |= orphan;
+    if (!gone && b->rank > l->bs->rank)
         l->bs->rank = b->rank;
     return 0;
 }

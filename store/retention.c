@@ -1,8 +1,8 @@
 /* retention.c: dropping what is too old, in steps of some milliseconds with commits in between.
  *
- *     ACCESS_LOG ─► LOG ─► SPAN ─► SENDERS ─► SPACE ─► done
+ *     SENDERS ─► SPACE ─► done
  *
- * Samples go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left, and none in files
+ * Samples and rows go by whole partitions, the sealer sees to it (merge.c). A series that has no samples left, and none in files
  * that are yet to be removed, is forgotten; should the journal still name it, the replay passes over that. With retention 0
  * nothing is too old, but senders not heard of for a week, and free pages go all the same. */
 #include "store/bits-internal.h"
@@ -12,26 +12,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum stage { EVENTS, SENDERS = EVENTS + EVENT_KINDS, SPACE, DONE };
+enum stage { SENDERS, SPACE, DONE };
 
 enum {
-    EVENTS_STEP = 2000,
     FREE_PAGES = 256,      /* may stay: they will be needed again */
     PERIOD_MS = 60 * 1000
 };
 
 #define SENDER_MS ((int64_t)7 * 24 * 3600 * 1000)
-
-static int drop_events(struct store *st, const struct retention *r, enum event_kind kind, struct err *e)
-{
-    size_t removed;
-    int rc;
-
-    if (r->cutoff_ms <= INT64_MIN / 1000000 || r->cutoff_ms >= INT64_MAX / 1000000)
-        return 0; /* no nanosecond is as old, or as new */
-    rc = db_events_drop(st->db, kind, r->cutoff_ms * 1000000, EVENTS_STEP, &removed, e);
-    return rc < 0 ? rc : removed == EVENTS_STEP;
-}
 
 static int give_back_space(struct store *st, struct err *e)
 {
@@ -47,14 +35,7 @@ static int give_back_space(struct store *st, struct err *e)
 /* One step of the stage the pass is in: 1 when the stage has more to do, 0 when it is done. */
 static int step(struct store *st, struct retention *r, struct err *e)
 {
-    switch (r->stage) {
-    case SENDERS:
-        return db_senders_forget(st->db, r->now_ms - SENDER_MS, e);
-    case SPACE:
-        return give_back_space(st, e);
-    default:
-        return drop_events(st, r, (enum event_kind)(r->stage - EVENTS), e);
-    }
+    return r->stage == SENDERS ? db_senders_forget(st->db, r->now_ms - SENDER_MS, e) : give_back_space(st, e);
 }
 
 int retention_step(struct store *st, struct retention *r, struct err *e)
@@ -68,17 +49,6 @@ int retention_step(struct store *st, struct retention *r, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
-static struct retention pass(const struct store *st, int64_t now_ms)
-{
-    struct retention r = { .now_ms = now_ms, .cutoff_ms = INT64_MIN };
-
-    if (st->options.retention_ms > 0 && now_ms > INT64_MIN + st->options.retention_ms)
-        r.cutoff_ms = now_ms - st->options.retention_ms;
-    else
-        r.stage = SENDERS;
-    return r;
-}
-
 bool retention_tick(struct store *st)
 {
     int64_t now_ms = clock_mono_ns() / 1000000;
@@ -88,7 +58,7 @@ bool retention_tick(struct store *st)
     if (r->done) {
         if (now_ms < st->retain_ms)
             return false;
-        *r = pass(st, clock_now_ms());
+        *r = (struct retention){ .now_ms = clock_now_ms() };
         st->retain_ms = now_ms + PERIOD_MS;
     }
     if (retention_step(st, r, &e) < 0) {
@@ -226,28 +196,38 @@ static int run_step(struct store *st, void *arg, struct err *e)
     return retention_step(st, arg, e);
 }
 
-static int drop_partitions(struct store *st, int64_t before_ms, struct err *e)
+static int drop_partitions(struct store *st, struct blocks *bs, int64_t before_ms, struct err *e)
 {
     size_t dropped;
     int rc;
 
     pthread_mutex_lock(&st->writing);
-    rc = blocks_drop(st->blocks, before_ms, &dropped, e);
-    while (rc == 0 && (rc = blocks_clean(st->blocks, e)) == 1)
+    rc = blocks_drop(bs, before_ms, &dropped, e);
+    while (rc == 0 && (rc = blocks_clean(bs, e)) == 1)
         rc = 0;
     pthread_mutex_unlock(&st->writing);
     return rc;
 }
 
+/* What ends at or before that time, and series that are left without samples. */
+static int drop_old(struct store *st, int64_t before_ms, struct err *e)
+{
+    int rc = drop_partitions(st, st->blocks, before_ms, e);
+
+    for (int kind = 0; rc == 0 && kind < EVENT_KINDS; kind++)
+        rc = drop_partitions(st, st->events[kind].blocks, before_ms, e);
+    if (rc < 0 || !blocks_dropping(st->blocks))
+        return rc < 0 ? rc : retention_forget(st, e);
+    atomic_store(&st->sealer.forget, true); /* somebody reads what was dropped: the sealer will see to it */
+    return 0;
+}
+
 int store_retain(struct store *st, int64_t now_ms, struct err *e)
 {
-    struct retention r = pass(st, now_ms);
-    int rc = r.cutoff_ms == INT64_MIN ? 0 : drop_partitions(st, r.cutoff_ms, e);
+    struct retention r = { .now_ms = now_ms };
+    int64_t most = st->options.retention_ms;
+    int rc = most > 0 && now_ms > INT64_MIN + most ? drop_old(st, now_ms - most, e) : retention_forget(st, e);
 
-    if (rc == 0 && blocks_dropping(st->blocks)) /* somebody reads what was dropped: the sealer will see to it */
-        atomic_store(&st->sealer.forget, true);
-    else if (rc == 0)
-        rc = retention_forget(st, e);
     while (rc == 0 && !r.done)
         rc = committer_run(st, run_step, &r, e);
     return rc;

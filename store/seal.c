@@ -9,6 +9,7 @@
  * so that a disk that is full, or one file that cannot be written, does not fill up with copies of the rest. */
 #include "store/store-internal.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/build-internal.h"
 
@@ -191,3 +192,74 @@ int seal_head(struct store *st, const struct head *h, struct seal_progress *done
     arena_free(&s.a);
     return rc;
 }
+
+/* --- the slot --- */
+
+static size_t count(const struct store *st, int kind)
+{
+    (void)kind;
+    return head_samples(st->head);
+}
+
+static bool full(const struct store *st, int kind, size_t times)
+{
+    (void)kind;
+    return head_samples(st->head) >= times * st->tuning.seal_samples || st->days.n >= times * MOST_DAYS;
+}
+
+static bool due(const struct store *st, int kind)
+{
+    const struct journal_state *j = &st->journal;
+
+    return full(st, kind, 1) || j->bytes >= st->tuning.seal_bytes ||
+           clock_mono_ns() / 1000000 - j->oldest_ms >= st->tuning.seal_ms;
+}
+
+static int freeze(struct store *st, int kind, uint64_t *upto)
+{
+    struct head *fresh = head_new();
+
+    (void)kind;
+    if (!fresh)
+        return ERR_NOMEM;
+    pthread_rwlock_wrlock(&st->lock);
+    st->frozen = st->head;
+    st->head = fresh;
+    pthread_rwlock_unlock(&st->lock);
+    *upto = st->journal.last;
+    st->sealer.done = (struct seal_progress){ false, 0 };
+    st->journal.bytes = 0;
+    st->journal.oldest_ms = 0;
+    days_reset(&st->days);
+    return 0;
+}
+
+/* The blocks are listed already: a sample may be in both. */
+static int let_go(struct store *st, int kind, uint64_t upto, struct err *e)
+{
+    struct head *h = st->frozen;
+
+    (void)kind;
+    (void)upto;
+    (void)e;
+    pthread_rwlock_wrlock(&st->lock);
+    st->frozen = NULL;
+    pthread_rwlock_unlock(&st->lock);
+    head_release(h);
+    return 0;
+}
+
+static int drop(struct store *st, int kind, uint64_t upto, size_t n, size_t *removed, struct err *e)
+{
+    (void)kind;
+    return db_journal_drop(st->db, upto, n, removed, e);
+}
+
+/* It stays frozen meanwhile: only the committer lets go of it, and not before it is sealed. */
+static int seal(struct store *st, int kind, struct err *e)
+{
+    (void)kind;
+    return seal_head(st, st->frozen, &st->sealer.done, e);
+}
+
+const struct seal_ops seal_samples = { count, due, full, freeze, let_go, drop, seal };

@@ -48,8 +48,6 @@ int db_why(const struct db *db);
 struct stmt *db_cached(struct db *db, const char *sql, struct err *e);
 /* The caller's own. */
 struct stmt *db_prepare(struct db *db, struct str sql, struct err *e);
-/* A place for a statement of the caller's that the connection closes; NULL at first. */
-struct stmt **db_slot(struct db *db, enum event_kind kind);
 void stmt_close(struct stmt *s);
 void stmt_reset(struct stmt *s);
 
@@ -58,7 +56,6 @@ void stmt_reset(struct stmt *s);
 void stmt_bind_i64(struct stmt *s, int i, int64_t v);
 void stmt_bind_text(struct stmt *s, int i, struct str v);
 void stmt_bind_blob(struct stmt *s, int i, struct str v);
-void stmt_bind_null(struct stmt *s, int i);
 /* 1: a row; 0: the end; ERR_*. */
 int stmt_step(struct stmt *s, struct err *e);
 /* One step of a statement that returns nothing, and the reset. */
@@ -83,15 +80,13 @@ void db_blob_close(struct db_blob *b); /* NULL is fine */
 struct db_pool;
 struct db_pool *db_pool_new(const char *path, struct err *e);
 void db_pool_free(struct db_pool *pool);
-struct db *db_pool_take(struct db_pool *pool, struct err *e);
+int db_pool_take(struct db_pool *pool, struct db **db, struct err *e);
 /* Ends its transaction. NULL is fine. */
 void db_pool_give(struct db_pool *pool, struct db *db);
-/* Begins a transaction that sees the database as it is now. */
-int db_snapshot(struct db *db, struct err *e);
 
 /* --- sqlite_schema.c --- */
 
-/* Makes the tables of a new database, and adds the columns that an older one lacks. ERR_UNSUPPORTED: it is newer. */
+/* Makes the tables of a new database. ERR_UNSUPPORTED: it has another format. */
 int db_schema(struct db *db, struct err *e);
 
 /* --- sqlite_exemplars.c --- */
@@ -115,6 +110,7 @@ int db_series_log_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct s
                        struct err *e);
 /* A number that the directory keeps under this name; `otherwise` becomes it the first time. */
 int db_setting(struct db *db, const char *name, int64_t otherwise, int64_t *value, struct err *e);
+int db_setting_set(struct db *db, const char *name, int64_t value, struct err *e);
 
 int db_journal_add(struct db *db, uint64_t id, struct str record, struct err *e);
 int db_journal_each(struct db *db, int (*fn)(void *arg, uint64_t id, struct str record, struct err *e), void *arg,
@@ -131,7 +127,7 @@ int db_metadata_each(struct db *db, int (*fn)(void *arg, const struct batch_meta
 
 /* What one row says; not believed yet. */
 struct block_row {
-    int64_t id, rank, first, last, series, pages, samples, bytes;
+    int64_t id, rank, upto, first, last, series, pages, rows, bytes;
     bool gone;
 };
 
@@ -147,7 +143,7 @@ int db_block_get(struct db *db, uint64_t id, struct block_row *row, struct err *
 int db_blocks_last(struct db *db, uint64_t *id, struct err *e);
 int db_block_add(struct db *db, const struct block_row *row, struct err *e);
 int db_block_mark_gone(struct db *db, uint64_t id, struct err *e);
-int db_blocks_mark_gone(struct db *db, struct err *e); /* all */
+int db_blocks_mark_gone(struct db *db, uint64_t from, struct err *e); /* all that reach up to there, or beyond */
 /* Removes at most `n` parts of the block, and when none is left its row: *done. */
 int db_block_remove(struct db *db, uint64_t id, size_t n, bool *done, struct err *e);
 
@@ -167,11 +163,14 @@ int db_is_loose(struct db *db, bool *loose, struct err *e);
 /* Gives back at most `pages` free pages; *left: there are more. */
 int db_shrink(struct db *db, unsigned pages, bool *left, struct err *e);
 
-/* --- sqlite_events.c (reading is behind store/events.h) --- */
+/* --- sqlite_event_journal.c: records of one table's rows --- */
 
-int db_event_add(struct db *db, enum event_kind kind, const struct event *ev, struct err *e);
-/* Removes at most `max` events from before `before_ns`, the oldest first. */
-int db_events_drop(struct db *db, enum event_kind kind, int64_t before_ns, size_t max, size_t *removed, struct err *e);
+int db_event_journal_add(struct db *db, enum event_kind kind, uint64_t number, struct str record, struct err *e);
+/* Those behind `after`, by rising number. */
+int db_event_journal_each(struct db *db, enum event_kind kind, uint64_t after,
+                          int (*fn)(void *arg, uint64_t number, struct str record, struct err *e), void *arg, struct err *e);
+/* Removes at most `n` of the records up to `upto`; *removed says how many it were. */
+int db_event_journal_drop(struct db *db, enum event_kind kind, uint64_t upto, size_t n, size_t *removed, struct err *e);
 
 /* --- sqlite_catalog.c (reading is behind store/catalog.h) --- */
 

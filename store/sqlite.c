@@ -3,8 +3,7 @@
  * One file, in WAL mode: one writer, readers that see a snapshot and never wait for it. What a commit costs is the
  * pages it touched, copied to the WAL, so the page size weighs small groups against large blobs. Measured on a shared
  * machine, CPU seconds per million samples in batches of 1000 and of 20: 4 KiB pages 0.6 and 4.0, 16 KiB 0.6 and 4.6,
- * 64 KiB 0.8 and 6.4; per million events in batches of 500: 5.9 to 8.1, 5.1 to 6.5, 6.5 to 6.7. Freed pages go back to
- * the file system in small steps (auto_vacuum=INCREMENTAL). */
+ * 64 KiB 0.8 and 6.4. Freed pages go back to the file system in small steps (auto_vacuum=INCREMENTAL). */
 #include "store/sqlite-internal.h"
 
 #include "base/mem.h"
@@ -55,7 +54,6 @@ struct db {
         struct stmt *stmt;
     } cached[MAX_CACHED];
     size_t ncached;
-    struct stmt *slots[EVENT_KINDS];
     int why; /* ERR_* of the last failure */
 };
 
@@ -175,8 +173,6 @@ void db_close(struct db *db)
         return;
     for (size_t i = 0; i < db->ncached; i++)
         stmt_close(db->cached[i].stmt);
-    for (size_t i = 0; i < EVENT_KINDS; i++)
-        stmt_close(db->slots[i]);
     sqlite3_close(db->h);
     mem_free(db);
 }
@@ -261,11 +257,6 @@ struct stmt *db_cached(struct db *db, const char *sql, struct err *e)
     return s;
 }
 
-struct stmt **db_slot(struct db *db, enum event_kind kind)
-{
-    return &db->slots[kind];
-}
-
 void stmt_close(struct stmt *s)
 {
     if (!s)
@@ -299,11 +290,6 @@ void stmt_bind_text(struct stmt *s, int i, struct str v)
 void stmt_bind_blob(struct stmt *s, int i, struct str v)
 {
     bound(s, sqlite3_bind_blob64(s->s, i, v.p ? v.p : "", v.n, SQLITE_STATIC));
-}
-
-void stmt_bind_null(struct stmt *s, int i)
-{
-    bound(s, sqlite3_bind_null(s->s, i));
 }
 
 int stmt_step(struct stmt *s, struct err *e)
@@ -424,15 +410,14 @@ void db_pool_free(struct db_pool *pool)
     mem_free(pool);
 }
 
-struct db *db_pool_take(struct db_pool *pool, struct err *e)
+int db_pool_take(struct db_pool *pool, struct db **db, struct err *e)
 {
-    struct db *db = NULL;
-
+    *db = NULL;
     pthread_mutex_lock(&pool->lock);
     if (pool->n)
-        db = pool->idle[--pool->n];
+        *db = pool->idle[--pool->n];
     pthread_mutex_unlock(&pool->lock);
-    return db ? db : db_open(pool->path, DB_READ, e);
+    return *db ? 0 : open_kind(pool->path, DB_READ, &main_kind, db, e);
 }
 
 void db_pool_give(struct db_pool *pool, struct db *db)
@@ -449,11 +434,3 @@ void db_pool_give(struct db_pool *pool, struct db *db)
     db_close(db);
 }
 
-int db_snapshot(struct db *db, struct err *e)
-{
-    struct stmt *begin = db_cached(db, "BEGIN", e);
-    struct stmt *look = begin ? db_cached(db, "SELECT 1 FROM sqlite_master LIMIT 1", e) : NULL;
-    int rc = look ? stmt_run(begin, e) : db_why(db);
-
-    return rc < 0 ? rc : stmt_run(look, e); /* the first read fixes what is seen */
-}

@@ -1,8 +1,8 @@
 /* sqlite_blocks.c: what is in a file of blocks.
  *
  * block  one small row for each block, so that opening a file reads next to nothing
- * part   the blobs: row BLOCK_PARTS * block is the directory (directory.c), those behind it hold the pages, several in
- *        each, one behind the other
+ * part   the blobs: row BLOCK_PARTS * block is the directory (directory.c; of rows: event_build-internal.h), those behind
+ *        it hold the pages of samples, several in each, one behind the other; or a column of rows each
  *
  * A part of 512 KiB is a chain of SQLite's overflow pages, walked in one pass for rising offsets. SQLite fills these
  * pages to the last byte and keeps the rest of a blob in the leaf, so little is lost. Measured with a block of 17 MB,
@@ -17,14 +17,14 @@
 
 #include <stdio.h>
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 
 static const char tables[] =
-    "CREATE TABLE block(id INTEGER PRIMARY KEY, rank INTEGER NOT NULL, gone INTEGER NOT NULL,"
-    " first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, series INTEGER NOT NULL, pages INTEGER NOT NULL,"
-    " samples INTEGER NOT NULL, bytes INTEGER NOT NULL);"
+    "CREATE TABLE block(id INTEGER PRIMARY KEY, rank INTEGER NOT NULL, gone INTEGER NOT NULL, upto INTEGER NOT NULL,"
+    " first INTEGER NOT NULL, last INTEGER NOT NULL, series INTEGER NOT NULL, pages INTEGER NOT NULL,"
+    " rows INTEGER NOT NULL, bytes INTEGER NOT NULL);"
     "CREATE TABLE part(id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
-    "PRAGMA user_version=1";
+    "PRAGMA user_version=2";
 
 /* Made, and killed before the first block: no tables, in a file that has no room for any. */
 static int check_empty(struct db *db, struct err *e)
@@ -50,6 +50,9 @@ int db_blocks_recognise(struct db *db, bool *empty, struct err *e)
     if (rc == 0 && (format < 0 || format > FORMAT))
         rc = err_set(e, ERR_UNSUPPORTED, "format %lld, of a newer vigla; this one reads up to %d", (long long)format,
                      FORMAT);
+    if (rc == 0 && format && format < FORMAT)
+        rc = err_set(e, ERR_UNSUPPORTED, "format %lld, of a vigla before its first release; this one reads format %d",
+                     (long long)format, FORMAT);
     if (rc == 0 && format == 0) {
         rc = check_empty(db, e);
         *empty = rc == 0;
@@ -65,13 +68,14 @@ int db_blocks_schema(struct db *db, struct err *e)
     return rc < 0 || !empty ? rc : db_exec(db, tables, e);
 }
 
-#define ROW "id, rank, gone, first_ms, last_ms, series, pages, samples, bytes"
+#define ROW "id, rank, gone, upto, first, last, series, pages, rows, bytes"
 
 static void get_row(struct stmt *s, struct block_row *row)
 {
-    *row = (struct block_row){ .id = stmt_i64(s, 0),    .rank = stmt_i64(s, 1),    .gone = stmt_i64(s, 2) != 0,
-                               .first = stmt_i64(s, 3), .last = stmt_i64(s, 4),    .series = stmt_i64(s, 5),
-                               .pages = stmt_i64(s, 6), .samples = stmt_i64(s, 7), .bytes = stmt_i64(s, 8) };
+    *row = (struct block_row){ .id = stmt_i64(s, 0),     .rank = stmt_i64(s, 1),  .gone = stmt_i64(s, 2) != 0,
+                               .upto = stmt_i64(s, 3),   .first = stmt_i64(s, 4), .last = stmt_i64(s, 5),
+                               .series = stmt_i64(s, 6), .pages = stmt_i64(s, 7), .rows = stmt_i64(s, 8),
+                               .bytes = stmt_i64(s, 9) };
 }
 
 /* `sql` with whole numbers for its parameters. */
@@ -138,10 +142,10 @@ int db_blocks_last(struct db *db, uint64_t *id, struct err *e)
 
 int db_block_add(struct db *db, const struct block_row *row, struct err *e)
 {
-    const int64_t v[] = { row->id,   row->rank,   row->gone,  row->first,  row->last,
-                          row->series, row->pages, row->samples, row->bytes };
+    const int64_t v[] = { row->id,   row->rank,   row->gone,  row->upto, row->first,
+                          row->last, row->series, row->pages, row->rows, row->bytes };
 
-    return run(db, "INSERT INTO block(" ROW ") VALUES(?,?,?,?,?,?,?,?,?)", v, 9, e);
+    return run(db, "INSERT INTO block(" ROW ") VALUES(?,?,?,?,?,?,?,?,?,?)", v, 10, e);
 }
 
 int db_block_mark_gone(struct db *db, uint64_t id, struct err *e)
@@ -149,9 +153,9 @@ int db_block_mark_gone(struct db *db, uint64_t id, struct err *e)
     return run(db, "UPDATE block SET gone=1 WHERE id=?", (int64_t[]){ (int64_t)id }, 1, e);
 }
 
-int db_blocks_mark_gone(struct db *db, struct err *e)
+int db_blocks_mark_gone(struct db *db, uint64_t from, struct err *e)
 {
-    return run(db, "UPDATE block SET gone=1", NULL, 0, e);
+    return run(db, "UPDATE block SET gone=1 WHERE upto>=?", (int64_t[]){ (int64_t)from }, 1, e);
 }
 
 /* Two numbers about the parts [range[0], range[1]). */

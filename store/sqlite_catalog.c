@@ -170,14 +170,14 @@ static int collect(struct stmt *s, struct arena *a, struct catalog_document **ou
 int catalog_list(struct store *st, struct str kind, uint64_t revision, struct arena *a, struct catalog_document **out,
                  size_t *n, struct err *e)
 {
-    struct db *db = db_pool_take(st->readers, e);
     struct stmt *s;
-    int rc;
+    struct db *db;
+    int rc = db_pool_take(st->readers, &db, e);
 
     *out = NULL;
     *n = 0;
-    if (!db)
-        return ERR_IO;
+    if (rc < 0)
+        return rc;
     s = db_cached(db, "SELECT " COLUMNS " FROM document AS d WHERE (?1 = '' OR kind = ?1) AND deleted = 0"
                       " AND revision = (SELECT max(revision) FROM document WHERE kind = d.kind AND ns = d.ns"
                       " AND name = d.name AND revision <= ?2) ORDER BY kind, ns, name", e);
@@ -195,14 +195,14 @@ int catalog_list(struct store *st, struct str kind, uint64_t revision, struct ar
 int catalog_history(struct store *st, struct catalog_key key, size_t limit, struct arena *a,
                     struct catalog_document **out, size_t *n, struct err *e)
 {
-    struct db *db = db_pool_take(st->readers, e);
     struct stmt *s;
-    int rc;
+    struct db *db;
+    int rc = db_pool_take(st->readers, &db, e);
 
     *out = NULL;
     *n = 0;
-    if (!db)
-        return ERR_IO;
+    if (rc < 0)
+        return rc;
     s = db_cached(db, "SELECT " COLUMNS " FROM document"
                       " WHERE ?1 = '' OR (kind = ?1 AND (?3 = '' OR (ns = ?2 AND name = ?3)))"
                       " ORDER BY revision DESC, kind, ns, name LIMIT ?4", e);

@@ -112,13 +112,13 @@ static int take_row(struct reading *r, struct stmt *s, struct err *e)
 int exemplars_find(struct store *st, const struct series_query *q, struct arena *a, struct batch_exemplar **out,
                    size_t *n, struct err *e)
 {
-    struct db *db = db_pool_take(st->readers, e);
     struct reading r = { .arena = a, .query = q };
     struct stmt *s;
-    int rc;
+    struct db *db;
+    int rc = db_pool_take(st->readers, &db, e);
 
-    if (!db)
-        return ERR_IO;
+    if (rc < 0)
+        return rc;
     s = db_cached(db, "SELECT series, time_ms, value, labels FROM exemplar WHERE time_ms BETWEEN ? AND ?"
                       " ORDER BY series, time_ms, id", e);
     rc = s ? 0 : db_why(db);

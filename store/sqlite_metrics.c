@@ -112,6 +112,17 @@ int db_setting(struct db *db, const char *name, int64_t otherwise, int64_t *valu
     return rc < 0 ? rc : 0;
 }
 
+int db_setting_set(struct db *db, const char *name, int64_t value, struct err *e)
+{
+    struct stmt *s = db_cached(db, "INSERT OR REPLACE INTO setting VALUES(?, ?)", e);
+
+    if (!s)
+        return db_why(db);
+    stmt_bind_text(s, 1, str_of(name));
+    stmt_bind_i64(s, 2, value);
+    return stmt_run(s, e);
+}
+
 int db_journal_add(struct db *db, uint64_t id, struct str record, struct err *e)
 {
     return add_blob(db, "INSERT INTO journal VALUES(?, ?)", id, record, e);

@@ -17,6 +17,7 @@
 #include "store/committer-internal.h"
 #include "store/counted-internal.h"
 #include "store/days-internal.h"
+#include "store/event_store-internal.h"
 #include "store/head-internal.h"
 #include "store/index-internal.h"
 #include "store/sealer-internal.h"
@@ -29,9 +30,11 @@
 
 /* When work is due that nobody asks for. Tests set smaller ones; 0 is what store_open takes. */
 struct store_tuning {
-    /* The head is sealed into blocks. */
+    /* A head is sealed into blocks. */
     size_t seal_samples;   /* in the head */
     size_t seal_bytes;     /* of journal records */
+    /* A head of rows, of each table. */
+    size_t seal_rows, seal_row_bytes;
     int64_t seal_ms;       /* age of the oldest record */
     /* The sealer looks for blocks to merge, and for what is too old or gone; and tries again what failed. */
     int64_t tidy_ms, retry_ms;
@@ -47,26 +50,24 @@ struct group {
     size_t napplied, applied_cap, nmade, made_cap, made_ids_cap;
     const struct batch_metadata **metadata;
     size_t nmetadata, metadata_cap;
+    struct event_chunk **chunks; /* that go to the heads of rows */
+    size_t nchunks, chunks_cap;
     struct buf record, labels, log;
     uint64_t batches, duplicates, samples, series, events[EVENT_KINDS], journal_bytes;
     int64_t lowest_ms;       /* of the samples' times */
 };
-
-/* A batch may have samples of so many days, and a head with as many is sealed. */
-enum { MOST_DAYS = 4096 };
 
 /* The journal: which records are there, and since when. The committer's own. */
 struct journal_state {
     uint64_t last;      /* record */
     uint64_t bytes;     /* of those that the head covers */
     int64_t oldest_ms;  /* on the monotonic clock: when the first of those came; 0 = there is none */
-    uint64_t drop_upto; /* records up to here are sealed and may go */
 };
 
 /* A pass that drops what is too old, step by step; retention.c. */
 struct retention {
     int stage;
-    int64_t now_ms, cutoff_ms;
+    int64_t now_ms;
     bool done;
 };
 
@@ -91,7 +92,8 @@ struct store {
     struct strmap metadata;  /* metric → struct metadata */
 
     pthread_mutex_t writing;
-    struct blocks *blocks;
+    struct blocks *blocks;   /* of samples */
+    struct event_store events[EVENT_KINDS];
 
     /* The committer's own. */
     struct group group;

@@ -23,6 +23,8 @@
 static const struct store_tuning default_tuning = {
     .seal_samples = 2000000,
     .seal_bytes = (size_t)48 << 20,
+    .seal_rows = 240 * 1024, /* four full blocks, with room for the batch that makes it due */
+    .seal_row_bytes = (size_t)32 << 20,
     .seal_ms = 2 * 3600 * 1000,
     .tidy_ms = 1000,
     .retry_ms = 5000,
@@ -35,6 +37,8 @@ static struct store_tuning tuned(struct store_tuning t)
 
     t.seal_samples = t.seal_samples ? t.seal_samples : d->seal_samples;
     t.seal_bytes = t.seal_bytes ? t.seal_bytes : d->seal_bytes;
+    t.seal_rows = t.seal_rows ? t.seal_rows : d->seal_rows;
+    t.seal_row_bytes = t.seal_row_bytes ? t.seal_row_bytes : d->seal_row_bytes;
     t.seal_ms = t.seal_ms ? t.seal_ms : d->seal_ms;
     t.tidy_ms = t.tidy_ms ? t.tidy_ms : d->tidy_ms;
     t.retry_ms = t.retry_ms ? t.retry_ms : d->retry_ms;
@@ -175,10 +179,13 @@ static int open_parts(struct store *st, struct err *e)
         err_wrap(e, "%s", st->path);
         return rc;
     }
-    st->blocks = blocks_open(st->dir, st->options.durability, e);
+    st->blocks = blocks_open(st->dir, &sample_blocks, 0, st->options.durability, e);
     st->readers = st->blocks ? db_pool_new(st->path, e) : NULL;
     if (!st->readers)
         return ERR_NOMEM;
+    rc = event_stores_open(st, e);
+    if (rc < 0)
+        return rc;
     rc = committer_start(st, st->options.queue_bytes, e);
     return rc < 0 ? rc : sealer_start(st, e);
 }
@@ -221,6 +228,7 @@ void store_close(struct store *st)
     sealer_stop(st); /* first: what it asks of the committer is answered */
     committer_stop(st);
     sealer_finish(st);
+    event_stores_close(st);
     blocks_close(st->blocks);
     db_pool_free(st->readers);
     db_close(st->db);
@@ -293,6 +301,22 @@ static void count_samples(struct store *st, struct store_stats *out)
     blocks_release(st->blocks, list);
 }
 
+static void count_rows(struct store *st, enum event_kind kind, struct store_stats *out)
+{
+    const struct event_store *es = &st->events[kind];
+    struct block_list *list;
+
+    pthread_rwlock_rdlock(&st->lock);
+    list = blocks_hold(es->blocks);
+    out->head_bytes += es->head->bytes + (es->frozen ? es->frozen->bytes : 0);
+    pthread_rwlock_unlock(&st->lock);
+    out->blocks += list->n;
+    blocks_release(es->blocks, list);
+    out->events[kind] = atomic_load(&st->counters.events[kind]);
+    out->damaged += blocks_damaged(es->blocks);
+    out->disk_bytes += blocks_bytes(es->blocks);
+}
+
 void store_stats(struct store *st, struct store_stats *out)
 {
     *out = (struct store_stats){
@@ -309,7 +333,7 @@ void store_stats(struct store *st, struct store_stats *out)
     };
     count_samples(st, out);
     for (int kind = 0; kind < EVENT_KINDS; kind++)
-        out->events[kind] = atomic_load(&st->counters.events[kind]);
+        count_rows(st, (enum event_kind)kind, out);
     pthread_mutex_lock(&st->committer.lock);
     out->queue_bytes = st->committer.bytes;
     pthread_mutex_unlock(&st->committer.lock);

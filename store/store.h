@@ -43,8 +43,8 @@ int store_commit(struct store *st, struct batch *b, struct err *e);
 /* The number of the sender's last batch that was committed; 0: there is none. Waits for commits under way. ERR_IO, ERR_CLOSED. */
 int store_sender_last(struct store *st, struct str sender, uint64_t *number, struct err *e);
 
-/* Drops what is older than the retention, as seen from now_ms: events one by one, samples by whole days, and then series
- * without samples. Samples that are not sealed yet stay. The store does it by itself now and then. */
+/* Drops what is older than the retention, as seen from now_ms: samples and events by whole days, and then series without
+ * samples. What is not sealed yet stays. The store does it by itself now and then. */
 int store_retain(struct store *st, int64_t now_ms, struct err *e);
 
 /* Copies the data as it is at one moment to DIR/snapshots/NAME, which can be opened as a data directory of its own.
@@ -56,8 +56,8 @@ struct store_stats {
     uint64_t samples, events[EVENT_KINDS];          /* committed since start */
     uint64_t series;                                /* known now */
     uint64_t queue_bytes, disk_bytes;
-    uint64_t head_bytes, index_bytes; /* memory of samples that are not sealed yet, and of the index */
-    uint64_t sealed, merged;      /* samples written into blocks; blocks merged; both since start */
+    uint64_t head_bytes, index_bytes; /* memory of samples and events that are not sealed yet, and of the index */
+    uint64_t sealed, merged;      /* samples and events written into blocks; blocks merged; both since start */
     uint64_t blocks, damaged;     /* on disk; set aside */
     uint64_t chunks;              /* pieces that samples are kept in, memory and disk; 0: not known */
     int64_t oldest_ms, newest_ms; /* of all samples; both 0: not known */

@@ -22,7 +22,7 @@ struct row {
     char path[96], request_id[40], trace_id[36], upstream_host[32], remote[32], pod[32];
     char source[24], destination[24], service[64], cluster[96], authority[32];
     uint8_t id[16], trace[16];
-    const char *ns;
+    const char *ns, *name;
 };
 
 static uint64_t state;
@@ -128,6 +128,7 @@ static void make(struct row *r, int64_t time_ns)
     r->time_ns = time_ns;
     r->reporter = below(2) ? "destination" : "source";
     r->ns = "shop";
+    r->name = names[service];
     r->method = below(10) < 7 ? "GET" : below(3) ? "POST" : "PUT";
     r->agent = agents[(caller + below(2)) % 8];
     r->code = code_of();
@@ -199,6 +200,7 @@ static void otlp_row(struct buf *b, const struct row *r)
     put_text(b, "source_workload", r->source);
     put_text(b, "destination_workload", r->destination);
     put_text(b, "destination_service", r->service);
+    put_text(b, "destination_service_name", r->name);
     pb_close(b, record);
 }
 
@@ -262,6 +264,7 @@ static void rowbinary_row(struct buf *b, const struct row *r)
     put_varint_text(b, r->source);
     put_varint_text(b, r->destination);
     put_varint_text(b, r->service);
+    put_varint_text(b, r->name);
 }
 
 /* --- JSON lines --- */
@@ -280,8 +283,8 @@ static void jsonl_row(struct buf *b, const struct row *r)
                r->agent, r->request_id, r->authority, r->upstream_host, r->cluster, r->remote);
     buf_printf(b,
                "\"trace_id\":\"%s\",\"pod\":\"%s\",\"namespace\":\"%s\",\"source_workload\":\"%s\","
-               "\"destination_workload\":\"%s\",\"destination_service\":\"%s\"}\n",
-               r->trace_id, r->pod, r->ns, r->source, r->destination, r->service);
+               "\"destination_workload\":\"%s\",\"destination_service\":\"%s\",\"destination_service_name\":\"%s\"}\n",
+               r->trace_id, r->pod, r->ns, r->source, r->destination, r->service, r->name);
 }
 
 static bool flush(struct buf *b, bool framed)

@@ -20,8 +20,8 @@ TABLE = """CREATE TABLE access_log (time DateTime, time_ns Int64, reporter LowCa
  authority LowCardinality(String), upstream_host LowCardinality(String), upstream_cluster LowCardinality(String),
  downstream_remote_address String, route_name LowCardinality(String), trace_id FixedString(16), pod LowCardinality(String),
  namespace LowCardinality(String), source_workload LowCardinality(String), destination_workload LowCardinality(String),
- destination_service LowCardinality(String)) ENGINE = MergeTree PARTITION BY toDate(time) ORDER BY (destination_service, time)"""
-SERVICE = "cart.shop.svc.cluster.local"
+ destination_service LowCardinality(String), destination_service_name LowCardinality(String)) ENGINE = MergeTree PARTITION BY toDate(time) ORDER BY (destination_service_name, time)"""
+SERVICE = "cart"
 
 
 def cpu(pid):
@@ -84,7 +84,7 @@ class Vigla:
         return sum(len(s["values"]) for s in self.loki("query_range", query=query, start=START_NS, end=self.end_ns, limit=limit))
 
     def queries(self, needle, span_ns):
-        self.end_ns = START_NS + span_ns + 10**9
+        self.end_ns = START_NS + (span_ns // 10**9 + 1) * 10**9
         w = f"[{span_ns // 10**9 + 1}s]"
         sel = '{kind="access_log"}'
         one = '{kind="access_log",service="%s"}' % SERVICE
@@ -159,12 +159,12 @@ class ClickHouse:
         rows = lambda sql: self.ask(sql).count("\n")
         return {
             "count by status over all": lambda: total("SELECT response_code, count() FROM access_log GROUP BY response_code"),
-            "count by status, one service": lambda: total(f"SELECT response_code, count() FROM access_log WHERE destination_service='{SERVICE}' GROUP BY response_code"),
+            "count by status, one service": lambda: total(f"SELECT response_code, count() FROM access_log WHERE destination_service_name='{SERVICE}' GROUP BY response_code"),
             "one request id": lambda: rows(f"SELECT * FROM access_log WHERE request_id=toUUID('{needle}')"),
             "a trace id that is not there": lambda: rows("SELECT * FROM access_log WHERE trace_id=unhex('00112233445566778899aabbccddeeff')"),
             "substring in the path": lambda: total("SELECT count() FROM access_log WHERE path LIKE '%/1234%'"),
-            "last 100 rows of one service": lambda: rows(f"SELECT * FROM access_log WHERE destination_service='{SERVICE}' ORDER BY time DESC LIMIT 100"),
-            "count by service and minute": lambda: rows("SELECT destination_service, toStartOfMinute(time) m, count() FROM access_log GROUP BY destination_service, m"),
+            "last 100 rows of one service": lambda: rows(f"SELECT * FROM access_log WHERE destination_service_name='{SERVICE}' ORDER BY time DESC LIMIT 100"),
+            "count by service and minute": lambda: rows("SELECT destination_service_name, toStartOfMinute(time) m, count() FROM access_log GROUP BY destination_service_name, m"),
         }
 
     def stop(self):

@@ -140,6 +140,19 @@ def test_one_trace_through_all_hops(mesh):
         "/jaeger/api/operations", service=names[1])["data"]
 
 
+def test_exemplars_link_to_traces(mesh):
+    """Both of a proxy's metrics that carry them, at both ends; each names a trace that is there."""
+    def exemplars(metric):
+        return [x for series in mesh.server.get("/api/v1/query_exemplars", query=metric)["data"] for x in series["exemplars"]]
+    for metric in ("istio_requests_total", "istio_request_duration_milliseconds_bucket"):
+        for reporter in ("source", "destination"):
+            mesh.request("/")
+            found = until(lambda m=metric, r=reporter: exemplars(f'{m}{{reporter="{r}"}}'), 10, f"an exemplar of {metric}")
+            labels = found[-1]["labels"]
+            data = mesh.server.get(f"/jaeger/api/traces/{labels['trace_id']}")["data"][0]
+            assert labels["span_id"] in {span["spanID"] for span in data["spans"]}, (labels, data)
+
+
 def test_metrics_are_their_rows(mesh):
     """What a metric counts over a window are rows that can be looked at: as many, whatever the selector."""
     mesh.requests("/?behind", 40)

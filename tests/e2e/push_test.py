@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,7 @@ def test_what_is_pushed_is_found(server):
         assert status == 204, (ns, status, answer)
         assert lines_of(server, f'{{namespace="{ns}"}}') == lines, ns
         assert lines_of(server, f'{{namespace="{ns}"}} | job="own" | user="u"') == lines, ns
+        assert lines_of(server, f'{{job="own", namespace="{ns}"}}') == lines, ns  # a label without a column
 
 
 def test_refusals_are_lokis(server):
@@ -159,6 +161,49 @@ def chain(prefix, us, services, **more):
     return [{"traceId": prefix * 16, "id": f"{i + 1:016x}", **({"parentId": f"{i:016x}"} if i else {}), "kind": "SERVER",
              "name": f"op-{service}", "timestamp": us + i * 1000, "duration": 10000 - i * 1000,
              "localEndpoint": {"serviceName": service}, **more} for i, service in enumerate(services)]
+
+
+def thrift(kind, number, value):
+    """A field of Thrift's binary protocol; a struct is a list of fields, a list of structs a list of those."""
+    head = struct.pack(">bh", kind, number)
+    if kind == 11:
+        return head + struct.pack(">i", len(value)) + value.encode()
+    if kind == 12:
+        return head + b"".join(value) + b"\0"
+    if kind == 15:
+        return head + struct.pack(">bi", 12, len(value)) + b"".join(b"".join(fields) + b"\0" for fields in value)
+    return head + struct.pack({2: ">b", 8: ">i", 10: ">q"}[kind], value)
+
+
+def jaeger_batch(us):
+    """Two spans of one process: jaeger.thrift's Batch as Jaeger's own clients write it."""
+    def tag(key, kind, value):
+        return [thrift(11, 1, key), thrift(8, 2, kind), thrift({0: 11, 2: 2, 3: 10}[kind], {0: 3, 2: 5, 3: 6}[kind], value)]
+
+    def span(number, parent, name, tags):
+        return [thrift(10, 1, 0x463ac35c9f6413ad), thrift(10, 2, 0x5af7183fb1d4cf5f), thrift(10, 3, number), thrift(10, 4, parent),
+                thrift(11, 5, name), thrift(8, 7, 1), thrift(10, 8, us + number), thrift(10, 9, 10 - number), thrift(15, 10, tags),
+                thrift(15, 11, [[thrift(10, 1, us + number), thrift(15, 2, [tag("event", 0, "seen")])]])]
+    process = [thrift(11, 1, "jaeger-shop"), thrift(15, 2, [tag("hostname", 0, "h1")])]
+    spans = [span(1, 0, "order", [tag("span.kind", 0, "server"), tag("error", 2, 1), tag("http.status_code", 3, 500)]),
+             span(2, 1, "pay", [tag("span.kind", 0, "client")])]
+    return thrift(12, 1, process) + thrift(15, 2, spans) + b"\0"
+
+
+def test_jaegers_thrift(server):
+    headers = {"Content-Type": "application/x-thrift"}
+    status, _, answer = server.call("POST", "/api/traces?format=jaeger.thrift", jaeger_batch(time.time_ns() // 1000), headers)
+    assert status == 202, (status, answer)
+    found = trace(server, "5af7183fb1d4cf5f463ac35c9f6413ad")
+    outer, inner = found["spans"]
+    assert found["processes"][outer["processID"]]["serviceName"] == "jaeger-shop", found
+    assert inner["references"][0]["spanID"] == outer["spanID"] == "0" * 15 + "1", found
+    assert tags(outer) == {"span.kind": "server", "error": True, "http.status_code": 500, "hostname": "h1",
+                           "otel.status_code": "ERROR"}, outer
+    assert {f["key"]: f["value"] for f in inner["logs"][0]["fields"]}["event"] == "seen", inner
+    assert server.call("POST", "/api/traces", b"\x0b\0\1", headers)[0] == 400
+    assert server.call("POST", "/api/traces?format=zipkin.thrift", b"\0", headers)[0] == 400
+    assert server.call("POST", "/api/traces", b"\0", {"Content-Type": "text/plain"})[0] == 415
 
 
 def test_search_by_all_there_is(server):
@@ -230,6 +275,17 @@ def test_a_large_trace_comes_whole(server):
     assert sorted(tags(s)["i"] for s in found["spans"]) == list(range(5000))
     v3 = server.get("/jaeger/api/v3/traces/" + "ee" * 16)["result"]["resourceSpans"]
     assert sum(len(r["scopeSpans"][0]["spans"]) for r in v3) == 5000 and len(v3) == 3
+
+
+def test_many_traces_at_once(server):
+    us = time.time_ns() // 1000
+    push_spans(server, [{"traceId": f"{i + 1:032x}", "id": "1", "name": "n", "timestamp": us + i, "duration": 5,
+                         "localEndpoint": {"serviceName": "many"}} for i in range(2000)])
+    found = server.get("/jaeger/api/traces", service="many", limit=5000)["data"]
+    assert [int(t["traceID"], 16) for t in found] == list(range(2000, 500, -1))
+    v3 = server.get("/jaeger/api/v3/traces", **{"query.service_name": "many", "query.search_depth": 1500})
+    spans = [s for r in v3["result"]["resourceSpans"] for s in r["scopeSpans"][0]["spans"]]
+    assert [int(s["traceId"], 16) for s in spans] == list(range(2000, 500, -1))
 
 
 def test_command_line(server):

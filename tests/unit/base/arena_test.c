@@ -184,7 +184,7 @@ END_TEST
 /* Two arenas, one budget: what one holds the other cannot, until it is given back. */
 START_TEST(shares_a_budget)
 {
-    struct arena_budget budget = { 0, 16384 };
+    struct arena_budget budget = { .max = 16384 };
     struct arena a = ARENA_INIT(0), b = ARENA_INIT(0);
 
     a.budget = b.budget = &budget;
@@ -202,7 +202,7 @@ END_TEST
 /* What is elsewhere counts, against both bounds, until the end. */
 START_TEST(is_charged)
 {
-    struct arena_budget budget = { 0, 16384 };
+    struct arena_budget budget = { .max = 16384 };
     struct arena a = ARENA_INIT(10000), b = ARENA_INIT(0);
 
     a.budget = b.budget = &budget;

@@ -440,6 +440,10 @@ static const struct {
      {{WEB_CALLS, CART_SERVES}},
      TO_CART "reporter=\"source\", " OK_HTTP FROM_WEB " 1\n" TO_CART "reporter=\"destination\", " OK_HTTP FROM_WEB
              " 1\n"},
+    {"both ends of a call share one id",
+     {{WEB_CALLS, TRACE "service=cart namespace=shop version=v2 span_id=0000000000000001 kind=server"}},
+     TO_CART "reporter=\"source\", " OK_HTTP FROM_WEB " 1\n" TO_CART "reporter=\"destination\", " OK_HTTP FROM_WEB
+             " 1\n"},
     {"who comes second knows the first",
      {{WEB_CALLS}, {CART_SERVES}},
      "{destination_canonical_revision=\"latest\", job=\"vigla/spans\", reporter=\"source\", " OK_HTTP FROM_WEB

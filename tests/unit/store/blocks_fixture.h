@@ -144,7 +144,7 @@ static inline void clean_all(struct blocks *bs)
 static inline struct blocks *blocks_must_open(const char *dir)
 {
     struct err e = ERR_INIT;
-    struct blocks *bs = blocks_open(dir, STORE_PROCESS, &e);
+    struct blocks *bs = blocks_open(dir, &sample_blocks, 0, STORE_PROCESS, &e);
 
     ck_assert_msg(bs != NULL, "%s", e.msg);
     return bs;

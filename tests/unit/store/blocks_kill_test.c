@@ -112,7 +112,7 @@ static bool crowded(struct blocks *bs)
 static void child_main(uint32_t next, uint64_t seed, int fd)
 {
     struct rng r = { { seed, 2, 3, 4 } };
-    struct blocks *bs = blocks_open(dir, STORE_PROCESS, NULL);
+    struct blocks *bs = blocks_open(dir, &sample_blocks, 0, STORE_PROCESS, NULL);
 
     for (int i = 0; bs && next + 100 < ITEMS; i++) {
         uint64_t what = rng_below(&r, 100);

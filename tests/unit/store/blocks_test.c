@@ -137,7 +137,7 @@ END_TEST
 START_TEST(survives_loss_of_power)
 {
     blocks_close(bs);
-    bs = blocks_open(dir, STORE_POWER, NULL);
+    bs = blocks_open(dir, &sample_blocks, 0, STORE_POWER, NULL);
     ck_assert_ptr_nonnull(bs);
     put(7, 1, 10, NULL, 0);
     reopen();

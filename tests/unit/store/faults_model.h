@@ -109,7 +109,10 @@ static int read_labels(struct store *from, struct err *e)
 
 static int read_logs(struct store *from, struct model *out, struct err *e)
 {
-    const struct event_query q = { .kind = EVENT_LOG, .from_ns = INT64_MIN, .to_ns = INT64_MAX };
+    const struct event_query q = { .kind = EVENT_LOG,
+                                   .from_ns = INT64_MIN,
+                                   .to_ns = INT64_MAX,
+                                   .columns = (uint64_t)1 << LOG_body | (uint64_t)1 << LOG_severity_number };
     struct arena a = ARENA_INIT(0);
     struct event_cursor *c = events_open(from, &q, &a, e);
     struct event_page p;
@@ -120,8 +123,9 @@ static int read_logs(struct store *from, struct model *out, struct err *e)
             int64_t since = p.time_ns[i] / 1000000 - FIRST_DAY;
             bool *log = &out->logs[since / PARTITION_MS][since % PARTITION_MS / 1000];
 
-            if (*log)
-                ck_abort_msg("%s: a log record twice", trying);
+            if (*log || p.columns[LOG_severity_number][i].i != since % PARTITION_MS / 1000 ||
+                !str_eqz(p.columns[LOG_body][i].s, "a line"))
+                ck_abort_msg("%s: a log record twice, or another", trying);
             *log = true;
         }
         rc = 0;

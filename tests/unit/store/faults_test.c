@@ -1,5 +1,5 @@
 /* faults_test.c: the n-th allocation, or the n-th call to the disk, fails: for every n of a scenario in which everything
- * happens that the store does with samples.
+ * happens that the store does with samples and with rows.
  *
  * The scenario is a row of steps, each of which is done until the store says that it is done. In run n the n-th call of
  * every step fails; what is refused because of it changes nothing that can be read, then or after a kill, and is done
@@ -103,7 +103,7 @@ static void copy_folder(const char *from, const char *to)
         snprintf(b, sizeof(b), "%s/%s", to, entry->d_name);
         if (entry->d_name[0] == '.')
             continue;
-        if (strcmp(entry->d_name, "metrics") == 0)
+        if (entry->d_type == DT_DIR)
             copy_folder(a, b);
         else
             copy_file(a, b);
@@ -132,6 +132,7 @@ static struct store_options options = { .retention_ms = RETENTION };
 static struct store *open_tuned(const char *path, struct err *e)
 {
     const struct store_tuning tuning = { .seal_samples = fault.kind == FAULT_FULL ? 12 : 1 << 20,
+                                        .seal_rows = fault.kind == FAULT_FULL ? 3 : 1 << 20,
                                         .tidy_ms = (int64_t)1 << 30,
                                         .retry_ms = 1,
                                         .dead_series = 8 };
@@ -173,24 +174,13 @@ static void read_meanwhile(void)
     compare(&got);
 }
 
-/* Then blocks may be written while a copy is made. */
-static bool head_waits(void)
-{
-    bool waits;
-
-    pthread_mutex_lock(&st->sealer.lock);
-    waits = st->sealer.has_frozen;
-    pthread_mutex_unlock(&st->sealer.lock);
-    return waits;
-}
-
 /* Something was not done: what is stored can be read and is what it was, now and after a kill. */
 static void not_done(void)
 {
     ck_assert_int_lt(fault.refusals, 20000);
     if (st && fault.refusals <= MEANWHILE)
         read_meanwhile();
-    if (st && fault.kind == FAULT_DISK && fault.refusals == 0 && !head_waits())
+    if (st && fault.kind == FAULT_DISK && fault.refusals == 0 && !sealer_is_busy(&st->sealer)) /* else blocks may be written while it is copied */
         compare_after_kill();
     if (++fault.refusals >= MEANWHILE)
         disk_repair();
@@ -256,11 +246,30 @@ static struct {
     struct label labels[SERIES][2];
     char names[SERIES][4];
     struct sample samples[64];
-    int64_t log_time;
-    struct labels log_attributes;
-    union event_value body;
+    int64_t log_times[64];
+    struct labels log_attributes[64];
+    union event_value bodies[64], numbers[64];
     struct batch batch;
 } sent;
+
+/* A log record for each day and slot that has none yet. */
+static void add_log(const struct put *p)
+{
+    struct event_rows *rows = &sent.batch.events[EVENT_LOG];
+    bool *log = &doubt.then.logs[p->day][p->slot];
+
+    if (*log)
+        return;
+    *log = true;
+    sent.log_times[rows->n] = time_of(p->day, p->slot) * 1000000;
+    sent.bodies[rows->n].s = STR("a line");
+    sent.numbers[rows->n].i = p->slot;
+    *rows = (struct event_rows){ .n = rows->n + 1,
+                                .cap = COUNT(sent.log_times),
+                                .time_ns = sent.log_times,
+                                .columns = { [LOG_body] = sent.bodies, [LOG_severity_number] = sent.numbers },
+                                .attributes = sent.log_attributes };
+}
 
 static void add_put(const struct put *p, size_t i, double v)
 {
@@ -300,15 +309,10 @@ static void commit(const struct put *p, size_t n)
                                 .bytes = 100,
                                 .metadata = (struct batch_metadata *)(uintptr_t)&metadata,
                                 .nmetadata = 1 };
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         add_put(&p[i], i, p[i].stale ? stale_marker() : (double)number + (double)i / 64);
-    sent.log_time = time_of(p[0].day, p[0].slot) * 1000000;
-    sent.batch.events[EVENT_LOG] = (struct event_rows){ .n = !doubt.then.logs[p[0].day][p[0].slot],
-                                                       .cap = 1,
-                                                       .time_ns = &sent.log_time,
-                                                       .columns = { [LOG_body] = &sent.body },
-                                                       .attributes = &sent.log_attributes };
-    doubt.then.logs[p[0].day][p[0].slot] = true;
+        add_log(&p[i]);
+    }
     while (refused("commit", store_commit(st, &sent.batch, &e), &e))
         ;
     acknowledged();
@@ -333,6 +337,15 @@ static void seal(void)
         ;
 }
 
+static bool has_garbage(void)
+{
+    bool has = st->blocks->garbage != NULL;
+
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        has |= st->events[kind].blocks->garbage != NULL;
+    return has;
+}
+
 /* Merges and cleans until there is no more to do. The sealer itself does so when ticks come, which these tests have
  * seen to that they do not. */
 static void tidy(void)
@@ -345,7 +358,7 @@ static void tidy(void)
         before = atomic_load(&st->counters.merged);
         while (merge_tick(st), st->sealer.untidy)
             not_done();
-    } while (before != atomic_load(&st->counters.merged) || st->blocks->garbage || atomic_load(&st->sealer.forget));
+    } while (before != atomic_load(&st->counters.merged) || has_garbage() || atomic_load(&st->sealer.forget));
 }
 
 static void read_everything(void)

@@ -6,7 +6,8 @@
  * make. The next child sends again from the first batch that was not acknowledged, as a proxy would: some of those were
  * committed. Batch k has
  *
- *     log         at k ns
+ *     log         at k ns of one of three days, with k for its number
+ *     span        at k ns of a day that is too old to stay
  *     live        samples of LIVE series at k ms of one of three days
  *     again       a sample at k, and that of batch k - BACK anew, with k for its value
  *     gone        a sample of a new series every so often, on a day that is too old to stay
@@ -26,7 +27,7 @@ enum { ROUNDS = 15 };
 #else
 enum { ROUNDS = 40 };
 #endif
-enum { BYTES_UNDER_WAY = 8192, LIVE = 4, DAYS = 3, BACK = 7, GONE_EACH = 20, SAMPLES = LIVE + 3 };
+enum { BYTES_UNDER_WAY = 8192, LIVE = 4, DAYS = 3, BACK = 7, GONE_EACH = 20, SAMPLES = LIVE + 3, MOST_BATCHES = 1 << 20 };
 #define RETENTION (10 * PARTITION_MS)
 
 static char dir[64];
@@ -53,7 +54,7 @@ struct message {
 static struct store *open_busy(struct err *e)
 {
     const struct store_options options = { .retention_ms = RETENTION };
-    const struct store_tuning tuning = { .seal_samples = 1500, .tidy_ms = 1, .retry_ms = 1, .dead_series = 50 };
+    const struct store_tuning tuning = { .seal_samples = 1500, .seal_rows = 150, .tidy_ms = 1, .retry_ms = 1, .dead_series = 50 };
 
     return store_open_tuned(dir, &options, &tuning, e);
 }
@@ -61,6 +62,16 @@ static struct store *open_busy(struct err *e)
 static int64_t live_time(uint64_t k)
 {
     return (first_day + (int64_t)(k % DAYS)) * PARTITION_MS + (int64_t)k;
+}
+
+static int64_t log_ns(uint64_t k)
+{
+    return (first_day + (int64_t)(k % DAYS)) * PARTITION_MS * 1000000 + (int64_t)k;
+}
+
+static int64_t span_ns(uint64_t k)
+{
+    return (first_day - 20 - (int64_t)(k / 500 % 2)) * PARTITION_MS * 1000000 + (int64_t)k;
 }
 
 static int64_t again_time(uint64_t k)
@@ -99,7 +110,7 @@ struct flight {
     struct batch b;
     struct sample samples[SAMPLES];
     char gone[24];
-    union event_value v[LOG_NCOLUMNS];
+    union event_value log[LOG_NCOLUMNS], span[SPAN_NCOLUMNS];
     uint64_t number;
     struct store *st;
     int fd;
@@ -148,10 +159,18 @@ static void add_samples(struct flight *f)
     add(&f->b, "gone", f->gone, s, 1);
 }
 
+static void add_rows(struct flight *f)
+{
+    const struct event log = { log_ns(f->number), f->log, { NULL, 0 } }, span = { span_ns(f->number), f->span, { NULL, 0 } };
+
+    f->log[LOG_severity_number].i = (int64_t)f->number;
+    must("log", batch_add_event(&f->b, EVENT_LOG, &log));
+    must("span", batch_add_event(&f->b, EVENT_SPAN, &span));
+}
+
 static void send_one(struct store *st, uint64_t number, int fd)
 {
     struct flight *f = mem_zalloc(sizeof(*f));
-    struct event ev;
 
     if (!f)
         _exit(1);
@@ -162,8 +181,8 @@ static void send_one(struct store *st, uint64_t number, int fd)
     f->b.sender = STR("x");
     f->b.number = number;
     add_samples(f);
-    ev = (struct event){ first_day * PARTITION_MS * 1000000 + (int64_t)number, f->v, { NULL, 0 } };
-    if (batch_add_event(&f->b, EVENT_LOG, &ev) < 0 || store_submit(st, &f->b, acknowledged, f, NULL) < 0)
+    add_rows(f);
+    if (store_submit(st, &f->b, acknowledged, f, NULL) < 0)
         _exit(1);
 }
 
@@ -201,6 +220,26 @@ static void read_all(struct store *st, struct arena *a)
     must("read", rc);
 }
 
+/* No row is there twice, whatever is being sealed and merged. */
+static void read_logs(struct store *st, struct arena *a)
+{
+    const struct event_query q = { .kind = EVENT_LOG, .from_ns = INT64_MIN, .to_ns = INT64_MAX };
+    struct event_cursor *c = events_open(st, &q, a, NULL);
+    struct event_page p;
+    int64_t last = INT64_MIN;
+    int rc = c ? 0 : ERR_NOMEM;
+
+    while (rc == 0 && (rc = events_next(c, &p, NULL)) == 1) {
+        for (size_t i = 0; i < p.n; i++) {
+            must("a row twice", p.time_ns[i] > last ? 0 : ERR_CORRUPT);
+            last = p.time_ns[i];
+        }
+        rc = 0;
+    }
+    events_close(c);
+    must("read logs", rc);
+}
+
 static void *beside_main(void *arg)
 {
     struct beside *b = arg;
@@ -212,6 +251,7 @@ static void *beside_main(void *arg)
 
         write_deleted(b);
         read_all(b->st, &a);
+        read_logs(b->st, &a);
         must("retain", store_retain(b->st, (int64_t)time(NULL) * 1000, NULL));
         arena_free(&a); /* what was dropped was read from until now */
         must("delete", series_delete(b->st, &q, NULL));
@@ -288,24 +328,60 @@ static void run_and_kill(struct known *k, int64_t ms)
     close(fds[0]);
 }
 
+/* What there is of a table: which batches' rows, each once, each as it was. */
+struct rows {
+    uint8_t *seen; /* of batches below `most`; the caller's to free */
+    uint64_t n, most;
+};
+
+static struct rows read_rows(struct store *st, enum event_kind kind, int column, int64_t (*time_ns)(uint64_t k))
+{
+    const struct event_query q = { .kind = kind, .from_ns = INT64_MIN, .to_ns = INT64_MAX, .columns = (uint64_t)1 << column };
+    struct rows r = { calloc(MOST_BATCHES, 1), 0, MOST_BATCHES };
+    struct arena a = ARENA_INIT(0);
+    struct err e = ERR_INIT;
+    struct event_cursor *c = events_open(st, &q, &a, &e);
+    struct event_page p;
+    int rc = 0;
+
+    ck_assert_msg(c && r.seen, "%s", e.msg);
+    while ((rc = events_next(c, &p, &e)) == 1)
+        for (size_t i = 0; i < p.n; i++) {
+            uint64_t k = (uint64_t)p.time_ns[i] % (PARTITION_MS * 1000000);
+
+            if (k >= r.most || p.time_ns[i] != time_ns(k) || r.seen[k] ||
+                (kind == EVENT_LOG && p.columns[column][i].i != (int64_t)k))
+                ck_abort_msg("a row of batch %llu, twice or another", (unsigned long long)k);
+            r.seen[k] = 1;
+            r.n++;
+        }
+    ck_assert_msg(rc == 0, "%s", e.msg);
+    events_close(c);
+    arena_free(&a);
+    return r;
+}
+
 /* Each number from 1 on, once: how many batches there are. */
 static uint64_t count_logs(struct store *st)
 {
-    const struct event_query q = { .kind = EVENT_LOG, .from_ns = 0, .to_ns = INT64_MAX };
-    int64_t start = first_day * PARTITION_MS * 1000000;
-    struct arena a = ARENA_INIT(0);
-    struct event_cursor *c = events_open(st, &q, &a, NULL);
-    struct event_page p;
-    uint64_t n = 0;
+    struct rows r = read_rows(st, EVENT_LOG, LOG_severity_number, log_ns);
 
-    ck_assert_ptr_nonnull(c);
-    while (events_next(c, &p, NULL) == 1)
-        for (size_t i = 0; i < p.n; i++)
-            if (p.time_ns[i] != start + (int64_t)++n)
-                ck_abort_msg("log %lld, should be %llu", (long long)(p.time_ns[i] - start), (unsigned long long)n);
-    events_close(c);
-    arena_free(&a);
-    return n;
+    for (uint64_t k = 1; k <= r.n; k++)
+        if (!r.seen[k])
+            ck_abort_msg("log %llu of %llu is not there", (unsigned long long)k, (unsigned long long)r.n);
+    free(r.seen);
+    return r.n;
+}
+
+/* Some may be there still. */
+static void compare_spans(struct store *st, uint64_t n)
+{
+    struct rows r = read_rows(st, EVENT_SPAN, SPAN_duration_ns, span_ns);
+
+    for (uint64_t k = n + 1; k < r.most; k++)
+        if (r.seen[k])
+            ck_abort_msg("a span of batch %llu of %llu", (unsigned long long)k, (unsigned long long)n);
+    free(r.seen);
 }
 
 static void compare_live(struct store *st, uint64_t n)
@@ -377,6 +453,7 @@ static void compare(struct store *st, const struct known *k)
     compare_live(st, n);
     compare_again(st, n);
     compare_gone(st, n);
+    compare_spans(st, n);
     ck_assert_msg(fixture_read(st, "deleted", "0", INT64_MIN, again_time(k->deleted), &a, &got) == 0, "deleted: back");
     arena_free(&a);
 }

@@ -113,21 +113,6 @@ START_TEST(foreign_file_is_refused)
 }
 END_TEST
 
-/* As left by a vigla whose events had fewer columns. */
-START_TEST(missing_columns_are_added)
-{
-    struct store *st;
-
-    store_close(fixture_open(dir));
-    run_sql("INSERT INTO access_log(time_ns, method) VALUES(5, 'GET');"
-            "ALTER TABLE access_log DROP COLUMN destination_cluster; ALTER TABLE access_log DROP COLUMN bytes_sent");
-    st = fixture_open(dir);
-    store_close(st);
-    run_sql("SELECT destination_cluster FROM access_log;"
-            "CREATE TABLE t(x CHECK(x=-1)); INSERT INTO t SELECT bytes_sent FROM access_log; DROP TABLE t");
-}
-END_TEST
-
 START_TEST(damaged_journal_is_named)
 {
     const struct sample s = { 1, 1 };
@@ -585,7 +570,6 @@ static Suite *suite(void)
     tcase_add_test(tc, second_process_is_refused);
     tcase_add_test(tc, newer_format_is_refused);
     tcase_add_test(tc, foreign_file_is_refused);
-    tcase_add_test(tc, missing_columns_are_added);
     tcase_add_test(tc, damaged_journal_is_named);
     tcase_add_loop_test(tc, samples_survive_reopening, 0, 2);
     tcase_add_test(tc, a_query_of_many_blocks_is_bounded);

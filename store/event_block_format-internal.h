@@ -1,0 +1,53 @@
+/* event_block_format-internal.h: what writer and reader of a block agree on; drawn in event_build.c. */
+#ifndef STORE_EVENT_BLOCK_FORMAT_INTERNAL_H
+#define STORE_EVENT_BLOCK_FORMAT_INTERNAL_H
+
+#include "base/str.h"
+
+#include <stdint.h>
+
+enum { BLOCK_VERSION = 1, BLOCK_HEADER = 40, BLOCK_SUMMED = 8, BLOCK_PLAIN = 0, BLOCK_ZSTD = 1 };
+
+/* What a column is. */
+enum { BLOCK_TIME, BLOCK_ATTRIBUTE, BLOCK_OVERFLOW, BLOCK_FIXED };
+
+/* With its form, an enum event_form. */
+enum { BLOCK_FORM = 7, BLOCK_TEXT = 8, BLOCK_UNSET = 16 };
+
+/* A piece of at most so many bytes stands in the directory. */
+enum { PIECE_INSIDE = 512 };
+/* Texts of a frame, in bytes, unless a single one is longer; rows beyond which it is full, however short they are. */
+enum { FRAME_BYTES = 128 * 1024, FRAME_ROWS = 16384 };
+/* Behind the bits of a slice of a filter: their checksum. */
+enum { SLICE_SUM = 4 };
+
+/* Of what is stored, for pieces and slices; the directory has all 64 bits. */
+static inline uint32_t block_sum(struct str stored)
+{
+    return (uint32_t)str_hash_stable(stored);
+}
+
+/* Bits of a code: several share a byte, the first one in its lowest bits, so that what is nearly always the same costs less
+ * than the bit that a packer needs for a byte. Codes of 16 bits are two planes. */
+static inline unsigned block_code_bits(size_t distinct)
+{
+    if (distinct <= 4)
+        return distinct <= 2 ? 1 : 2;
+    if (distinct <= 256)
+        return distinct <= 16 ? 4 : 8;
+    return 16;
+}
+
+/* Bytes of a piece of codes. */
+static inline size_t block_code_bytes(size_t rows, size_t distinct)
+{
+    unsigned bits = block_code_bits(distinct);
+
+    return bits > 8 ? rows : (rows * bits + 7) / 8;
+}
+
+/* What times and numbers may be whole multiples of. */
+static const int64_t block_units[] = { 1, 1000, 1000000, 1000000000 };
+enum { BLOCK_UNITS = sizeof(block_units) / sizeof(block_units[0]) };
+
+#endif

@@ -1,0 +1,519 @@
+/* event_pieces.c: writing a column of a block; the format is drawn in event_build.c.
+ *
+ * Numbers and wide codes are cut into planes, all lowest bytes, then all second ones: each plane is a piece with statistics
+ * of its own, so high bytes vanish and low bytes that are noise are stored as they are. */
+#include "store/event_pieces-internal.h"
+
+#include "base/mem.h"
+#include "base/zip.h"
+#include "store/event_block_format-internal.h"
+#include "store/event_filter_build-internal.h"
+#include "store/event_template-internal.h"
+#include "store/varint-internal.h"
+
+#include <endian.h>
+
+enum { LEVEL = 3, WORTH_PACKING = 32 };
+/* A dictionary of fewer texts is read whole as cheaply as a filter. */
+enum { FILTERED_VALUES = 256 };
+/* Ids that are looked at for what in them is not noise; a quarter of them must be there. */
+enum { SAMPLED_IDS = 4096 };
+
+int event_pieces_init(struct event_pieces *w, struct event_coder *coder, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
+                      void *arg, struct err *e)
+{
+    *w = (struct event_pieces){ .room = mem_alloc(coder->rows * sizeof(*w->room)), .coder = coder, .directory = BUF_INIT(UINT32_MAX),
+                                .raw = BUF_INIT(UINT32_MAX), .packed = BUF_INIT(UINT32_MAX), .next_part = 1, .put = put,
+                                .arg = arg };
+    return w->room ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
+}
+
+void event_pieces_fini(struct event_pieces *w)
+{
+    mem_free(w->room);
+    buf_free(&w->directory);
+    buf_free(&w->raw);
+    buf_free(&w->packed);
+}
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_NOMEM, "no memory for a block of events");
+}
+
+int event_pieces_part(struct event_pieces *w, uint32_t no, struct str body, struct err *e)
+{
+    w->bytes += body.n;
+    return w->put(w->arg, no, body, e);
+}
+
+/* --- pieces --- */
+
+static void put_u32(struct buf *b, uint32_t v)
+{
+    v = htole32(v);
+    buf_put(b, &v, sizeof(v));
+}
+
+static int put_stored(struct event_pieces *w, size_t raw, struct str stored, bool packed, struct err *e)
+{
+    bool inside = stored.n <= PIECE_INSIDE;
+    uint32_t part = inside ? 0 : w->next_part++;
+
+    varint_put(&w->directory, raw);
+    varint_put(&w->directory, packed ? stored.n : 0);
+    varint_put(&w->directory, part);
+    put_u32(&w->directory, block_sum(stored));
+    if (inside)
+        buf_str(&w->directory, stored);
+    if (buf_failed(&w->directory))
+        return no_memory(e);
+    return inside ? 0 : event_pieces_part(w, part, stored, e);
+}
+
+/* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. */
+static int put_piece(struct event_pieces *w, struct str raw, struct err *e)
+{
+    bool packed = false;
+    int rc = 0;
+
+    buf_reset(&w->packed);
+    if (raw.n >= WORTH_PACKING) {
+        rc = zstd_pack(raw, LEVEL, &w->packed, e);
+        packed = w->packed.n < raw.n - raw.n / 32;
+    }
+    return rc == 0 ? put_stored(w, raw.n, packed ? buf_view(&w->packed) : raw, packed, e) : rc;
+}
+
+/* What is in w->raw. */
+static int put_raw(struct event_pieces *w, struct err *e)
+{
+    return buf_failed(&w->raw) ? no_memory(e) : put_piece(w, buf_view(&w->raw), e);
+}
+
+/* --- planes --- */
+
+/* Of w->room. */
+static int put_planes(struct event_pieces *w, size_t n, size_t width, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t plane = 0; rc == 0 && plane < width; plane++) {
+        uint8_t *to;
+
+        buf_reset(&w->raw);
+        to = (uint8_t *)buf_reserve(&w->raw, n);
+        if (!to)
+            return no_memory(e);
+        for (size_t i = 0; i < n; i++)
+            to[i] = (uint8_t)(w->room[i] >> 8 * plane);
+        w->raw.n = n;
+        rc = put_raw(w, e);
+    }
+    return rc;
+}
+
+/* Of w->room, which are codes: several in a byte. */
+static int put_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e)
+{
+    unsigned bits = block_code_bits(distinct), each = 8 / bits;
+    size_t bytes = block_code_bytes(n, distinct);
+    uint8_t *to;
+
+    if (bits > 8)
+        return put_planes(w, n, 2, e);
+    buf_reset(&w->raw);
+    to = (uint8_t *)buf_reserve(&w->raw, bytes);
+    if (!to)
+        return no_memory(e);
+    memset(to, 0, bytes);
+    for (size_t i = 0; i < n; i++)
+        to[i / each] |= (uint8_t)(w->room[i] << i % each * bits);
+    w->raw.n = bytes;
+    return put_raw(w, e);
+}
+
+/* The largest unit that all of w->room are multiples of. */
+static size_t find_unit(const struct event_pieces *w, size_t n)
+{
+    for (size_t u = BLOCK_UNITS - 1; u > 0; u--) {
+        uint64_t unit = (uint64_t)block_units[u];
+        size_t i = 0;
+
+        while (i < n && w->room[i] % unit == 0)
+            i++;
+        if (i == n)
+            return u;
+    }
+    return 0;
+}
+
+/* The unit that w->room are in, the width that they need, and their planes. */
+static int put_numbers(struct event_pieces *w, size_t n, size_t unit, struct err *e)
+{
+    uint64_t most = 0;
+    size_t width;
+
+    for (size_t i = 0; i < n; i++)
+        most |= w->room[i];
+    width = event_int_width(most);
+    buf_putc(&w->directory, (char)unit);
+    buf_putc(&w->directory, (char)width);
+    return put_planes(w, n, width, e);
+}
+
+static void put_range(struct buf *b, int64_t min, int64_t max)
+{
+    varint_put(b, zigzag((uint64_t)min));
+    varint_put(b, (uint64_t)max - (uint64_t)min);
+}
+
+/* --- bodies --- */
+
+static int put_const(struct event_pieces *w, const struct event_coded *d)
+{
+    if (d->is_text) {
+        varint_put(&w->directory, d->values[0].s.n);
+        buf_str(&w->directory, d->values[0].s);
+    } else {
+        varint_put(&w->directory, zigzag((uint64_t)d->values[0].i));
+    }
+    return 0;
+}
+
+/* How many rows have each value, then the values. */
+static void put_values(struct buf *b, const struct event_coded *d, const uint32_t *counts)
+{
+    uint64_t before = 0;
+
+    for (size_t i = 0; i < d->distinct; i++)
+        varint_put(b, counts[i]);
+    for (size_t i = 0; i < d->distinct; i++) {
+        varint_put(b, d->is_text ? d->values[i].s.n : zigzag((uint64_t)d->values[i].i - before));
+        before = d->is_text ? 0 : (uint64_t)d->values[i].i;
+    }
+    for (size_t i = 0; d->is_text && i < d->distinct; i++)
+        buf_str(b, d->values[i].s);
+}
+
+static int put_dictionary(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    uint32_t *counts = (uint32_t *)w->room; /* there are no more values than rows */
+    int rc;
+
+    varint_put(&w->directory, d->distinct);
+    if (!d->is_text)
+        put_range(&w->directory, d->min, d->max);
+    memset(counts, 0, d->distinct * sizeof(*counts));
+    for (size_t i = 0; i < d->n; i++)
+        counts[d->codes[i]]++;
+    buf_reset(&w->raw);
+    put_values(&w->raw, d, counts);
+    rc = put_raw(w, e);
+    for (size_t i = 0; i < d->n; i++)
+        w->room[i] = d->codes[i];
+    return rc == 0 ? put_codes(w, d->n, d->distinct, e) : rc;
+}
+
+static int put_ints(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    size_t unit;
+
+    put_range(&w->directory, d->min, d->max);
+    for (size_t i = 0; i < d->n; i++)
+        w->room[i] = (uint64_t)d->values[i].i - (uint64_t)d->min;
+    unit = find_unit(w, d->n);
+    for (size_t i = 0; unit && i < d->n; i++)
+        w->room[i] /= (uint64_t)block_units[unit];
+    return put_numbers(w, d->n, unit, e);
+}
+
+/* Whether a byte of the ids is far from noise: how often two of them are alike, in a sample. */
+static bool is_skewed(const struct event_coded *d, size_t byte)
+{
+    size_t width = event_id_width(d->id), step = d->n / SAMPLED_IDS + 1, n = 0;
+    uint32_t counts[256] = { 0 };
+    uint64_t alike = 0;
+
+    for (size_t i = 0; i < d->n; i += step, n++)
+        counts[d->ids[i * width + byte]]++;
+    for (size_t i = 0; i < 256; i++)
+        alike += (uint64_t)counts[i] * counts[i];
+    return n >= SAMPLED_IDS / 4 && alike * 256 > 3 * (uint64_t)n * n;
+}
+
+/* Bytes to be planes, as bits. Where many rows have no id it is better to pack all at once. */
+static unsigned skewed_bytes(const struct event_coded *d)
+{
+    unsigned bytes = 0;
+
+    for (size_t i = 0; !d->has_unset && i < event_id_width(d->id); i++)
+        bytes |= is_skewed(d, i) ? 1u << i : 0;
+    return bytes;
+}
+
+static int put_noise(struct event_pieces *w, const struct event_coded *d, unsigned planes, struct err *e)
+{
+    size_t width = event_id_width(d->id);
+    uint8_t *to;
+
+    if (planes == 0)
+        return put_stored(w, d->n * width, (struct str){ (const char *)d->ids, d->n * width }, false, e);
+    buf_reset(&w->raw);
+    to = (uint8_t *)buf_reserve(&w->raw, d->n * width);
+    if (!to)
+        return no_memory(e);
+    for (size_t i = 0; i < d->n * width; i++)
+        if (!(planes >> i % width & 1))
+            *to++ = d->ids[i];
+    w->raw.n = (size_t)(to - (uint8_t *)w->raw.p);
+    return put_stored(w, w->raw.n, buf_view(&w->raw), false, e);
+}
+
+static int put_id_bytes(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    size_t width = event_id_width(d->id);
+    unsigned planes = skewed_bytes(d);
+    int rc;
+
+    varint_put(&w->directory, planes);
+    if (d->has_unset)
+        return put_piece(w, (struct str){ (const char *)d->ids, d->n * width }, e);
+    rc = put_noise(w, d, planes, e);
+    for (size_t byte = 0; rc == 0 && byte < width; byte++) {
+        if (!(planes >> byte & 1))
+            continue;
+        for (size_t i = 0; i < d->n; i++)
+            w->room[i] = d->ids[i * width + byte];
+        rc = put_planes(w, d->n, 1, e);
+    }
+    return rc;
+}
+
+static int put_ids(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    size_t before = 0;
+    int rc;
+
+    buf_putc(&w->directory, (char)d->id);
+    varint_put(&w->directory, d->nodd);
+    rc = put_id_bytes(w, d, e);
+    if (rc < 0 || d->nodd == 0)
+        return rc;
+    buf_reset(&w->raw);
+    for (size_t i = 0; i < d->nodd; i++) {
+        varint_put(&w->raw, d->odd[i].row - before);
+        varint_put(&w->raw, d->odd[i].text.n);
+        buf_str(&w->raw, d->odd[i].text);
+        before = d->odd[i].row;
+    }
+    return put_raw(w, e);
+}
+
+/* Rows of the frame that begins with row `first`. */
+static size_t frame_rows(const struct event_coded *d, size_t first)
+{
+    size_t bytes = 0, i = first;
+
+    while (i < d->n && i - first < FRAME_ROWS && (i == first || bytes + d->values[i].s.n <= FRAME_BYTES))
+        bytes += d->values[i++].s.n;
+    return i - first;
+}
+
+static int put_frame(struct event_pieces *w, const union event_value *v, size_t n, struct err *e)
+{
+    buf_reset(&w->raw);
+    for (size_t i = 0; i < n; i++)
+        varint_put(&w->raw, v[i].s.n);
+    for (size_t i = 0; i < n; i++)
+        buf_str(&w->raw, v[i].s);
+    return put_raw(w, e);
+}
+
+static int put_frames(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    size_t n;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < d->n; i += n) {
+        n = frame_rows(d, i);
+        rc = put_frame(w, d->values + i, n, e);
+    }
+    return rc;
+}
+
+/* The numbers in hole `hole` of all rows that have it, into w->room; how many. */
+static size_t numbers_in(struct event_pieces *w, const struct event_templates *t, size_t rows, size_t hole)
+{
+    const uint64_t *numbers = (const uint64_t *)t->numbers.p;
+    size_t n = 0;
+
+    for (size_t i = 0; i < rows; i++) {
+        size_t holes = t->holes[t->codes[i]];
+
+        if (hole < holes)
+            w->room[n++] = numbers[hole];
+        numbers += holes;
+    }
+    return n;
+}
+
+static int put_hole(struct event_pieces *w, size_t n, struct err *e)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most |= w->room[i];
+    buf_putc(&w->directory, (char)event_int_width(most));
+    return put_planes(w, n, event_int_width(most), e);
+}
+
+static int put_templates(struct event_pieces *w, const struct event_templates *t, size_t rows, struct err *e)
+{
+    int rc;
+
+    varint_put(&w->directory, t->most_holes);
+    rc = put_frame(w, t->values, t->n, e);
+    for (size_t i = 0; i < rows; i++)
+        w->room[i] = t->codes[i];
+    rc = rc == 0 ? put_codes(w, rows, t->n, e) : rc;
+    for (size_t hole = 0; rc == 0 && hole < t->most_holes; hole++)
+        rc = put_hole(w, numbers_in(w, t, rows, hole), e);
+    return rc;
+}
+
+static int put_texts(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    struct event_templates t;
+    size_t frames = 0;
+    int rc;
+
+    for (size_t i = 0; i < d->n; i += frame_rows(d, i))
+        frames++;
+    varint_put(&w->directory, frames);
+    for (size_t i = 0; i < d->n; i += frame_rows(d, i))
+        varint_put(&w->directory, frame_rows(d, i));
+    rc = event_templates_make(&t, d->values, d->n, w->coder, e);
+    if (rc >= 0) {
+        varint_put(&w->directory, rc ? t.n : 0);
+        rc = rc ? put_templates(w, &t, d->n, e) : put_frames(w, d, e);
+    }
+    event_templates_fini(&t);
+    return rc;
+}
+
+/* --- filters --- */
+
+static int put_slices(struct event_pieces *w, const uint8_t *bits, size_t bytes, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t at = 0; rc == 0 && at < bytes; at += EVENT_FILTER_SLICE) {
+        size_t n = bytes - at < EVENT_FILTER_SLICE ? bytes - at : EVENT_FILTER_SLICE;
+        struct str slice = { (const char *)bits + at, n };
+
+        buf_reset(&w->packed);
+        buf_str(&w->packed, slice);
+        put_u32(&w->packed, block_sum(slice));
+        rc = buf_failed(&w->packed) ? no_memory(e) : event_pieces_part(w, w->next_part++, buf_view(&w->packed), e);
+    }
+    return rc;
+}
+
+static bool wants_filter(const struct event_coded *d)
+{
+    return d->form == EVENT_FORM_IDS || d->form == EVENT_FORM_TEXTS ||
+           (d->form == EVENT_FORM_DICT && d->distinct >= FILTERED_VALUES);
+}
+
+/* How many bytes it has, and the part of its first slice. */
+static int put_filter(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    struct event_hashes h;
+    uint8_t *bits = NULL;
+    size_t bytes = 0;
+    int rc = event_hashes_of(&h, d, e);
+
+    if (rc == 0 && !h.too_many) {
+        bytes = event_filter_bytes(h.n);
+        buf_reset(&w->raw);
+        bits = (uint8_t *)buf_reserve(&w->raw, bytes);
+        rc = bits ? 0 : no_memory(e);
+    }
+    varint_put(&w->directory, bytes);
+    if (bytes)
+        varint_put(&w->directory, w->next_part);
+    if (bits) {
+        memset(bits, 0, bytes);
+        event_hashes_filter(&h, bits, bytes);
+        rc = put_slices(w, bits, bytes, e);
+    }
+    event_hashes_fini(&h);
+    return rc;
+}
+
+/* --- columns --- */
+
+static int put_body(struct event_pieces *w, const struct event_coded *d, struct err *e)
+{
+    switch (d->form) {
+    case EVENT_FORM_CONST:
+        return put_const(w, d);
+    case EVENT_FORM_DICT:
+        return put_dictionary(w, d, e);
+    case EVENT_FORM_INTS:
+        return put_ints(w, d, e);
+    case EVENT_FORM_IDS:
+        return put_ids(w, d, e);
+    case EVENT_FORM_TEXTS:
+        break;
+    }
+    return put_texts(w, d, e);
+}
+
+static void put_key(struct event_pieces *w, int kind, struct str name, int form)
+{
+    buf_putc(&w->directory, (char)kind);
+    if (kind == BLOCK_ATTRIBUTE || kind == BLOCK_FIXED) {
+        varint_put(&w->directory, name.n);
+        buf_str(&w->directory, name);
+    }
+    buf_putc(&w->directory, (char)form);
+    w->columns++;
+}
+
+int event_pieces_column(struct event_pieces *w, int kind, struct str name, const struct event_coded *d, struct err *e)
+{
+    int rc;
+
+    put_key(w, kind, name, (int)d->form | (d->is_text ? BLOCK_TEXT : 0) | (d->has_unset ? BLOCK_UNSET : 0));
+    rc = put_body(w, d, e);
+    if (rc == 0 && d->is_text && d->form != EVENT_FORM_CONST) {
+        if (wants_filter(d) && kind != BLOCK_OVERFLOW)
+            rc = put_filter(w, d, e);
+        else
+            varint_put(&w->directory, 0);
+    }
+    return rc == 0 && buf_failed(&w->directory) ? no_memory(e) : rc;
+}
+
+int event_pieces_times(struct event_pieces *w, const int64_t *ns, size_t n, struct err *e)
+{
+    int64_t first = ns[0], last = ns[0], unit;
+    size_t u;
+
+    for (size_t i = 1; i < n; i++) {
+        first = ns[i] < first ? ns[i] : first;
+        last = ns[i] > last ? ns[i] : last;
+    }
+    for (size_t i = 0; i < n; i++)
+        w->room[i] = (uint64_t)ns[i] - (uint64_t)first;
+    u = (uint64_t)last - (uint64_t)first <= INT64_MAX ? find_unit(w, n) : 0;
+    unit = block_units[u];
+    for (size_t i = n - 1; i > 0; i--)
+        w->room[i] = zigzag((uint64_t)((int64_t)(w->room[i] - w->room[i - 1]) / unit));
+    w->room[0] = 0;
+    put_key(w, BLOCK_TIME, STR_NULL, EVENT_FORM_INTS);
+    varint_put(&w->directory, zigzag((uint64_t)ns[0]));
+    return put_numbers(w, n, u, e);
+}

@@ -1,0 +1,48 @@
+/* event_sealed-internal.h: a block's directory, parsed; never changed after that, so threads share it. */
+#ifndef STORE_EVENT_SEALED_INTERNAL_H
+#define STORE_EVENT_SEALED_INTERNAL_H
+
+#include "store/event_build-internal.h"
+#include "store/event_template-internal.h"
+#include "store/varint-internal.h"
+
+struct sealed_piece {
+    uint32_t raw, packed; /* bytes; packed 0: as they are */
+    uint32_t part;        /* 0: inside */
+    uint32_t sum;
+    struct str inside;
+};
+
+struct sealed_column {
+    int kind;        /* BLOCK_* */
+    struct str name; /* of a fixed column or an attribute */
+    struct event_summary summary;
+    union event_value constant;
+    int64_t first, unit;      /* times: the first row's; of numbers and times */
+    enum event_id id;
+    uint32_t nodd, id_planes; /* IDS: bytes that are planes, as bits */
+    struct sealed_piece *pieces;
+    size_t npieces;           /* of numbers: planes; of a dictionary: the values, then planes of codes; of ids the noise, planes, and
+                                 rows of another form, if any; of texts the frames, or what `templates` says */
+    const uint32_t *first_rows; /* TEXTS: of each frame; nframes + 1 */
+    size_t nframes;
+    uint32_t templates, holes; /* TEXTS: when there are any, pieces are: these, planes of codes, planes of each hole's */
+    uint8_t widths[TEMPLATE_HOLES];
+    size_t filter_bytes;      /* 0: none */
+    uint32_t filter_part;
+};
+
+struct sealed_directory {
+    enum event_kind kind;
+    size_t n;
+    int64_t first_ns, last_ns;
+    struct sealed_column *columns; /* the times are the first one */
+    size_t ncolumns, nattributes;
+    const struct sealed_column *fixed[EVENT_MAX_COLUMNS];
+    const struct sealed_column *overflow;
+};
+
+/* In `a`; texts are views into `bytes` or into `a`. ERR_CORRUPT, ERR_UNSUPPORTED: a newer format, ERR_NOMEM. */
+int sealed_directory_read(struct str bytes, struct arena *a, const struct sealed_directory **out, struct err *e);
+
+#endif
