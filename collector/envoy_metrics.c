@@ -48,15 +48,16 @@ static bool is_name_char(char c)
 }
 
 /* In the arena; p NULL: no memory. */
-static struct str clean(struct arena *a, const char *prefix, struct str s)
+static struct str clean(struct arena *a, struct str prefix, struct str s)
 {
-    struct str name = arena_printf(a, "%s%.*s", prefix, STR_ARG(s));
-    char *p = (char *)(uintptr_t)name.p;
+    char *p = arena_alloc(a, prefix.n + s.n + 1);
 
-    for (size_t i = 0; i < name.n; i++)
-        if (!is_name_char(p[i]))
-            p[i] = '_';
-    return name;
+    if (!p)
+        return STR_NULL;
+    memcpy(p, prefix.p, prefix.n);
+    for (size_t i = 0; i < s.n; i++)
+        p[prefix.n + i] = is_name_char(s.p[i]) ? s.p[i] : '_';
+    return (struct str){ p, prefix.n + s.n };
 }
 
 static struct str family_name(struct arena *a, struct str name)
@@ -65,8 +66,8 @@ static struct str family_name(struct arena *a, struct str name)
 
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (str_starts(name, str_of(own[i])))
-            return clean(a, "", str_from(name, strlen(own[i])));
-    return clean(a, str_starts(name, STR("istio_")) || str_starts(name, STR("envoy_")) ? "" : "envoy_", name);
+            return clean(a, STR(""), str_from(name, strlen(own[i])));
+    return clean(a, str_starts(name, STR("istio_")) || str_starts(name, STR("envoy_")) ? STR("") : STR("envoy_"), name);
 }
 
 static int put_label(struct arena *a, struct metric *m, struct str pair, struct err *e)
@@ -80,7 +81,7 @@ static int put_label(struct arena *a, struct metric *m, struct str pair, struct 
         return err_set(e, ERR_LIMIT, "more than %d labels, or one that is too long", MOST_LABELS);
     if (name.n == 0)
         return 0;
-    name = clean(a, name.p[0] >= '0' && name.p[0] <= '9' ? "_" : "", name);
+    name = clean(a, name.p[0] >= '0' && name.p[0] <= '9' ? STR("_") : STR(""), name);
     value = envoy_text(a, value);
     return name.p && value.p && label_builder_set(&m->labels, name, value) == 0 ? 0 : no_memory(e);
 }
@@ -278,7 +279,8 @@ static int read_metric(struct reading *r, struct str message, struct err *e)
         return rc;
     }
     if (r->items->n++ == 0)
-        snprintf(r->items->why, sizeof(r->items->why), "%.100s: %.100s", r->family.name.p, why.msg);
+        snprintf(r->items->why, sizeof(r->items->why), "%.*s: %.100s",
+                 (int)(r->family.name.n < 100 ? r->family.name.n : 100), r->family.name.p, why.msg);
     return 0;
 }
 
@@ -332,7 +334,8 @@ static int read_family(struct reading *r, struct str message, struct err *e)
         r->family.name = family_name(r->b->arena, r->family.name);
         if (!r->family.name.p)
             return no_memory(e);
-        if ((rc = add_metadata(r, e)) < 0)
+        good = r->family.name.n > 0;
+        if (good && (rc = add_metadata(r, e)) < 0)
             return rc;
     }
     while ((rc = pb_next(&reader, &f, e)) == 1) {

@@ -218,10 +218,27 @@ static int print_socket(struct buf *out, struct str message, struct err *e)
     return 0;
 }
 
+static int print_address(struct buf *out, const struct pb_field *f, struct err *e)
+{
+    struct str listener, endpoint;
+    int rc = pb_want(f, PB_BYTES, e);
+
+    if (rc < 0)
+        return rc;
+    if (f->number == ADDRESS_SOCKET)
+        return print_socket(out, f->bytes, e);
+    if ((rc = envoy_entry(f->bytes, &listener, &endpoint, e)) < 0)
+        return rc;
+    if (f->number == ADDRESS_PIPE)
+        buf_str(out, listener); /* a pipe's path has the number of a listener's name */
+    else
+        buf_printf(out, "envoy://%.*s/%.*s", STR_ARG(listener), STR_ARG(endpoint));
+    return 0;
+}
+
 int envoy_address(struct arena *a, struct str message, struct str *out, struct err *e)
 {
     struct buf b = BUF_INIT(4 * message.n + 64);
-    struct str listener, endpoint;
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
     int rc;
@@ -229,16 +246,8 @@ int envoy_address(struct arena *a, struct str message, struct str *out, struct e
     while ((rc = pb_next(&r, &f, e)) == 1) {
         if (f.number > ADDRESS_INTERNAL)
             continue;
-        buf_reset(&b);
-        if ((rc = pb_want(&f, PB_BYTES, e)) < 0)
-            break;
-        if (f.number == ADDRESS_SOCKET)
-            rc = print_socket(&b, f.bytes, e);
-        else if ((rc = envoy_entry(f.bytes, &listener, &endpoint, e)) == 0 && f.number == ADDRESS_PIPE)
-            buf_utf8(&b, listener); /* a pipe's path has the number of a listener's name */
-        else
-            buf_printf(&b, "envoy://%.*s/%.*s", STR_ARG(listener), STR_ARG(endpoint));
-        if (rc < 0)
+        buf_reset(&b); /* of a oneof the last one counts */
+        if ((rc = print_address(&b, &f, e)) < 0)
             break;
     }
     if (rc == 0 && b.n)
