@@ -29,8 +29,8 @@
  *              before, length, bytes
  *      TEXTS   lengths, then bytes
  *
- * Fixed integers are little-endian, others are varints; a text is a length and bytes. Columns that are unset in every row
- * are left out, as is a column that a reader does not know. */
+ * Fixed integers are little-endian, others are varints; a text is a length and bytes. Columns that are unset in every
+ * row are left out, as is a column that a reader does not know. */
 #include "store/event_chunk-internal.h"
 
 #include "store/event_attributes-internal.h"
@@ -366,7 +366,8 @@ int event_chunk_encode(const struct event_rows *rows, enum event_kind kind, size
 /* --- of chunks --- */
 
 /* All rows, source by source. */
-static int pick_all(struct event_source *const *chunks, size_t n, struct arena *a, struct event_gather *g, struct err *e)
+static int pick_all(struct event_source *const *chunks, size_t n, struct arena *a, struct event_gather *g,
+                    struct err *e)
 {
     uint32_t *from, *rows;
     size_t at = 0;
@@ -400,7 +401,8 @@ static int join_times(struct chunk_writer *w, struct event_gather *g, struct are
     return rc;
 }
 
-static int join_column(struct chunk_writer *w, struct event_gather *g, uint16_t key, struct event_field f, struct err *e)
+static int join_column(struct chunk_writer *w, struct event_gather *g, uint16_t key, struct event_field f,
+                       struct err *e)
 {
     struct event_coded d;
     int rc = event_gather_column(g, f, &d, e);
