@@ -1,5 +1,5 @@
-/* event_attributes-internal.h: maps of attributes as columns: one for each name, and one of label sets for names that are
- * too many. */
+/* event_attributes-internal.h: maps of attributes as columns: one for each name, and one of label sets for names that
+ * are too many. */
 #ifndef STORE_EVENT_ATTRIBUTES_INTERNAL_H
 #define STORE_EVENT_ATTRIBUTES_INTERNAL_H
 
@@ -39,8 +39,8 @@ struct event_overflow;
 /* In the view's arena. ERR_CORRUPT, ERR_NOMEM. */
 int event_overflow_read(struct event_view *sets, struct event_overflow **out, struct err *e);
 /* Makes *v the view of one name's values, with its rows, in `a`; *there false: no row has it. ERR_NOMEM. */
-int event_overflow_open(const struct event_overflow *o, struct str name, struct arena *a, struct event_view *v, bool *there,
-                        struct err *e);
+int event_overflow_open(const struct event_overflow *o, struct str name, struct arena *a, struct event_view *v,
+                        bool *there, struct err *e);
 /* Its names, n of them. */
 const struct str *event_overflow_names(const struct event_overflow *o, size_t *n);
 

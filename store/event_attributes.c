@@ -1,7 +1,7 @@
 /* event_attributes.c: rows of maps to columns of values.
  *
- * Idea       Neighbouring rows have the same names in the same order: the name at the same place of the row before is tried
- *            first, and only what differs is looked up. Entries are then sorted by column, by counting. */
+ * Idea       Neighbouring rows have the same names in the same order: the name at the same place of the row before is
+ *            tried first, and only what differs is looked up. Entries are then sorted by column, by counting. */
 #include "store/event_attributes-internal.h"
 
 #include "base/mem.h"

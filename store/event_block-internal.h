@@ -1,5 +1,5 @@
-/* event_block-internal.h: a sealed block that is being read; what event_block.c (the source), event_block_column.c (pieces to
- * views) and event_block_texts.c (frames and templates) share. */
+/* event_block-internal.h: a sealed block that is being read; what event_block.c (the source), event_block_column.c
+ * (pieces to views) and event_block_texts.c (frames and templates) share. */
 #ifndef STORE_EVENT_BLOCK_INTERNAL_H
 #define STORE_EVENT_BLOCK_INTERNAL_H
 

@@ -196,7 +196,8 @@ static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, 
     return 0;
 }
 
-static int get_wide_codes(struct sealed_view *v, const struct sealed_piece *planes, const uint16_t **codes, struct err *e)
+static int get_wide_codes(struct sealed_view *v, const struct sealed_piece *planes, const uint16_t **codes,
+                          struct err *e)
 {
     struct bytes low, high;
     uint16_t *to = arena_alloc(v->view.arena, v->view.n * sizeof(*to));
@@ -277,7 +278,8 @@ static int get_ids(struct sealed_view *v, struct err *e)
     if (rc < 0 || c->nodd == 0)
         return rc;
     odd = arena_alloc(v->view.arena, c->nodd * sizeof(*odd));
-    rc = odd ? sealed_piece_get(v->block, &c->pieces[c->npieces - 1], v->view.arena, &r, e) : sealed_no_memory(v->block, e);
+    rc = odd ? sealed_piece_get(v->block, &c->pieces[c->npieces - 1], v->view.arena, &r, e)
+             : sealed_no_memory(v->block, e);
     if (rc == 0 && (!event_get_odd(&r, c->nodd, v->view.n, odd) || bytes_left(&r)))
         rc = sealed_malformed(c, "rows of another form", e);
     v->view.odd = odd;
@@ -336,7 +338,8 @@ int sealed_view_new(struct sealed *b, const struct sealed_column *c, struct aren
 
     if (!v)
         return sealed_no_memory(b, e);
-    v->view = (struct event_view){ .form = c->summary.form, .is_text = c->summary.is_text, .n = b->source.n, .arena = a };
+    v->view = (struct event_view){ .form = c->summary.form, .is_text = c->summary.is_text, .n = b->source.n,
+                                   .arena = a };
     v->column = c;
     v->block = b;
     *out = v;

@@ -27,8 +27,8 @@ static inline uint32_t block_sum(struct str stored)
     return (uint32_t)str_hash_stable(stored);
 }
 
-/* Bits of a code: several share a byte, the first one in its lowest bits, so that what is nearly always the same costs less
- * than the bit that a packer needs for a byte. Codes of 16 bits are two planes. */
+/* Bits of a code: several share a byte, the first one in its lowest bits, so that what is nearly always the same costs
+ * less than the bit that a packer needs for a byte. Codes of 16 bits are two planes. */
 static inline unsigned block_code_bits(size_t distinct)
 {
     if (distinct <= 4)

@@ -176,7 +176,8 @@ static int make_scan(struct sealed_view *v, struct err *e)
 }
 
 /* bytes[] and at[] have room for it. */
-static int read_frame(struct sealed_view *v, size_t frame, char *bytes, uint32_t *at, struct event_frame *f, struct err *e)
+static int read_frame(struct sealed_view *v, size_t frame, char *bytes, uint32_t *at, struct event_frame *f,
+                      struct err *e)
 {
     const struct sealed_column *c = v->column;
     const struct sealed_piece *p = &c->pieces[frame];

@@ -20,7 +20,8 @@ static int verify_counts(struct sealed_view *v, struct err *e)
     if (!counts)
         return sealed_no_memory(v->block, e);
     event_count_codes(v->view.codes8, v->view.codes16, v->view.n, counts);
-    return memcmp(counts, v->view.counts, v->view.distinct * sizeof(*counts)) ? sealed_malformed(v->column, "counts", e) : 0;
+    return memcmp(counts, v->view.counts, v->view.distinct * sizeof(*counts)) ? sealed_malformed(v->column, "counts", e)
+                                                                              : 0;
 }
 
 static int verify_filter(struct sealed *b, const struct sealed_column *c, struct err *e)

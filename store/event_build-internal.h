@@ -1,12 +1,16 @@
 /* event_build-internal.h: sealed blocks of rows: what is written, and how it is read again. Pure: bytes in, bytes out.
  *
  * A block is one directory (part 0: times, summaries, where each column is, small columns themselves), a part for each
- * column, and parts for the filters. Columns are packed by their form and zstd. Rows are sorted by identity, the columns
- * that say whose row it is (reporter, namespace, workload, source and destination, service …), and then by time: what
- * depends on the identity is constant over long runs and costs next to nothing.
+ * column, and parts for the filters. Columns are packed by their form and zstd. Rows are sorted by identity, the
+ * columns that say whose row it is (reporter, namespace, workload, source and destination, service …), and then by
+ * time: what depends on the identity is constant over long runs and costs next to nothing.
  *
  * Filters (event_filter.c) say for a column of ids or of texts which values or tokens are not there; they are cut into
- * slices by hash, so that a probe reads one slice of about 4 KB. */
+ * slices by hash, so that a probe reads one slice of about 4 KB.
+ *
+ * Parts are numbered from 1 as they are written, part 0 comes last; which part is what, the directory tells: a column
+ * of many values has a part for each plane or frame, a filter one for each slice. A block has some tens of parts, and
+ * with the most rows and attributes some thousands. What is at most 512 bytes stands in the directory itself. */
 #ifndef STORE_EVENT_BUILD_INTERNAL_H
 #define STORE_EVENT_BUILD_INTERNAL_H
 
@@ -31,14 +35,14 @@ struct event_built {
 
 /* Builds one block of the picked rows, at most EVENT_SOURCE_ROWS, a column at a time: memory is bounded by the largest
  * column. put() writes the parts, each number once, the directory last; what it returns when < 0 ends it. */
-int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, struct str body, struct err *e), void *arg,
-                struct event_built *out, struct err *e);
+int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
+                void *arg, struct event_built *out, struct err *e);
 
 /* Reads [at, at + n) of part `no` into `to`; ERR_CORRUPT when there is no such part, or it is shorter. */
 typedef int event_part_read(void *arg, uint32_t no, size_t at, size_t n, void *to, struct err *e);
 
-/* A block as a source: `directory` is part 0, which must outlive it. The directory's own checksum is verified here, those of
- * the columns when they are read. `arg` is what `read` gets. */
+/* A block as a source: `directory` is part 0, which must outlive it. The directory's own checksum is verified here,
+ * those of the columns when they are read. `arg` is what `read` gets. */
 struct event_source *event_block_open(struct str directory, event_part_read *read, void *arg, struct arena *a,
                                       struct err *e);
 /* The same block for another thread: the parsed directory is shared. */

@@ -27,17 +27,17 @@
  *              a piece: how many rows each value has; the values: lengths, then bytes, or numbers, less the one before,
  *              zigzag;
  *              then the codes: a piece of as few bits as they need (block_code_bits), or two planes beyond 256 values
- *      INTS    the least (zigzag), what the greatest has more; u8 unit (block_units), u8 width; the planes of what each has
- *              more than the least, in the unit
+ *      INTS    the least (zigzag), what the greatest has more; u8 unit (block_units), u8 width; the planes of what each
+ *              has more than the least, in the unit
  *      times   that of the first row (zigzag); u8 unit, u8 width; the planes of what each has more than the row before,
  *              in the unit, zigzag (the first one's is 0)
- *      IDS     u8 an enum event_id, how many rows have another form; which bytes of an id are not noise (a UUID's version),
- *              as bits; a piece: the ids without these; their planes;
+ *      IDS     u8 an enum event_id, how many rows have another form; which bytes of an id are not noise (a UUID's
+ *              version), as bits; a piece: the ids without these; their planes;
  *              when there are any, a piece: rows of another form: row, less the one before, length, bytes
  *      TEXTS   how many frames, and how many rows each has; how many templates, 0 = none, and then for each frame a
  *              piece: lengths, then bytes
- *              else the most holes that one has; a piece: the templates (event_template-internal.h): lengths, then bytes;
- *              their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 width
+ *              else the most holes that one has; a piece: the templates (event_template-internal.h): lengths, then
+ *              bytes; their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 width
  *              and the planes of its numbers: those of rows whose template has that many
  *
  * A plane is a piece of a byte for each row: all lowest bytes, all second ones, and so on. A piece is
@@ -45,8 +45,8 @@
  *              length when unpacked; length as it is packed with zstd, 0 = it is not;
  *              the number of the part it is, 0 = it stands here, behind the checksum; u32 checksum
  *
- * Fixed integers are little-endian, others are varints; a text is a length and bytes. Columns that are unset in every row
- * are left out; a reader passes over columns it does not know.
+ * Fixed integers are little-endian, others are varints; a text is a length and bytes. Columns that are unset in every
+ * row are left out; a reader passes over columns it does not know.
  *
  * Parts are numbered as they are written. The slices of a filter (event_filter.c) are parts one behind the other, each
  * with a checksum at its end. */
@@ -161,7 +161,8 @@ static void put_header(struct buf *b, const struct event_pieces *w, enum event_k
                        const struct event_built *built)
 {
     const uint8_t kinds[4] = { BLOCK_VERSION, (uint8_t)kind, packed ? BLOCK_ZSTD : BLOCK_PLAIN };
-    const uint32_t sizes[3] = { htole32((uint32_t)built->rows), htole32(w->columns), htole32((uint32_t)w->directory.n) };
+    const uint32_t sizes[3] = { htole32((uint32_t)built->rows), htole32(w->columns),
+                                htole32((uint32_t)w->directory.n) };
     const uint64_t times[2] = { htole64((uint64_t)built->first_ns), htole64((uint64_t)built->last_ns) }, room = 0;
 
     buf_put(b, &room, sizeof(room));
@@ -204,8 +205,8 @@ static int build(struct event_gather *g, struct event_pieces *w, struct arena *a
     return rc == 0 ? put_directory(w, g->kind, out, e) : rc;
 }
 
-int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, struct str body, struct err *e), void *arg,
-                struct event_built *out, struct err *e)
+int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
+                void *arg, struct event_built *out, struct err *e)
 {
     struct arena a = ARENA_INIT(0);
     struct event_gather g;

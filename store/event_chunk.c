@@ -29,8 +29,8 @@
  *              before, length, bytes
  *      TEXTS   lengths, then bytes
  *
- * Fixed integers are little-endian, others are varints; a text is a length and bytes. Columns that are unset in every row
- * are left out, as is a column that a reader does not know. */
+ * Fixed integers are little-endian, others are varints; a text is a length and bytes. Columns that are unset in every
+ * row are left out, as is a column that a reader does not know. */
 #include "store/event_chunk-internal.h"
 
 #include "store/event_attributes-internal.h"
@@ -402,7 +402,8 @@ static int join_times(struct chunk_writer *w, struct event_gather *g, struct are
     return rc;
 }
 
-static int join_column(struct chunk_writer *w, struct event_gather *g, uint16_t key, struct event_field f, struct err *e)
+static int join_column(struct chunk_writer *w, struct event_gather *g, uint16_t key, struct event_field f,
+                       struct err *e)
 {
     struct event_coded d;
     int rc = event_gather_column(g, f, &d, e);

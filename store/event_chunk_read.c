@@ -1,5 +1,5 @@
-/* event_chunk_read.c: a chunk as a source. Its columns' heads are read when it is opened, their bodies when somebody asks;
- * views point into the chunk's bytes where they can. */
+/* event_chunk_read.c: a chunk as a source. Its columns' heads are read when it is opened, their bodies when somebody
+ * asks; views point into the chunk's bytes where they can. */
 #include "store/event_chunk-internal.h"
 
 #include "store/event_attributes-internal.h"
@@ -458,8 +458,8 @@ static int read_overflow(struct chunk *k, struct err *e)
 }
 
 /* An attribute that is in the overflow alone is made into a column. */
-static int open_overflow(struct chunk *k, struct str name, struct arena *a, struct chunk_column *c, struct event_view **v,
-                         struct err *e)
+static int open_overflow(struct chunk *k, struct str name, struct arena *a, struct chunk_column *c,
+                         struct event_view **v, struct err *e)
 {
     bool there = false;
     int rc = read_overflow(k, e);

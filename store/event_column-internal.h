@@ -44,8 +44,8 @@ void event_coder_fini(struct event_coder *c);
 void event_code(struct event_coder *c, const union event_value *v, size_t n, bool is_text, union event_value unset,
                 struct event_coded *out);
 
-/* A dictionary made value by value, for who knows the rows' values by number already: c->values[0..d->distinct). At most
- * c->rows values. event_dictionary_take makes it the form of d, whose codes are in c->codes. */
+/* A dictionary made value by value, for who knows the rows' values by number already: c->values[0..d->distinct). At
+ * most c->rows values. event_dictionary_take makes it the form of d, whose codes are in c->codes. */
 void event_dictionary_begin(struct event_coder *c, struct event_coded *d);
 uint32_t event_dictionary_code(struct event_coder *c, struct event_coded *d, union event_value v);
 void event_dictionary_take(const struct event_coder *c, union event_value unset, struct event_coded *d);

@@ -112,8 +112,9 @@ void event_dictionary_begin(struct event_coder *c, struct event_coded *d)
     clear_slots(c, FIRST_SLOTS);
 }
 
-/* Values that a dictionary may have after i rows. Half as many as rows, for what looks like ids, which come once or several
- * times at once. What comes in any order looks new at first, even if there are no more values than half of the rows. */
+/* Values that a dictionary may have after i rows. Half as many as rows, for what looks like ids, which come once or
+ * several times at once. What comes in any order looks new at first, even if there are no more values than half of the
+ * rows. */
 static size_t most_values(size_t i, size_t n, bool ids)
 {
     if (ids)

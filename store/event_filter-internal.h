@@ -1,13 +1,13 @@
 /* event_filter-internal.h: which values, or which tokens of texts, are surely not in a block.
  *
- * Split block Bloom filters (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007; the layout is
- * that of Apache Parquet's BloomFilter.md), 8 bits for each distinct value: one in thirty that are not there
+ * Split block Bloom filters (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007; the layout
+ * is that of Apache Parquet's BloomFilter.md), 8 bits for each distinct value: one in thirty that are not there
  * seems to be, cut into slices by the high bits of the
  * hash: a value is in one slice, and a probe reads no other.
  *
- * A token is a longest run of letters, digits, '_' and bytes >= 0x80. A text that contains a needle contains, whole, the
- * needle's tokens that other bytes of the needle enclose on both sides; the first and the last one may be parts of longer
- * ones. */
+ * A token is a longest run of letters, digits, '_' and bytes >= 0x80. A text that contains a needle contains, whole,
+ * the needle's tokens that other bytes of the needle enclose on both sides; the first and the last one may be parts of
+ * longer ones. */
 #ifndef STORE_EVENT_FILTER_INTERNAL_H
 #define STORE_EVENT_FILTER_INTERNAL_H
 

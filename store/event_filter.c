@@ -1,8 +1,8 @@
 /* event_filter.c: split block Bloom filters, and tokens.
  *
- * A filter is a row of blocks of 256 bits. A value belongs to one block, by the high half of its hash, and sets one bit in
- * each of the block's eight words, by the low half times eight odd numbers. A slice is EVENT_FILTER_SLICE bytes of whole
- * blocks, the last one what is left. Words are little-endian. */
+ * A filter is a row of blocks of 256 bits. A value belongs to one block, by the high half of its hash, and sets one bit
+ * in each of the block's eight words, by the low half times eight odd numbers. A slice is EVENT_FILTER_SLICE bytes of
+ * whole blocks, the last one what is left. Words are little-endian. */
 #include "store/event_filter-internal.h"
 
 #include <endian.h>
@@ -76,7 +76,9 @@ bool event_filter_test(const uint8_t *slice, size_t n, size_t bytes, uint64_t ha
 /* --- tokens --- */
 
 #define RANGE(from, to) [from ... to] = true
-static const bool in_token[256] = { RANGE('a', 'z'), RANGE('A', 'Z'), RANGE('0', '9'), ['_'] = true, RANGE(0x80, 0xff) };
+static const bool in_token[256] = {
+    RANGE('a', 'z'), RANGE('A', 'Z'), RANGE('0', '9'), ['_'] = true, RANGE(0x80, 0xff)
+};
 #undef RANGE
 
 struct str event_token_next(struct str text, size_t *at, bool *inner)

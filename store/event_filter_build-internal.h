@@ -1,5 +1,5 @@
-/* event_filter_build-internal.h: the filter of one column: first all values are hashed, then it is known how large it must
- * be. */
+/* event_filter_build-internal.h: the filter of one column: first all values are hashed, then it is known how large it
+ * must be. */
 #ifndef STORE_EVENT_FILTER_BUILD_INTERNAL_H
 #define STORE_EVENT_FILTER_BUILD_INTERNAL_H
 

@@ -14,9 +14,9 @@ static void place_hash(struct event_hashes *h, uint64_t hash)
     h->slots[i] = hash;
 }
 
-static int grow(struct event_hashes *h)
+static int grow(struct event_hashes *h, size_t cap)
 {
-    struct event_hashes larger = { .cap = h->cap ? 2 * h->cap : FIRST_CAP };
+    struct event_hashes larger = { .cap = cap };
 
     larger.slots = mem_zalloc(larger.cap * sizeof(*larger.slots));
     if (!larger.slots)
@@ -33,7 +33,7 @@ static int add(struct event_hashes *h, uint64_t hash)
 {
     if (h->too_many)
         return 0;
-    if (2 * h->n >= h->cap && grow(h) < 0)
+    if (2 * h->n >= h->cap && grow(h, h->cap ? 2 * h->cap : FIRST_CAP) < 0)
         return ERR_NOMEM;
     place_hash(h, hash);
     h->too_many = h->n > MOST_HASHES;
@@ -51,9 +51,12 @@ uint64_t event_filter_id_hash(enum event_id kind, struct str value)
 
 static int add_ids(struct event_hashes *h, const struct event_coded *d)
 {
-    size_t width = event_id_width(d->id);
-    int rc = 0;
+    size_t width = event_id_width(d->id), cap = FIRST_CAP;
+    int rc;
 
+    while (cap < 2 * d->n) /* most are seen once */
+        cap *= 2;
+    rc = grow(h, cap);
     for (size_t i = 0; rc == 0 && i < d->n; i++)
         rc = add(h, event_filter_hash((struct str){ (const char *)d->ids + i * width, width }));
     for (size_t i = 0; rc == 0 && i < d->nodd; i++)
@@ -77,7 +80,14 @@ static int add_tokens(struct event_hashes *h, struct str text, size_t at)
 static size_t common_prefix(struct str a, struct str b)
 {
     size_t most = a.n < b.n ? a.n : b.n, n = 0;
+    uint64_t x, y;
 
+    for (; most - n >= sizeof(x); n += sizeof(x)) {
+        memcpy(&x, a.p + n, sizeof(x));
+        memcpy(&y, b.p + n, sizeof(y));
+        if (x != y)
+            break;
+    }
     while (n < most && a.p[n] == b.p[n])
         n++;
     return n;

@@ -86,7 +86,8 @@ static bool is_dictionary(const struct event_view *v)
     return !v || v->form == EVENT_FORM_CONST || v->form == EVENT_FORM_DICT;
 }
 
-static bool all_are(const struct event_gather *g, struct event_view *const *views, bool (*is)(const struct event_view *v))
+static bool all_are(const struct event_gather *g, struct event_view *const *views,
+                    bool (*is)(const struct event_view *v))
 {
     bool all = true;
 
@@ -192,8 +193,8 @@ static enum event_id common_kind(const struct event_gather *g, struct event_view
 }
 
 /* 1: done; 0: too many have another form. */
-static int gather_ids(struct event_gather *g, struct event_view *const *views, enum event_id kind, struct event_coded *d,
-                      struct err *e)
+static int gather_ids(struct event_gather *g, struct event_view *const *views, enum event_id kind,
+                      struct event_coded *d, struct err *e)
 {
     size_t width = event_id_width(kind);
 
@@ -342,7 +343,8 @@ struct rest {
     struct event_view *sets;
 };
 
-static int open_rest(struct event_source *s, const struct strmap *chosen, struct arena *a, struct rest *rest, struct err *e)
+static int open_rest(struct event_source *s, const struct strmap *chosen, struct arena *a, struct rest *rest,
+                     struct err *e)
 {
     const struct str *names;
     size_t n, columns;

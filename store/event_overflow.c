@@ -1,4 +1,5 @@
-/* event_overflow.c: attributes that have no column of their own: label sets row by row, turned into values name by name. */
+/* event_overflow.c: attributes that have no column of their own: label sets row by row, turned into values name by
+ * name. */
 #include "store/event_attributes-internal.h"
 
 #include "base/strmap.h"
@@ -109,8 +110,8 @@ static void fill_frame(const struct overflow_name *name, size_t rows, char *byte
     at[rows] = end;
 }
 
-int event_overflow_open(const struct event_overflow *o, struct str name, struct arena *a, struct event_view *v, bool *there,
-                        struct err *e)
+int event_overflow_open(const struct event_overflow *o, struct str name, struct arena *a, struct event_view *v,
+                        bool *there, struct err *e)
 {
     const struct overflow_name *known = strmap_get(&o->map, name);
     uint32_t *at;

@@ -1,4 +1,4 @@
-/* event_pieces-internal.h: columns as pieces of bytes, packed where that pays, in parts of a block or in its directory. */
+/* event_pieces-internal.h: columns as pieces of bytes, packed where that pays, in a block's parts or its directory. */
 #ifndef STORE_EVENT_PIECES_INTERNAL_H
 #define STORE_EVENT_PIECES_INTERNAL_H
 
@@ -17,8 +17,8 @@ struct event_pieces {
 };
 
 /* event_pieces_fini is due in any case. ERR_NOMEM. */
-int event_pieces_init(struct event_pieces *w, struct event_coder *coder, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
-                      void *arg, struct err *e);
+int event_pieces_init(struct event_pieces *w, struct event_coder *coder,
+                      int (*put)(void *arg, uint32_t no, struct str body, struct err *e), void *arg, struct err *e);
 void event_pieces_fini(struct event_pieces *w);
 /* Hands a part over. */
 int event_pieces_part(struct event_pieces *w, uint32_t no, struct str body, struct err *e);

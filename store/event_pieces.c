@@ -1,7 +1,7 @@
 /* event_pieces.c: writing a column of a block; the format is drawn in event_build.c.
  *
- * Numbers and wide codes are cut into planes, all lowest bytes, then all second ones: each plane is a piece with statistics
- * of its own, so high bytes vanish and low bytes that are noise are stored as they are. */
+ * Numbers and wide codes are cut into planes, all lowest bytes, then all second ones: each plane is a piece with
+ * statistics of its own, so high bytes vanish and low bytes that are noise are stored as they are. */
 #include "store/event_pieces-internal.h"
 
 #include "base/mem.h"
@@ -19,12 +19,12 @@ enum { FILTERED_VALUES = 256 };
 /* Ids that are looked at for what in them is not noise; a quarter of them must be there. */
 enum { SAMPLED_IDS = 4096 };
 
-int event_pieces_init(struct event_pieces *w, struct event_coder *coder, int (*put)(void *arg, uint32_t no, struct str body, struct err *e),
-                      void *arg, struct err *e)
+int event_pieces_init(struct event_pieces *w, struct event_coder *coder,
+                      int (*put)(void *arg, uint32_t no, struct str body, struct err *e), void *arg, struct err *e)
 {
-    *w = (struct event_pieces){ .room = mem_alloc(coder->rows * sizeof(*w->room)), .coder = coder, .directory = BUF_INIT(UINT32_MAX),
-                                .raw = BUF_INIT(UINT32_MAX), .packed = BUF_INIT(UINT32_MAX), .next_part = 1, .put = put,
-                                .arg = arg };
+    *w = (struct event_pieces){ .room = mem_alloc(coder->rows * sizeof(*w->room)), .coder = coder,
+                                .directory = BUF_INIT(UINT32_MAX), .raw = BUF_INIT(UINT32_MAX),
+                                .packed = BUF_INIT(UINT32_MAX), .next_part = 1, .put = put, .arg = arg };
     return w->room ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
 }
 
@@ -116,19 +116,20 @@ static int put_planes(struct event_pieces *w, size_t n, size_t width, struct err
 /* Of w->room, which are codes: several in a byte. */
 static int put_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e)
 {
-    unsigned bits = block_code_bits(distinct), each = 8 / bits;
+    unsigned bits = block_code_bits(distinct), shift;
     size_t bytes = block_code_bytes(n, distinct);
     uint8_t *to;
 
-    if (bits > 8)
-        return put_planes(w, n, 2, e);
+    if (bits >= 8)
+        return put_planes(w, n, bits / 8, e);
+    shift = bits == 1 ? 3 : bits == 2 ? 2 : 1; /* 2^shift share a byte */
     buf_reset(&w->raw);
     to = (uint8_t *)buf_reserve(&w->raw, bytes);
     if (!to)
         return no_memory(e);
     memset(to, 0, bytes);
     for (size_t i = 0; i < n; i++)
-        to[i / each] |= (uint8_t)(w->room[i] << i % each * bits);
+        to[i >> shift] |= (uint8_t)(w->room[i] << (i & ((1u << shift) - 1)) * bits);
     w->raw.n = bytes;
     return put_raw(w, e);
 }
@@ -254,8 +255,8 @@ static unsigned skewed_bytes(const struct event_coded *d)
 
 static int put_noise(struct event_pieces *w, const struct event_coded *d, unsigned planes, struct err *e)
 {
-    size_t width = event_id_width(d->id);
-    uint8_t *to;
+    size_t width = event_id_width(d->id), n = 0;
+    uint8_t kept[EVENT_ID_BYTES], *to;
 
     if (planes == 0)
         return put_stored(w, d->n * width, (struct str){ (const char *)d->ids, d->n * width }, false, e);
@@ -263,10 +264,13 @@ static int put_noise(struct event_pieces *w, const struct event_coded *d, unsign
     to = (uint8_t *)buf_reserve(&w->raw, d->n * width);
     if (!to)
         return no_memory(e);
-    for (size_t i = 0; i < d->n * width; i++)
-        if (!(planes >> i % width & 1))
-            *to++ = d->ids[i];
-    w->raw.n = (size_t)(to - (uint8_t *)w->raw.p);
+    for (size_t i = 0; i < width; i++)
+        if (!(planes >> i & 1))
+            kept[n++] = (uint8_t)i;
+    for (const uint8_t *id = d->ids, *end = id + d->n * width; id < end; id += width, to += n)
+        for (size_t i = 0; i < n; i++)
+            to[i] = id[kept[i]];
+    w->raw.n = d->n * n;
     return put_stored(w, w->raw.n, buf_view(&w->raw), false, e);
 }
 

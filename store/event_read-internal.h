@@ -1,5 +1,5 @@
-/* event_read-internal.h: what chunks and blocks have in common where bytes become views. Nothing here believes them: what
- * returns bool says false for bytes that no writer of ours has written. */
+/* event_read-internal.h: what chunks and blocks have in common where bytes become views. Nothing here believes them:
+ * what returns bool says false for bytes that no writer of ours has written. */
 #ifndef STORE_EVENT_READ_INTERNAL_H
 #define STORE_EVENT_READ_INTERNAL_H
 

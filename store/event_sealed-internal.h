@@ -22,11 +22,12 @@ struct sealed_column {
     enum event_id id;
     uint32_t nodd, id_planes; /* IDS: bytes that are planes, as bits */
     struct sealed_piece *pieces;
-    size_t npieces;           /* of numbers: planes; of a dictionary: the values, then planes of codes; of ids the noise, planes, and
-                                 rows of another form, if any; of texts the frames, or what `templates` says */
+    size_t
+        npieces; /* numbers: planes; a dictionary: values, then codes; ids: noise, planes, and rows of another form, if
+                       any; texts: frames, or what `templates` says */
     const uint32_t *first_rows; /* TEXTS: of each frame; nframes + 1 */
     size_t nframes;
-    uint32_t templates, holes; /* TEXTS: when there are any, pieces are: these, planes of codes, planes of each hole's */
+    uint32_t templates, holes; /* TEXTS: when there are any, the pieces are these, codes, and each hole's planes */
     uint8_t widths[TEMPLATE_HOLES];
     size_t filter_bytes;      /* 0: none */
     uint32_t filter_part;

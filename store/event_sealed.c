@@ -66,8 +66,8 @@ static bool get_piece(struct reader *in, struct sealed_column *c, struct sealed_
 {
     size_t stored;
 
-    if (!get_size(in, MOST_BYTES, &p->raw) || !get_size(in, MOST_BYTES, &p->packed) || !get_size(in, UINT32_MAX, &p->part) ||
-        bytes_left(&in->r) < sizeof(p->sum))
+    if (!get_size(in, MOST_BYTES, &p->raw) || !get_size(in, MOST_BYTES, &p->packed) ||
+        !get_size(in, UINT32_MAX, &p->part) || bytes_left(&in->r) < sizeof(p->sum))
         return false;
     memcpy(&p->sum, in->r.p, sizeof(p->sum));
     p->sum = le32toh(p->sum);

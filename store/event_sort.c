@@ -1,10 +1,10 @@
 /* event_sort.c: rows of one identity stand together, by time.
  *
- * Idea       A row's identity is a number: column by column, the pair of the number so far and the place of the column's
- *            value among all is numbered anew, in the order of the pairs, so that the first columns have the longest runs. Then rows are
- *            sorted by time and after that, stably, by this number: both by counting.
- * Bound      A column that has nearly as many values as there are rows is no identity, whatever its name, and neither is
- *            one that would leave but a few rows in each run: it is passed over. */
+ * Idea       A row's identity is a number: column by column, the pair of the number so far and the place of the
+ *            column's value among all is numbered anew, in the order of the pairs, so that the first columns have the
+ *            longest runs. Then rows are sorted by time and after that, stably, by this number: both by counting.
+ * Bound      A column that has nearly as many values as there are rows is no identity, whatever its name, and neither
+ *            is one that would leave but a few rows in each run: it is passed over. */
 #include "store/event_sort-internal.h"
 
 #include "base/mem.h"
@@ -18,8 +18,9 @@ enum { RUN_ROWS = 8, MOST_PAIRS = 1 << 24 };
 #define L(c) LOG_##c
 #define S(c) SPAN_##c
 static const int access_log_identity[] = {
-    A(reporter), A(namespace), A(workload), A(app), A(version), A(pod), A(source_workload_namespace), A(source_workload),
-    A(source_principal), A(destination_service_namespace), A(destination_service), A(destination_workload_namespace),
+    A(reporter), A(namespace), A(workload), A(app), A(version), A(pod),
+    A(source_workload_namespace), A(source_workload), A(source_principal),
+    A(destination_service_namespace), A(destination_service), A(destination_workload_namespace),
     A(destination_workload), A(destination_version), A(authority), A(upstream_cluster), A(route_name),
     A(request_protocol), A(connection_security_policy),
 };

@@ -1,4 +1,5 @@
-/* event_source-internal.h: rows of one table that stand together, column by column: a chunk of a head, or a sealed block.
+/* event_source-internal.h: rows of one table that stand together, column by column: a chunk of a head, or a sealed
+ * block.
  *
  * What a query reads is a list of these. A source says without I/O how many rows it has, when they were, and of each
  * column a summary by which most sources are passed over; a column's bytes are read when a query names it. A source and
@@ -70,21 +71,22 @@ struct event_source;
 struct event_source_ops {
     /* NULL: the source has no such column: unset in all rows. No I/O. */
     const struct event_summary *(*summary)(struct event_source *s, struct event_field f);
-    /* *may false: no row's value equals `value` (IDS, DICT), or no row's text has all tokens that a text containing `value`
-     * must have whole (TEXTS; event_filter-internal.h). True where nothing is known. */
+    /* *may false: no row's value equals `value` (IDS, DICT), or no row's text has all tokens that a text containing
+     * `value` must have whole (TEXTS; event_filter-internal.h). True where nothing is known. */
     int (*may_hold)(struct event_source *s, struct event_field f, struct str value, bool *may, struct err *e);
     /* The column without its rows: of DICT the values, of others nothing. *v NULL: not there. */
     int (*open)(struct event_source *s, struct event_field f, struct event_view **v, struct err *e);
-    /* The same, but the view is the caller's own and lives in `a`: for who reads all columns once, one after the other. */
-    int (*open_apart)(struct event_source *s, struct event_field f, struct arena *a, struct event_view **v, struct err *e);
+    /* The same, but the view is the caller's own and lives in `a`: for who reads columns once, one by one. */
+    int (*open_apart)(struct event_source *s, struct event_field f, struct arena *a, struct event_view **v,
+                      struct err *e);
     /* And its rows. Does nothing the second time. */
     int (*rows)(struct event_source *s, struct event_view *v, struct err *e);
     int (*times)(struct event_source *s, const int64_t **ns, struct err *e); /* n of them */
     /* Names of the attributes that some row has. Those come first that have a column; where names are very many, others
      * follow, whose values stand together as packed label sets, row by row (open finds them there). */
     int (*attributes)(struct event_source *s, const struct str **names, size_t *n, struct err *e);
-    /* For who takes rows apart and together again: how many of the names have a column, and the label sets of the others,
-     * with their rows. *sets NULL: there are none. */
+    /* For who takes rows apart and together again: how many of the names have a column, and the label sets of the
+     * others, with their rows. *sets NULL: there are none. */
     int (*overflow)(struct event_source *s, size_t *columns, struct event_view **sets, struct err *e);
 };
 
@@ -97,8 +99,8 @@ struct event_source {
     const struct event_origin *origin; /* where its bytes are; set and read by event_sources.c alone */
 };
 
-/* The text of row `row`: a view into what is loaded, or printed into the source's arena; it stays as long as the arena. A
- * frame of TEXTS that this reads stays loaded, too: for rows that are wanted, not for a scan. ERR_CORRUPT: a frame. */
+/* The text of row `row`: a view into what is loaded, or printed into the source's arena; it stays as long as the arena.
+ * A frame of TEXTS that this reads stays loaded, too: for rows that are wanted, not for a scan. ERR_CORRUPT. */
 int event_view_text(struct event_view *v, size_t row, struct str *text, struct err *e);
 /* Any form, texts and numbers, rows loaded. */
 int event_view_value(struct event_view *v, size_t row, union event_value *value, struct err *e);
@@ -110,14 +112,14 @@ struct event_frame {
     const uint32_t *at; /* n + 1 of them, at[0] is 0 */
 };
 
-/* For scans of TEXTS: the frame that row `row` < n stands in. It is valid until the next event_view_frame of this view, which
- * uses its memory again; the next frame begins with row first + n. */
+/* For scans of TEXTS: the frame that row `row` < n stands in. It is valid until the next event_view_frame of this view,
+ * which uses its memory again; the next frame begins with row first + n. */
 int event_view_frame(struct event_view *v, size_t row, struct event_frame *f, struct err *e);
 
 /* --- what there is to read (event_sources.c) --- */
 
-/* All sources of a table that may have rows in [from_ns, to_ns), as they are at one moment: no row is in two of them, none
- * that was committed is missing. They are held until event_sources_release. */
+/* All sources of a table that may have rows in [from_ns, to_ns), as they are at one moment: no row is in two of them,
+ * none that was committed is missing. They are held until event_sources_release. */
 struct event_sources {
     struct event_source **v;
     size_t n;
@@ -130,7 +132,7 @@ int event_sources_hold(struct store *st, enum event_kind kind, int64_t from_ns, 
                        struct arena *a, struct event_sources *out, struct err *e);
 /* Another source for the same rows, whose loads live in `a`: for another thread. */
 struct event_source *event_source_again(const struct event_source *s, struct arena *a, struct err *e);
-/* A source whose bytes proved wrong: the block is set aside, named in the log and counted; a query goes on without it. */
+/* A source whose bytes proved wrong: the block is set aside, named in the log, counted; a query goes on without. */
 void event_source_damaged(struct store *st, struct event_source *s, const struct err *why);
 void event_sources_release(struct store *st, struct event_sources *s);
 

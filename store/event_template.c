@@ -76,7 +76,8 @@ static int keep_template(struct event_templates *t, struct event_coder *c, uint3
 }
 
 /* 1: added; 0: it does not fit in. */
-static int add_text(struct event_templates *t, struct str text, size_t row, struct event_coder *c, struct event_coded *d)
+static int add_text(struct event_templates *t, struct str text, size_t row, struct event_coder *c,
+                    struct event_coded *d)
 {
     struct parsed parsed;
     char *to;

@@ -1,5 +1,5 @@
-/* event_block_fuzz.c: what opens as a block can be read to its end without harm; when all of it can, a block of its rows has
- * the same rows.
+/* event_block_fuzz.c: what opens as a block can be read to its end without harm; when all of it can, a block of its
+ * rows has the same rows.
  *
  * The input is a directory without its checksum, which is put right. Its pieces stand inside it: those in parts are
  * refused for their checksums. */

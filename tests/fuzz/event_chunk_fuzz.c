@@ -1,5 +1,5 @@
-/* event_chunk_fuzz.c: what opens as a chunk can be read to its end without harm; when all of it can, joining it gives one
- * with the same rows.
+/* event_chunk_fuzz.c: what opens as a chunk can be read to its end without harm; when all of it can, joining it gives
+ * one with the same rows.
  *
  * The input is a chunk without its checksum and length, which are put right. */
 #include "store/event_chunk-internal.h"

@@ -1,5 +1,5 @@
-/* A block holds the rows that were picked, whatever they are, sorted; its filters never deny what is there; bytes that are
- * not ours are refused. */
+/* A block holds the rows that were picked, whatever they are, sorted; its filters never deny what is there; bytes that
+ * are not ours are refused. */
 #include "base/mem.h"
 #include "store/event_chunk-internal.h"
 #include "store/event_filter-internal.h"
@@ -174,7 +174,8 @@ static union event_value text(struct str s)
 /* Numbers in texts come back as they were written: padded, long, beside what is no number. */
 static const char *const numbered[] = {
     "/orders/%d/items/%05d", "2024-01-%02d 09:00:%03d: took %dms", "%d", "a%db", "0%d", "00", "18446744073709551616/%d",
-    "000000000000000000%d", "123456789012345678%d", "%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d",
+    "000000000000000000%d", "123456789012345678%d",
+    "%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d.%d",
     "\xff%d\xc3", "no number",
 };
 
@@ -258,7 +259,8 @@ static struct event_source *filtered(struct scene *s, struct parts *p)
     struct event_built built;
 
     for (size_t i = 0; i < 3000; i++) {
-        batch_set_event(&s->b, EVENT_LOG, LOG_body, text(arena_printf(&s->a, "GET /orders/%zu/x%zu?q=1 done", 1000000 + i * 7, i)));
+        batch_set_event(&s->b, EVENT_LOG, LOG_body,
+                        text(arena_printf(&s->a, "GET /orders/%zu/x%zu?q=1 done", 1000000 + i * 7, i)));
         batch_set_event(&s->b, EVENT_LOG, LOG_trace_id, text(random_id(&s->r, &s->a, 1)));
         batch_set_event(&s->b, EVENT_LOG, LOG_pod, text(arena_printf(&s->a, "pod-%zu", i / 4)));
         batch_end_event(&s->b, EVENT_LOG, random_time(&s->r, i, 1), (struct labels){ NULL, 0 });
@@ -294,13 +296,15 @@ START_TEST(filters)
         MUST(may_hold(block, LOG_pod, rows->columns[LOG_pod][i].s), "row %zu", i);
         MUST(may_hold(block, LOG_body, body), "row %zu", i);
         for (size_t from = 0; from < body.n; from += 3)
-            MUST(may_hold(block, LOG_body, (struct str){ body.p + from, body.n - from - from / 2 % 3 % (body.n - from) }), "row %zu", i);
+            MUST(may_hold(block, LOG_body, (struct str){ body.p + from, body.n - from - from / 2 % 3 % (body.n - from) }),
+                 "row %zu", i);
     }
     for (size_t i = 0; i < 1000; i++) {
         wrong += may_hold(block, LOG_trace_id, random_id(&s->r, &s->a, 1));
         wrong += may_hold(block, LOG_pod, arena_printf(&s->a, "pod-%zu", 1000 + i));
         wrong += may_hold(block, LOG_body, arena_printf(&s->a, "/orders/%zu/x", 1000001 + i * 7));
-        MUST(may_hold(block, LOG_body, arena_printf(&s->a, "%zu", 1000001 + i * 7)), "row %zu", i); /* part of a token? */
+        MUST(may_hold(block, LOG_body, arena_printf(&s->a, "%zu", 1000001 + i * 7)), "row %zu",
+             i);                                                                             /* part of a token? */
         MUST(may_hold(block, LOG_body, arena_printf(&s->a, ":%zu;", 10 + i)), "row %zu", i); /* too short a number */
     }
     ck_assert_uint_le(wrong, 200);

@@ -1,5 +1,5 @@
-/* A chunk holds the rows it was made of, whatever they are; so does one that was joined of several; bytes that are not ours
- * are refused. */
+/* A chunk holds the rows it was made of, whatever they are; so does one that was joined of several; bytes that are not
+ * ours are refused. */
 #include "store/event_chunk-internal.h"
 
 #include "store/event_chunk_format-internal.h"

@@ -57,7 +57,8 @@ START_TEST(holds_what_was_put_in)
 
         if (slice >= slices)
             ck_abort_msg("slice %zu of %zu", slice, slices);
-        there = event_filter_test(bits + at, bytes - at < EVENT_FILTER_SLICE ? bytes - at : EVENT_FILTER_SLICE, bytes, hash);
+        there = event_filter_test(bits + at, bytes - at < EVENT_FILTER_SLICE ? bytes - at : EVENT_FILTER_SLICE, bytes,
+                                  hash);
         if (i < n && !there)
             ck_abort_msg("value %zu is denied", i);
         wrong += i >= n && there;

@@ -110,8 +110,8 @@ static inline uint32_t row_of_time(int64_t ns, int64_t unit)
 static const int64_t units[] = { 1, 1000, 1000000000, 7 };
 
 /* n rows, at times of `unit` ns; up to `attributes` of `names` different names in each. */
-static void add_random_rows(struct rng *r, struct batch *b, enum event_kind kind, size_t n, size_t attributes, size_t names,
-                            int64_t unit)
+static void add_random_rows(struct rng *r, struct batch *b, enum event_kind kind, size_t n, size_t attributes,
+                            size_t names, int64_t unit)
 {
     const struct event_table *t = &event_tables[kind];
     enum shape shapes[EVENT_MAX_COLUMNS];
