@@ -435,10 +435,10 @@ def test_access_logs_of_istio():
 
 def test_a_stream_of_many_small_messages():
     with Scene() as s:
-        s.stream(ALS, (envoy_logs("edge" if i == 0 else None, http=[entry()]) for i in range(20000)))
+        s.stream(ALS, (envoy_logs("edge" if i == 0 else None, http=[entry()]) for i in range(5000)))
         text_of = s.server.call("GET", "/metrics")[2].decode()
-        assert 'vigla_store_events_total{table="access_log"} 20000' in text_of
-        counted(s, "istio_requests_total", 20000)
+        assert 'vigla_store_events_total{table="access_log"} 5000' in text_of
+        counted(s, "istio_requests_total", 5000)
 
 
 def test_metrics_of_envoy():
