@@ -203,6 +203,7 @@ def measure(server, port, rows, per_body, needle, span_ns):
                 print(f"\r{server.name}: {i * per_body:,} rows", end="", file=sys.stderr)
         out["load, rows/s"] = rows / (time.monotonic() - began)
         settle(directory, server.process.pid)
+        server.http.close()  # who is asked next may have given up on an idle connection
         out["ingest, CPU s per M rows"] = (cpu(server.process.pid) - cpu_before) / rows * 1e6
         out["peak memory, MiB"] = peak(server.process.pid)
         out["disk, bytes per row"] = server.bytes() / rows
