@@ -5,15 +5,13 @@
 #include "base/zip.h"
 #include "collector/grpc-internal.h"
 #include "store/events.h"
+#include "tests/unit/collector/grpc_client.h"
 #include "tests/unit/collector/pbtext.h"
 #include "tests/unit/unit.h"
 
-#include <arpa/inet.h>
 #include <ftw.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define LOGS   "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -126,206 +124,6 @@ static uint64_t rows(struct scene *s, enum event_kind kind)
     return stats.events[kind];
 }
 
-/* --- a client --- */
-
-struct sent {
-    int32_t id;
-    struct buf body;
-    size_t at;
-    bool more; /* the stream does not end behind the body */
-    int http, grpc;
-    char message[128];
-    bool has_details, closed;
-    size_t answer; /* bytes */
-};
-
-struct client {
-    int fd;
-    nghttp2_session *session;
-    struct sent calls[300];
-    size_t n;
-    uint32_t goaway; /* its error + 1 */
-    bool eof;
-};
-
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, uint32_t *flags,
-                         nghttp2_data_source *source, void *user)
-{
-    struct sent *s = source->ptr;
-    size_t n = s->body.n - s->at < most ? s->body.n - s->at : most;
-
-    (void)session;
-    (void)id;
-    (void)user;
-    if (n)
-        memcpy(to, s->body.p + s->at, n);
-    s->at += n;
-    if (s->at < s->body.n)
-        return (ssize_t)n;
-    if (!s->more)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    else if (n == 0)
-        return NGHTTP2_ERR_DEFERRED;
-    return (ssize_t)n;
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
-                     const uint8_t *value, size_t value_n, uint8_t flags, void *user)
-{
-    struct sent *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    struct str field = { (const char *)name, name_n };
-
-    (void)flags;
-    (void)user;
-    if (!s)
-        return 0;
-    if (str_eqz(field, ":status"))
-        s->http = atoi((const char *)value);
-    else if (str_eqz(field, "grpc-status"))
-        s->grpc = atoi((const char *)value);
-    else if (str_eqz(field, "grpc-message"))
-        snprintf(s->message, sizeof(s->message), "%.*s", (int)value_n, (const char *)value);
-    else if (str_eqz(field, "grpc-status-details-bin"))
-        s->has_details = true;
-    return 0;
-}
-
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
-{
-    struct sent *s = nghttp2_session_get_stream_user_data(session, id);
-
-    (void)flags;
-    (void)p;
-    (void)user;
-    s->answer += n;
-    return 0;
-}
-
-static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-    struct client *c = user;
-
-    (void)session;
-    if (frame->hd.type == NGHTTP2_GOAWAY)
-        c->goaway = frame->goaway.error_code + 1;
-    return 0;
-}
-
-static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
-{
-    struct sent *s = nghttp2_session_get_stream_user_data(session, id);
-
-    (void)error;
-    (void)user;
-    s->closed = true;
-    return 0;
-}
-
-static void client_open(struct client *c, const struct scene *s)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                              .sin_port = htons(grpc_port(s->server)) };
-    nghttp2_session_callbacks *callbacks;
-
-    memset(c, 0, sizeof(*c));
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(connect(c->fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    nghttp2_session_callbacks_new(&callbacks);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
-    ck_assert_int_eq(nghttp2_session_client_new(&c->session, callbacks, c), 0);
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_submit_settings(c->session, 0, NULL, 0);
-}
-
-static void client_close(struct client *c)
-{
-    nghttp2_session_del(c->session);
-    for (size_t i = 0; i < c->n; i++)
-        buf_free(&c->calls[i].body);
-    close(c->fd);
-}
-
-/* Sends what there is to send, and takes what comes within ms. */
-static void turn(struct client *c, int ms)
-{
-    struct pollfd p = { c->fd, POLLIN, 0 };
-    const uint8_t *out;
-    uint8_t in[16384];
-    ssize_t n;
-
-    while (!c->eof && (n = nghttp2_session_mem_send(c->session, &out)) > 0)
-        for (ssize_t at = 0, k; at < n; at += k)
-            if ((k = send(c->fd, out + at, (size_t)(n - at), MSG_NOSIGNAL)) <= 0) {
-                c->eof = true;
-                return;
-            }
-    if (c->eof || poll(&p, 1, ms) <= 0)
-        return;
-    n = recv(c->fd, in, sizeof(in), 0);
-    if (n <= 0)
-        c->eof = true;
-    else
-        ck_assert_int_eq(nghttp2_session_mem_recv(c->session, in, (size_t)n), n);
-}
-
-/* Until the condition holds; a test that waits for ever is ended by Check. */
-#define UNTIL(c, condition)                                                                                           \
-    while (!(condition))                                                                                              \
-    turn((c), 5)
-
-static nghttp2_nv nv(const char *name, const char *value)
-{
-    return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value), 0 };
-}
-
-struct request {
-    const char *path, *method, *type, *encoding, *timeout;
-    bool more;
-};
-
-/* The body is taken over. */
-static struct sent *client_send(struct client *c, struct request r, struct buf *body)
-{
-    struct sent *s = &c->calls[c->n++];
-    nghttp2_data_provider data = { { .ptr = s }, read_body };
-    nghttp2_nv v[8] = { nv(":method", r.method ? r.method : "POST"), nv(":scheme", "http"), nv(":path", r.path),
-                        nv(":authority", "x"), nv("content-type", r.type ? r.type : "application/grpc"),
-                        nv("te", "trailers") };
-    size_t n = 6;
-
-    if (r.encoding)
-        v[n++] = nv("grpc-encoding", r.encoding);
-    if (r.timeout)
-        v[n++] = nv("grpc-timeout", r.timeout);
-    *s = (struct sent){ .body = *body, .more = r.more, .grpc = -1 };
-    s->id = nghttp2_submit_request(c->session, NULL, v, n, &data, s);
-    ck_assert_int_gt(s->id, 0);
-    return s;
-}
-
-static void put_prefixed(struct buf *to, struct str message, bool packed)
-{
-    const char prefix[5] = { packed, (char)(message.n >> 24), (char)(message.n >> 16), (char)(message.n >> 8),
-                             (char)message.n };
-
-    buf_put(to, prefix, 5);
-    buf_str(to, message);
-}
-
-static struct buf messages(const char *text, size_t times)
-{
-    struct buf one = BUF_INIT(1 << 20), all = BUF_INIT(8 << 20);
-
-    pbtext(&one, text);
-    while (times--)
-        put_prefixed(&all, buf_view(&one), false);
-    buf_free(&one);
-    return all;
-}
-
 /* --- answers --- */
 
 static const struct {
@@ -367,7 +165,7 @@ START_TEST(answers)
     struct sent *call;
 
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     call = client_send(&c, calls[_i].request, &body);
     UNTIL(&c, call->closed || c.eof);
     ck_assert_msg(call->http == calls[_i].http && call->grpc == calls[_i].grpc, "%s: %d %d %s", calls[_i].name, call->http,
@@ -393,7 +191,7 @@ START_TEST(bounds_messages_whatever_they_are_packed_from)
     put_prefixed(&bomb, buf_view(&packed), true);
     put_prefixed(&large, (struct str){ zeros.p, (1 << 16) + 1 }, false);
     scene_start(&s, (struct grpc_options){ .max_message = 1 << 16 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     of_bomb = client_send(&c, (struct request){ .path = LOGS, .encoding = "gzip" }, &bomb);
     of_large = client_send(&c, (struct request){ .path = LOGS }, &large);
     UNTIL(&c, of_bomb->closed && of_large->closed);
@@ -419,7 +217,7 @@ START_TEST(a_full_store_refuses_a_call_and_keeps_a_stream_waiting)
     struct sent *call, *stream;
 
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     gate.refuse = 4;
     call = client_send(&c, (struct request){ .path = LOGS }, &one);
     UNTIL(&c, call->closed);
@@ -445,7 +243,7 @@ START_TEST(a_stream_may_not_go_ahead_of_the_store)
 
     ck_assert_uint_gt(body.n, GRPC_STREAM_WINDOW + (64 << 10));
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     UNTIL(&c, nghttp2_session_get_remote_settings(c.session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) == GRPC_STREAM_WINDOW);
     gate.keep = true;
     call = client_send(&c, (struct request){ .path = ALS }, &body);
@@ -472,7 +270,7 @@ START_TEST(what_a_stream_brought_is_stored_though_its_peer_is_gone)
     struct grpc_stats stats;
 
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     gate.keep = true;
     client_send(&c, (struct request){ .path = ALS, .more = true }, &body);
     UNTIL(&c, gate_kept() == 1);
@@ -507,7 +305,7 @@ START_TEST(what_stood_before_a_fault_is_stored)
 
         buf_put(&body, faults[i].fault, faults[i].n);
         scene_start(&s, (struct grpc_options){ 0 });
-        client_open(&c, &s);
+        client_open(&c, grpc_port(s.server));
         call = client_send(&c, (struct request){ .path = ALS }, &body);
         UNTIL(&c, call->closed);
         ck_assert_int_eq(call->grpc, faults[i].grpc);
@@ -532,7 +330,7 @@ START_TEST(bytes_in_memory_are_bounded)
     half.n -= 10;
     other.n -= 10;
     scene_start(&s, (struct grpc_options){ .max_message = 1 << 20, .max_bytes = 60000 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     first = client_send(&c, (struct request){ .path = LOGS, .more = true }, &half);
     UNTIL(&c, first->at == first->body.n);
     second = client_send(&c, (struct request){ .path = LOGS, .more = true }, &other);
@@ -558,7 +356,7 @@ START_TEST(a_deadline_ends_a_call)
     struct sent *call;
 
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     gate.keep = true;
     call = client_send(&c, (struct request){ .path = LOGS, .timeout = "20m" }, &body);
     UNTIL(&c, call->closed);
@@ -577,8 +375,8 @@ START_TEST(the_rest_of_a_message_may_not_be_owed_for_ever)
     char byte;
 
     scene_start(&s, (struct grpc_options){ .stall_ms = 20 });
-    client_open(&c, &s);
-    client_open(&silent, &s); /* never says a word */
+    client_open(&c, grpc_port(s.server));
+    client_open(&silent, grpc_port(s.server)); /* never says a word */
     body.n -= 2;
     call = client_send(&c, (struct request){ .path = LOGS, .more = true }, &body);
     UNTIL(&c, call->closed);
@@ -602,7 +400,7 @@ START_TEST(floods_end_the_connection)
     for (int i = 0; i < 1000; i++)
         memcpy(many + 17 * i, ping, 17);
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     turn(&c, 5);
     while (!c.goaway && !c.eof) {
         (void)!send(c.fd, many, sizeof(many), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -623,10 +421,10 @@ START_TEST(connections_are_bounded)
     char byte;
 
     scene_start(&s, (struct grpc_options){ .max_connections = 1 });
-    client_open(&one, &s);
+    client_open(&one, grpc_port(s.server));
     call = client_send(&one, (struct request){ .path = LOGS }, &body);
     UNTIL(&one, call->closed);
-    client_open(&two, &s);
+    client_open(&two, grpc_port(s.server));
     ck_assert_int_eq(recv(two.fd, &byte, 1, 0), 0);
     client_close(&one);
     client_close(&two);
@@ -642,7 +440,7 @@ START_TEST(http1_is_told_what_this_is)
     char answer[512] = "";
 
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     ck_assert_int_gt(send(c.fd, request, sizeof(request) - 1, 0), 0);
     ck_assert_int_gt(recv(c.fd, answer, sizeof(answer) - 1, MSG_WAITALL), 0);
     ck_assert_ptr_nonnull(strstr(answer, "HTTP/1.1 400 Bad Request"));
@@ -669,7 +467,7 @@ START_TEST(stops_with_all_that_came_stored)
     pthread_t stopper;
 
     scene_start(&s, (struct grpc_options){ 0 });
-    client_open(&c, &s);
+    client_open(&c, grpc_port(s.server));
     gate.keep = true;
     call = client_send(&c, (struct request){ .path = LOGS }, &one);
     open = client_send(&c, (struct request){ .path = ALS, .more = true }, &stream);
@@ -698,7 +496,7 @@ static void *send_many(void *arg)
 {
     struct client c;
 
-    client_open(&c, arg);
+    client_open(&c, grpc_port(((const struct scene *)arg)->server));
     UNTIL(&c, nghttp2_session_get_remote_settings(c.session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) == AT_A_TIME);
     for (int i = 0; i < CALLS; i++) {
         struct buf body = messages(i % 5 ? RECORD : NODE ENTRY, 1);
