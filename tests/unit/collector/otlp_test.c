@@ -1,25 +1,6 @@
 #include "base/mem.h"
 #include "collector/otlp-internal.h"
-#include "tests/unit/collector/dump.h"
-#include "tests/unit/unit.h"
-
-/* Envelopes around one item of each signal, written with single quotes for double ones. */
-#define LOG(resource, scope, record)                                                                                  \
-    "{'resourceLogs':[{'resource':{'attributes':[" resource "]},'scopeLogs':[{'scope':{'name':'" scope "'},"         \
-    "'logRecords':[" record "]}]}]}"
-#define METRIC(resource, metric)                                                                                      \
-    "{'resourceMetrics':[{'resource':{'attributes':[" resource "]},'scopeMetrics':[{'metrics':[" metric "]}]}]}"
-#define SPAN(resource, span)                                                                                          \
-    "{'resourceSpans':[{'resource':{'attributes':[" resource "]},'scopeSpans':[{'spans':[" span "]}]}]}"
-#define S(key, value) "{'key':'" key "','value':{'stringValue':'" value "'}}"
-#define I(key, value) "{'key':'" key "','value':{'intValue':'" value "'}}"
-#define WHO S("service.name", "frontend.guestbook") "," S("service.instance.id", "frontend-1.guestbook") "," S(         \
-    "k8s.pod.name", "frontend-1") "," S("k8s.namespace.name", "guestbook") "," S("k8s.deployment.name", "frontend")      \
-    "," S("app", "guestbook") "," S("service.version", "v1")
-#define AT "'timeUnixNano':'1700000000123456789'"
-#define IDS "'traceId':'5B8EFFF798038103D269B633813FC60C','spanId':'EEE19B7EC3C1B174'"
-
-#define SPAN_LABELS "{span_id=\"eee19b7ec3c1b174\", trace_id=\"5b8efff798038103d269b633813fc60c\"}"
+#include "tests/unit/collector/otlp_case.h"
 
 struct row {
     const char *name;
@@ -218,51 +199,6 @@ static const struct row rows[] = {
       0, 1, 0, "log 1700000000123456789 severity_number=0 {}\n", "" },
 };
 
-/* Rows whose text is made, not written. */
-static void special(struct buf *json, const char *name)
-{
-    if (strcmp(name, "DEEP") == 0) {
-        buf_puts(json, "{'resourceLogs':[{'scopeLogs':[{'logRecords':[{'attributes':[{'key':'deep','value':");
-        for (int i = 0; i < 33; i++)
-            buf_puts(json, "{'arrayValue':{'values':[");
-        for (int i = 0; i < 33; i++)
-            buf_puts(json, "]}}");
-        buf_puts(json, "}]}]}]}]}");
-    } else {
-        buf_puts(json, "{'resourceLogs':[{'scopeLogs':[{'logRecords':[{'attributes':[");
-        for (int i = 0; i < 129; i++)
-            buf_printf(json, "%s{'key':'k%d'}", i ? "," : "", i);
-        buf_puts(json, "]}]}]}]}");
-    }
-}
-
-static void row_json(struct buf *json, const char *text)
-{
-    if (text[0] >= 'A' && text[0] <= 'Z')
-        special(json, text);
-    else
-        buf_puts(json, text);
-    for (size_t i = 0; i < json->n; i++)
-        if (json->p[i] == '\'')
-            json->p[i] = '"';
-}
-
-static int decode(enum otlp_signal signal, enum otlp_encoding encoding, struct str body, struct buf *text,
-                  struct otlp_refused *refused, struct err *e)
-{
-    struct arena a = ARENA_INIT(64 << 20);
-    struct batch b;
-    int rc;
-
-    batch_init(&b, &a);
-    rc = otlp_decode(signal, encoding, body, NULL, &b, refused, e);
-    if (rc == 0)
-        dump_batch(text, &b);
-    buf_putc(text, '\0');
-    arena_free(&a);
-    return rc;
-}
-
 START_TEST(decodes_json)
 {
     const struct row *r = &rows[_i];
@@ -428,98 +364,6 @@ START_TEST(records_do_not_depend_on_each_other)
         buf_free(&single[i]);
     }
     buf_free(&all);
-}
-END_TEST
-
-/* --- exponential histograms --- */
-
-#define EXPONENTIAL(unit, point)                                                                                       \
-    METRIC("", "{'name':'x','unit':'" unit "','exponentialHistogram':{'aggregationTemporality':2,'dataPoints':[{" AT "," point \
-               "}]}}")
-
-static const struct {
-    const char *name, *json;
-    size_t lines; /* of the dump */
-    const char *has[4];
-} exponentials[] = {
-    { "scale 0, seconds, with zeros, a value below zero and an exemplar",
-      EXPONENTIAL("s", "'count':'7','sum':9.5,'scale':0,'zeroCount':'2','positive':{'offset':-1,'bucketCounts':['1',0,2]},"
-                       "'negative':{'offset':3,'bucketCounts':[1]},'exemplars':[{'asDouble':3.5," IDS "}]"),
-      1 + 25 + 1 + 2 + 1,
-      { "x_seconds_bucket\", le=\"6.103515625e-05\"} 1700000000123 3\n",
-        "x_seconds_bucket\", le=\"1\"} 1700000000123 4\n{__name__=\"x_seconds_bucket\", le=\"2\"} 1700000000123 4\n"
-        "{__name__=\"x_seconds_bucket\", le=\"4\"} 1700000000123 6\n",
-        "x_seconds_bucket\", le=\"+Inf\"} 1700000000123 7\n{__name__=\"x_seconds_sum\"} 1700000000123 9.5\n"
-        "{__name__=\"x_seconds_count\"} 1700000000123 7\n",
-        "exemplar {__name__=\"x_seconds_bucket\", le=\"4\"} 1700000000123 3.5 " SPAN_LABELS } },
-    { "a fine scale", EXPONENTIAL("By", "'count':3,'scale':20,'positive':{'offset':1048575,'bucketCounts':[1,1,1]}"),
-      1 + 31 + 1 + 1,
-      { "le=\"1\"} 1700000000123 0\n", "le=\"2\"} 1700000000123 1\n", "le=\"4\"} 1700000000123 3\n", "_count" } },
-    { "a coarse scale, beyond both ends", EXPONENTIAL("", "'count':2,'scale':-10,'positive':{'offset':-1,'bucketCounts':[1,1]}"),
-      1 + 31 + 1 + 1,
-      { "le=\"0.5\"} 1700000000123 0\n", "le=\"1\"} 1700000000123 1\n", "le=\"1048576\"} 1700000000123 1\n",
-        "le=\"+Inf\"} 1700000000123 2\n" } },
-};
-
-START_TEST(exponential_histograms_become_classic)
-{
-    struct buf json = BUF_INIT(1 << 20), text = BUF_INIT(1 << 20), pb = BUF_INIT(1 << 20), two = BUF_INIT(1 << 20);
-    struct otlp_refused refused;
-    struct err e = ERR_INIT;
-    size_t lines = 0;
-
-    row_json(&json, exponentials[_i].json);
-    ck_assert_msg(decode(OTLP_METRICS, OTLP_JSON, buf_view(&json), &text, &refused, &e) == 0, "%s", e.msg);
-    ck_assert_str_eq(refused.why, "");
-    for (size_t i = 0; i < text.n; i++)
-        lines += text.p[i] == '\n';
-    ck_assert_msg(lines == exponentials[_i].lines, "%zu lines:\n%s", lines, text.p);
-    for (size_t i = 0; i < COUNT(exponentials[_i].has); i++)
-        ck_assert_msg(strstr(text.p, exponentials[_i].has[i]) != NULL, "%s\nis not in\n%s", exponentials[_i].has[i], text.p);
-    ck_assert_int_eq(otlp_json_to_pb(&otlp_requests[OTLP_METRICS], buf_view(&json), &pb, NULL), 0);
-    ck_assert_int_eq(decode(OTLP_METRICS, OTLP_PROTOBUF, buf_view(&pb), &two, &refused, NULL), 0);
-    ck_assert_str_eq(two.p, text.p);
-    buf_free(&json);
-    buf_free(&text);
-    buf_free(&pb);
-    buf_free(&two);
-}
-END_TEST
-
-/* Random buckets at any scale: at each bound there are those whose own upper bound 2^((index+1)/2^scale) is not above
- * it. */
-START_TEST(powers_of_two_count_exactly)
-{
-    enum { N = 300, LOW = -10, HIGH = 20 }; /* the bounds of a unit that is none */
-    double bounds[OTLP_MOST_BOUNDS];
-    uint64_t counts[OTLP_MOST_BOUNDS + 1], each[N], total = 0;
-    unsigned seed = (unsigned)_i;
-    int scale = _i % 12 - 3, offset = rand_r(&seed) % 4000 - 2000;
-    struct buf positive = BUF_INIT(1 << 16);
-    struct otlp_exponential x = { .scale = scale };
-    size_t n;
-
-    for (int i = 0; i < N; i++) {
-        each[i] = (uint64_t)rand_r(&seed) % 300;
-        total += each[i];
-        pb_put_varint(&positive, 2, each[i]);
-    }
-    pb_put_varint(&positive, 1, ((uint64_t)offset << 1) ^ (offset < 0 ? UINT64_MAX : 0));
-    x.positive = buf_view(&positive);
-    ck_assert_int_eq(otlp_explicit_buckets(&x, STR("1"), bounds, counts, &n, NULL), 0);
-    ck_assert_uint_eq(n, HIGH - LOW + 1);
-    for (int k = LOW, at = 0; k <= HIGH; k++, at++) {
-        uint64_t want = 0, got = 0;
-
-        ck_assert_double_eq(bounds[at], k < 0 ? 1.0 / (double)(1 << -k) : (double)(1 << k));
-        for (int i = 0; i < N; i++)
-            want += scale >= 0 ? (int64_t)offset + i + 1 <= (int64_t)k * (1 << scale) ? each[i] : 0
-                               : ((int64_t)offset + i + 1) * (1 << -scale) <= k ? each[i] : 0;
-        for (int i = 0; i <= at; i++)
-            got += counts[i];
-        ck_assert_uint_eq(got, want);
-    }
-    buf_free(&positive);
 }
 END_TEST
 
@@ -692,8 +536,6 @@ static Suite *suite(void)
     tcase_add_loop_test(t, survives_failing_allocations, 0, COUNT(rows));
     tcase_add_test(t, decodes_protobuf);
     tcase_add_loop_test(t, records_do_not_depend_on_each_other, 0, 20);
-    tcase_add_loop_test(t, exponential_histograms_become_classic, 0, COUNT(exponentials));
-    tcase_add_loop_test(t, powers_of_two_count_exactly, 0, 48);
     tcase_add_test(t, refuses_cut_protobuf);
     tcase_add_test(t, refuses_text_that_is_not_utf8);
     tcase_add_loop_test(t, names_metrics, 0, COUNT(names));
