@@ -28,7 +28,8 @@ struct store *store_open(const char *dir, const struct store_options *options, s
 /* Commits what is queued, then closes. NULL is fine. */
 void store_close(struct store *st);
 
-/* Finds the series that are known by their raw bytes and notes so in batch_series.id: they can do without labels. */
+/* Finds the series that are known, by their raw bytes or else by their labels, and notes so in batch_series.id: who is
+ * known by raw bytes can do without labels. Without memory they are not found. */
 void store_recognise(struct store *st, struct batch *b);
 
 /* Queues `b` and calls done(arg, rc, e) from the committer's thread when it is committed (rc 0) or refused; `b` and

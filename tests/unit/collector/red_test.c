@@ -83,16 +83,18 @@ static const char *increments(struct fixture *f, const char *metric)
     buf_reset(&f->text);
     for (size_t i = 0; i < f->batch.nseries; i++) {
         const struct batch_series *s = &f->batch.series[i];
-        struct label v[40];
-        struct labels l = {v, 0};
+        struct label room[40], v[40];
+        struct labels all = batch_series_labels(s, room), l = {v, 0};
 
-        if (!str_eqz(labels_get(s->labels, STR("__name__")), metric))
+        if (!str_eqz(labels_get(all, STR("__name__")), metric))
             continue;
         ck_assert(s->increments);
         ck_assert_uint_eq(s->n, 1);
-        for (size_t k = 1; k < s->labels.n; k++)
-            if (!str_eqz(s->labels.v[k].value, "unknown"))
-                v[l.n++] = s->labels.v[k];
+        for (size_t k = 1; k < all.n; k++) {
+            ck_assert_int_lt(str_cmp(all.v[k - 1].name, all.v[k].name), 0);
+            if (!str_eqz(all.v[k].value, "unknown"))
+                v[l.n++] = all.v[k];
+        }
         labels_print(&f->text, l);
         buf_puts(&f->text, " ");
         buf_double(&f->text, s->samples[0].v);
@@ -215,10 +217,9 @@ START_TEST(buckets_are_cumulated_and_all_there)
     for (size_t i = 0; i < f.batch.nseries; i++) {
         const struct batch_series *s = &f.batch.series[i];
 
-        if (!str_eqz(labels_get(s->labels, STR("__name__")), "istio_request_duration_milliseconds_bucket"))
+        if (!str_eqz(s->own->metric, "istio_request_duration_milliseconds_bucket"))
             continue;
-        ck_assert_msg(str_eqz(labels_get(s->labels, STR("le")), le[n]), "%zu: %.*s", n,
-                      STR_ARG(labels_get(s->labels, STR("le"))));
+        ck_assert_msg(str_eqz(s->own->le, le[n]), "%zu: %.*s", n, STR_ARG(s->own->le));
         ck_assert_double_eq(s->samples[0].v, by[n++]);
     }
     ck_assert_uint_eq(n, COUNT(le));
@@ -290,7 +291,7 @@ START_TEST(increments_are_rows)
     ck_assert_int_eq(red_access_logs(f.red, &f.batch, first, NULL), 0);
     for (size_t i = 0; i < f.batch.nseries; i++) {
         const struct batch_series *s = &f.batch.series[i];
-        struct str name = labels_get(s->labels, STR("__name__"));
+        struct str name = s->own->metric;
 
         for (size_t k = 0; k < COUNT(counts); k++)
             if (str_eqz(name, counts[k]))
