@@ -37,7 +37,9 @@ enum {
     RED_REQUESTS = 0,
     RED_HISTOGRAM_SERIES, /* those of a histogram after those of another */
     RED_TCP = RED_HISTOGRAM_SERIES + ISTIO_HISTOGRAMS * RED_HISTOGRAM, /* as the metrics from ISTIO_TCP_OPENED on */
-    RED_SERIES = RED_TCP + ISTIO_METRICS - ISTIO_TCP_OPENED
+    RED_AWAITED = RED_TCP + ISTIO_METRICS - ISTIO_TCP_OPENED, /* SPAN_CALLERS_AWAITED */
+    RED_FOUND,                                                /* SPAN_CALLERS_FOUND */
+    RED_SERIES
 };
 
 struct red_set {
@@ -53,6 +55,7 @@ struct red_set {
 struct red_sets {
     _Atomic size_t holders;
     _Atomic bool is_full;
+    uint64_t number;      /* no other collection has it; from 1 */
     pthread_mutex_t lock; /* guards all below, and what changes of a set: ask_again_ns, ids */
     struct arena memory;
     struct strmap by_key; /* struct red_set */
@@ -84,8 +87,12 @@ struct red_counts {
 };
 
 void red_counts_init(struct red_counts *c, struct red *r, struct batch *b, const char *job);
-/* 0, ERR_NOMEM. */
-int red_counts_add(struct red_counts *c, const struct red_request *q);
+/* The set that the request was added to; NULL: no memory. */
+struct red_set *red_counts_add(struct red_counts *c, const struct red_request *q);
+/* That a request of the set was counted before its caller was known; that the caller of one is known by now. The set is
+ * of c->sets. 0, ERR_NOMEM. */
+int red_counts_awaited(struct red_counts *c, struct red_set *set);
+int red_counts_found(struct red_counts *c, struct red_set *set);
 /* Adds the sums to the batch. 0, ERR_NOMEM. */
 int red_counts_put(struct red_counts *c);
 void red_counts_fini(struct red_counts *c);
@@ -137,6 +144,20 @@ void red_peers_note(struct red_peers *p, enum red_role role, struct str trace, s
 /* NULL: not known, or forgotten. */
 const struct red_party *red_peers_find(const struct red_peers *p, enum red_role role, struct str trace,
                                        struct str span);
+/* A request that was counted before its caller's span came. */
+struct red_awaiting {
+    uint64_t sets; /* the number of the collection of `set` */
+    struct red_set *set;
+    const struct red_party *party; /* who served it */
+};
+
+/* The caller will be the parent, or the other half of the span itself. */
+void red_peers_await(struct red_peers *p, struct str trace, struct str span, struct str parent,
+                     const struct red_awaiting *w);
+/* Whom the caller's span is awaited by, one after the other, until false: each is told once. `served_by` NULL: as any
+ * half or parent; else as the parent, by that party. */
+bool red_peers_awaiting(struct red_peers *p, struct str trace, struct str span, const struct red_party *served_by,
+                        struct red_awaiting *out);
 /* That callers in the namespace reach this party by a host of this name. */
 void red_peers_learn(struct red_peers *p, struct str ns, struct str name, const struct red_party *party);
 /* NULL: not known, or the host is an address of several. */
@@ -158,6 +179,7 @@ struct red {
 
     pthread_mutex_t lock; /* guards all below */
     struct red_sets *sets;
+    uint64_t nsets; /* collections there have been */
     struct red_known *known;
     int64_t look_again_ns; /* monotonic */
     bool looking;          /* a thread is at it: the others do with the last one */

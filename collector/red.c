@@ -45,6 +45,8 @@ static bool name_series(struct red *r)
         name_histogram(r, &r->own[RED_HISTOGRAM_SERIES + i * RED_HISTOGRAM], istio_metrics[ISTIO_DURATION + i].name);
     for (size_t i = ISTIO_TCP_OPENED; i < ISTIO_METRICS; i++)
         r->own[RED_TCP + i - ISTIO_TCP_OPENED].metric = str_of(istio_metrics[i].name);
+    r->own[RED_AWAITED].metric = STR(SPAN_CALLERS_AWAITED);
+    r->own[RED_FOUND].metric = STR(SPAN_CALLERS_FOUND);
     for (size_t i = 0; i < RED_SERIES; i++)
         if (!r->own[i].metric.p)
             return false;
@@ -145,7 +147,7 @@ static int count_rows(struct red_counts *c, const struct red_known *k, size_t fi
         if (is_counted_elsewhere(k, b, row, &c->key))
             continue;
         read_row(b, row, &q, code);
-        rc = red_counts_add(c, &q);
+        rc = red_counts_add(c, &q) ? 0 : ERR_NOMEM;
     }
     return rc;
 }

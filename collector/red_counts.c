@@ -17,6 +17,7 @@ struct red_sum {
     struct red_sum *next;
     struct red_set *set;
     uint64_t requests, sent_bytes, received_bytes;
+    uint64_t awaited, found; /* callers */
     struct red_histogram {
         uint64_t buckets[RED_BUCKETS], count; /* each bucket for itself */
         double sum;
@@ -67,14 +68,16 @@ static bool make_key(const struct red_counts *c, struct buf *key, const struct r
     return true;
 }
 
-static struct red_sum *new_sum(struct red_counts *c, const struct red_request *q)
+static struct red_sum *sum_of(struct red_counts *c, struct red_set *set)
 {
-    struct arena *a = c->batch->arena;
-    struct red_sum *s = ARENA_NEW(a, struct red_sum);
+    struct red_sum *s = set ? strmap_get(&c->by_key, set->key) : NULL;
 
-    if (!s || !(s->set = red_sets_get(c->sets, c->red, a, buf_view(&c->key), q, c->job)) ||
-        strmap_put(&c->by_key, s->set->key, s, NULL) < 0)
+    if (s || !set)
+        return s;
+    s = ARENA_NEW(c->batch->arena, struct red_sum);
+    if (!s || strmap_put(&c->by_key, set->key, s, NULL) < 0)
         return NULL;
+    s->set = set;
     *c->last = s;
     c->last = &s->next;
     return s;
@@ -93,20 +96,42 @@ static void observe(struct red_histogram *h, double v)
     h->sum += v;
 }
 
-int red_counts_add(struct red_counts *c, const struct red_request *q)
+struct red_set *red_counts_add(struct red_counts *c, const struct red_request *q)
 {
     struct red_sum *s;
 
     if (!make_key(c, &c->key, q))
-        return ERR_NOMEM;
+        return NULL;
     s = strmap_get(&c->by_key, buf_view(&c->key));
-    if (!s && !(s = new_sum(c, q)))
-        return ERR_NOMEM;
+    if (!s)
+        s = sum_of(c, red_sets_get(c->sets, c->red, c->batch->arena, buf_view(&c->key), q, c->job));
+    if (!s)
+        return NULL;
     s->requests++;
     for (size_t i = 0; q->is_http && i < ISTIO_HISTOGRAMS; i++)
         observe(&s->histograms[i], q->observed[i]);
     s->sent_bytes += q->sent_bytes > 0 ? (uint64_t)q->sent_bytes : 0;
     s->received_bytes += q->received_bytes > 0 ? (uint64_t)q->received_bytes : 0;
+    return s->set;
+}
+
+int red_counts_awaited(struct red_counts *c, struct red_set *set)
+{
+    struct red_sum *s = sum_of(c, set);
+
+    if (!s)
+        return ERR_NOMEM;
+    s->awaited++;
+    return 0;
+}
+
+int red_counts_found(struct red_counts *c, struct red_set *set)
+{
+    struct red_sum *s = sum_of(c, set);
+
+    if (!s)
+        return ERR_NOMEM;
+    s->found++;
     return 0;
 }
 
@@ -161,10 +186,20 @@ static int put_tcp(struct putting *p, const struct red_sum *s)
     return rc;
 }
 
+/* Both or none: who takes one off the other finds both. */
+static int put_callers(struct putting *p, const struct red_sum *s)
+{
+    int rc = s->awaited + s->found ? put_series(p, RED_AWAITED, (double)s->awaited) : 0;
+
+    return rc == 0 && s->awaited + s->found ? put_series(p, RED_FOUND, (double)s->found) : rc;
+}
+
 static int put_http(struct putting *p, const struct red_sum *s)
 {
-    int rc = put_series(p, RED_REQUESTS, (double)s->requests);
+    int rc = s->requests ? put_series(p, RED_REQUESTS, (double)s->requests) : 0;
 
+    if (rc == 0)
+        rc = put_callers(p, s);
     for (size_t i = 0; rc == 0 && i < ISTIO_HISTOGRAMS; i++)
         rc = put_histogram(p, RED_HISTOGRAM_SERIES + i * RED_HISTOGRAM, &s->histograms[i]);
     return rc;
@@ -183,6 +218,12 @@ static int put_sum(const struct red_counts *c, const struct red_sum *s)
 
 static int put_metadata(struct batch *b)
 {
+    static const struct batch_metadata own[] = {
+        {STR_INIT(SPAN_CALLERS_AWAITED), STR_INIT("counter"),
+         STR_INIT("Requests that spans tell, counted before their caller's span came."), STR_NULL},
+        {STR_INIT(SPAN_CALLERS_FOUND), STR_INIT("counter"),
+         STR_INIT("Of these, requests whose caller has told of them since."), STR_NULL},
+    };
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < ISTIO_METRICS; i++) {
@@ -192,6 +233,8 @@ static int put_metadata(struct batch *b)
 
         rc = batch_add_metadata(b, &d);
     }
+    for (size_t i = 0; rc == 0 && i < sizeof(own) / sizeof(own[0]); i++)
+        rc = batch_add_metadata(b, &own[i]);
     return rc;
 }
 

@@ -3,8 +3,8 @@
  * Problem    A label set has 67 series of 27 labels. Putting them together, and recognising them in the store, costs ten
  *            times what counting the rows does, and a mesh has the same few thousand sets in every batch.
  * Idea       A set is found by one probe with a key made of the raw texts. It keeps the labels that its series share;
- *            name and `le` are the same few for all sets (batch_own). When a set is counted the second time the store
- *            knows its series; their numbers are kept, and a batch that has them needs no label any more.
+ *            name and `le` are the same few for all sets (batch_own). When a set comes again, after a moment, the
+ *            store knows its series; their numbers are kept, and a batch that has them needs no label any more.
  * Numbers    A number is never given to another series. That a series is gone the commit sees, and takes the labels;
  *            so that this does not happen for ever, the store is asked again every minute.
  * Bound      Of memory: when it is full a new, empty collection takes the place of the old one, which lives as long as
@@ -20,13 +20,14 @@ static const int64_t known_for_ns = 60000000000, unknown_for_ns = 100000000;
 
 /* --- the collection --- */
 
-static struct red_sets *sets_new(void)
+static struct red_sets *sets_new(uint64_t number)
 {
     struct red_sets *s = mem_zalloc(sizeof(*s));
 
     if (!s)
         return NULL;
     atomic_init(&s->holders, 1);
+    s->number = number;
     pthread_mutex_init(&s->lock, NULL);
     s->memory = (struct arena)ARENA_INIT(MOST_MEMORY);
     s->by_key = (struct strmap)STRMAP_INIT;
@@ -50,7 +51,7 @@ struct red_sets *red_sets_take(struct red *r)
     pthread_mutex_lock(&r->lock);
     if (!r->sets || atomic_load(&r->sets->is_full)) {
         old = r->sets;
-        r->sets = sets_new();
+        r->sets = sets_new(++r->nsets);
     }
     s = r->sets;
     if (s)
@@ -166,7 +167,7 @@ static void ask(const struct red *r, struct red_set *set)
         set->ids[i] = series[i].id;
 }
 
-/* Of a set that is known, the first series is. */
+/* Of a set that is known, the first series is. One that is seen for the first time may be the last of its kind. */
 void red_sets_numbers(struct red_sets *s, const struct red *r, struct red_set *set, uint32_t ids[RED_SERIES])
 {
     const size_t first = set->is_http ? RED_REQUESTS : RED_TCP;
@@ -178,7 +179,8 @@ void red_sets_numbers(struct red_sets *s, const struct red *r, struct red_set *s
     }
     pthread_mutex_lock(&s->lock);
     if (now >= set->ask_again_ns) {
-        ask(r, set);
+        if (set->ask_again_ns)
+            ask(r, set);
         set->ask_again_ns = now + (set->ids[first] ? known_for_ns : unknown_for_ns);
     }
     memcpy(ids, set->ids, sizeof(set->ids));
