@@ -9,7 +9,7 @@
  * Bound      64 MiB, whatever the range has: of more than PASS_SPANS spans, the traces are divided by their hash, and the
  *            spans are read twice for each part. An entry is 8 bytes: of a key it has the bits that its place does not
  *            tell. */
-#include "query/traces.h"
+#include "query/dependencies-internal.h"
 
 #include "base/mem.h"
 #include "base/strmap.h"
@@ -33,7 +33,7 @@ struct dependencies {
     struct event_strips *spans;
     entry *table; /* owned; open addressing */
     size_t mask, used;
-    unsigned parts, part;
+    uint64_t most_spans, parts, part;
     struct strmap numbers; /* service to its number + 1 */
     struct str *services;
     size_t nservices, services_cap;
@@ -162,7 +162,8 @@ static int put_spans(struct dependencies *d, const struct strip *s, struct err *
             entry *slot = slot_of(d, key);
 
             if (!*slot && ++d->used > d->mask / 8 * 7)
-                return err_set(e, ERR_LIMIT, "one trace has more than %d spans: ask for a shorter time", PASS_SPANS);
+                return err_set(e, ERR_LIMIT, "one trace has more than %llu spans: ask for a shorter time",
+                               (unsigned long long)d->most_spans);
             *slot = key >> SERVICE_BITS << SERVICE_BITS | (s->service_number[s->service[i - AHEAD]] + 1);
         }
         if (i < s->n) {
@@ -251,7 +252,7 @@ static int make_table(struct dependencies *d, struct err *e)
     uint64_t spans = events_strips_most(d->spans);
     size_t slots = FIRST_SLOTS;
 
-    d->parts = (unsigned)(spans / PASS_SPANS) + 1;
+    d->parts = spans / d->most_spans + 1;
     while (slots < 2 * spans / d->parts)
         slots *= 2;
     d->mask = slots - 1;
@@ -282,8 +283,8 @@ static int by_services(const void *a, const void *b)
     return order ? order : str_cmp(x->child, y->child);
 }
 
-int traces_dependencies(struct store *st, int64_t from_ns, int64_t to_ns, struct arena *a, struct trace_dependency **out,
-                        size_t *n, struct err *e)
+int dependencies_find(struct store *st, int64_t from_ns, int64_t to_ns, uint64_t most_spans, struct arena *a,
+                      struct trace_dependency **out, size_t *n, struct err *e)
 {
     const struct event_strips_query q = { .kind = EVENT_SPAN,
                                           .from_ns = from_ns,
@@ -291,7 +292,7 @@ int traces_dependencies(struct store *st, int64_t from_ns, int64_t to_ns, struct
                                           .hashed = (uint64_t)1 << SPAN_trace_id | (uint64_t)1 << SPAN_span_id |
                                                     (uint64_t)1 << SPAN_parent_span_id,
                                           .coded = (uint64_t)1 << SPAN_kind | (uint64_t)1 << SPAN_service };
-    struct dependencies d = { .a = a, .numbers = STRMAP_INIT, .pairs = STRMAP_INIT };
+    struct dependencies d = { .a = a, .most_spans = most_spans, .numbers = STRMAP_INIT, .pairs = STRMAP_INIT };
     struct err mine = ERR_INIT, *why = e ? e : &mine;
     int rc;
 
@@ -306,4 +307,10 @@ int traces_dependencies(struct store *st, int64_t from_ns, int64_t to_ns, struct
     strmap_free(&d.numbers);
     strmap_free(&d.pairs);
     return rc;
+}
+
+int traces_dependencies(struct store *st, int64_t from_ns, int64_t to_ns, struct arena *a, struct trace_dependency **out,
+                        size_t *n, struct err *e)
+{
+    return dependencies_find(st, from_ns, to_ns, PASS_SPANS, a, out, n, e);
 }
