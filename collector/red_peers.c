@@ -31,11 +31,11 @@ struct awaited {
 
 struct red_peers {
     struct arena names;
-    struct strmap parties; /* struct red_party by its texts */
-    struct strmap hosts;   /* struct host by namespace and name */
-    struct seen *seen;     /* BUCKETS * WAYS */
+    struct strmap parties;   /* struct red_party by its texts */
+    struct strmap hosts;     /* struct host by namespace and name */
+    struct seen *seen;       /* BUCKETS * WAYS */
     struct awaited *awaited; /* BUCKETS * WAYS */
-    struct buf key;        /* of the look-up at hand */
+    struct buf key;          /* of the look-up at hand */
     uint64_t order;
 };
 

@@ -30,10 +30,11 @@
 #define TAGS(T)                                                                                                        \
     T(DB_SYSTEM, "db.system")                                                                                          \
     T(DB_SYSTEM_NAME, "db.system.name")                                                                                \
-    T(GRPC_STATUS, "grpc.status_code") T(HTTP_REQUEST_SIZE, "http.request.body.size")                                  \
-        T(HTTP_REQUEST_LENGTH, "http.request_content_length") T(HTTP_RESPONSE_SIZE, "http.response.body.size")         \
-            T(HTTP_RESPONSE_CODE, "http.response.status_code") T(HTTP_RESPONSE_LENGTH, "http.response_content_length") \
-                T(HTTP_STATUS, "http.status_code") T(HTTP_URL, "http.url") T(ISTIO_SERVICE, "istio.canonical_service") \
+    T(GRPC_STATUS, "grpc.status_code")                                                                                 \
+    T(HTTP_REQUEST_SIZE, "http.request.body.size") T(HTTP_REQUEST_LENGTH, "http.request_content_length")               \
+        T(HTTP_RESPONSE_SIZE, "http.response.body.size") T(HTTP_RESPONSE_CODE, "http.response.status_code")            \
+            T(HTTP_RESPONSE_LENGTH, "http.response_content_length") T(HTTP_STATUS, "http.status_code")                 \
+                T(HTTP_URL, "http.url") T(ISTIO_SERVICE, "istio.canonical_service")                                    \
                     T(ISTIO_NAMESPACE, "istio.namespace") T(MESSAGING_SYSTEM, "messaging.system")                      \
                         T(NET_PEER_NAME, "net.peer.name") T(PEER_SERVICE, "peer.service")                              \
                             T(REQUEST_SIZE, "request_size") T(RESPONSE_FLAGS, "response_flags")                        \
