@@ -23,7 +23,7 @@ COMPUTING = [
     ("unit", MAKE + ["check"]),
     ("unit-asan-ubsan", MAKE + ["check", "SAN=address,undefined"]),
     ("fuzz-corpora", MAKE + ["fuzz-corpus"]),
-    ("unit-tsan", MAKE + ["check", "SAN=thread", "UNIT=store query collector api proxy"]),  # those that have threads
+    ("unit-tsan", MAKE + ["check-threads"]),
 ]
 WAITING = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
