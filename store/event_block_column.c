@@ -5,6 +5,8 @@
 #include "base/zip.h"
 #include "store/event_block_format-internal.h"
 
+#include <endian.h>
+
 int sealed_no_memory(const struct sealed *b, struct err *e)
 {
     return err_set(e, ERR_NOMEM, "no memory for a column of a block of %zu events", b->source.n);
@@ -175,11 +177,38 @@ static int open_dictionary(struct sealed_view *v, struct err *e)
     return 0;
 }
 
+/* Inlined for each number of bits, so that nothing is computed per row but a shift. */
+static inline void spread(const uint8_t *from, size_t n, unsigned bits, uint8_t *to)
+{
+    const unsigned each = 8 / bits, mask = (1u << bits) - 1;
+    size_t i = 0;
+
+    for (; n - i >= each; from++)
+        for (unsigned k = 0; k < each; k++)
+            to[i++] = (uint8_t)(*from >> k * bits & mask);
+    for (unsigned k = 0; i < n; k++)
+        to[i++] = (uint8_t)(*from >> k * bits & mask);
+}
+
+static void spread_codes(const uint8_t *from, size_t n, unsigned bits, uint8_t *to)
+{
+    switch (bits) {
+    case 1:
+        spread(from, n, 1, to);
+        break;
+    case 2:
+        spread(from, n, 2, to);
+        break;
+    default:
+        spread(from, n, 4, to);
+    }
+}
+
 /* Several in a byte. */
 static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, unsigned bits, const uint8_t **codes,
                            struct err *e)
 {
-    size_t n = v->view.n, each = 8 / bits;
+    size_t n = v->view.n;
     struct bytes r = { NULL, NULL };
     uint8_t *to;
     int rc = sealed_piece_get(v->block, p, v->view.arena, &r, e);
@@ -190,8 +219,7 @@ static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, 
     to = arena_alloc(v->view.arena, n);
     if (!to)
         return sealed_no_memory(v->block, e);
-    for (size_t i = 0; i < n; i++)
-        to[i] = r.p[i / each] >> i % each * bits & ((1u << bits) - 1);
+    spread_codes(r.p, n, bits, to);
     *codes = to;
     return 0;
 }
@@ -231,15 +259,42 @@ static int get_codes(struct sealed_view *v, struct err *e)
 
 /* --- ids --- */
 
+/* Up to 16 bytes as a number, the first byte the lowest, of those that there are. */
+static inline unsigned __int128 load_id(const uint8_t *p, const uint8_t *end)
+{
+    uint64_t half[2] = { 0, 0 };
+
+    memcpy(half, p, (size_t)(end - p) < sizeof(half) ? (size_t)(end - p) : sizeof(half));
+    return (unsigned __int128)le64toh(half[1]) << 64 | le64toh(half[0]);
+}
+
+/* The id with one more byte, which comes before those from `at` on. */
+static inline unsigned __int128 insert_byte(unsigned __int128 id, unsigned at, uint8_t byte)
+{
+    unsigned __int128 below = ((unsigned __int128)1 << 8 * at) - 1;
+
+    return (id & below) | (unsigned __int128)byte << 8 * at | (id & ~below) << 8;
+}
+
 /* The ids' bytes: those that are planes from these, the others one id behind the other. */
 static void join_bytes(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width, size_t n,
                        uint8_t *to)
 {
-    const uint8_t *from = noise->p;
+    size_t nplanes = (size_t)__builtin_popcount(which), apart = width - nplanes;
+    unsigned at[EVENT_ID_BYTES] = { 0 };
 
-    for (size_t i = 0; i < n; i++)
-        for (size_t byte = 0, plane = 0; byte < width; byte++)
-            *to++ = which >> byte & 1 ? planes[plane++].p[i] : *from++;
+    for (size_t k = 0; k < nplanes; k++, which &= which - 1)
+        at[k] = (unsigned)__builtin_ctz(which);
+    for (size_t i = 0; i < n; i++) {
+        unsigned __int128 id = load_id(noise->p + i * apart, noise->end);
+        uint64_t half[2];
+
+        for (size_t k = 0; k < nplanes; k++)
+            id = insert_byte(id, at[k], planes[k].p[i]);
+        half[0] = htole64((uint64_t)id);
+        half[1] = htole64((uint64_t)(id >> 64));
+        memcpy(to + i * width, half, width);
+    }
 }
 
 static int get_id_bytes(struct sealed_view *v, struct err *e)
