@@ -5,8 +5,6 @@
 #include "base/zip.h"
 #include "store/event_block_format-internal.h"
 
-#include <endian.h>
-
 int sealed_no_memory(const struct sealed *b, struct err *e)
 {
     return err_set(e, ERR_NOMEM, "no memory for a column of a block of %zu events", b->source.n);
@@ -259,42 +257,64 @@ static int get_codes(struct sealed_view *v, struct err *e)
 
 /* --- ids --- */
 
-/* Up to 16 bytes as a number, the first byte the lowest, of those that there are. */
-static inline unsigned __int128 load_id(const uint8_t *p, const uint8_t *end)
-{
-    uint64_t half[2] = { 0, 0 };
+/* Where an id's bytes come from: runs of noise, and planes. */
+struct id_parts {
+    const uint8_t *noise;
+    const struct bytes *planes;
+    size_t width, apart, nplanes, nruns;                   /* apart: bytes of noise of an id */
+    uint8_t plane_to[EVENT_ID_BYTES];                      /* of each plane: the byte it is */
+    uint8_t run_from[EVENT_ID_BYTES], run_to[EVENT_ID_BYTES]; /* of each run: its first byte, in the noise and in the id */
+};
 
-    memcpy(half, p, (size_t)(end - p) < sizeof(half) ? (size_t)(end - p) : sizeof(half));
-    return (unsigned __int128)le64toh(half[1]) << 64 | le64toh(half[0]);
+static struct id_parts id_parts_of(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width)
+{
+    struct id_parts p = { .noise = noise->p, .planes = planes, .width = width };
+    bool in_run = false;
+
+    for (size_t byte = 0; byte < width; byte++) {
+        bool is_plane = which >> byte & 1;
+
+        if (is_plane) {
+            p.plane_to[p.nplanes++] = (uint8_t)byte;
+        } else if (!in_run) {
+            p.run_from[p.nruns] = (uint8_t)p.apart;
+            p.run_to[p.nruns++] = (uint8_t)byte;
+        }
+        p.apart += !is_plane;
+        in_run = !is_plane;
+    }
+    return p;
 }
 
-/* The id with one more byte, which comes before those from `at` on. */
-static inline unsigned __int128 insert_byte(unsigned __int128 id, unsigned at, uint8_t byte)
+/* A run is copied with what follows it, EVENT_ID_BYTES in all, which costs less than to copy just as much as it has; what is
+ * too much is written over by the next runs and ids. */
+static void join_by_runs(const struct id_parts *p, size_t i, uint8_t *to)
 {
-    unsigned __int128 below = ((unsigned __int128)1 << 8 * at) - 1;
+    for (size_t k = 0; k < p->nruns; k++)
+        memcpy(to + i * p->width + p->run_to[k], p->noise + i * p->apart + p->run_from[k], EVENT_ID_BYTES);
+    for (size_t k = 0; k < p->nplanes; k++)
+        to[i * p->width + p->plane_to[k]] = p->planes[k].p[i];
+}
 
-    return (id & below) | (unsigned __int128)byte << 8 * at | (id & ~below) << 8;
+static void join_by_bytes(const struct id_parts *p, uint32_t which, size_t i, uint8_t *to)
+{
+    const uint8_t *from = p->noise + i * p->apart;
+
+    for (size_t byte = 0, plane = 0; byte < p->width; byte++)
+        to[i * p->width + byte] = which >> byte & 1 ? p->planes[plane++].p[i] : *from++;
 }
 
 /* The ids' bytes: those that are planes from these, the others one id behind the other. */
 static void join_bytes(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width, size_t n,
                        uint8_t *to)
 {
-    size_t nplanes = (size_t)__builtin_popcount(which), apart = width - nplanes;
-    unsigned at[EVENT_ID_BYTES] = { 0 };
+    const struct id_parts p = id_parts_of(noise, planes, which, width);
+    size_t i = 0;
 
-    for (size_t k = 0; k < nplanes; k++, which &= which - 1)
-        at[k] = (unsigned)__builtin_ctz(which);
-    for (size_t i = 0; i < n; i++) {
-        unsigned __int128 id = load_id(noise->p + i * apart, noise->end);
-        uint64_t half[2];
-
-        for (size_t k = 0; k < nplanes; k++)
-            id = insert_byte(id, at[k], planes[k].p[i]);
-        half[0] = htole64((uint64_t)id);
-        half[1] = htole64((uint64_t)(id >> 64));
-        memcpy(to + i * width, half, width);
-    }
+    for (; n - i > EVENT_ID_BYTES; i++) /* of the last ones a run has too little behind it */
+        join_by_runs(&p, i, to);
+    for (; i < n; i++)
+        join_by_bytes(&p, which, i, to);
 }
 
 static int get_id_bytes(struct sealed_view *v, struct err *e)
