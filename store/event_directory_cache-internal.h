@@ -28,7 +28,8 @@ void event_directory_cache_free(struct event_directory_cache *c); /* no block ha
 size_t event_directory_cache_used(struct event_directory_cache *c);
 
 /* The block's directory, held until `a` is freed. NULL: it is not there (nor is it when `a` has no memory). */
-const struct sealed_directory *event_directory_cache_get(struct event_directory_cache *c, struct block *b, struct arena *a);
+const struct sealed_directory *event_directory_cache_get(struct event_directory_cache *c, struct block *b,
+                                                         struct arena *a);
 /* Keeps the directory, which was read out of `bytes` and takes `size` bytes of an arena; and holds it until `a` is freed.
  * Where there is no room or no memory, it is not kept. */
 void event_directory_cache_put(struct event_directory_cache *c, struct block *b, struct str bytes, size_t size,

@@ -12,13 +12,13 @@ struct event_directory {
     struct arena arena;                       /* of the directory */
     size_t bytes;                             /* as the cache counts them */
     size_t holders;
-    bool forgotten;                           /* no block has it: the last holder frees it */
+    bool forgotten; /* no block has it: the last holder frees it */
 };
 
 struct event_directory_cache {
     size_t max;
-    pthread_mutex_t lock; /* guards all that follows, the entries, and where blocks' `kept` point to */
-    size_t used, idle;    /* bytes of all that are not empty, and of those that are idle */
+    pthread_mutex_t lock;        /* guards all that follows, the entries, and where blocks' `kept` point to */
+    size_t used, idle;           /* bytes of all that are not empty, and of those that are idle */
     struct event_directory ring; /* of the idle: the one that waits longest comes after it */
 };
 
@@ -129,7 +129,8 @@ static struct event_directory *hold(const struct block *b)
     return d;
 }
 
-const struct sealed_directory *event_directory_cache_get(struct event_directory_cache *c, struct block *b, struct arena *a)
+const struct sealed_directory *event_directory_cache_get(struct event_directory_cache *c, struct block *b,
+                                                         struct arena *a)
 {
     struct event_directory *d;
 

@@ -9,10 +9,11 @@
 enum { SERVICES = 24, PODS = 3 /* of each */ };
 
 static const char *const names[SERVICES] = {
-    "frontend", "catalog", "cart", "checkout", "payment", "shipping", "currency", "email", "recommend", "ads", "search", "users",
-    "sessions", "inventory", "pricing", "reviews", "ratings", "details", "orders", "invoices", "fraud", "geo", "media", "audit",
+    "frontend",  "catalog", "cart",   "checkout", "payment",  "shipping",  "currency", "email",
+    "recommend", "ads",     "search", "users",    "sessions", "inventory", "pricing",  "reviews",
+    "ratings",   "details", "orders", "invoices", "fraud",    "geo",       "media",    "audit",
 };
-static const char *const nouns[] = { "products", "items", "users", "orders", "quotes", "carts", "images", "reviews" };
+static const char *const nouns[] = {"products", "items", "users", "orders", "quotes", "carts", "images", "reviews"};
 
 static uint64_t state;
 
@@ -41,7 +42,7 @@ static inline double tailed(double median, double spread)
 
 static inline int64_t code_of(void)
 {
-    static const int64_t rare[] = { 404, 404, 404, 301, 400, 401, 403, 429, 500, 503, 503, 504 };
+    static const int64_t rare[] = {404, 404, 404, 301, 400, 401, 403, 429, 500, 503, 503, 504};
     uint64_t p = below(1000);
 
     return p < 930 ? 200 : p < 955 ? 201 : p < 965 ? 204 : rare[below(sizeof(rare) / sizeof(rare[0]))];

@@ -123,10 +123,10 @@ static void put_span(struct buf *b, const struct span *s)
 {
     size_t span = pb_open(b, 2), status;
 
-    pb_put_str(b, 1, (struct str){ (const char *)s->trace, sizeof(s->trace) });
-    pb_put_str(b, 2, (struct str){ (const char *)s->id, sizeof(s->id) });
+    pb_put_str(b, 1, (struct str){(const char *)s->trace, sizeof(s->trace)});
+    pb_put_str(b, 2, (struct str){(const char *)s->id, sizeof(s->id)});
     if (s->has_parent)
-        pb_put_str(b, 4, (struct str){ (const char *)s->parent, sizeof(s->parent) });
+        pb_put_str(b, 4, (struct str){(const char *)s->parent, sizeof(s->parent)});
     put_name(b, s);
     pb_put_varint(b, 6, (uint64_t)s->kind);
     pb_put_fixed64(b, 7, (uint64_t)s->start_ns);

@@ -12,8 +12,8 @@ static struct store *st;
 
 static void open_with(size_t directory_bytes)
 {
-    const struct store_tuning tuning = { .tidy_ms = (int64_t)1 << 30, .retry_ms = 1 };
-    const struct store_options options = { .retention_ms = PARTITION_MS, .directory_bytes = directory_bytes };
+    const struct store_tuning tuning = {.tidy_ms = (int64_t)1 << 30, .retry_ms = 1};
+    const struct store_options options = {.retention_ms = PARTITION_MS, .directory_bytes = directory_bytes};
     struct err e = ERR_INIT;
 
     store_close(st);
@@ -212,7 +212,7 @@ END_TEST
 /* Who holds one reads on; then it goes. */
 START_TEST(what_is_held_is_forgotten_later)
 {
-    struct rows_read r = { FIRST_DAY, ROWS, calloc(ROWS + 1, 1), 0, 0 };
+    struct rows_read r = {FIRST_DAY, ROWS, calloc(ROWS + 1, 1), 0, 0};
     size_t one = size_of_one();
     struct arena a = ARENA_INIT(0);
     struct event_sources held;
@@ -295,13 +295,14 @@ struct reader {
 static void *read_on(void *arg)
 {
     struct reader *r = arg;
-    struct rng random = { { r->seed, 1, 2, 3 } };
+    struct rng random = {{r->seed, 1, 2, 3}};
 
     while (!*r->stop || r->reads < 20) {
         int64_t day = FIRST_DAY + 1 + (int64_t)rng_below(&random, DAYS - 1);
         struct rows_read rows;
 
-        r->failures += read_rows_after(st, EVENT_LOG, day, ROWS, 0, &rows, NULL) != 0 || rows.n != ROWS || used() > r->bound;
+        r->failures +=
+            read_rows_after(st, EVENT_LOG, day, ROWS, 0, &rows, NULL) != 0 || rows.n != ROWS || used() > r->bound;
         free(rows.times);
         r->reads++;
     }
@@ -317,7 +318,7 @@ START_TEST(readers_share_it_while_blocks_go)
 
     open_with(bound);
     for (size_t i = 0; i < READERS; i++) {
-        readers[i] = (struct reader){ .seed = i + 1, .bound = bound, .stop = &stop };
+        readers[i] = (struct reader){.seed = i + 1, .bound = bound, .stop = &stop};
         ck_assert_int_eq(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
     }
     for (uint64_t i = 0; i < MERGES; i++) {
