@@ -2,7 +2,7 @@
  *
  * Both are held together under the store's lock: at any moment a row is in one of them (event_store-internal.h). A block's
  * reader is taken anew for each read, so that sources need not know which thread they are read by, and a query over many
- * blocks holds no connections. */
+ * blocks holds no connections. Directories come out of a cache and are held by the query's arena. */
 #include "store/store-internal.h"
 
 #include "base/log.h"
