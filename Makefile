@@ -208,11 +208,12 @@ test: deps
 	@$(MAKE) -s -j2 all
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) python3 tests/all.py
 
-$(O)/tests/bench/event_rows: $(O)/tests/bench/event_rows.o $(O)/base.a
+GENERATORS := $(O)/tests/bench/event_rows $(O)/tests/bench/span_rows
+$(GENERATORS): %: %.o $(O)/base.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_base)
 
 .PHONY: bench
-bench: all $(O)/tests/bench/event_rows
+bench: all $(GENERATORS)
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) tests/bench/run.sh
 
 # --- odds and ends -----------------------------------------------------------------------------------------------

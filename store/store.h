@@ -20,6 +20,7 @@ struct store_options {
     enum store_durability durability;
     int64_t retention_ms; /* 0 = for ever */
     size_t queue_bytes;   /* of batches that wait for the committer; 0 = 64 MiB */
+    size_t directory_bytes; /* of directories of blocks of events that are kept in memory; 0 = 16 MiB */
 };
 
 /* Creates `dir` when missing. The caller owns the result. NULL: ERR_CONFLICT (another server holds it, named by pid),
