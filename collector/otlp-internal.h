@@ -171,7 +171,7 @@ struct otlp_context {
 
 static inline int otlp_set_text(struct otlp_context *c, enum event_kind kind, int column, struct str text)
 {
-    return text.n ? batch_set_event(c->batch, kind, column, (union event_value){ .s = text }) : 0;
+    return text.n ? batch_set_event_text(c->batch, kind, column, text) : 0;
 }
 
 static inline int otlp_set_number(struct otlp_context *c, enum event_kind kind, int column, int64_t number)

@@ -15,10 +15,13 @@
 
 #include "collector/otlp-internal.h"
 
+#include <endian.h>
+
 /* --- keys --- */
 
 enum {
-    REPEATS = 128,        /* texts that a key remembers */
+    REPEAT_BITS = 7,
+    REPEATS = 1 << REPEAT_BITS, /* texts that a key remembers */
     MOST_REPEATING = 128, /* keys of a request that do */
     BEFORE_REPEATS = 32,  /* how often a key comes before it begins to: short requests need it not */
     MOST_CREDIT = 256     /* new texts in excess of known ones after which it gives up */
@@ -88,7 +91,7 @@ static inline uint64_t eight_at(const char *p)
     return v;
 }
 
-static inline uint32_t four_at(const char *p)
+static inline uint32_t four_at(const void *p)
 {
     uint32_t v;
 
@@ -96,52 +99,56 @@ static inline uint32_t four_at(const char *p)
     return v;
 }
 
-/* Words of the text: its first n / 8, and the last eight bytes, which may have been seen in part. A text of less than
- * eight is one word. */
-static inline uint64_t last_word(const char *p, size_t n)
+/* A text of less than eight bytes, all of them. */
+static inline uint64_t short_word(const char *p, size_t n)
 {
-    if (n >= sizeof(uint64_t))
-        return eight_at(p + n - sizeof(uint64_t));
     if (n >= sizeof(uint32_t))
         return four_at(p) | (uint64_t)four_at(p + n - sizeof(uint32_t)) << 32;
     return n ? (uint64_t)(uint8_t)p[0] << 16 | (uint64_t)(uint8_t)p[n / 2] << 8 | (uint8_t)p[n - 1] : 0;
 }
 
-/* Mostly some twenty bytes: less than the call of memcmp. */
-static inline bool is_same(struct str a, const char *b, size_t n)
+/* Mostly some twenty bytes: less than the call of memcmp. The last word may overlap the one before. */
+static inline bool is_same(const char *a, const char *b, size_t n)
 {
-    uint64_t differ;
+    size_t last = n - sizeof(uint64_t);
 
-    if (a.n != n)
-        return false;
-    differ = last_word(a.p, n) ^ last_word(b, n);
-    for (size_t i = 0; i + sizeof(uint64_t) < n; i += sizeof(uint64_t))
-        differ |= eight_at(a.p + i) ^ eight_at(b + i);
-    return differ == 0;
+    if (n < sizeof(uint64_t))
+        return short_word(a, n) == short_word(b, n);
+    for (size_t i = 0; i < last; i += sizeof(uint64_t))
+        if (eight_at(a + i) != eight_at(b + i))
+            return false;
+    return eight_at(a + last) == eight_at(b + last);
 }
 
 static inline bool is_utf8(struct str s)
 {
-    uint64_t all = last_word(s.p, s.n);
+    uint64_t all;
 
-    for (size_t i = 0; i + sizeof(uint64_t) < s.n; i += sizeof(uint64_t))
-        all |= eight_at(s.p + i);
+    if (s.n < sizeof(uint64_t)) {
+        all = short_word(s.p, s.n);
+    } else {
+        all = eight_at(s.p + s.n - sizeof(uint64_t));
+        for (size_t i = 0; i + sizeof(uint64_t) < s.n; i += sizeof(uint64_t))
+            all |= eight_at(s.p + i);
+    }
     return (all & 0x8080808080808080u) == 0 || str_is_utf8(s);
 }
 
-/* Where the text stands if it was remembered. Whoever chooses texts that meet there gains nothing but the cost of new
- * ones. */
+/* Where the text stands if it was remembered: by its ends and its middle, which tell the names of one column apart. Whoever
+ * chooses texts that meet there gains nothing but the cost of new ones. */
 static inline struct str *place_of(struct otlp_repeats *r, struct str s)
 {
-    uint64_t h = last_word(s.p, s.n) + s.n;
+    uint64_t h;
 
-    for (size_t i = 0; i + sizeof(uint64_t) < s.n; i += sizeof(uint64_t))
-        h = (h << 25 | h >> 39) ^ eight_at(s.p + i);
-    h *= UINT64_C(0x9e3779b97f4a7c15);
-    return &r->v[h >> 57];
+    if (s.n < sizeof(uint64_t)) {
+        h = short_word(s.p, s.n);
+    } else {
+        uint64_t middle = eight_at(s.p + (s.n - sizeof(uint64_t)) / 2), end = eight_at(s.p + s.n - sizeof(uint64_t));
+
+        h = eight_at(s.p) ^ (middle << 21 | middle >> 43) ^ (end << 42 | end >> 22);
+    }
+    return &r->v[(h + s.n) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - REPEAT_BITS)];
 }
-
-_Static_assert(REPEATS == 1 << (64 - 57), "place_of takes as many bits");
 
 /* Without memory for it texts are not remembered, which is no fault. */
 static void begin_repeats(struct otlp_context *c, struct otlp_key *k)
@@ -166,7 +173,7 @@ static inline bool repeat(struct otlp_context *c, struct otlp_key *k, struct str
         return is_utf8(*text);
     }
     at = place_of(r, *text);
-    if (is_same(*at, text->p, text->n)) {
+    if (at->n == text->n && is_same(at->p, text->p, text->n)) {
         *text = *at;
         r->credit += r->credit < MOST_CREDIT;
         return true;
@@ -181,40 +188,53 @@ static inline bool repeat(struct otlp_context *c, struct otlp_key *k, struct str
 
 /* --- pairs --- */
 
-enum { PAIR_KEY = 1 << 3 | PB_BYTES, PAIR_VALUE = 2 << 3 | PB_BYTES, ANY_STRING = 1 << 3 | PB_BYTES, ANY_INT = 3 << 3 | PB_VARINT };
+enum { PAIR_KEY = 1 << 3 | PB_BYTES, PAIR_VALUE = 2 << 3 | PB_BYTES };
+enum { ANY_STRING = 1 << 3 | PB_BYTES, ANY_INT = 3 << 3 | PB_VARINT };
+enum { EXPECTED_LEAST = 8 }; /* bytes of an attribute beside key and text */
 
-/* The pair as it is expected: that key, then a text, all lengths of one byte; at most 127 bytes. */
-static inline bool read_expected(const struct otlp_key *k, const uint8_t *at, size_t n, struct str *text)
+/* An attribute of a row's message at `at`, n bytes before the message's end, as it is expected: tag, length, tag and length
+ * of that key, the key, tag and length of the value, tag and length of its text, the text; all lengths of one byte. Returns
+ * its length; 0: it is not so. */
+static inline size_t read_expected(const uint8_t *at, size_t n, uint8_t tag, struct str key, struct str *text)
 {
-    size_t left = n - 2 - k->name.n;
+    uint32_t head, value;
+    size_t size;
 
-    if (n < k->name.n + 6 || at[0] != PAIR_KEY || at[1] != k->name.n ||
-        !is_same(k->name, (const char *)at + 2, k->name.n))
-        return false;
-    at += 2 + k->name.n;
-    if (at[0] != PAIR_VALUE || at[1] != left - 2 || at[2] != ANY_STRING || at[3] != left - 4)
-        return false;
-    *text = (struct str){ (const char *)at + 4, left - 4 };
-    return true;
+    if (n < EXPECTED_LEAST)
+        return 0;
+    head = le32toh(four_at(at));
+    size = (head >> 8 & 0xff) + 2;
+    if ((head & 0xffff00ff) != (tag | PAIR_KEY << 16 | (uint32_t)key.n << 24) || size > 0x7f || size > n ||
+        size < key.n + EXPECTED_LEAST || !is_same((const char *)at + 4, key.p, key.n))
+        return 0;
+    n = size - key.n - EXPECTED_LEAST; /* of the text */
+    value = le32toh(four_at(at + 4 + key.n));
+    if (value != (PAIR_VALUE | ((uint32_t)n + 2) << 8 | ANY_STRING << 16 | (uint32_t)n << 24))
+        return 0;
+    *text = (struct str){ (const char *)at + size - n, n };
+    return size;
 }
 
 void otlp_get_expected(struct otlp_context *c, struct pb_reader *r, uint8_t tag)
 {
-    const uint8_t *at = r->p, *end = r->end;
-    struct otlp_key *last = c->last_key;
-    size_t n, npairs = c->npairs;
+    struct otlp_pair *p = c->pairs + c->npairs, *most = c->pairs + OTLP_MOST_ATTRIBUTES;
+    const uint8_t *at = r->p;
+    struct otlp_key *last = c->last_key, *k;
     struct str text;
+    size_t n;
 
-    while (npairs < OTLP_MOST_ATTRIBUTES && last->after && end - at > 2 && at[0] == tag && (n = at[1]) < 0x80 &&
-           n <= (size_t)(end - at) - 2 && read_expected(last->after, at + 2, n, &text) &&
-           repeat(c, last->after, &text)) {
-        last = last->after;
-        c->pairs[npairs++] = (struct otlp_pair){ .key = last, .text = text };
-        at += 2 + n;
+    for (; p < most && (k = last->after); at += n) {
+        n = read_expected(at, (size_t)(r->end - at), tag, k->name, &text);
+        if (n == 0 || !repeat(c, k, &text))
+            break;
+        p->key = last = k;
+        p->text = text;
+        p->is_number = false;
+        p++;
     }
     r->p = at;
     c->last_key = last;
-    c->npairs = npairs;
+    c->npairs = (size_t)(p - c->pairs);
 }
 
 /* A length of one or two bytes at *p; what it is of lies before `end`. */
