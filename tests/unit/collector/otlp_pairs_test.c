@@ -3,6 +3,7 @@
 #include "tests/unit/collector/otlp_case.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { KEYS = 14, RECORDS = 700, LONGEST = 150 };
 
@@ -174,6 +175,72 @@ static void put_text(struct buf *b, const char *key, const char *text)
     pb_close(b, pair);
 }
 
+/* A record whose only attribute is the first n bytes of the pair's. */
+static void put_cut(struct buf *records, struct str pair, size_t n)
+{
+    size_t record = pb_open(records, 2), attribute;
+
+    pb_put_fixed64(records, 1, 1);
+    attribute = pb_open(records, 6);
+    buf_str(records, (struct str){ pair.p, n });
+    pb_close(records, attribute);
+    pb_close(records, record);
+}
+
+/* Decodes records in memory that ends where they end. */
+static int decode_exactly(struct str records, struct buf *text, struct otlp_refused *refused)
+{
+    struct buf body = BUF_INIT(1 << 20);
+    char *exact;
+    int rc;
+
+    put_logs(&body, &origins[0], records);
+    exact = malloc(body.n);
+    memcpy(exact, body.p, body.n);
+    rc = decode(OTLP_LOGS, OTLP_PROTOBUF, (struct str){ exact, body.n }, text, refused, NULL);
+    free(exact);
+    buf_free(&body);
+    return rc;
+}
+
+/* An attribute cut anywhere, behind one that lets expect it whole, comes to what it comes to alone. */
+START_TEST(what_is_expected_need_not_come)
+{
+    struct buf pair = BUF_INIT(1 << 10), records = BUF_INIT(1 << 20);
+    struct buf first = BUF_INIT(1 << 20), both = BUF_INIT(1 << 20), alone = BUF_INIT(1 << 20);
+    struct otlp_refused refused[2];
+    size_t any, head;
+
+    pb_put_str(&pair, 1, STR("destination_service"));
+    any = pb_open(&pair, 2);
+    pb_put_str(&pair, 1, STR("cart.shop.svc.cluster.local"));
+    pb_close(&pair, any);
+    put_cut(&records, buf_view(&pair), pair.n);
+    head = records.n;
+    ck_assert_int_eq(decode_exactly(buf_view(&records), &first, &refused[0]), 0);
+    for (size_t n = 0; n <= pair.n; n++) {
+        int rc;
+
+        records.n = head;
+        put_cut(&records, buf_view(&pair), n);
+        buf_reset(&both);
+        buf_reset(&alone);
+        rc = decode_exactly(buf_view(&records), &both, &refused[0]);
+        ck_assert_int_eq(rc, decode_exactly(str_from(buf_view(&records), head), &alone, &refused[1]));
+        ck_assert_int_eq(rc == 0, n == 0 || n == 2 + strlen("destination_service") || n == pair.n);
+        if (rc)
+            continue;
+        ck_assert_uint_eq(both.n, first.n - 1 + alone.n); /* each ends in a NUL */
+        ck_assert_str_eq(both.p + first.n - 1, alone.p);
+    }
+    buf_free(&pair);
+    buf_free(&records);
+    buf_free(&first);
+    buf_free(&both);
+    buf_free(&alone);
+}
+END_TEST
+
 /* Two methods by turns, and ids that never come again. */
 static void put_turns(struct buf *records, int n)
 {
@@ -221,6 +288,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, nothing_changes_by_what_came_before, 0, 6);
+    tcase_add_test(t, what_is_expected_need_not_come);
     tcase_add_test(t, what_comes_again_is_the_same_view);
     suite_add_tcase(s, t);
     return s;
