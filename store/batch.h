@@ -111,4 +111,16 @@ static inline int batch_set_event(struct batch *b, enum event_kind kind, int col
     return 0;
 }
 
+/* The same for a column of texts. */
+static inline int batch_set_event_text(struct batch *b, enum event_kind kind, int column, struct str text)
+{
+    struct event_rows *r = &b->events[kind];
+
+    if (r->n == r->cap || !r->columns[column])
+        return batch_set_first(b, kind, column, (union event_value){ .s = text });
+    r->columns[column][r->n].s = text;
+    b->bytes += text.n;
+    return 0;
+}
+
 #endif
