@@ -8,7 +8,10 @@
 
 #include "base/mem.h"
 
-enum { LEAST = 64 << 10 }; /* less is not worth keeping */
+enum {
+    LEAST = 64 << 10, /* less is not worth keeping */
+    STEP = 512 << 10  /* sizes of large ones: bodies of one sender are about as long as each other */
+};
 
 void bodies_init(struct bodies *b)
 {
@@ -22,7 +25,7 @@ void bodies_fini(struct bodies *b)
     pthread_mutex_destroy(&b->lock);
 }
 
-/* The smallest with room for n bytes, or NULL. */
+/* The smallest with room for n bytes and a NUL, or NULL. */
 static struct buf *best(struct bodies *b, size_t n)
 {
     struct buf *found = NULL;
@@ -35,11 +38,13 @@ static struct buf *best(struct bodies *b, size_t n)
 
 void bodies_expect(struct bodies *b, struct buf *body, size_t n)
 {
-    struct buf *at;
+    struct buf *at = NULL;
 
-    n = n < BODIES_LARGEST ? n : BODIES_LARGEST;
+    if (n >= LEAST)
+        n = n < BODIES_LARGEST ? (n + STEP - 1) / STEP * STEP : BODIES_LARGEST;
     pthread_mutex_lock(&b->lock);
-    at = n >= LEAST ? best(b, n) : NULL;
+    if (n >= LEAST)
+        at = best(b, n);
     if (at) {
         body->p = at->p;
         body->cap = at->cap;
@@ -50,15 +55,32 @@ void bodies_expect(struct bodies *b, struct buf *body, size_t n)
         buf_expect(body, n);
 }
 
+/* The place that the body takes; what is there is smaller. NULL: others are worth more. */
+static struct buf *place_for(struct bodies *b, const struct buf *body)
+{
+    struct buf *smallest = best(b, 0);
+
+    if (body->cap <= LEAST || body->cap > BODIES_LARGEST + 1)
+        return NULL;
+    if (b->n < BODIES_KEPT) {
+        b->spare[b->n] = (struct buf)BUF_INIT(0);
+        return &b->spare[b->n++];
+    }
+    return smallest->cap < body->cap ? smallest : NULL;
+}
+
 void bodies_done(struct bodies *b, struct buf *body)
 {
+    struct buf *at, unwanted = *body;
+
     pthread_mutex_lock(&b->lock);
-    if (body->cap > LEAST && body->cap <= BODIES_LARGEST + 1 && b->n < BODIES_KEPT) {
-        b->spare[b->n++] = *body;
-        body->p = NULL;
+    if ((at = place_for(b, body))) {
+        unwanted = *at;
+        *at = *body;
     }
     pthread_mutex_unlock(&b->lock);
-    buf_free(body);
+    buf_free(&unwanted);
+    *body = (struct buf)BUF_INIT(body->max);
 }
 
 void bodies_drop(struct bodies *b)
