@@ -17,12 +17,30 @@ int sealed_malformed(const struct sealed_column *c, const char *what, struct err
 
 /* --- pieces --- */
 
+int sealed_bytes_read(struct sealed *b, uint64_t at, size_t n, void *to, struct err *e)
+{
+    char *next = to;
+    int rc = 0;
+
+    while (rc == 0 && n) {
+        uint32_t part = (uint32_t)(at / BLOCK_PART_BYTES);
+        size_t from = at % BLOCK_PART_BYTES, some = BLOCK_PART_BYTES - from;
+
+        some = n < some ? n : some;
+        rc = b->read(b->arg, 1 + part, from, some, next, e);
+        next += some;
+        at += some;
+        n -= some;
+    }
+    return rc;
+}
+
 static int read_stored(struct sealed *b, const struct sealed_piece *p, size_t n, char *to, struct err *e)
 {
-    int rc = b->read(b->arg, p->part, 0, n, to, e);
+    int rc = sealed_bytes_read(b, p->at - 1, n, to, e);
 
     if (rc == 0 && block_sum((struct str){ to, n }) != p->sum)
-        rc = err_set(e, ERR_CORRUPT, "block: part %u: checksum wrong", p->part);
+        rc = err_set(e, ERR_CORRUPT, "block: %zu bytes at %llu: checksum wrong", n, (unsigned long long)p->at - 1);
     return rc;
 }
 
@@ -47,7 +65,7 @@ static int unpack_part(struct sealed *b, const struct sealed_piece *p, char *to,
 /* to[0..p->raw) */
 int sealed_piece_load(struct sealed *b, const struct sealed_piece *p, char *to, struct err *e)
 {
-    if (p->part)
+    if (p->at)
         return p->packed ? unpack_part(b, p, to, e) : read_stored(b, p, p->raw, to, e);
     if (p->packed)
         return unpack(p->inside, to, p->raw, e);
@@ -62,7 +80,7 @@ int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct aren
     char *to;
     int rc;
 
-    if (!p->part && !p->packed) {
+    if (!p->at && !p->packed) {
         *out = bytes_of(p->inside);
         return 0;
     }
@@ -229,64 +247,6 @@ static int get_codes(struct sealed_view *v, struct err *e)
     return sealed_codes_get(v, v->column->pieces + 1, v->view.distinct, &v->view.codes8, &v->view.codes16, e);
 }
 
-/* --- ids --- */
-
-/* The ids' bytes: those that are planes from these, the others one id behind the other. */
-static void join_bytes(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width, size_t n,
-                       uint8_t *to)
-{
-    const uint8_t *from = noise->p;
-
-    for (size_t i = 0; i < n; i++)
-        for (size_t byte = 0, plane = 0; byte < width; byte++)
-            *to++ = which >> byte & 1 ? planes[plane++].p[i] : *from++;
-}
-
-static int get_id_bytes(struct sealed_view *v, struct err *e)
-{
-    const struct sealed_column *c = v->column;
-    struct bytes noise, planes[EVENT_ID_BYTES];
-    size_t nplanes = (size_t)__builtin_popcount(c->id_planes), width = event_id_width(c->id);
-    uint8_t *to;
-    int rc = sealed_piece_get(v->block, &c->pieces[0], v->view.arena, &noise, e);
-
-    if (rc < 0)
-        return rc;
-    v->view.ids = noise.p;
-    if (nplanes == 0)
-        return 0;
-    for (size_t i = 0; rc == 0 && i < nplanes; i++)
-        rc = sealed_piece_get(v->block, &c->pieces[1 + i], v->view.arena, &planes[i], e);
-    to = arena_alloc(v->view.arena, v->view.n * width);
-    if (rc == 0 && !to)
-        return sealed_no_memory(v->block, e);
-    if (rc == 0)
-        join_bytes(&noise, planes, c->id_planes, width, v->view.n, to);
-    v->view.ids = to;
-    return rc;
-}
-
-static int get_ids(struct sealed_view *v, struct err *e)
-{
-    const struct sealed_column *c = v->column;
-    struct bytes r;
-    struct event_odd *odd;
-    int rc = get_id_bytes(v, e);
-
-    v->view.uuid = c->id == EVENT_ID_UUID;
-    v->view.width = event_id_width(c->id);
-    if (rc < 0 || c->nodd == 0)
-        return rc;
-    odd = arena_alloc(v->view.arena, c->nodd * sizeof(*odd));
-    rc = odd ? sealed_piece_get(v->block, &c->pieces[c->npieces - 1], v->view.arena, &r, e)
-             : sealed_no_memory(v->block, e);
-    if (rc == 0 && (!event_get_odd(&r, c->nodd, v->view.n, odd) || bytes_left(&r)))
-        rc = sealed_malformed(c, "rows of another form", e);
-    v->view.odd = odd;
-    v->view.nodd = c->nodd;
-    return rc;
-}
-
 /* --- views --- */
 
 int sealed_view_open(struct sealed_view *v, struct err *e)
@@ -321,7 +281,7 @@ int sealed_view_rows(struct sealed_view *v, struct err *e)
         rc = get_ints(v, e);
         break;
     case EVENT_FORM_IDS:
-        rc = get_ids(v, e);
+        rc = sealed_ids_get(v, e);
         break;
     case EVENT_FORM_TEXTS:
         rc = sealed_texts_get(v, e);

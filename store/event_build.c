@@ -3,7 +3,7 @@
  * Part 0, the directory:
  *
  *      0  u64  checksum (XXH3) of all that follows
- *      8  u8   version, 1
+ *      8  u8   version, 2
  *      9  u8   table: an enum event_kind, whose numbers never change
  *     10  u8   packing of the columns: 0 = none, 1 = zstd
  *     11  u8   0
@@ -18,7 +18,7 @@
  *              text name  of kinds 1 and 3
  *              u8 form    an enum event_form | 8 when it is of texts | 16 when a row may be unset
  *              its body, by its form
- *              of texts that are not CONST: bytes of the filter, 0 = none, else the part of its first slice
+ *              of texts that are neither CONST nor IDS: bytes of the filter, 0 = none, else where its first slice is
  *
  * A body:
  *
@@ -31,8 +31,11 @@
  *              has more than the least, in the unit
  *      times   that of the first row (zigzag); u8 unit, u8 width; the planes of what each has more than the row before,
  *              in the unit, zigzag (the first one's is 0)
- *      IDS     u8 an enum event_id, how many rows have another form; which bytes of an id are not noise (a UUID's
- *              version), as bits; a piece: the ids without these; their planes;
+ *      IDS     u8 an enum event_id; how many rows have another form, and how many an id
+ *              u8 which byte of an id is its key; which bytes are far from noise (a UUID's version), as bits: planes
+ *              for each shelf how many ids it has more than the average, zigzag; where the shelves are
+ *              unless all rows have one, a piece: those that do, a bit each, the first row in a byte's lowest bit
+ *              a piece: the keys, in the rows' order; the planes
  *              when there are any, a piece: rows of another form: row, less the one before, length, bytes
  *      TEXTS   how many frames, and how many rows each has; how many templates, 0 = none, and then for each frame a
  *              piece: lengths, then bytes
@@ -40,16 +43,23 @@
  *              bytes; their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 width
  *              and the planes of its numbers: those of rows whose template has that many
  *
- * A plane is a piece of a byte for each row: all lowest bytes, all second ones, and so on. A piece is
+ * A plane is a piece of a byte for each row: all lowest bytes, all second ones, and so on.
+ *
+ * A shelf holds the ids whose keys begin with its number in binary (block_shelf_bits says how many bits), in the rows'
+ * order, without key and planes; u32 checksum; a shelf without ids has no bytes. So ids take no more room than as they
+ * are, stand in the rows' order, and to look for one a shelf of about 4 KB is read: they need no filter.
+ *
+ * A piece is
  *
  *              length when unpacked; length as it is packed with zstd, 0 = it is not;
- *              the number of the part it is, 0 = it stands here, behind the checksum; u32 checksum
+ *              where in the block's bytes it is, plus one; 0 = it stands here, behind the checksum; u32 checksum
  *
  * Fixed integers are little-endian, others are varints; a text is a length and bytes. Columns that are unset in every
  * row are left out; a reader passes over columns it does not know.
  *
- * Parts are numbered as they are written. The slices of a filter (event_filter.c) are parts one behind the other, each
- * with a checksum at its end. */
+ * The block's bytes are what stands not in the directory, one behind the other, in parts of BLOCK_PART_BYTES each, the
+ * last one of what is left: the first byte of part 1 is byte 0. The slices of a filter (event_filter.c) stand one behind
+ * the other, each with a checksum at its end. */
 #include "store/event_build-internal.h"
 
 #include "base/zip.h"
@@ -190,7 +200,7 @@ static int put_directory(struct event_pieces *w, enum event_kind kind, const str
         return err_set(e, ERR_NOMEM, "no memory for a block's directory");
     sum = htole64(str_hash_stable(str_from(buf_view(&w->raw), BLOCK_SUMMED)));
     memcpy(w->raw.p, &sum, sizeof(sum));
-    return event_pieces_part(w, 0, buf_view(&w->raw), e);
+    return event_pieces_end(w, buf_view(&w->raw), e);
 }
 
 /* --- the whole --- */
@@ -225,7 +235,7 @@ int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, 
     if (rc == 0)
         rc = build(&g, &w, &a, from, rows, out, e);
     out->bytes = w.bytes;
-    out->parts = w.next_part;
+    out->parts = w.parts;
     event_pieces_fini(&w);
     event_gather_fini(&g);
     arena_free(&a);

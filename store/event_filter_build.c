@@ -40,30 +40,6 @@ static int add(struct event_hashes *h, uint64_t hash)
     return 0;
 }
 
-uint64_t event_filter_id_hash(enum event_id kind, struct str value)
-{
-    uint8_t id[EVENT_ID_BYTES];
-
-    if (event_id_parse(kind, value, id))
-        return event_filter_hash((struct str){ (const char *)id, event_id_width(kind) });
-    return event_filter_hash(value);
-}
-
-static int add_ids(struct event_hashes *h, const struct event_coded *d)
-{
-    size_t width = event_id_width(d->id), cap = FIRST_CAP;
-    int rc;
-
-    while (cap < 2 * d->n) /* most are seen once */
-        cap *= 2;
-    rc = grow(h, cap);
-    for (size_t i = 0; rc == 0 && i < d->n; i++)
-        rc = add(h, event_filter_hash((struct str){ (const char *)d->ids + i * width, width }));
-    for (size_t i = 0; rc == 0 && i < d->nodd; i++)
-        rc = add(h, event_filter_hash(d->odd[i].text));
-    return rc;
-}
-
 /* Tokens of the text from `at` on. */
 static int add_tokens(struct event_hashes *h, struct str text, size_t at)
 {
@@ -113,8 +89,6 @@ int event_hashes_of(struct event_hashes *h, const struct event_coded *d, struct 
     int rc = 0;
 
     *h = (struct event_hashes){ 0 };
-    if (d->form == EVENT_FORM_IDS)
-        rc = add_ids(h, d);
     for (size_t i = 0; rc == 0 && d->form == EVENT_FORM_DICT && i < d->distinct; i++)
         rc = add(h, event_filter_hash(d->values[i].s));
     if (d->form == EVENT_FORM_TEXTS)

@@ -16,15 +16,14 @@
 enum { LEVEL = 3, WORTH_PACKING = 32 };
 /* A dictionary of fewer texts is read whole as cheaply as a filter. */
 enum { FILTERED_VALUES = 256 };
-/* Ids that are looked at for what in them is not noise; a quarter of them must be there. */
-enum { SAMPLED_IDS = 4096 };
 
 int event_pieces_init(struct event_pieces *w, struct event_coder *coder,
                       int (*put)(void *arg, uint32_t no, struct str body, struct err *e), void *arg, struct err *e)
 {
     *w = (struct event_pieces){ .room = mem_alloc(coder->rows * sizeof(*w->room)), .coder = coder,
                                 .directory = BUF_INIT(UINT32_MAX), .raw = BUF_INIT(UINT32_MAX),
-                                .packed = BUF_INIT(UINT32_MAX), .next_part = 1, .put = put, .arg = arg };
+                                .packed = BUF_INIT(UINT32_MAX), .tail = BUF_INIT(UINT32_MAX), .put = put,
+                                .arg = arg };
     return w->room ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
 }
 
@@ -34,17 +33,47 @@ void event_pieces_fini(struct event_pieces *w)
     buf_free(&w->directory);
     buf_free(&w->raw);
     buf_free(&w->packed);
+    buf_free(&w->tail);
 }
 
-static int no_memory(struct err *e)
+int event_pieces_no_memory(struct err *e)
 {
     return err_set(e, ERR_NOMEM, "no memory for a block of events");
 }
 
-int event_pieces_part(struct event_pieces *w, uint32_t no, struct str body, struct err *e)
+/* --- parts --- */
+
+static int put_part(struct event_pieces *w, uint32_t no, struct str body, struct err *e)
 {
     w->bytes += body.n;
+    w->parts++;
     return w->put(w->arg, no, body, e);
+}
+
+int event_pieces_bytes(struct event_pieces *w, struct str bytes, struct err *e)
+{
+    int rc = 0;
+
+    w->at += bytes.n;
+    while (rc == 0 && w->tail.n + bytes.n >= BLOCK_PART_BYTES) {
+        size_t n = BLOCK_PART_BYTES - w->tail.n;
+
+        buf_str(&w->tail, (struct str){ bytes.p, n });
+        bytes = str_from(bytes, n);
+        if (buf_failed(&w->tail))
+            break;
+        rc = put_part(w, 1 + w->parts, buf_view(&w->tail), e);
+        buf_reset(&w->tail);
+    }
+    buf_str(&w->tail, bytes);
+    return rc == 0 && buf_failed(&w->tail) ? event_pieces_no_memory(e) : rc;
+}
+
+int event_pieces_end(struct event_pieces *w, struct str directory, struct err *e)
+{
+    int rc = w->tail.n ? put_part(w, 1 + w->parts, buf_view(&w->tail), e) : 0;
+
+    return rc == 0 ? put_part(w, 0, directory, e) : rc;
 }
 
 /* --- pieces --- */
@@ -58,17 +87,16 @@ static void put_u32(struct buf *b, uint32_t v)
 static int put_stored(struct event_pieces *w, size_t raw, struct str stored, bool packed, struct err *e)
 {
     bool inside = stored.n <= PIECE_INSIDE;
-    uint32_t part = inside ? 0 : w->next_part++;
 
     varint_put(&w->directory, raw);
     varint_put(&w->directory, packed ? stored.n : 0);
-    varint_put(&w->directory, part);
+    varint_put(&w->directory, inside ? 0 : w->at + 1);
     put_u32(&w->directory, block_sum(stored));
     if (inside)
         buf_str(&w->directory, stored);
     if (buf_failed(&w->directory))
-        return no_memory(e);
-    return inside ? 0 : event_pieces_part(w, part, stored, e);
+        return event_pieces_no_memory(e);
+    return inside ? 0 : event_pieces_bytes(w, stored, e);
 }
 
 /* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. */
@@ -85,10 +113,9 @@ static int put_piece(struct event_pieces *w, struct str raw, struct err *e)
     return rc == 0 ? put_stored(w, raw.n, packed ? buf_view(&w->packed) : raw, packed, e) : rc;
 }
 
-/* What is in w->raw. */
-static int put_raw(struct event_pieces *w, struct err *e)
+int event_pieces_raw(struct event_pieces *w, struct err *e)
 {
-    return buf_failed(&w->raw) ? no_memory(e) : put_piece(w, buf_view(&w->raw), e);
+    return buf_failed(&w->raw) ? event_pieces_no_memory(e) : put_piece(w, buf_view(&w->raw), e);
 }
 
 /* --- planes --- */
@@ -104,11 +131,11 @@ static int put_planes(struct event_pieces *w, size_t n, size_t width, struct err
         buf_reset(&w->raw);
         to = (uint8_t *)buf_reserve(&w->raw, n);
         if (!to)
-            return no_memory(e);
+            return event_pieces_no_memory(e);
         for (size_t i = 0; i < n; i++)
             to[i] = (uint8_t)(w->room[i] >> 8 * plane);
         w->raw.n = n;
-        rc = put_raw(w, e);
+        rc = event_pieces_raw(w, e);
     }
     return rc;
 }
@@ -126,12 +153,12 @@ static int put_codes(struct event_pieces *w, size_t n, size_t distinct, struct e
     buf_reset(&w->raw);
     to = (uint8_t *)buf_reserve(&w->raw, bytes);
     if (!to)
-        return no_memory(e);
+        return event_pieces_no_memory(e);
     memset(to, 0, bytes);
     for (size_t i = 0; i < n; i++)
         to[i >> shift] |= (uint8_t)(w->room[i] << (i & ((1u << shift) - 1)) * bits);
     w->raw.n = bytes;
-    return put_raw(w, e);
+    return event_pieces_raw(w, e);
 }
 
 /* The largest unit that all of w->room are multiples of. */
@@ -210,7 +237,7 @@ static int put_dictionary(struct event_pieces *w, const struct event_coded *d, s
         counts[d->codes[i]]++;
     buf_reset(&w->raw);
     put_values(&w->raw, d, counts);
-    rc = put_raw(w, e);
+    rc = event_pieces_raw(w, e);
     for (size_t i = 0; i < d->n; i++)
         w->room[i] = d->codes[i];
     return rc == 0 ? put_codes(w, d->n, d->distinct, e) : rc;
@@ -227,91 +254,6 @@ static int put_ints(struct event_pieces *w, const struct event_coded *d, struct 
     for (size_t i = 0; unit && i < d->n; i++)
         w->room[i] /= (uint64_t)block_units[unit];
     return put_numbers(w, d->n, unit, e);
-}
-
-/* Whether a byte of the ids is far from noise: how often two of them are alike, in a sample. */
-static bool is_skewed(const struct event_coded *d, size_t byte)
-{
-    size_t width = event_id_width(d->id), step = d->n / SAMPLED_IDS + 1, n = 0;
-    uint32_t counts[256] = { 0 };
-    uint64_t alike = 0;
-
-    for (size_t i = 0; i < d->n; i += step, n++)
-        counts[d->ids[i * width + byte]]++;
-    for (size_t i = 0; i < 256; i++)
-        alike += (uint64_t)counts[i] * counts[i];
-    return n >= SAMPLED_IDS / 4 && alike * 256 > 3 * (uint64_t)n * n;
-}
-
-/* Bytes to be planes, as bits. Where many rows have no id it is better to pack all at once. */
-static unsigned skewed_bytes(const struct event_coded *d)
-{
-    unsigned bytes = 0;
-
-    for (size_t i = 0; !d->has_unset && i < event_id_width(d->id); i++)
-        bytes |= is_skewed(d, i) ? 1u << i : 0;
-    return bytes;
-}
-
-static int put_noise(struct event_pieces *w, const struct event_coded *d, unsigned planes, struct err *e)
-{
-    size_t width = event_id_width(d->id), n = 0;
-    uint8_t kept[EVENT_ID_BYTES], *to;
-
-    if (planes == 0)
-        return put_stored(w, d->n * width, (struct str){ (const char *)d->ids, d->n * width }, false, e);
-    buf_reset(&w->raw);
-    to = (uint8_t *)buf_reserve(&w->raw, d->n * width);
-    if (!to)
-        return no_memory(e);
-    for (size_t i = 0; i < width; i++)
-        if (!(planes >> i & 1))
-            kept[n++] = (uint8_t)i;
-    for (const uint8_t *id = d->ids, *end = id + d->n * width; id < end; id += width, to += n)
-        for (size_t i = 0; i < n; i++)
-            to[i] = id[kept[i]];
-    w->raw.n = d->n * n;
-    return put_stored(w, w->raw.n, buf_view(&w->raw), false, e);
-}
-
-static int put_id_bytes(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    size_t width = event_id_width(d->id);
-    unsigned planes = skewed_bytes(d);
-    int rc;
-
-    varint_put(&w->directory, planes);
-    if (d->has_unset)
-        return put_piece(w, (struct str){ (const char *)d->ids, d->n * width }, e);
-    rc = put_noise(w, d, planes, e);
-    for (size_t byte = 0; rc == 0 && byte < width; byte++) {
-        if (!(planes >> byte & 1))
-            continue;
-        for (size_t i = 0; i < d->n; i++)
-            w->room[i] = d->ids[i * width + byte];
-        rc = put_planes(w, d->n, 1, e);
-    }
-    return rc;
-}
-
-static int put_ids(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    size_t before = 0;
-    int rc;
-
-    buf_putc(&w->directory, (char)d->id);
-    varint_put(&w->directory, d->nodd);
-    rc = put_id_bytes(w, d, e);
-    if (rc < 0 || d->nodd == 0)
-        return rc;
-    buf_reset(&w->raw);
-    for (size_t i = 0; i < d->nodd; i++) {
-        varint_put(&w->raw, d->odd[i].row - before);
-        varint_put(&w->raw, d->odd[i].text.n);
-        buf_str(&w->raw, d->odd[i].text);
-        before = d->odd[i].row;
-    }
-    return put_raw(w, e);
 }
 
 /* Rows of the frame that begins with row `first`. */
@@ -331,7 +273,7 @@ static int put_frame(struct event_pieces *w, const union event_value *v, size_t 
         varint_put(&w->raw, v[i].s.n);
     for (size_t i = 0; i < n; i++)
         buf_str(&w->raw, v[i].s);
-    return put_raw(w, e);
+    return event_pieces_raw(w, e);
 }
 
 static int put_frames(struct event_pieces *w, const struct event_coded *d, struct err *e)
@@ -419,18 +361,17 @@ static int put_slices(struct event_pieces *w, const uint8_t *bits, size_t bytes,
         buf_reset(&w->packed);
         buf_str(&w->packed, slice);
         put_u32(&w->packed, block_sum(slice));
-        rc = buf_failed(&w->packed) ? no_memory(e) : event_pieces_part(w, w->next_part++, buf_view(&w->packed), e);
+        rc = buf_failed(&w->packed) ? event_pieces_no_memory(e) : event_pieces_bytes(w, buf_view(&w->packed), e);
     }
     return rc;
 }
 
 static bool wants_filter(const struct event_coded *d)
 {
-    return d->form == EVENT_FORM_IDS || d->form == EVENT_FORM_TEXTS ||
-           (d->form == EVENT_FORM_DICT && d->distinct >= FILTERED_VALUES);
+    return d->form == EVENT_FORM_TEXTS || (d->form == EVENT_FORM_DICT && d->distinct >= FILTERED_VALUES);
 }
 
-/* How many bytes it has, and the part of its first slice. */
+/* How many bytes it has, and where its first slice is. */
 static int put_filter(struct event_pieces *w, const struct event_coded *d, struct err *e)
 {
     struct event_hashes h;
@@ -442,11 +383,11 @@ static int put_filter(struct event_pieces *w, const struct event_coded *d, struc
         bytes = event_filter_bytes(h.n);
         buf_reset(&w->raw);
         bits = (uint8_t *)buf_reserve(&w->raw, bytes);
-        rc = bits ? 0 : no_memory(e);
+        rc = bits ? 0 : event_pieces_no_memory(e);
     }
     varint_put(&w->directory, bytes);
     if (bytes)
-        varint_put(&w->directory, w->next_part);
+        varint_put(&w->directory, w->at);
     if (bits) {
         memset(bits, 0, bytes);
         event_hashes_filter(&h, bits, bytes);
@@ -468,7 +409,7 @@ static int put_body(struct event_pieces *w, const struct event_coded *d, struct 
     case EVENT_FORM_INTS:
         return put_ints(w, d, e);
     case EVENT_FORM_IDS:
-        return put_ids(w, d, e);
+        return event_pieces_ids(w, d, e);
     case EVENT_FORM_TEXTS:
         break;
     }
@@ -492,13 +433,13 @@ int event_pieces_column(struct event_pieces *w, int kind, struct str name, const
 
     put_key(w, kind, name, (int)d->form | (d->is_text ? BLOCK_TEXT : 0) | (d->has_unset ? BLOCK_UNSET : 0));
     rc = put_body(w, d, e);
-    if (rc == 0 && d->is_text && d->form != EVENT_FORM_CONST) {
+    if (rc == 0 && d->is_text && d->form != EVENT_FORM_CONST && d->form != EVENT_FORM_IDS) {
         if (wants_filter(d) && kind != BLOCK_OVERFLOW)
             rc = put_filter(w, d, e);
         else
             varint_put(&w->directory, 0);
     }
-    return rc == 0 && buf_failed(&w->directory) ? no_memory(e) : rc;
+    return rc == 0 && buf_failed(&w->directory) ? event_pieces_no_memory(e) : rc;
 }
 
 int event_pieces_times(struct event_pieces *w, const int64_t *ns, size_t n, struct err *e)

@@ -8,6 +8,8 @@
 
 #include <endian.h>
 
+/* Beyond any of a block's bytes. */
+#define MOST_PLACE ((uint64_t)BLOCK_PARTS_MOST * BLOCK_PART_BYTES)
 /* A directory's columns, and a piece: more than any that was written. */
 enum { MOST_BYTES = 2 * EVENT_BLOCK_BYTES, COLUMN_BYTES = 2 /* of the shortest column */ };
 
@@ -67,14 +69,14 @@ static bool get_piece(struct reader *in, struct sealed_column *c, struct sealed_
     size_t stored;
 
     if (!get_size(in, MOST_BYTES, &p->raw) || !get_size(in, MOST_BYTES, &p->packed) ||
-        !get_size(in, UINT32_MAX, &p->part) || bytes_left(&in->r) < sizeof(p->sum))
+        !varint_get(&in->r, &p->at) || p->at > MOST_PLACE || bytes_left(&in->r) < sizeof(p->sum))
         return false;
     memcpy(&p->sum, in->r.p, sizeof(p->sum));
     p->sum = le32toh(p->sum);
     in->r.p += sizeof(p->sum);
     stored = p->packed ? p->packed : p->raw;
     c->summary.bytes += stored;
-    if (p->part)
+    if (p->at)
         return true;
     if (stored > bytes_left(&in->r))
         return false;
@@ -159,21 +161,46 @@ static bool get_ints(struct reader *in, struct sealed_column *c)
     return get_range(in, &c->summary) && get_planes(in, c);
 }
 
+/* How many ids each shelf has, and where they are. */
+static bool get_shelves(struct reader *in, struct sealed_column *c, size_t kept)
+{
+    size_t n = (size_t)1 << block_shelf_bits(c->nids), average = c->nids / n;
+    uint32_t *shelves = arena_array(in->a, n + 1, sizeof(*shelves));
+    uint64_t count;
+
+    in->no_memory = !shelves;
+    for (size_t i = 0; shelves && i < n; i++) {
+        if (!varint_get(&in->r, &count))
+            return false;
+        count = average + unzigzag(count);
+        if (count > c->nids - shelves[i])
+            return false;
+        shelves[i + 1] = shelves[i] + (uint32_t)count;
+        c->summary.bytes += count && kept ? count * kept + SHELF_SUM : 0;
+    }
+    c->shelves = shelves;
+    return shelves && shelves[n] == c->nids && varint_get(&in->r, &c->shelves_at) && c->shelves_at < MOST_PLACE;
+}
+
 static bool get_ids(struct reader *in, struct sealed_column *c)
 {
     size_t width, planes;
     uint8_t id;
 
-    if (!get_byte(in, &id) || id == EVENT_ID_NONE || id > EVENT_ID_UUID || !get_size(in, in->rows / 8, &c->nodd))
+    if (!get_byte(in, &id) || id == EVENT_ID_NONE || id > EVENT_ID_UUID || !get_size(in, in->rows / 8, &c->nodd) ||
+        !get_size(in, in->rows, &c->nids))
         return false;
     c->id = id;
     c->summary.id_length = c->nodd ? 0 : (uint32_t)event_id_length(c->id);
+    c->summary.filtered = true;
     width = event_id_width(c->id);
-    if (!get_size(in, (1u << width) - 1, &c->id_planes))
+    if (!get_byte(in, &c->key) || c->key >= width || !get_size(in, (1u << width) - 1, &c->id_planes) ||
+        (c->id_planes >> c->key & 1))
         return false;
     planes = (size_t)__builtin_popcount(c->id_planes);
-    return make_pieces(in, c, 2 + planes) && get_pieces(in, c, 1, in->rows * (width - planes)) &&
-           get_pieces(in, c, planes, in->rows) && (c->nodd == 0 || get_pieces(in, c, 1, 0));
+    return get_shelves(in, c, width - 1 - planes) && make_pieces(in, c, 3 + planes) &&
+           (c->nids == in->rows || get_pieces(in, c, 1, (in->rows + 7) / 8)) && get_pieces(in, c, 1 + planes, c->nids) &&
+           (c->nodd == 0 || get_pieces(in, c, 1, 0));
 }
 
 static bool get_frames(struct reader *in, struct sealed_column *c)
@@ -223,13 +250,13 @@ static bool get_filter(struct reader *in, struct sealed_column *c)
 {
     uint32_t bytes;
 
-    if (!c->summary.is_text || c->summary.form == EVENT_FORM_CONST)
+    if (!c->summary.is_text || c->summary.form == EVENT_FORM_CONST || c->summary.form == EVENT_FORM_IDS)
         return true;
     if (!get_size(in, (size_t)EVENT_FILTER_MOST_SLICES * EVENT_FILTER_SLICE, &bytes) || bytes % 32)
         return false;
     c->filter_bytes = bytes;
     c->summary.filtered = bytes > 0;
-    return bytes == 0 || (get_size(in, UINT32_MAX - EVENT_FILTER_MOST_SLICES, &c->filter_part) && c->filter_part);
+    return bytes == 0 || (varint_get(&in->r, &c->filter_at) && c->filter_at < MOST_PLACE);
 }
 
 static bool get_body(struct reader *in, struct sealed_column *c)
@@ -327,6 +354,9 @@ static int get_header(struct str bytes, struct sealed_directory *d, uint8_t *pac
         return err_set(e, ERR_CORRUPT, "block: the directory's checksum is wrong");
     if (kinds[0] > BLOCK_VERSION)
         return err_set(e, ERR_UNSUPPORTED, "block: version %u, this program knows %d", kinds[0], BLOCK_VERSION);
+    if (kinds[0] && kinds[0] < BLOCK_VERSION)
+        return err_set(e, ERR_UNSUPPORTED, "block: version %u, of a vigla before its first release; this one reads version %d",
+                       kinds[0], BLOCK_VERSION);
     *packing = kinds[2];
     *raw = le32toh(sizes[2]);
     *d = (struct sealed_directory){ .kind = kinds[1], .n = le32toh(sizes[0]), .ncolumns = le32toh(sizes[1]),
