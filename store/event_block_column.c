@@ -5,6 +5,9 @@
 #include "base/zip.h"
 #include "store/event_block_format-internal.h"
 
+/* Of a dictionary, together: more than any that was written has. */
+enum { MOST_TEXTS = 2 * EVENT_BLOCK_BYTES };
+
 int sealed_no_memory(const struct sealed *b, struct err *e)
 {
     return err_set(e, ERR_NOMEM, "no memory for a column of a block of %zu events", b->source.n);
@@ -94,11 +97,11 @@ int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct aren
 
 /* --- numbers --- */
 
-/* Adds up the planes of all rows. */
-static int get_planes(struct sealed *b, const struct sealed_piece *pieces, size_t width, uint64_t *to, struct err *e)
+/* Adds up the planes of n rows. */
+static int get_planes(struct sealed *b, const struct sealed_piece *pieces, size_t width, size_t n, uint64_t *to,
+                      struct err *e)
 {
-    size_t n = b->source.n;
-    uint8_t *plane = mem_alloc(n);
+    uint8_t *plane = mem_alloc(n + 1);
     int rc = plane ? 0 : sealed_no_memory(b, e);
 
     memset(to, 0, n * sizeof(*to));
@@ -111,45 +114,93 @@ static int get_planes(struct sealed *b, const struct sealed_piece *pieces, size_
     return rc;
 }
 
-/* Whether all are within what the summary says; then they are what it says of them. */
-static bool add_to_least(const struct sealed_column *c, uint64_t *v, size_t n)
+/* Puts the rare ones, v[0..c->nrare), where their rows are, and the usual one elsewhere: from the last row on. */
+static bool spread_rare(const struct sealed_column *c, const uint8_t *bits, uint64_t *v, size_t n)
 {
-    uint64_t unit = (uint64_t)c->unit, min = (uint64_t)c->summary.min, range = (uint64_t)c->summary.max - min, most = 0;
+    size_t left = c->nrare;
 
-    for (size_t i = 0; i < n; i++)
-        most = v[i] > most ? v[i] : most;
-    if (most > range / unit)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        v[i] = min + v[i] * unit;
-    return true;
+    for (size_t i = n; i-- > 0;) {
+        bool rare = bits[i / 8] >> i % 8 & 1;
+
+        if (rare && left == 0)
+            return false;
+        v[i] = rare ? v[--left] : (uint64_t)c->usual;
+    }
+    return left == 0;
 }
 
-static bool add_to_before(const struct sealed_column *c, const struct event_source *s, uint64_t *v)
+/* Adds what the column beside has. */
+static int add_beside(struct sealed_view *v, uint64_t *to, struct err *e)
 {
-    uint64_t now = (uint64_t)c->first;
-    bool inside = true;
+    const struct sealed_column *c = v->column, *other = v->block->directory->fixed[c->beside];
+    struct sealed_view *beside = NULL;
+    int rc;
 
-    for (size_t i = 0; i < s->n; i++) {
-        now += unzigzag(v[i]) * (uint64_t)c->unit;
-        v[i] = now;
-        inside &= (int64_t)now >= s->first_ns && (int64_t)now <= s->last_ns;
+    if (!other || other->summary.form != EVENT_FORM_INTS || other->beside >= 0)
+        return sealed_malformed(c, "the column beside", e);
+    rc = sealed_view_new(v->block, other, v->view.arena, &beside, e);
+    rc = rc == 0 ? sealed_view_rows(beside, e) : rc;
+    for (size_t i = 0; rc == 0 && i < v->view.n; i++)
+        to[i] += (uint64_t)beside->view.ints[i];
+    return rc;
+}
+
+/* From what is in the planes to the numbers. */
+static int finish_ints(struct sealed_view *v, uint64_t *to, size_t n, struct err *e)
+{
+    const struct sealed_column *c = v->column;
+    struct bytes bits;
+    int rc = 0;
+
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint64_t)c->least + to[i] * (uint64_t)c->unit;
+    if (c->beside >= 0)
+        return add_beside(v, to, e);
+    if (c->rare)
+        rc = sealed_piece_get(v->block, &c->pieces[0], v->view.arena, &bits, e);
+    return rc == 0 && c->rare && !spread_rare(c, bits.p, to, v->view.n) ? sealed_malformed(c, "rare rows", e) : rc;
+}
+
+static bool all_within(const struct event_summary *s, const int64_t *v, size_t n)
+{
+    int64_t least = INT64_MAX, most = INT64_MIN;
+
+    for (size_t i = 0; i < n; i++) {
+        least = v[i] < least ? v[i] : least;
+        most = v[i] > most ? v[i] : most;
     }
-    return inside;
+    return least >= s->min && most <= s->max;
 }
 
 static int get_ints(struct sealed_view *v, struct err *e)
 {
     const struct sealed_column *c = v->column;
+    size_t n = c->rare ? c->nrare : v->view.n, before = c->rare ? 1 : 0;
     uint64_t *to = arena_alloc(v->view.arena, v->view.n * sizeof(*to));
-    int rc = to ? get_planes(v->block, c->pieces, c->npieces, to, e) : sealed_no_memory(v->block, e);
-    bool good;
+    int rc = to ? get_planes(v->block, c->pieces + before, c->npieces - before, n, to, e) : sealed_no_memory(v->block, e);
+
+    rc = rc == 0 ? finish_ints(v, to, n, e) : rc;
+    v->view.ints = (const int64_t *)to;
+    return rc == 0 && !all_within(&c->summary, v->view.ints, v->view.n) ? sealed_malformed(c, "a number", e) : rc;
+}
+
+static int get_times(struct sealed_view *v, struct err *e)
+{
+    const struct sealed_column *c = v->column;
+    const struct event_source *s = &v->block->source;
+    uint64_t *to = arena_alloc(v->view.arena, s->n * sizeof(*to)), now = (uint64_t)c->first;
+    int rc = to ? get_planes(v->block, c->pieces, c->npieces, s->n, to, e) : sealed_no_memory(v->block, e);
+    bool inside = true;
 
     if (rc < 0)
         return rc;
-    good = c->kind == BLOCK_TIME ? add_to_before(c, &v->block->source, to) : add_to_least(c, to, v->view.n);
+    for (size_t i = 0; i < s->n; i++) {
+        now += unzigzag(to[i]) * (uint64_t)c->unit;
+        to[i] = now;
+        inside &= (int64_t)now >= s->first_ns && (int64_t)now <= s->last_ns;
+    }
     v->view.ints = (const int64_t *)to;
-    return good ? 0 : sealed_malformed(c, "a number", e);
+    return inside ? 0 : sealed_malformed(c, "a time", e);
 }
 
 /* --- dictionaries --- */
@@ -165,6 +216,64 @@ static bool get_counts(struct bytes *r, size_t distinct, size_t rows, uint32_t *
         sum += count;
     }
     return sum == rows;
+}
+
+/* How much each text begins like the one before, and how much it has more: values[i].s.n is its length, common[i] what is
+ * taken from the one before. *bytes: of all. */
+static bool get_lengths(struct bytes *r, size_t distinct, union event_value *values, uint32_t *common, size_t *bytes)
+{
+    size_t before = 0;
+    uint64_t shared, more;
+
+    *bytes = 0;
+    for (size_t i = 0; i < distinct; i++) {
+        if (!varint_get(r, &shared) || shared > before || !varint_get(r, &more) || more > MOST_TEXTS)
+            return false;
+        common[i] = (uint32_t)shared;
+        before = values[i].s.n = shared + more;
+        *bytes += before;
+        if (*bytes > MOST_TEXTS)
+            return false;
+    }
+    return true;
+}
+
+/* to[]: as much as get_lengths said. */
+static bool get_ends(struct bytes ends, size_t distinct, union event_value *values, const uint32_t *common, char *to)
+{
+    const char *before = to;
+
+    for (size_t i = 0; i < distinct; i++) {
+        size_t more = values[i].s.n - common[i];
+
+        if (more > bytes_left(&ends))
+            return false;
+        memcpy(to, before, common[i]);
+        if (more)
+            memcpy(to + common[i], ends.p, more);
+        ends.p += more;
+        before = values[i].s.p = to;
+        to += values[i].s.n;
+    }
+    return bytes_left(&ends) == 0;
+}
+
+static int get_sorted(struct sealed_view *v, struct bytes *r, union event_value *values, struct err *e)
+{
+    const struct sealed_column *c = v->column;
+    size_t distinct = c->summary.distinct, bytes;
+    uint32_t *common = arena_alloc(v->view.arena, distinct * sizeof(*common));
+    struct bytes ends;
+    char *to;
+    int rc;
+
+    if (!common)
+        return sealed_no_memory(v->block, e);
+    if (!get_lengths(r, distinct, values, common, &bytes))
+        return sealed_malformed(c, "lengths of values", e);
+    to = arena_alloc(v->view.arena, bytes);
+    rc = to ? sealed_piece_get(v->block, &c->pieces[1], v->view.arena, &ends, e) : sealed_no_memory(v->block, e);
+    return rc == 0 && !get_ends(ends, distinct, values, common, to) ? sealed_malformed(c, "values", e) : rc;
 }
 
 static int open_dictionary(struct sealed_view *v, struct err *e)
@@ -184,13 +293,18 @@ static int open_dictionary(struct sealed_view *v, struct err *e)
     values = arena_alloc(v->view.arena, distinct * sizeof(*values));
     if (!counts || !values)
         return sealed_no_memory(v->block, e);
-    if (!get_counts(&r, distinct, v->view.n, counts) ||
-        !(c->summary.is_text ? event_get_texts : event_get_numbers)(&r, distinct, values) || bytes_left(&r))
-        return sealed_malformed(c, "values", e);
+    if (!get_counts(&r, distinct, v->view.n, counts))
+        return sealed_malformed(c, "counts", e);
+    if (c->summary.is_text)
+        rc = get_sorted(v, &r, values, e);
+    else if (!event_get_numbers(&r, distinct, values))
+        rc = sealed_malformed(c, "values", e);
+    if (rc == 0 && bytes_left(&r))
+        rc = sealed_malformed(c, "values", e);
     v->view.counts = counts;
     v->view.values = values;
     v->view.distinct = distinct;
-    return 0;
+    return rc;
 }
 
 /* Several in a byte. */
@@ -244,7 +358,9 @@ int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, s
 
 static int get_codes(struct sealed_view *v, struct err *e)
 {
-    return sealed_codes_get(v, v->column->pieces + 1, v->view.distinct, &v->view.codes8, &v->view.codes16, e);
+    const struct sealed_column *c = v->column;
+
+    return sealed_codes_get(v, c->pieces + (c->summary.is_text ? 2 : 1), v->view.distinct, &v->view.codes8, &v->view.codes16, e);
 }
 
 /* --- views --- */
@@ -278,7 +394,7 @@ int sealed_view_rows(struct sealed_view *v, struct err *e)
         rc = get_codes(v, e);
         break;
     case EVENT_FORM_INTS:
-        rc = get_ints(v, e);
+        rc = (v->column->kind == BLOCK_TIME ? get_times : get_ints)(v, e);
         break;
     case EVENT_FORM_IDS:
         rc = sealed_ids_get(v, e);

@@ -12,7 +12,7 @@ enum { BLOCK_VERSION = 2, BLOCK_HEADER = 40, BLOCK_SUMMED = 8, BLOCK_PLAIN = 0, 
 enum { BLOCK_TIME, BLOCK_ATTRIBUTE, BLOCK_OVERFLOW, BLOCK_FIXED };
 
 /* With its form, an enum event_form. */
-enum { BLOCK_FORM = 7, BLOCK_TEXT = 8, BLOCK_UNSET = 16 };
+enum { BLOCK_FORM = 7, BLOCK_TEXT = 8, BLOCK_UNSET = 16, BLOCK_BESIDE = 32, BLOCK_RARE = 64 };
 
 /* A piece of at most so many bytes stands in the directory. */
 enum { PIECE_INSIDE = 512 };

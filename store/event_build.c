@@ -16,19 +16,26 @@
  *              u8 kind    0 = times; 1 = an attribute; 2 = label sets (pack-internal.h) of attributes without a column;
  *                         3 = a fixed column
  *              text name  of kinds 1 and 3
- *              u8 form    an enum event_form | 8 when it is of texts | 16 when a row may be unset
+ *              u8 form    an enum event_form | 8 when it is of texts | 16 when a row may be unset | of INTS 32 when they
+ *                         are told by a column beside, or 64 when one value is usual and others rare
  *              its body, by its form
  *              of texts that are neither CONST nor IDS: bytes of the filter, 0 = none, else where its first slice is
  *
  * A body:
  *
  *      CONST   the text; or the number, zigzag
- *      DICT    how many values; of numbers the least (zigzag), and what the greatest has more;
- *              a piece: how many rows each value has; the values: lengths, then bytes, or numbers, less the one before,
- *              zigzag;
+ *      DICT    how many values
+ *              of numbers the least (zigzag), and what the greatest has more; a piece: how many rows each value has; the
+ *              values, less the one before, zigzag
+ *              of texts, sorted, a piece: how many rows each has; for each how many bytes it begins with in common with
+ *              the one before, and how many more it has; a piece: these
  *              then the codes: a piece of as few bits as they need (block_code_bits), or two planes beyond 256 values
- *      INTS    the least (zigzag), what the greatest has more; u8 unit (block_units), u8 width; the planes of what each
- *              has more than the least, in the unit
+ *      INTS    the least (zigzag), what the greatest has more; then
+ *              beside: the name of the other fixed column, which is of INTS and not beside itself; the least of what they
+ *              have more than that one (zigzag), instead of the least itself
+ *              rare: the usual value (zigzag); how many rows have another; a piece: which ones, a bit each, the first row
+ *              in a byte's lowest bit; the least of these (zigzag); they alone are in the planes
+ *              u8 unit (block_units), u8 width; the planes of what each has more than the least, in the unit
  *      times   that of the first row (zigzag); u8 unit, u8 width; the planes of what each has more than the row before,
  *              in the unit, zigzag (the first one's is 0)
  *      IDS     u8 an enum event_id; how many rows have another form, and how many an id
@@ -128,15 +135,51 @@ static int build_times(struct event_pieces *w, struct event_gather *g, struct ar
     return event_pieces_times(w, ns, g->n, e);
 }
 
+/* Columns of numbers that are told by others: of what a request took, most is what its upstream took. */
+static const struct {
+    enum event_kind kind;
+    int column, beside;
+} besides[] = { { EVENT_ACCESS_LOG, ACCESS_LOG_duration_us, ACCESS_LOG_upstream_service_time_us } };
+
+/* The numbers of the column that this one may be told by into *beside, whose ints are in `a`, NULL: there are none. */
+static int find_beside(struct event_gather *g, struct event_field f, struct arena *a, struct event_beside *beside,
+                       struct err *e)
+{
+    int64_t *ints = NULL;
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof(besides) / sizeof(besides[0]); i++) {
+        struct event_coded d;
+
+        if (besides[i].kind != g->kind || besides[i].column != f.column)
+            continue;
+        rc = event_gather_column(g, (struct event_field){ besides[i].beside, STR_NULL }, &d, e);
+        if (rc < 0 || d.form != EVENT_FORM_INTS)
+            break;
+        ints = arena_alloc(a, g->n * sizeof(*ints));
+        if (!ints)
+            return err_set(e, ERR_NOMEM, "no memory for a column of %zu events", g->n);
+        for (size_t k = 0; k < g->n; k++)
+            ints[k] = d.values[k].i;
+        beside->name = event_tables[g->kind].columns[besides[i].beside].name;
+    }
+    beside->ints = ints;
+    return rc;
+}
+
 static int build_column(struct event_pieces *w, struct event_gather *g, int kind, struct event_field f, struct err *e)
 {
     struct str name = f.column < 0 ? f.attribute : event_tables[g->kind].columns[f.column].name;
+    struct arena a = ARENA_INIT(0); /* of a column beside */
+    struct event_beside beside;
     struct event_coded d;
-    int rc = event_gather_column(g, f, &d, e);
+    int rc = find_beside(g, f, &a, &beside, e);
 
-    if (rc < 0 || (d.form == EVENT_FORM_CONST && d.has_unset))
-        return rc;
-    return event_pieces_column(w, kind, name, &d, e);
+    rc = rc == 0 ? event_gather_column(g, f, &d, e) : rc;
+    if (rc == 0 && (d.form != EVENT_FORM_CONST || !d.has_unset))
+        rc = event_pieces_column(w, kind, name, &d, beside.ints ? &beside : NULL, e);
+    arena_free(&a);
+    return rc;
 }
 
 static int build_attributes(struct event_pieces *w, struct event_gather *g, struct arena *a, struct err *e)
@@ -151,7 +194,7 @@ static int build_attributes(struct event_pieces *w, struct event_gather *g, stru
     if (rc == 0)
         rc = event_gather_overflow(g, names, n, &d, e);
     if (rc == 0 && (d.form != EVENT_FORM_CONST || !d.has_unset))
-        rc = event_pieces_column(w, BLOCK_OVERFLOW, STR_NULL, &d, e);
+        rc = event_pieces_column(w, BLOCK_OVERFLOW, STR_NULL, &d, NULL, e);
     return rc;
 }
 

@@ -53,22 +53,6 @@ static int add_tokens(struct event_hashes *h, struct str text, size_t at)
     return rc;
 }
 
-static size_t common_prefix(struct str a, struct str b)
-{
-    size_t most = a.n < b.n ? a.n : b.n, n = 0;
-    uint64_t x, y;
-
-    for (; most - n >= sizeof(x); n += sizeof(x)) {
-        memcpy(&x, a.p + n, sizeof(x));
-        memcpy(&y, b.p + n, sizeof(y));
-        if (x != y)
-            break;
-    }
-    while (n < most && a.p[n] == b.p[n])
-        n++;
-    return n;
-}
-
 /* Neighbours begin alike: tokens that end before they part were added with the text before. */
 static int add_texts(struct event_hashes *h, const struct event_coded *d)
 {
@@ -78,7 +62,7 @@ static int add_texts(struct event_hashes *h, const struct event_coded *d)
     for (size_t i = 0; rc == 0 && i < d->n; i++) {
         struct str text = d->values[i].s;
 
-        rc = add_tokens(h, text, event_token_begin(text, common_prefix(before, text)));
+        rc = add_tokens(h, text, event_token_begin(text, str_common(before, text)));
         before = text;
     }
     return rc;

@@ -13,7 +13,7 @@
 
 #include <endian.h>
 
-enum { LEVEL = 3, WORTH_PACKING = 32 };
+enum { WORTH_PACKING = 32 };
 /* A dictionary of fewer texts is read whole as cheaply as a filter. */
 enum { FILTERED_VALUES = 256 };
 
@@ -23,13 +23,14 @@ int event_pieces_init(struct event_pieces *w, struct event_coder *coder,
     *w = (struct event_pieces){ .room = mem_alloc(coder->rows * sizeof(*w->room)), .coder = coder,
                                 .directory = BUF_INIT(UINT32_MAX), .raw = BUF_INIT(UINT32_MAX),
                                 .packed = BUF_INIT(UINT32_MAX), .tail = BUF_INIT(UINT32_MAX), .put = put,
-                                .arg = arg };
-    return w->room ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
+                                .packer = zstd_packer_new(NULL), .arg = arg };
+    return w->room && w->packer ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
 }
 
 void event_pieces_fini(struct event_pieces *w)
 {
     mem_free(w->room);
+    zstd_packer_free(w->packer);
     buf_free(&w->directory);
     buf_free(&w->raw);
     buf_free(&w->packed);
@@ -99,29 +100,31 @@ static int put_stored(struct event_pieces *w, size_t raw, struct str stored, boo
     return inside ? 0 : event_pieces_bytes(w, stored, e);
 }
 
-/* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. */
-static int put_piece(struct event_pieces *w, struct str raw, struct err *e)
+/* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. Rows are sorted by identity, so
+ * what codes and numbers are like changes on the way. In numbers zstd finds nothing that repeats, only what is frequent. */
+int event_pieces_raw(struct event_pieces *w, enum event_packing how, struct err *e)
 {
+    static const struct {
+        int level;
+        size_t step;
+    } ways[] = { [EVENT_PACK_TEXTS] = { 3, 0 }, [EVENT_PACK_CODES] = { 3, 8192 }, [EVENT_PACK_NUMBERS] = { 1, 8192 } };
+    struct str raw = buf_view(&w->raw);
     bool packed = false;
     int rc = 0;
 
+    if (buf_failed(&w->raw))
+        return event_pieces_no_memory(e);
     buf_reset(&w->packed);
     if (raw.n >= WORTH_PACKING) {
-        rc = zstd_pack(raw, LEVEL, &w->packed, e);
+        rc = zstd_packer_pack(w->packer, raw, ways[how].level, ways[how].step, &w->packed, e);
         packed = w->packed.n < raw.n - raw.n / 32;
     }
     return rc == 0 ? put_stored(w, raw.n, packed ? buf_view(&w->packed) : raw, packed, e) : rc;
 }
 
-int event_pieces_raw(struct event_pieces *w, struct err *e)
-{
-    return buf_failed(&w->raw) ? event_pieces_no_memory(e) : put_piece(w, buf_view(&w->raw), e);
-}
-
 /* --- planes --- */
 
-/* Of w->room. */
-static int put_planes(struct event_pieces *w, size_t n, size_t width, struct err *e)
+int event_pieces_planes(struct event_pieces *w, size_t n, size_t width, enum event_packing how, struct err *e)
 {
     int rc = 0;
 
@@ -135,20 +138,20 @@ static int put_planes(struct event_pieces *w, size_t n, size_t width, struct err
         for (size_t i = 0; i < n; i++)
             to[i] = (uint8_t)(w->room[i] >> 8 * plane);
         w->raw.n = n;
-        rc = event_pieces_raw(w, e);
+        rc = event_pieces_raw(w, how, e);
     }
     return rc;
 }
 
-/* Of w->room, which are codes: several in a byte. */
-static int put_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e)
+/* Several in a byte. */
+int event_pieces_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e)
 {
     unsigned bits = block_code_bits(distinct), shift;
     size_t bytes = block_code_bytes(n, distinct);
     uint8_t *to;
 
     if (bits >= 8)
-        return put_planes(w, n, bits / 8, e);
+        return event_pieces_planes(w, n, bits / 8, EVENT_PACK_CODES, e);
     shift = bits == 1 ? 3 : bits == 2 ? 2 : 1; /* 2^shift share a byte */
     buf_reset(&w->raw);
     to = (uint8_t *)buf_reserve(&w->raw, bytes);
@@ -158,42 +161,7 @@ static int put_codes(struct event_pieces *w, size_t n, size_t distinct, struct e
     for (size_t i = 0; i < n; i++)
         to[i >> shift] |= (uint8_t)(w->room[i] << (i & ((1u << shift) - 1)) * bits);
     w->raw.n = bytes;
-    return event_pieces_raw(w, e);
-}
-
-/* The largest unit that all of w->room are multiples of. */
-static size_t find_unit(const struct event_pieces *w, size_t n)
-{
-    for (size_t u = BLOCK_UNITS - 1; u > 0; u--) {
-        uint64_t unit = (uint64_t)block_units[u];
-        size_t i = 0;
-
-        while (i < n && w->room[i] % unit == 0)
-            i++;
-        if (i == n)
-            return u;
-    }
-    return 0;
-}
-
-/* The unit that w->room are in, the width that they need, and their planes. */
-static int put_numbers(struct event_pieces *w, size_t n, size_t unit, struct err *e)
-{
-    uint64_t most = 0;
-    size_t width;
-
-    for (size_t i = 0; i < n; i++)
-        most |= w->room[i];
-    width = event_int_width(most);
-    buf_putc(&w->directory, (char)unit);
-    buf_putc(&w->directory, (char)width);
-    return put_planes(w, n, width, e);
-}
-
-static void put_range(struct buf *b, int64_t min, int64_t max)
-{
-    varint_put(b, zigzag((uint64_t)min));
-    varint_put(b, (uint64_t)max - (uint64_t)min);
+    return event_pieces_raw(w, EVENT_PACK_CODES, e);
 }
 
 /* --- bodies --- */
@@ -207,53 +175,6 @@ static int put_const(struct event_pieces *w, const struct event_coded *d)
         varint_put(&w->directory, zigzag((uint64_t)d->values[0].i));
     }
     return 0;
-}
-
-/* How many rows have each value, then the values. */
-static void put_values(struct buf *b, const struct event_coded *d, const uint32_t *counts)
-{
-    uint64_t before = 0;
-
-    for (size_t i = 0; i < d->distinct; i++)
-        varint_put(b, counts[i]);
-    for (size_t i = 0; i < d->distinct; i++) {
-        varint_put(b, d->is_text ? d->values[i].s.n : zigzag((uint64_t)d->values[i].i - before));
-        before = d->is_text ? 0 : (uint64_t)d->values[i].i;
-    }
-    for (size_t i = 0; d->is_text && i < d->distinct; i++)
-        buf_str(b, d->values[i].s);
-}
-
-static int put_dictionary(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    uint32_t *counts = (uint32_t *)w->room; /* there are no more values than rows */
-    int rc;
-
-    varint_put(&w->directory, d->distinct);
-    if (!d->is_text)
-        put_range(&w->directory, d->min, d->max);
-    memset(counts, 0, d->distinct * sizeof(*counts));
-    for (size_t i = 0; i < d->n; i++)
-        counts[d->codes[i]]++;
-    buf_reset(&w->raw);
-    put_values(&w->raw, d, counts);
-    rc = event_pieces_raw(w, e);
-    for (size_t i = 0; i < d->n; i++)
-        w->room[i] = d->codes[i];
-    return rc == 0 ? put_codes(w, d->n, d->distinct, e) : rc;
-}
-
-static int put_ints(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    size_t unit;
-
-    put_range(&w->directory, d->min, d->max);
-    for (size_t i = 0; i < d->n; i++)
-        w->room[i] = (uint64_t)d->values[i].i - (uint64_t)d->min;
-    unit = find_unit(w, d->n);
-    for (size_t i = 0; unit && i < d->n; i++)
-        w->room[i] /= (uint64_t)block_units[unit];
-    return put_numbers(w, d->n, unit, e);
 }
 
 /* Rows of the frame that begins with row `first`. */
@@ -273,7 +194,7 @@ static int put_frame(struct event_pieces *w, const union event_value *v, size_t 
         varint_put(&w->raw, v[i].s.n);
     for (size_t i = 0; i < n; i++)
         buf_str(&w->raw, v[i].s);
-    return event_pieces_raw(w, e);
+    return event_pieces_raw(w, EVENT_PACK_TEXTS, e);
 }
 
 static int put_frames(struct event_pieces *w, const struct event_coded *d, struct err *e)
@@ -311,7 +232,7 @@ static int put_hole(struct event_pieces *w, size_t n, struct err *e)
     for (size_t i = 0; i < n; i++)
         most |= w->room[i];
     buf_putc(&w->directory, (char)event_int_width(most));
-    return put_planes(w, n, event_int_width(most), e);
+    return event_pieces_planes(w, n, event_int_width(most), EVENT_PACK_NUMBERS, e);
 }
 
 static int put_templates(struct event_pieces *w, const struct event_templates *t, size_t rows, struct err *e)
@@ -322,7 +243,7 @@ static int put_templates(struct event_pieces *w, const struct event_templates *t
     rc = put_frame(w, t->values, t->n, e);
     for (size_t i = 0; i < rows; i++)
         w->room[i] = t->codes[i];
-    rc = rc == 0 ? put_codes(w, rows, t->n, e) : rc;
+    rc = rc == 0 ? event_pieces_codes(w, rows, t->n, e) : rc;
     for (size_t hole = 0; rc == 0 && hole < t->most_holes; hole++)
         rc = put_hole(w, numbers_in(w, t, rows, hole), e);
     return rc;
@@ -399,15 +320,16 @@ static int put_filter(struct event_pieces *w, const struct event_coded *d, struc
 
 /* --- columns --- */
 
-static int put_body(struct event_pieces *w, const struct event_coded *d, struct err *e)
+static int put_body(struct event_pieces *w, const struct event_coded *d, int form, const struct event_beside *beside,
+                    struct err *e)
 {
     switch (d->form) {
     case EVENT_FORM_CONST:
         return put_const(w, d);
     case EVENT_FORM_DICT:
-        return put_dictionary(w, d, e);
+        return event_pieces_dictionary(w, d, e);
     case EVENT_FORM_INTS:
-        return put_ints(w, d, e);
+        return event_pieces_ints(w, d, form, beside, e);
     case EVENT_FORM_IDS:
         return event_pieces_ids(w, d, e);
     case EVENT_FORM_TEXTS:
@@ -416,7 +338,7 @@ static int put_body(struct event_pieces *w, const struct event_coded *d, struct 
     return put_texts(w, d, e);
 }
 
-static void put_key(struct event_pieces *w, int kind, struct str name, int form)
+void event_pieces_key(struct event_pieces *w, int kind, struct str name, int form)
 {
     buf_putc(&w->directory, (char)kind);
     if (kind == BLOCK_ATTRIBUTE || kind == BLOCK_FIXED) {
@@ -427,12 +349,15 @@ static void put_key(struct event_pieces *w, int kind, struct str name, int form)
     w->columns++;
 }
 
-int event_pieces_column(struct event_pieces *w, int kind, struct str name, const struct event_coded *d, struct err *e)
+int event_pieces_column(struct event_pieces *w, int kind, struct str name, const struct event_coded *d,
+                        const struct event_beside *beside, struct err *e)
 {
-    int rc;
+    int form = (int)d->form | (d->is_text ? BLOCK_TEXT : 0) | (d->has_unset ? BLOCK_UNSET : 0), rc;
 
-    put_key(w, kind, name, (int)d->form | (d->is_text ? BLOCK_TEXT : 0) | (d->has_unset ? BLOCK_UNSET : 0));
-    rc = put_body(w, d, e);
+    if (d->form == EVENT_FORM_INTS)
+        form |= event_pieces_ints_form(d, beside);
+    event_pieces_key(w, kind, name, form);
+    rc = put_body(w, d, form, beside, e);
     if (rc == 0 && d->is_text && d->form != EVENT_FORM_CONST && d->form != EVENT_FORM_IDS) {
         if (wants_filter(d) && kind != BLOCK_OVERFLOW)
             rc = put_filter(w, d, e);
@@ -440,25 +365,4 @@ int event_pieces_column(struct event_pieces *w, int kind, struct str name, const
             varint_put(&w->directory, 0);
     }
     return rc == 0 && buf_failed(&w->directory) ? event_pieces_no_memory(e) : rc;
-}
-
-int event_pieces_times(struct event_pieces *w, const int64_t *ns, size_t n, struct err *e)
-{
-    int64_t first = ns[0], last = ns[0], unit;
-    size_t u;
-
-    for (size_t i = 1; i < n; i++) {
-        first = ns[i] < first ? ns[i] : first;
-        last = ns[i] > last ? ns[i] : last;
-    }
-    for (size_t i = 0; i < n; i++)
-        w->room[i] = (uint64_t)ns[i] - (uint64_t)first;
-    u = (uint64_t)last - (uint64_t)first <= INT64_MAX ? find_unit(w, n) : 0;
-    unit = block_units[u];
-    for (size_t i = n - 1; i > 0; i--)
-        w->room[i] = zigzag((uint64_t)((int64_t)(w->room[i] - w->room[i - 1]) / unit));
-    w->room[0] = 0;
-    put_key(w, BLOCK_TIME, STR_NULL, EVENT_FORM_INTS);
-    varint_put(&w->directory, zigzag((uint64_t)ns[0]));
-    return put_numbers(w, n, u, e);
 }

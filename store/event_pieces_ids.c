@@ -176,7 +176,7 @@ static int put_byte(struct event_pieces *w, const struct shelving *s, size_t byt
     for (size_t i = 0; i < s->n; i++)
         to[i] = s->ids[i * s->width + byte];
     w->raw.n = s->n;
-    return event_pieces_raw(w, e);
+    return event_pieces_raw(w, EVENT_PACK_NUMBERS, e);
 }
 
 static int put_odd(struct event_pieces *w, const struct event_coded *d, struct err *e)
@@ -190,7 +190,7 @@ static int put_odd(struct event_pieces *w, const struct event_coded *d, struct e
         buf_str(&w->raw, d->odd[i].text);
         before = d->odd[i].row;
     }
-    return event_pieces_raw(w, e);
+    return event_pieces_raw(w, EVENT_PACK_TEXTS, e);
 }
 
 static int put_all(struct event_pieces *w, const struct event_coded *d, struct shelving *s, struct err *e)
@@ -206,7 +206,7 @@ static int put_all(struct event_pieces *w, const struct event_coded *d, struct s
     varint_put(&w->directory, s->planes);
     rc = put_shelves(w, s, e);
     if (rc == 0 && s->compact)
-        rc = event_pieces_raw(w, e); /* which rows, as compact() left them */
+        rc = event_pieces_raw(w, EVENT_PACK_CODES, e); /* which rows, as compact() left them */
     rc = rc == 0 ? put_byte(w, s, s->key, e) : rc;
     for (size_t i = 0; rc == 0 && i < s->width; i++)
         if (s->planes >> i & 1)

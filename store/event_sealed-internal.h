@@ -19,6 +19,12 @@ struct sealed_column {
     struct event_summary summary;
     union event_value constant;
     int64_t first, unit;      /* times: the first row's; of numbers and times */
+    /* INTS: the least number in the planes; the column that they are told by, -1: none; the usual number, how many rows
+     * have another, and whether there is one. */
+    int64_t least, usual;
+    int beside;
+    uint32_t nrare;
+    bool rare;
     /* IDS: rows of another form, and with an id; bytes of these that are planes, as bits; their key. */
     enum event_id id;
     uint32_t nodd, nids, id_planes;
@@ -27,7 +33,7 @@ struct sealed_column {
     uint64_t shelves_at;
     struct sealed_piece *pieces;
     size_t
-        npieces; /* numbers: planes; a dictionary: values, then codes; ids: which rows have one, unless all have, keys,
+        npieces; /* numbers: which rows are rare, if any, and planes; a dictionary: values, of texts two, then codes; ids: which rows have one, unless all have, keys,
                        planes, and rows of another form, if any; texts: frames, or what `templates` says */
     const uint32_t *first_rows; /* TEXTS: of each frame; nframes + 1 */
     size_t nframes;

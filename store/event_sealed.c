@@ -17,6 +17,7 @@ enum { MOST_BYTES = 2 * EVENT_BLOCK_BYTES, COLUMN_BYTES = 2 /* of the shortest c
 struct reader {
     struct bytes r;
     struct arena *a;
+    enum event_kind kind;
     size_t rows;
     bool no_memory;
 };
@@ -140,25 +141,51 @@ static bool get_dictionary(struct reader *in, struct sealed_column *c)
     if (!get_size(in, EVENT_SOURCE_ROWS, &distinct) || distinct == 0)
         return false;
     c->summary.distinct = distinct;
-    return (c->summary.is_text || get_range(in, &c->summary)) && make_pieces(in, c, 3) && get_pieces(in, c, 1, 0) &&
-           get_codes(in, c, distinct);
+    return (c->summary.is_text || get_range(in, &c->summary)) && make_pieces(in, c, 4) &&
+           get_pieces(in, c, c->summary.is_text ? 2 : 1, 0) && get_codes(in, c, distinct);
 }
 
-static bool get_planes(struct reader *in, struct sealed_column *c)
+/* Behind the pieces that there are. */
+static bool get_planes(struct reader *in, struct sealed_column *c, size_t rows)
 {
     uint8_t unit, width;
 
     if (!get_byte(in, &unit) || unit >= BLOCK_UNITS || !get_byte(in, &width) || width > sizeof(uint64_t))
         return false;
     c->unit = block_units[unit];
-    return make_pieces(in, c, width) && get_pieces(in, c, width, in->rows);
+    return get_pieces(in, c, width, rows);
 }
 
-static bool get_ints(struct reader *in, struct sealed_column *c)
+static bool get_beside(struct reader *in, struct sealed_column *c)
 {
+    struct str name;
+
+    if (!get_text(in, &name) || !get_number(in, &c->least))
+        return false;
+    c->beside = event_column_index(in->kind, name);
+    return c->beside >= 0;
+}
+
+static bool get_rare(struct reader *in, struct sealed_column *c)
+{
+    c->rare = true;
+    return get_number(in, &c->usual) && get_size(in, in->rows, &c->nrare) && get_pieces(in, c, 1, (in->rows + 7) / 8) &&
+           get_number(in, &c->least);
+}
+
+static bool get_ints(struct reader *in, struct sealed_column *c, uint8_t form)
+{
+    c->beside = -1;
+    if (!make_pieces(in, c, 1 + sizeof(uint64_t)))
+        return false;
     if (c->kind == BLOCK_TIME)
-        return get_number(in, &c->first) && get_planes(in, c);
-    return get_range(in, &c->summary) && get_planes(in, c);
+        return get_number(in, &c->first) && get_planes(in, c, in->rows);
+    if (!get_range(in, &c->summary))
+        return false;
+    c->least = c->summary.min;
+    if (((form & BLOCK_BESIDE) && !get_beside(in, c)) || ((form & BLOCK_RARE) && !get_rare(in, c)))
+        return false;
+    return get_planes(in, c, c->rare ? c->nrare : in->rows);
 }
 
 /* How many ids each shelf has, and where they are. */
@@ -259,7 +286,7 @@ static bool get_filter(struct reader *in, struct sealed_column *c)
     return bytes == 0 || (varint_get(&in->r, &c->filter_at) && c->filter_at < MOST_PLACE);
 }
 
-static bool get_body(struct reader *in, struct sealed_column *c)
+static bool get_body(struct reader *in, struct sealed_column *c, uint8_t form)
 {
     switch (c->summary.form) {
     case EVENT_FORM_CONST:
@@ -267,7 +294,7 @@ static bool get_body(struct reader *in, struct sealed_column *c)
     case EVENT_FORM_DICT:
         return get_dictionary(in, c);
     case EVENT_FORM_INTS:
-        return !c->summary.is_text && get_ints(in, c);
+        return !c->summary.is_text && get_ints(in, c, form);
     case EVENT_FORM_IDS:
         return c->summary.is_text && get_ids(in, c);
     case EVENT_FORM_TEXTS:
@@ -289,7 +316,7 @@ static bool get_column(struct reader *in, struct sealed_column *c)
         return false;
     c->summary = (struct event_summary){ .form = form & BLOCK_FORM, .is_text = form & BLOCK_TEXT,
                                          .has_unset = form & BLOCK_UNSET };
-    return get_body(in, c) && get_filter(in, c);
+    return get_body(in, c, form) && get_filter(in, c);
 }
 
 /* --- columns --- */
@@ -319,7 +346,7 @@ static bool place_column(struct sealed_directory *d, const struct sealed_column 
 
 static int get_columns(struct sealed_directory *d, struct str bytes, struct arena *a, struct err *e)
 {
-    struct reader in = { bytes_of(bytes), a, d->n, false };
+    struct reader in = { bytes_of(bytes), a, d->kind, d->n, false };
 
     if (d->ncolumns == 0 || d->ncolumns > bytes.n / COLUMN_BYTES)
         return err_set(e, ERR_CORRUPT, "block: %zu columns in %zu bytes", d->ncolumns, bytes.n);
