@@ -54,6 +54,9 @@ int sealed_bytes_read(struct sealed *b, uint64_t at, size_t n, void *to, struct 
 int sealed_piece_load(struct sealed *b, const struct sealed_piece *p, char *to, struct err *e);
 /* In the arena, or where it stands in the directory. */
 int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct arena *a, struct bytes *out, struct err *e);
+/* A plane, or codes, of n rows with `bits` each: a byte for each row, in the arena. */
+int sealed_plane_get(struct sealed *b, const struct sealed_piece *p, unsigned bits, size_t n, struct arena *a,
+                     const uint8_t **to, struct err *e);
 /* Codes of all rows, from a piece or two, below `distinct`; one of *codes8 and *codes16. */
 int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, size_t distinct, const uint8_t **codes8,
                      const uint16_t **codes16, struct err *e);

@@ -95,18 +95,51 @@ int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct aren
     return rc;
 }
 
+/* --- planes --- */
+
+/* From several in a byte to one in each, in place: from the last one on, which never meets one that is still to come. */
+static void spread_out(uint8_t *v, size_t n, unsigned bits)
+{
+    size_t each = 8 / bits;
+
+    for (size_t i = n; bits < 8 && i-- > 0;)
+        v[i] = v[i / each] >> i % each * bits & ((1u << bits) - 1);
+}
+
+int sealed_plane_get(struct sealed *b, const struct sealed_piece *p, unsigned bits, size_t n, struct arena *a,
+                     const uint8_t **to, struct err *e)
+{
+    struct bytes r = { NULL, NULL };
+    uint8_t *v;
+    int rc;
+
+    if (bits == 8) {
+        rc = sealed_piece_get(b, p, a, &r, e);
+        *to = r.p;
+        return rc;
+    }
+    v = arena_alloc(a, n + 1);
+    rc = v ? sealed_piece_load(b, p, (char *)v, e) : sealed_no_memory(b, e);
+    if (rc == 0)
+        spread_out(v, n, bits);
+    *to = v;
+    return rc;
+}
+
 /* --- numbers --- */
 
 /* Adds up the planes of n rows. */
-static int get_planes(struct sealed *b, const struct sealed_piece *pieces, size_t width, size_t n, uint64_t *to,
+static int get_planes(struct sealed *b, const struct sealed_piece *pieces, unsigned bits, size_t n, uint64_t *to,
                       struct err *e)
 {
     uint8_t *plane = mem_alloc(n + 1);
     int rc = plane ? 0 : sealed_no_memory(b, e);
 
     memset(to, 0, n * sizeof(*to));
-    for (size_t w = 0; rc == 0 && w < width; w++) {
+    for (size_t w = 0; rc == 0 && 8 * w < bits; w++) {
         rc = sealed_piece_load(b, &pieces[w], (char *)plane, e);
+        if (rc == 0)
+            spread_out(plane, n, block_plane_bits(bits, w));
         for (size_t i = 0; rc == 0 && i < n; i++)
             to[i] |= (uint64_t)plane[i] << 8 * w;
     }
@@ -177,7 +210,7 @@ static int get_ints(struct sealed_view *v, struct err *e)
     const struct sealed_column *c = v->column;
     size_t n = c->rare ? c->nrare : v->view.n, before = c->rare ? 1 : 0;
     uint64_t *to = arena_alloc(v->view.arena, v->view.n * sizeof(*to));
-    int rc = to ? get_planes(v->block, c->pieces + before, c->npieces - before, n, to, e) : sealed_no_memory(v->block, e);
+    int rc = to ? get_planes(v->block, c->pieces + before, c->bits, n, to, e) : sealed_no_memory(v->block, e);
 
     rc = rc == 0 ? finish_ints(v, to, n, e) : rc;
     v->view.ints = (const int64_t *)to;
@@ -189,7 +222,7 @@ static int get_times(struct sealed_view *v, struct err *e)
     const struct sealed_column *c = v->column;
     const struct event_source *s = &v->block->source;
     uint64_t *to = arena_alloc(v->view.arena, s->n * sizeof(*to)), now = (uint64_t)c->first;
-    int rc = to ? get_planes(v->block, c->pieces, c->npieces, s->n, to, e) : sealed_no_memory(v->block, e);
+    int rc = to ? get_planes(v->block, c->pieces, c->bits, s->n, to, e) : sealed_no_memory(v->block, e);
     bool inside = true;
 
     if (rc < 0)
@@ -307,27 +340,6 @@ static int open_dictionary(struct sealed_view *v, struct err *e)
     return rc;
 }
 
-/* Several in a byte. */
-static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, unsigned bits, const uint8_t **codes,
-                           struct err *e)
-{
-    size_t n = v->view.n, each = 8 / bits;
-    struct bytes r = { NULL, NULL };
-    uint8_t *to;
-    int rc = sealed_piece_get(v->block, p, v->view.arena, &r, e);
-
-    *codes = r.p;
-    if (rc < 0 || bits == 8)
-        return rc;
-    to = arena_alloc(v->view.arena, n);
-    if (!to)
-        return sealed_no_memory(v->block, e);
-    for (size_t i = 0; i < n; i++)
-        to[i] = r.p[i / each] >> i % each * bits & ((1u << bits) - 1);
-    *codes = to;
-    return 0;
-}
-
 static int get_wide_codes(struct sealed_view *v, const struct sealed_piece *planes, const uint16_t **codes,
                           struct err *e)
 {
@@ -350,7 +362,7 @@ int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, s
 
     *codes8 = NULL;
     *codes16 = NULL;
-    rc = bits > 8 ? get_wide_codes(v, pieces, codes16, e) : get_small_codes(v, pieces, bits, codes8, e);
+    rc = bits > 8 ? get_wide_codes(v, pieces, codes16, e) : sealed_plane_get(v->block, pieces, bits, v->view.n, v->view.arena, codes8, e);
     if (rc == 0 && !event_codes_below(*codes8, *codes16, v->view.n, distinct))
         rc = sealed_malformed(v->column, "a code", e);
     return rc;

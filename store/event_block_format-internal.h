@@ -41,12 +41,18 @@ static inline unsigned block_code_bits(size_t distinct)
     return 16;
 }
 
-/* Bytes of a piece of codes. */
-static inline size_t block_code_bytes(size_t rows, size_t distinct)
+/* Of numbers of so many bits the lowest plane, the next, and so on: the highest one has as few as it needs. */
+static inline unsigned block_plane_bits(unsigned bits, size_t plane)
 {
-    unsigned bits = block_code_bits(distinct);
+    unsigned left = bits - 8 * (unsigned)plane;
 
-    return bits > 8 ? rows : (rows * bits + 7) / 8;
+    return left > 4 ? 8 : left > 2 ? 4 : left;
+}
+
+/* Bytes of a piece of n codes, or of a plane, of so many bits each, at most 8. */
+static inline size_t block_packed_bytes(size_t n, unsigned bits)
+{
+    return (n * bits + 7) / 8;
 }
 
 /* Shelves of n ids are told apart by so many bits: at least SHELF_IDS on each, on average, and at most a byte. */

@@ -35,8 +35,8 @@
  *              have more than that one (zigzag), instead of the least itself
  *              rare: the usual value (zigzag); how many rows have another; a piece: which ones, a bit each, the first row
  *              in a byte's lowest bit; the least of these (zigzag); they alone are in the planes
- *              u8 unit (block_units), u8 width; the planes of what each has more than the least, in the unit
- *      times   that of the first row (zigzag); u8 unit, u8 width; the planes of what each has more than the row before,
+ *              u8 unit (block_units), u8 bits; the planes of what each has more than the least, in the unit
+ *      times   that of the first row (zigzag); u8 unit, u8 bits; the planes of what each has more than the row before,
  *              in the unit, zigzag (the first one's is 0)
  *      IDS     u8 an enum event_id; how many rows have another form, and how many an id
  *              u8 which byte of an id is its key; which bytes are far from noise (a UUID's version), as bits: planes
@@ -47,10 +47,11 @@
  *      TEXTS   how many frames, and how many rows each has; how many templates, 0 = none, and then for each frame a
  *              piece: lengths, then bytes
  *              else the most holes that one has; a piece: the templates (event_template-internal.h): lengths, then
- *              bytes; their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 width
+ *              bytes; their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 bits
  *              and the planes of its numbers: those of rows whose template has that many
  *
- * A plane is a piece of a byte for each row: all lowest bytes, all second ones, and so on.
+ * A plane is a piece of a byte for each row: all lowest bytes of numbers of so many bits, all second ones, and so on; the
+ * highest one may have 1, 2 or 4 bits for each row (block_plane_bits), the first row in a byte's lowest ones.
  *
  * A shelf holds the ids whose keys begin with its number in binary (block_shelf_bits says how many bits), in the rows'
  * order, without key and planes; u32 checksum; a shelf without ids has no bytes. So ids take no more room than as they

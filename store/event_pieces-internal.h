@@ -44,10 +44,10 @@ int event_pieces_bytes(struct event_pieces *w, struct str bytes, struct err *e);
 /* A piece of what is in w->raw, packed when that pays. */
 enum event_packing { EVENT_PACK_TEXTS, EVENT_PACK_CODES, EVENT_PACK_NUMBERS };
 int event_pieces_raw(struct event_pieces *w, enum event_packing how, struct err *e);
-/* The lowest `width` bytes of w->room[0..n), as planes. */
-int event_pieces_planes(struct event_pieces *w, size_t n, size_t width, enum event_packing how, struct err *e);
-/* w->room[0..n), which are codes below `distinct`. */
-int event_pieces_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e);
+/* The lowest bits of w->room[0..n), as planes: 1, 2, 4 or 8, or several times 8 and one of these. */
+int event_pieces_planes(struct event_pieces *w, size_t n, unsigned bits, enum event_packing how, struct err *e);
+/* w->room[0..n): how many bits they need, into the directory, and their planes. */
+int event_pieces_numbers(struct event_pieces *w, size_t n, struct err *e);
 /* A column begins: its kind, its name, and its form with what stands beside it (event_build.c). */
 void event_pieces_key(struct event_pieces *w, int kind, struct str name, int form);
 

@@ -124,44 +124,45 @@ int event_pieces_raw(struct event_pieces *w, enum event_packing how, struct err 
 
 /* --- planes --- */
 
-int event_pieces_planes(struct event_pieces *w, size_t n, size_t width, enum event_packing how, struct err *e)
+/* Of each number `bits`, from bit 8 * plane on: several in a byte, the first one in its lowest bits. */
+static int put_plane(struct event_pieces *w, size_t n, size_t plane, unsigned bits, enum event_packing how, struct err *e)
+{
+    size_t bytes = block_packed_bytes(n, bits), each = 8 / bits;
+    uint8_t *to;
+
+    buf_reset(&w->raw);
+    to = (uint8_t *)buf_reserve(&w->raw, bytes + 1);
+    if (!to)
+        return event_pieces_no_memory(e);
+    w->raw.n = bytes;
+    if (bits < 8)
+        memset(to, 0, bytes);
+    for (size_t i = 0; bits == 8 && i < n; i++)
+        to[i] = (uint8_t)(w->room[i] >> 8 * plane);
+    for (size_t i = 0; bits < 8 && i < n; i++)
+        to[i / each] |= (uint8_t)(w->room[i] >> 8 * plane << i % each * bits);
+    return event_pieces_raw(w, how, e);
+}
+
+int event_pieces_planes(struct event_pieces *w, size_t n, unsigned bits, enum event_packing how, struct err *e)
 {
     int rc = 0;
 
-    for (size_t plane = 0; rc == 0 && plane < width; plane++) {
-        uint8_t *to;
-
-        buf_reset(&w->raw);
-        to = (uint8_t *)buf_reserve(&w->raw, n);
-        if (!to)
-            return event_pieces_no_memory(e);
-        for (size_t i = 0; i < n; i++)
-            to[i] = (uint8_t)(w->room[i] >> 8 * plane);
-        w->raw.n = n;
-        rc = event_pieces_raw(w, how, e);
-    }
+    for (size_t plane = 0; rc == 0 && 8 * plane < bits; plane++)
+        rc = put_plane(w, n, plane, block_plane_bits(bits, plane), how, e);
     return rc;
 }
 
-/* Several in a byte. */
-int event_pieces_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e)
+int event_pieces_numbers(struct event_pieces *w, size_t n, struct err *e)
 {
-    unsigned bits = block_code_bits(distinct), shift;
-    size_t bytes = block_code_bytes(n, distinct);
-    uint8_t *to;
+    uint64_t all = 0;
+    unsigned bits;
 
-    if (bits >= 8)
-        return event_pieces_planes(w, n, bits / 8, EVENT_PACK_CODES, e);
-    shift = bits == 1 ? 3 : bits == 2 ? 2 : 1; /* 2^shift share a byte */
-    buf_reset(&w->raw);
-    to = (uint8_t *)buf_reserve(&w->raw, bytes);
-    if (!to)
-        return event_pieces_no_memory(e);
-    memset(to, 0, bytes);
     for (size_t i = 0; i < n; i++)
-        to[i >> shift] |= (uint8_t)(w->room[i] << (i & ((1u << shift) - 1)) * bits);
-    w->raw.n = bytes;
-    return event_pieces_raw(w, EVENT_PACK_CODES, e);
+        all |= w->room[i];
+    bits = all ? 64 - (unsigned)__builtin_clzll(all) : 0;
+    buf_putc(&w->directory, (char)bits);
+    return event_pieces_planes(w, n, bits, EVENT_PACK_NUMBERS, e);
 }
 
 /* --- bodies --- */
@@ -225,16 +226,6 @@ static size_t numbers_in(struct event_pieces *w, const struct event_templates *t
     return n;
 }
 
-static int put_hole(struct event_pieces *w, size_t n, struct err *e)
-{
-    uint64_t most = 0;
-
-    for (size_t i = 0; i < n; i++)
-        most |= w->room[i];
-    buf_putc(&w->directory, (char)event_int_width(most));
-    return event_pieces_planes(w, n, event_int_width(most), EVENT_PACK_NUMBERS, e);
-}
-
 static int put_templates(struct event_pieces *w, const struct event_templates *t, size_t rows, struct err *e)
 {
     int rc;
@@ -243,9 +234,9 @@ static int put_templates(struct event_pieces *w, const struct event_templates *t
     rc = put_frame(w, t->values, t->n, e);
     for (size_t i = 0; i < rows; i++)
         w->room[i] = t->codes[i];
-    rc = rc == 0 ? event_pieces_codes(w, rows, t->n, e) : rc;
+    rc = rc == 0 ? event_pieces_planes(w, rows, block_code_bits(t->n), EVENT_PACK_CODES, e) : rc;
     for (size_t hole = 0; rc == 0 && hole < t->most_holes; hole++)
-        rc = put_hole(w, numbers_in(w, t, rows, hole), e);
+        rc = event_pieces_numbers(w, numbers_in(w, t, rows, hole), e);
     return rc;
 }
 
@@ -301,7 +292,7 @@ static int put_filter(struct event_pieces *w, const struct event_coded *d, struc
     int rc = event_hashes_of(&h, d, e);
 
     if (rc == 0 && !h.too_many) {
-        bytes = event_filter_bytes(h.n);
+        bytes = event_filter_bytes(h.n, d->form == EVENT_FORM_TEXTS ? EVENT_FILTER_TOKEN_BITS : EVENT_FILTER_VALUE_BITS);
         buf_reset(&w->raw);
         bits = (uint8_t *)buf_reserve(&w->raw, bytes);
         rc = bits ? 0 : event_pieces_no_memory(e);

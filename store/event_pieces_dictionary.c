@@ -5,6 +5,7 @@
 #include "store/event_pieces-internal.h"
 
 #include "base/mem.h"
+#include "store/event_block_format-internal.h"
 #include "store/event_rank-internal.h"
 #include "store/varint-internal.h"
 
@@ -98,7 +99,7 @@ static int put_all(struct event_pieces *w, const struct event_coded *d, const st
         put_ends(&w->raw, d, r);
         rc = event_pieces_raw(w, EVENT_PACK_TEXTS, e);
     }
-    return rc == 0 ? event_pieces_codes(w, d->n, d->distinct, e) : rc;
+    return rc == 0 ? event_pieces_planes(w, d->n, block_code_bits(d->distinct), EVENT_PACK_CODES, e) : rc;
 }
 
 int event_pieces_dictionary(struct event_pieces *w, const struct event_coded *d, struct err *e)

@@ -28,20 +28,6 @@ static size_t find_unit(const struct event_pieces *w, size_t n)
     return 0;
 }
 
-/* The unit that w->room are in, the width that they need, and their planes. */
-static int put_planes(struct event_pieces *w, size_t n, size_t unit, struct err *e)
-{
-    uint64_t most = 0;
-    size_t width;
-
-    for (size_t i = 0; i < n; i++)
-        most |= w->room[i];
-    width = event_int_width(most);
-    buf_putc(&w->directory, (char)unit);
-    buf_putc(&w->directory, (char)width);
-    return event_pieces_planes(w, n, width, EVENT_PACK_NUMBERS, e);
-}
-
 /* w->room[0..n) in the largest unit. */
 static int put_in_unit(struct event_pieces *w, size_t n, struct err *e)
 {
@@ -49,7 +35,8 @@ static int put_in_unit(struct event_pieces *w, size_t n, struct err *e)
 
     for (size_t i = 0; unit && i < n; i++)
         w->room[i] /= (uint64_t)block_units[unit];
-    return put_planes(w, n, unit, e);
+    buf_putc(&w->directory, (char)unit);
+    return event_pieces_numbers(w, n, e);
 }
 
 /* The least of w->room, as numbers with a sign, and what each has more. */
@@ -188,5 +175,6 @@ int event_pieces_times(struct event_pieces *w, const int64_t *ns, size_t n, stru
     w->room[0] = 0;
     event_pieces_key(w, BLOCK_TIME, STR_NULL, EVENT_FORM_INTS);
     varint_put(&w->directory, zigzag((uint64_t)ns[0]));
-    return put_planes(w, n, u, e);
+    buf_putc(&w->directory, (char)u);
+    return event_pieces_numbers(w, n, e);
 }

@@ -19,6 +19,7 @@ struct sealed_column {
     struct event_summary summary;
     union event_value constant;
     int64_t first, unit;      /* times: the first row's; of numbers and times */
+    unsigned bits;            /* of what is in the planes of numbers and times */
     /* INTS: the least number in the planes; the column that they are told by, -1: none; the usual number, how many rows
      * have another, and whether there is one. */
     int64_t least, usual;
@@ -38,7 +39,7 @@ struct sealed_column {
     const uint32_t *first_rows; /* TEXTS: of each frame; nframes + 1 */
     size_t nframes;
     uint32_t templates, holes; /* TEXTS: when there are any, the pieces are these, codes, and each hole's planes */
-    uint8_t widths[TEMPLATE_HOLES];
+    uint8_t hole_bits[TEMPLATE_HOLES];
     size_t filter_bytes;      /* 0: none */
     uint64_t filter_at;
 };

@@ -131,7 +131,9 @@ static bool get_const(struct reader *in, struct sealed_column *c)
 
 static bool get_codes(struct reader *in, struct sealed_column *c, size_t distinct)
 {
-    return get_pieces(in, c, distinct > 256 ? 2 : 1, block_code_bytes(in->rows, distinct));
+    unsigned bits = block_code_bits(distinct);
+
+    return get_pieces(in, c, bits > 8 ? 2 : 1, block_packed_bytes(in->rows, bits > 8 ? 8 : bits));
 }
 
 static bool get_dictionary(struct reader *in, struct sealed_column *c)
@@ -148,12 +150,16 @@ static bool get_dictionary(struct reader *in, struct sealed_column *c)
 /* Behind the pieces that there are. */
 static bool get_planes(struct reader *in, struct sealed_column *c, size_t rows)
 {
-    uint8_t unit, width;
+    uint8_t unit, bits;
 
-    if (!get_byte(in, &unit) || unit >= BLOCK_UNITS || !get_byte(in, &width) || width > sizeof(uint64_t))
+    if (!get_byte(in, &unit) || unit >= BLOCK_UNITS || !get_byte(in, &bits) || bits > 64)
         return false;
     c->unit = block_units[unit];
-    return get_pieces(in, c, width, rows);
+    c->bits = bits;
+    for (size_t plane = 0; 8 * plane < bits; plane++)
+        if (!get_pieces(in, c, 1, block_packed_bytes(rows, block_plane_bits(bits, plane))))
+            return false;
+    return true;
 }
 
 static bool get_beside(struct reader *in, struct sealed_column *c)
@@ -259,7 +265,7 @@ static bool get_templates(struct reader *in, struct sealed_column *c)
         !get_pieces(in, c, 1, 0) || !get_codes(in, c, c->templates))
         return false;
     for (size_t i = 0; i < c->holes; i++)
-        if (!get_byte(in, &c->widths[i]) || c->widths[i] > sizeof(uint64_t) || !get_pieces(in, c, c->widths[i], 0))
+        if (!get_byte(in, &c->hole_bits[i]) || c->hole_bits[i] > 64 || !get_pieces(in, c, (c->hole_bits[i] + 7u) / 8, 0))
             return false;
     return true;
 }
