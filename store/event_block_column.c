@@ -100,10 +100,10 @@ int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct aren
 /* From several in a byte to one in each, in place: from the last one on, which never meets one that is still to come. */
 static void spread_out(uint8_t *v, size_t n, unsigned bits)
 {
-    size_t each = 8 / bits;
+    unsigned shift = bits == 1 ? 3 : bits == 2 ? 2 : 1; /* 2^shift share a byte */
 
     for (size_t i = n; bits < 8 && i-- > 0;)
-        v[i] = v[i / each] >> i % each * bits & ((1u << bits) - 1);
+        v[i] = v[i >> shift] >> (i & ((1u << shift) - 1)) * bits & ((1u << bits) - 1);
 }
 
 int sealed_plane_get(struct sealed *b, const struct sealed_piece *p, unsigned bits, size_t n, struct arena *a,

@@ -124,10 +124,21 @@ int event_pieces_raw(struct event_pieces *w, enum event_packing how, struct err 
 
 /* --- planes --- */
 
-/* Of each number `bits`, from bit 8 * plane on: several in a byte, the first one in its lowest bits. */
+/* Of each number `bits` from bit `shift` on, several in a byte, the first one in its lowest bits. */
+static void pack_bits(const uint64_t *v, size_t n, size_t shift, unsigned bits, uint8_t *to)
+{
+    for (size_t i = 0; i < n;) {
+        unsigned byte = 0;
+
+        for (unsigned at = 0; at < 8 && i < n; at += bits)
+            byte |= (uint8_t)(v[i++] >> shift) << at;
+        *to++ = (uint8_t)byte;
+    }
+}
+
 static int put_plane(struct event_pieces *w, size_t n, size_t plane, unsigned bits, enum event_packing how, struct err *e)
 {
-    size_t bytes = block_packed_bytes(n, bits), each = 8 / bits;
+    size_t bytes = block_packed_bytes(n, bits);
     uint8_t *to;
 
     buf_reset(&w->raw);
@@ -136,11 +147,9 @@ static int put_plane(struct event_pieces *w, size_t n, size_t plane, unsigned bi
         return event_pieces_no_memory(e);
     w->raw.n = bytes;
     if (bits < 8)
-        memset(to, 0, bytes);
+        pack_bits(w->room, n, 8 * plane, bits, to);
     for (size_t i = 0; bits == 8 && i < n; i++)
         to[i] = (uint8_t)(w->room[i] >> 8 * plane);
-    for (size_t i = 0; bits < 8 && i < n; i++)
-        to[i / each] |= (uint8_t)(w->room[i] >> 8 * plane << i % each * bits);
     return event_pieces_raw(w, how, e);
 }
 
