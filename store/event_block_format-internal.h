@@ -6,20 +6,23 @@
 
 #include <stdint.h>
 
-enum { BLOCK_VERSION = 1, BLOCK_HEADER = 40, BLOCK_SUMMED = 8, BLOCK_PLAIN = 0, BLOCK_ZSTD = 1 };
+enum { BLOCK_VERSION = 2, BLOCK_HEADER = 40, BLOCK_SUMMED = 8, BLOCK_PLAIN = 0, BLOCK_ZSTD = 1 };
 
 /* What a column is. */
 enum { BLOCK_TIME, BLOCK_ATTRIBUTE, BLOCK_OVERFLOW, BLOCK_FIXED };
 
 /* With its form, an enum event_form. */
-enum { BLOCK_FORM = 7, BLOCK_TEXT = 8, BLOCK_UNSET = 16 };
+enum { BLOCK_FORM = 7, BLOCK_TEXT = 8, BLOCK_UNSET = 16, BLOCK_BESIDE = 32, BLOCK_RARE = 64 };
 
 /* A piece of at most so many bytes stands in the directory. */
 enum { PIECE_INSIDE = 512 };
 /* Texts of a frame, in bytes, unless a single one is longer; rows beyond which it is full, however short they are. */
 enum { FRAME_BYTES = 128 * 1024, FRAME_ROWS = 16384 };
-/* Behind the bits of a slice of a filter: their checksum. */
-enum { SLICE_SUM = 4 };
+/* Behind the bits of a slice of a filter, and behind a shelf of ids: their checksum. */
+enum { SLICE_SUM = 4, SHELF_SUM = 4 };
+/* Of SQLite's pages of 16 KiB such a part fills 32 to the last byte, and leaves the least in the page where its row is
+ * that SQLite puts there, so that several share one. */
+enum { BLOCK_PART_BYTES = 32 * 16380 + 2026, BLOCK_PARTS_MOST = 1 << 16 /* more than any block has */ };
 
 /* Of what is stored, for pieces and slices; the directory has all 64 bits. */
 static inline uint32_t block_sum(struct str stored)
@@ -38,12 +41,29 @@ static inline unsigned block_code_bits(size_t distinct)
     return 16;
 }
 
-/* Bytes of a piece of codes. */
-static inline size_t block_code_bytes(size_t rows, size_t distinct)
+/* Of numbers of so many bits the lowest plane, the next, and so on: the highest one has as few as it needs. */
+static inline unsigned block_plane_bits(unsigned bits, size_t plane)
 {
-    unsigned bits = block_code_bits(distinct);
+    unsigned left = bits - 8 * (unsigned)plane;
 
-    return bits > 8 ? rows : (rows * bits + 7) / 8;
+    return left > 4 ? 8 : left > 2 ? 4 : left;
+}
+
+/* Bytes of a piece of n codes, or of a plane, of so many bits each, at most 8. */
+static inline size_t block_packed_bytes(size_t n, unsigned bits)
+{
+    return (n * bits + 7) / 8;
+}
+
+/* Shelves of n ids are told apart by so many bits: at least SHELF_IDS on each, on average, and at most a byte. */
+enum { SHELF_IDS = 128, SHELF_BITS = 8 };
+static inline unsigned block_shelf_bits(size_t n)
+{
+    unsigned bits = 0;
+
+    while (bits < SHELF_BITS && n >> (bits + 1) >= SHELF_IDS)
+        bits++;
+    return bits;
 }
 
 /* What times and numbers may be whole multiples of. */
