@@ -2,7 +2,7 @@
 #ifndef STORE_EVENT_BLOCK_FORMAT_INTERNAL_H
 #define STORE_EVENT_BLOCK_FORMAT_INTERNAL_H
 
-#include "base/str.h"
+#include "store/event_ids-internal.h"
 
 #include <stdint.h>
 
@@ -64,6 +64,52 @@ static inline unsigned block_shelf_bits(size_t n)
     while (bits < SHELF_BITS && n >> (bits + 1) >= SHELF_IDS)
         bits++;
     return bits;
+}
+
+/* The bytes of an id that stand on a shelf, as runs: each from `at` in the id, and `on` on the shelf. */
+enum { BLOCK_RUN = EVENT_ID_BYTES /* bytes that are copied of each, whatever its length: what is too much is written over */ };
+struct block_runs {
+    size_t n, bytes; /* bytes: of all */
+    struct {
+        uint8_t at, on;
+    } v[EVENT_ID_BYTES];
+};
+
+/* All but the key and the planes. */
+static inline struct block_runs block_runs_of(size_t width, uint8_t key, uint32_t planes)
+{
+    struct block_runs r = { .n = 0 };
+    uint32_t left_out = planes | 1u << key;
+
+    for (size_t i = 0; i < width; i++) {
+        if (left_out >> i & 1)
+            continue;
+        if (i == 0 || (left_out >> (i - 1) & 1)) {
+            r.v[r.n].at = (uint8_t)i;
+            r.v[r.n++].on = (uint8_t)r.bytes;
+        }
+        r.bytes++;
+    }
+    return r;
+}
+
+/* From an id to r->bytes at `to`, which has room for BLOCK_RUN more; `id` has width bytes. */
+static inline void block_runs_take(const struct block_runs *r, const uint8_t *id, size_t width, uint8_t *to)
+{
+    uint8_t all[2 * BLOCK_RUN] = { 0 };
+
+    memcpy(all, id, 8);
+    if (width == EVENT_ID_BYTES)
+        memcpy(all + 8, id + 8, 8);
+    for (size_t i = 0; i < r->n; i++)
+        memcpy(to + r->v[i].on, all + r->v[i].at, BLOCK_RUN);
+}
+
+/* The other way round: up to BLOCK_RUN bytes behind both are touched. */
+static inline void block_runs_give(const struct block_runs *r, const uint8_t *from, uint8_t *id)
+{
+    for (size_t i = 0; i < r->n; i++)
+        memcpy(id + r->v[i].at, from + r->v[i].on, BLOCK_RUN);
 }
 
 /* What times and numbers may be whole multiples of. */

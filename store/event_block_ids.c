@@ -6,20 +6,9 @@
 
 #include <endian.h>
 
-/* Which bytes of an id stand on the shelves. */
-struct kept {
-    uint8_t bytes[EVENT_ID_BYTES];
-    size_t n;
-};
-
-static struct kept kept_bytes(const struct sealed_column *c)
+static struct block_runs kept_of(const struct sealed_column *c)
 {
-    struct kept k = { .n = 0 };
-
-    for (size_t i = 0; i < event_id_width(c->id); i++)
-        if (i != c->key && !(c->id_planes >> i & 1))
-            k.bytes[k.n++] = (uint8_t)i;
-    return k;
+    return block_runs_of(event_id_width(c->id), c->key, c->id_planes);
 }
 
 static size_t shelf_of(const struct sealed_column *c, uint8_t key)
@@ -53,21 +42,20 @@ static uint64_t shelf_place(const struct sealed_column *c, size_t shelf, size_t 
     return at;
 }
 
-static bool stands_on(const uint8_t *shelf, size_t n, const struct kept *k, const uint8_t *id)
+static bool stands_on(const uint8_t *shelf, size_t n, const struct block_runs *kept, size_t width, const uint8_t *id)
 {
-    uint8_t wanted[EVENT_ID_BYTES];
+    uint8_t wanted[2 * BLOCK_RUN];
 
-    for (size_t i = 0; i < k->n; i++)
-        wanted[i] = id[k->bytes[i]];
-    for (const uint8_t *end = shelf + n; shelf < end; shelf += k->n)
-        if (memcmp(shelf, wanted, k->n) == 0)
+    block_runs_take(kept, id, width, wanted);
+    for (const uint8_t *end = shelf + n; shelf < end; shelf += kept->bytes)
+        if (memcmp(shelf, wanted, kept->bytes) == 0)
             return true;
     return false;
 }
 
 int sealed_ids_may_hold(struct sealed *b, const struct sealed_column *c, struct str value, bool *may, struct err *e)
 {
-    const struct kept k = kept_bytes(c);
+    const struct block_runs kept = kept_of(c);
     uint8_t id[EVENT_ID_BYTES], *bytes;
     size_t shelf, n;
     int rc;
@@ -77,16 +65,16 @@ int sealed_ids_may_hold(struct sealed *b, const struct sealed_column *c, struct 
         return 0;
     }
     shelf = shelf_of(c, id[c->key]);
-    n = shelf_bytes(c, shelf, k.n);
+    n = shelf_bytes(c, shelf, kept.bytes);
     *may = c->shelves[shelf + 1] > c->shelves[shelf];
     if (n == 0)
         return 0;
     bytes = mem_alloc(n + SHELF_SUM);
-    rc = bytes ? sealed_bytes_read(b, shelf_place(c, shelf, k.n), n + SHELF_SUM, bytes, e) : sealed_no_memory(b, e);
+    rc = bytes ? sealed_bytes_read(b, shelf_place(c, shelf, kept.bytes), n + SHELF_SUM, bytes, e) : sealed_no_memory(b, e);
     if (rc == 0 && !is_good(bytes, n))
         rc = sealed_malformed(c, "a shelf of ids", e);
     if (rc == 0)
-        *may = stands_on(bytes, n, &k, id);
+        *may = stands_on(bytes, n, &kept, event_id_width(c->id), id);
     mem_free(bytes);
     return rc;
 }
@@ -100,14 +88,14 @@ struct stored {
     const uint8_t *next[1 << SHELF_BITS], *end[1 << SHELF_BITS]; /* on each shelf */
 };
 
-static int get_shelves(struct sealed_view *v, const struct kept *k, uint8_t *bytes, size_t n, struct stored *s,
+static int get_shelves(struct sealed_view *v, const struct block_runs *kept, uint8_t *bytes, size_t n, struct stored *s,
                        struct err *e)
 {
     const struct sealed_column *c = v->column;
     int rc = sealed_bytes_read(v->block, c->shelves_at, n, bytes, e);
 
     for (size_t i = 0; rc == 0 && i < 1u << block_shelf_bits(c->nids); i++) {
-        size_t on = shelf_bytes(c, i, k->n);
+        size_t on = shelf_bytes(c, i, kept->bytes);
 
         if (on && !is_good(bytes, on))
             return sealed_malformed(c, "a shelf of ids", e);
@@ -140,26 +128,30 @@ static int get_stored(struct sealed_view *v, struct stored *s, struct err *e)
     return rc;
 }
 
-/* Each row's id, zeros where it has none. False: keys and shelves do not agree. */
-static bool join(const struct sealed_view *v, const struct kept *k, struct stored *s, uint8_t *to)
+/* Each row's id, zeros where it has none, but for planes. Bytes behind an id that block_runs_give has touched are the next
+ * one's. False: keys and shelves do not agree. */
+static bool join(const struct sealed_view *v, const struct block_runs *kept, struct stored *s, uint8_t *to)
 {
     const struct sealed_column *c = v->column;
     size_t width = event_id_width(c->id), at = 0, shift = 8 - block_shelf_bits(c->nids);
 
     for (size_t i = 0; i < v->view.n; i++, to += width) {
-        const uint8_t **next;
+        uint8_t key;
+        size_t shelf;
 
-        memset(to, 0, width);
-        if (s->rows && !(s->rows[i / 8] >> i % 8 & 1))
+        if (s->rows && !(s->rows[i / 8] >> i % 8 & 1)) {
+            memset(to, 0, width);
             continue;
+        }
         if (at == c->nids)
             return false;
-        next = &s->next[s->keys[at] >> shift];
-        if (k->n && *next == s->end[s->keys[at] >> shift])
+        key = s->keys[at++];
+        shelf = key >> shift;
+        if (s->next[shelf] == s->end[shelf] && kept->bytes)
             return false;
-        to[c->key] = s->keys[at++];
-        for (size_t byte = 0; byte < k->n; byte++)
-            to[k->bytes[byte]] = *(*next)++;
+        block_runs_give(kept, s->next[shelf], to);
+        s->next[shelf] += kept->bytes;
+        to[c->key] = key;
     }
     return at == c->nids;
 }
@@ -177,14 +169,14 @@ static void join_planes(const struct sealed_view *v, const struct stored *s, uin
 static int get_all(struct sealed_view *v, uint8_t *ids, struct err *e)
 {
     const struct sealed_column *c = v->column;
-    const struct kept k = kept_bytes(c);
-    size_t shelves = (size_t)1 << block_shelf_bits(c->nids), n = k.n ? shelf_place(c, shelves, k.n) - c->shelves_at : 0;
-    uint8_t *bytes = mem_alloc(n + 1);
+    const struct block_runs kept = kept_of(c);
+    size_t shelves = (size_t)1 << block_shelf_bits(c->nids), n = kept.bytes ? shelf_place(c, shelves, kept.bytes) - c->shelves_at : 0;
+    uint8_t *bytes = mem_alloc(n + BLOCK_RUN);
     struct stored s = { .rows = NULL };
     int rc = bytes ? get_stored(v, &s, e) : sealed_no_memory(v->block, e);
 
-    rc = rc == 0 ? get_shelves(v, &k, bytes, n, &s, e) : rc;
-    if (rc == 0 && !join(v, &k, &s, ids))
+    rc = rc == 0 ? get_shelves(v, &kept, bytes, n, &s, e) : rc;
+    if (rc == 0 && !join(v, &kept, &s, ids))
         rc = sealed_malformed(c, "a key of ids", e);
     if (rc == 0)
         join_planes(v, &s, ids);
@@ -210,7 +202,7 @@ static int get_odd(struct sealed_view *v, struct err *e)
 int sealed_ids_get(struct sealed_view *v, struct err *e)
 {
     const struct sealed_column *c = v->column;
-    uint8_t *ids = arena_alloc(v->view.arena, v->view.n * event_id_width(c->id));
+    uint8_t *ids = arena_alloc(v->view.arena, v->view.n * event_id_width(c->id) + BLOCK_RUN);
     int rc = ids ? get_all(v, ids, e) : sealed_no_memory(v->block, e);
 
     v->view.ids = ids;

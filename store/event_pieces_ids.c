@@ -21,8 +21,7 @@ struct shelving {
     size_t n, width;
     unsigned planes;                /* as bits */
     uint8_t key;
-    uint8_t kept[EVENT_ID_BYTES];   /* the bytes that are left for the shelves */
-    size_t nkept;
+    struct block_runs kept;         /* the bytes that are left for the shelves */
     uint32_t counts[1 << SHELF_BITS];
     unsigned bits;                  /* of a shelf's number */
     uint8_t *compact;               /* owned: the ids, where other rows have none */
@@ -88,9 +87,7 @@ static void choose_bytes(struct shelving *s)
             s->planes |= 1u << i;
     }
     s->planes &= ~(1u << s->key);
-    for (size_t i = 0; i < s->width; i++)
-        if (i != s->key && !(s->planes >> i & 1))
-            s->kept[s->nkept++] = (uint8_t)i;
+    s->kept = block_runs_of(s->width, s->key, s->planes);
 }
 
 static uint8_t key_of(const struct shelving *s, size_t i)
@@ -114,7 +111,7 @@ static size_t place_shelves(const struct shelving *s, size_t *places)
 
     for (size_t i = 0; i < 1u << s->bits; i++) {
         places[i] = at;
-        at += s->counts[i] && s->nkept ? s->counts[i] * s->nkept + SHELF_SUM : 0;
+        at += s->counts[i] && s->kept.bytes ? s->counts[i] * s->kept.bytes + SHELF_SUM : 0;
     }
     return at;
 }
@@ -125,19 +122,19 @@ static void fill_shelves(const struct shelving *s, uint8_t *to, size_t *places)
 
     for (size_t i = 0; i < s->n; i++, id += s->width) {
         size_t *place = &places[id[s->key] >> (8 - s->bits)];
-        uint8_t *at = to + *place;
+        uint8_t kept[2 * BLOCK_RUN];
 
-        for (size_t k = 0; k < s->nkept; k++)
-            at[k] = id[s->kept[k]];
-        *place += s->nkept;
+        block_runs_take(&s->kept, id, s->width, kept);
+        memcpy(to + *place, kept, s->kept.bytes);
+        *place += s->kept.bytes;
     }
 }
 
 /* Each shelf's checksum, behind it: places[] are their ends. */
 static void sum_shelves(const struct shelving *s, uint8_t *bytes, const size_t *places)
 {
-    for (size_t i = 0; s->nkept && i < 1u << s->bits; i++) {
-        size_t n = s->counts[i] * s->nkept;
+    for (size_t i = 0; s->kept.bytes && i < 1u << s->bits; i++) {
+        size_t n = s->counts[i] * s->kept.bytes;
         uint32_t sum = htole32(block_sum((struct str){ (const char *)bytes + places[i] - n, n }));
 
         if (n)
