@@ -8,7 +8,8 @@
  *     forget (the block was merged, dropped, set aside, and its last list is released): idle and empty ones are freed at
  *     once, held ones by their last holder
  *
- * Owner    The store has one cache for all its tables; it outlives their blocks. A block's entry hangs on block.kept.
+ * Owner    The store has one cache for all its tables; it outlives their blocks. A block's entry hangs on block.kept. What
+ *          is held when the store closes stays until its arena is freed, and the cache's memory with it.
  * Bound    What the entries hold together is never above the maximum. Idle ones go first that have been idle longest; what
  *          a query holds is never taken away: so of a scan over more blocks than there is room for, the first ones are
  *          there the next time, too.
@@ -23,7 +24,8 @@ struct event_directory_cache;
 
 /* NULL: ERR_NOMEM. */
 struct event_directory_cache *event_directory_cache_new(size_t max_bytes, struct err *e);
-void event_directory_cache_free(struct event_directory_cache *c); /* no block has an entry any more; NULL is fine */
+/* No block has an entry any more. NULL is fine. */
+void event_directory_cache_free(struct event_directory_cache *c);
 /* Of its entries, in bytes. */
 size_t event_directory_cache_used(struct event_directory_cache *c);
 

@@ -19,6 +19,8 @@ struct event_directory_cache {
     size_t max;
     pthread_mutex_t lock;        /* guards all that follows, the entries, and where blocks' `kept` point to */
     size_t used, idle;           /* bytes of all that are not empty, and of those that are idle */
+    size_t entries;
+    bool closed;                 /* its owner has let go: the last entry takes it along */
     struct event_directory ring; /* of the idle: the one that waits longest comes after it */
 };
 
@@ -36,12 +38,24 @@ struct event_directory_cache *event_directory_cache_new(size_t max_bytes, struct
     return c;
 }
 
-void event_directory_cache_free(struct event_directory_cache *c)
+static void destroy(struct event_directory_cache *c)
 {
-    if (!c)
-        return;
     pthread_mutex_destroy(&c->lock);
     mem_free(c);
+}
+
+void event_directory_cache_free(struct event_directory_cache *c)
+{
+    bool last;
+
+    if (!c)
+        return;
+    pthread_mutex_lock(&c->lock);
+    c->closed = true;
+    last = c->entries == 0;
+    pthread_mutex_unlock(&c->lock);
+    if (last)
+        destroy(c);
 }
 
 size_t event_directory_cache_used(struct event_directory_cache *c)
@@ -81,6 +95,12 @@ static void empty(struct event_directory *d)
     d->bytes = 0;
 }
 
+/* One entry less. Whether it was the last of a closed cache, which is then to be destroyed. */
+static bool leave(struct event_directory_cache *c)
+{
+    return --c->entries == 0 && c->closed;
+}
+
 /* Takes so many bytes, from those that are idle when it must. */
 static bool make_room(struct event_directory_cache *c, size_t bytes)
 {
@@ -103,7 +123,7 @@ static void release(void *arg)
 {
     struct event_directory *d = arg;
     struct event_directory_cache *c = d->cache;
-    bool last;
+    bool last, last_entry = false;
 
     pthread_mutex_lock(&c->lock);
     last = --d->holders == 0;
@@ -112,9 +132,13 @@ static void release(void *arg)
     else if (last)
         become_idle(d);
     last = last && d->forgotten;
+    if (last)
+        last_entry = leave(c);
     pthread_mutex_unlock(&c->lock);
     if (last)
         mem_free(d);
+    if (last_entry)
+        destroy(c);
 }
 
 /* NULL: there is none. With the lock held. */
@@ -155,8 +179,10 @@ static struct event_directory *entry_of(struct event_directory_cache *c, struct 
     if (d)
         return d;
     d = mem_zalloc(sizeof(*d));
-    if (d)
+    if (d) {
         d->cache = c;
+        c->entries++;
+    }
     b->kept = d;
     return d;
 }
@@ -224,7 +250,7 @@ void event_directory_cache_forget(struct block *b)
 {
     struct event_directory *d = b->kept;
     struct event_directory_cache *c = d ? d->cache : NULL;
-    bool held;
+    bool held, last_entry = false;
 
     if (!d)
         return;
@@ -236,7 +262,11 @@ void event_directory_cache_forget(struct block *b)
         empty(d);
     }
     d->forgotten = true;
+    if (!held)
+        last_entry = leave(c);
     pthread_mutex_unlock(&c->lock);
     if (!held)
         mem_free(d);
+    if (last_entry)
+        destroy(c);
 }

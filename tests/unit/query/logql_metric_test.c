@@ -337,7 +337,7 @@ END_TEST
 
 START_TEST(series_are_bounded)
 {
-    static char users_of[600][8];
+    static char users_of[600][16];
     struct log_store s;
     struct arena a = ARENA_INIT(1 << 24);
     struct err e = ERR_INIT;
