@@ -20,6 +20,53 @@ struct workload {
     struct str cluster;                              /* "Kubernetes", Istio's default cluster name */
     struct str ip;
     bool ready;
+    bool mtls;                                       /* a sidecar answers there that takes Istio's mutual TLS */
+    struct str region, zone, subzone;                /* its locality; empty: unknown */
+};
+
+/* ---- TLS ---- */
+
+/* A certificate chain, key or list of authorities in PEM: a Secret's text, or a path that the proxy reads and watches.
+ * Both empty: none. */
+struct pem {
+    struct str text, path;
+};
+
+struct tls_pair {
+    struct pem certificate, key;
+};
+
+enum tls_client_mode {
+    TLS_CLIENT_AUTO,       /* Istio's mutual TLS where endpoint->workload->mtls, plain text elsewhere */
+    TLS_CLIENT_OFF,
+    TLS_CLIENT_SIMPLE,     /* we show no certificate */
+    TLS_CLIENT_MUTUAL,     /* we show `own` */
+    TLS_CLIENT_ISTIO       /* we show the workload's own and take a mesh identity, one of `names` if there are any */
+};
+
+/* How a cluster's connections are secured. */
+struct tls_client {
+    enum tls_client_mode mode;
+    struct str sni;                /* empty: the request's host; ISTIO: outbound_.PORT_.SUBSET_.HOST */
+    struct tls_pair own;
+    struct pem ca, crl;            /* ca none: the system's */
+    const struct str *names;       /* subject alternative names, one of which the peer must have; n 0: the sni */
+    size_t nnames;
+    bool insecure;                 /* the peer's certificate is not verified */
+};
+
+enum tls_server_mode { TLS_SERVER_SIMPLE, TLS_SERVER_MUTUAL, TLS_SERVER_OPTIONAL_MUTUAL, TLS_SERVER_ISTIO };
+
+/* How a listener's connections are secured. Versions are 10 to 13 for TLS 1.0 to 1.3. */
+struct tls_server {
+    enum tls_server_mode mode;
+    const struct tls_pair *pairs;  /* SIMPLE, MUTUAL: at least one, of different key types; ISTIO: the workload's own */
+    size_t npairs;
+    struct pem ca, crl;            /* of clients */
+    const struct str *names;       /* one of which a client's certificate must have; n 0: any */
+    size_t nnames;
+    uint8_t min_version, max_version; /* 12, 13 */
+    struct str ciphers;            /* OpenSSL's list for 1.2; empty: ours */
 };
 
 struct endpoint {
@@ -27,10 +74,35 @@ struct endpoint {
     uint16_t port;                  /* where to connect */
     uint16_t container_port;        /* as Kubernetes has it; the same unless the platform moved a port below 1024 */
     uint32_t weight;
+    uint32_t priority;              /* 0 first; hosts of the next count when too few of these are healthy */
     const struct workload *workload; /* never NULL */
 };
 
-enum lb_policy { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM };
+enum lb_policy { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM, LB_RING_HASH, LB_MAGLEV };
+
+enum lb_hash_kind { LB_HASH_HEADER, LB_HASH_COOKIE, LB_HASH_SOURCE_IP, LB_HASH_QUERY };
+
+/* What RING_HASH and MAGLEV hash. A request without it goes anywhere. */
+struct lb_hash {
+    enum lb_hash_kind kind;
+    struct str name;          /* of the header (lower case), cookie or query parameter */
+    struct str path;          /* cookie's */
+    int64_t ttl_ms;           /* cookie: -1: never made by us; 0: made for the session */
+    uint32_t table;           /* least size of the ring (1024), or maglev's table (65537, a prime) */
+};
+
+/* Envoy's outlier detection (config.cluster.v3.OutlierDetection), as Istio fills it. */
+struct outlier_detection {
+    bool on;
+    uint32_t consecutive_5xx;       /* 5; 0: off */
+    uint32_t consecutive_gateway;   /* 0: off */
+    uint32_t consecutive_local;     /* with `split`: failures that no answer of the host's says; 5 */
+    bool split;
+    int64_t interval_ms;            /* 10 s */
+    int64_t base_ejection_ms;       /* 30 s, times the number of ejections, 300 s at most */
+    uint32_t max_ejection_percent;  /* 10; one host may always be ejected */
+    uint32_t min_health_percent;    /* below it all hosts are taken, ejected or not; 0: never */
+};
 
 /* An upstream: one service port, or a subset of it. */
 struct cluster {
@@ -41,10 +113,29 @@ struct cluster {
     struct str subset;
     const struct endpoint *endpoints;
     size_t nendpoints;
+    struct str dns;        /* endpoints are what this name resolves to, at `dns_port`; empty: they are as given */
+    uint16_t dns_port;
+    bool passthrough;      /* the endpoint is where the client wanted to go (original destination) */
     enum lb_policy lb;
+    struct lb_hash hash;
+    int64_t warmup_ms;          /* a new endpoint gets its full share only after that; 0: at once */
+    uint32_t warmup_percent;    /* its share at the beginning; 10 */
+    double warmup_aggression;   /* 1: grows evenly */
+    struct outlier_detection outlier;
     int64_t connect_timeout_ms; /* 10 s */
     int64_t idle_timeout_ms;    /* 1 h */
-    uint32_t max_connections, max_pending, max_requests_per_connection; /* UINT32_MAX, UINT32_MAX, 0 = no limit */
+    int64_t max_connection_ms;  /* 0: no limit */
+    uint32_t max_connections, max_pending, max_requests; /* UINT32_MAX = no limit */
+    uint32_t max_retries;       /* under way at once; UINT32_MAX */
+    uint32_t retry_budget_percent, retry_budget_min; /* of the active requests, at least so many; 0 %: max_retries */
+    uint32_t max_requests_per_connection;            /* 0 = no limit */
+    uint32_t max_streams;       /* of HTTP/2, at once on a connection; 2^31-1 */
+    bool http2;                 /* spoken to the endpoints */
+    bool client_protocol;       /* as the client's, instead */
+    uint32_t keepalive_probes;  /* TCP keepalive; 0 of both: off */
+    int64_t keepalive_idle_ms, keepalive_interval_ms;
+    uint8_t proxy_protocol;     /* version sent in front: 0 none, 1, 2 */
+    struct tls_client tls;
 };
 
 enum string_match_kind { STRING_EXACT, STRING_PREFIX, STRING_REGEX, STRING_PRESENT };
@@ -162,8 +253,105 @@ struct virtual_host {
 
 struct host_index; /* lookup.c */
 
+/* ---- who may: AuthorizationPolicy, RequestAuthentication, PeerAuthentication ---- */
+
+enum policy_key {
+    POLICY_PRINCIPAL, POLICY_NAMESPACE, POLICY_SERVICE_ACCOUNT, POLICY_TRUST_DOMAIN, /* of the peer's certificate */
+    POLICY_REQUEST_PRINCIPAL, POLICY_AUDIENCE, POLICY_PRESENTER, POLICY_CLAIM,       /* of the request's token */
+    POLICY_PEER_IP, POLICY_REMOTE_IP, POLICY_DESTINATION_IP,                         /* by `nets` */
+    POLICY_DESTINATION_PORT, POLICY_SNI,
+    POLICY_HOST, POLICY_METHOD, POLICY_PATH, POLICY_HEADER
+};
+
+enum policy_value_kind { POLICY_EXACT, POLICY_PREFIX, POLICY_SUFFIX, POLICY_PRESENT, POLICY_TEMPLATE };
+
+struct policy_value {
+    enum policy_value_kind kind;
+    struct str text;          /* of hosts in lower case; TEMPLATE: a path with {*} and {**} */
+};
+
+struct policy_net {
+    uint8_t ip[16];           /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t bits;             /* of 128 */
+};
+
+/* One of `values` (or `nets`) holds; with `negate` none does. */
+struct policy_condition {
+    enum policy_key key;
+    struct str name;          /* HEADER: lower case; CLAIM: its path, joined with U+0001 */
+    bool negate;
+    const struct policy_value *values;
+    size_t nvalues;
+    const struct policy_net *nets;
+    size_t nnets;
+};
+
+/* All hold. n 0: always. */
+struct policy_all {
+    const struct policy_condition *v;
+    size_t n;
+};
+
+/* One of `from`, one of `to`, and `when`; an empty list is no restriction. */
+struct policy_rule {
+    const struct policy_all *from, *to;
+    size_t nfrom, nto;
+    struct policy_all when;
+};
+
+enum policy_action { POLICY_DENY, POLICY_ALLOW, POLICY_AUDIT };
+
+struct policy {
+    struct str ns, name;
+    enum policy_action action;
+    const struct policy_rule *rules; /* one holds; n 0: none ever does */
+    size_t nrules;
+    bool http_only;           /* some rule asks what only HTTP knows; on TCP such conditions never hold, and under DENY
+                               * are left out */
+};
+
+struct jwt_place {
+    struct str name, prefix;
+};
+
+struct jwt_rule {
+    struct str issuer;
+    const struct str *audiences;
+    size_t naudiences;
+    struct str jwks, jwks_uri;        /* the keys' JSON, or where to get it */
+    const struct jwt_place *headers;  /* none of all three: "Authorization: Bearer " and ?access_token= */
+    const struct str *params, *cookies;
+    size_t nheaders, nparams, ncookies;
+    struct str payload_header;        /* base64url of the payload goes upstream under this name; empty: not */
+    const struct jwt_place *claim_headers; /* name: header, prefix: claim */
+    size_t nclaim_headers;
+    bool forward;                     /* the token itself goes upstream, too */
+    int64_t leeway_s, timeout_ms;     /* 60; of fetching jwks_uri */
+};
+
+/* What a listener asks of who comes in. */
+struct listener_policy {
+    enum { MTLS_OFF, MTLS_PERMISSIVE, MTLS_STRICT } mtls; /* inbound listeners: Istio's mutual TLS */
+    const struct policy *policies;   /* DENY first, then ALLOW, then AUDIT */
+    size_t npolicies;
+    bool default_deny;               /* there is an ALLOW policy */
+    const struct jwt_rule *jwt;
+    size_t njwt;
+};
+
 enum listener_direction { LISTENER_OUTBOUND, LISTENER_INBOUND, LISTENER_GATEWAY };
-enum listener_protocol { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_SNIFF }; /* SNIFF: HTTP/1 when it looks so, else TCP */
+enum listener_protocol { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_SNIFF }; /* HTTP: 1 or 2, by its first bytes; SNIFF: HTTP
+                                                                         * when it looks so, else TCP */
+
+struct listener;
+
+/* Connections that ask for one of some names by SNI. */
+struct listener_chain {
+    const struct str *server_names;  /* lower case: exact, "*.suffix"; n 0: all */
+    size_t nserver_names;
+    const struct tls_server *tls;    /* NULL: passed on as they are */
+    const struct listener *serve;    /* what is done with them: its protocol, hosts, tcp */
+};
 
 struct listener {
     struct str name;             /* "127.64.3.5_6379" */
@@ -178,6 +366,18 @@ struct listener {
     const struct destination *tcp;    /* TCP and SNIFF: weighted; n 0: refuse */
     size_t ntcp;
     uint64_t tcp_total_weight;
+    const struct listener_chain *chains; /* a gateway's TLS server: the most specific first; n 0: plain text */
+    size_t nchains;
+    struct listener_policy policy;
+    bool proxy_protocol;         /* connections begin with PROXY protocol's header */
+    const struct cluster *passthrough; /* for hosts that nobody knows; NULL: 502 (REGISTRY_ONLY) */
+};
+
+/* What Telemetry resources say for this proxy. */
+struct telemetry_policy {
+    int32_t sampling_ppm;        /* -1: as the command line has it */
+    bool no_access_log, no_spans;
+    int32_t log_least_status;    /* an access log's filter `response.code >= N`; 0: all */
 };
 
 struct proxy_snapshot {
@@ -189,6 +389,7 @@ struct proxy_snapshot {
     size_t nclusters;
     const struct workload *workloads; /* sorted by ip: who is at the other end */
     size_t nworkloads;
+    struct telemetry_policy telemetry;
 };
 
 enum proxy_role { PROXY_SIDECAR, PROXY_GATEWAY };

@@ -114,7 +114,8 @@ static void set_endpoints(struct draft *d, struct cluster *c, const struct servi
         uint16_t port = target_port(sp, p);
 
         if (port && labels_contain(p->labels, subset))
-            v[c->nendpoints++] = (struct endpoint){ p->workload.ip, pod_served_at(p, port), port, 1, &p->workload };
+            v[c->nendpoints++] = (struct endpoint){ .ip = p->workload.ip, .port = pod_served_at(p, port),
+                                                     .container_port = port, .weight = 1, .workload = &p->workload };
     }
     c->endpoints = v;
 }
@@ -198,7 +199,8 @@ static void add_inbound(struct draft *d, const struct service *s, uint16_t port)
     c.name = draft_printf(d, "inbound|%u||", port);
     if (!ep || has_cluster(d, c.name))
         return;
-    *ep = (struct endpoint){ d->id->app_address, pod_served_at(d->pod, port), port, 1, &d->out->self };
+    *ep = (struct endpoint){ .ip = d->id->app_address, .port = pod_served_at(d->pod, port), .container_port = port,
+                             .weight = 1, .workload = &d->out->self };
     c.endpoints = ep;
     c.nendpoints = 1;
     c.lb = LB_LEAST_REQUEST;
