@@ -48,7 +48,7 @@ static void refuse(struct downstream *d, unsigned status, const char *why)
 /* Reads a head from the front of `bytes`; returns how many of them it took. */
 static size_t read_head(struct downstream *d, struct str bytes)
 {
-    struct http1_head h;
+    struct http_head h;
 
     if (!d->started_ns) {
         d->started_ns = d->c.w->now_ns;

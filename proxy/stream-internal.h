@@ -34,7 +34,7 @@ struct stream {
     enum stream_state state;
 
     struct buf head_bytes;
-    struct http1_head head;          /* over head_bytes */
+    struct http_head head;          /* over head_bytes */
     struct router_request rq;
     struct arena arena;              /* what rarely needs room */
     struct http1_body body;
@@ -89,7 +89,7 @@ void stream_end(struct stream *s, bool keep);
 bool stream_may_keep(const struct stream *s);
 /* Writes the head of an answer. framing is what follows; `f` gets the fields that we add. */
 void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f,
-                       enum http1_framing framing, uint64_t length);
+                       enum http_framing framing, uint64_t length);
 
 /* stream_try.c */
 void stream_forward(struct stream *s);

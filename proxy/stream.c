@@ -46,7 +46,7 @@ void stream_set_timer(struct event *ev, int64_t ms)
 static struct stream *take_stream(struct worker *w)
 {
     struct stream *s = w->free_streams;
-    struct buf head_bytes = BUF_INIT(HTTP1_MOST_HEAD);
+    struct buf head_bytes = BUF_INIT(HTTP_MOST_HEAD);
 
     if (s) {
         w->free_streams = s->next_free;
@@ -172,7 +172,7 @@ static void add_cors(struct stream *s, struct fields *f)
 {
     const struct cors *c = s->route->cors;
 
-    fields_set(f, STR("access-control-allow-origin"), http1_value(&s->head, HTTP1_ORIGIN));
+    fields_set(f, STR("access-control-allow-origin"), http_value(&s->head, HTTP_ORIGIN));
     if (c->credentials)
         fields_set(f, STR("access-control-allow-credentials"), STR("true"));
     if (c->expose.n)
@@ -180,36 +180,36 @@ static void add_cors(struct stream *s, struct fields *f)
 }
 
 void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f,
-                       enum http1_framing framing, uint64_t length)
+                       enum http_framing framing, uint64_t length)
 {
     struct buf *b = conn_out(&s->d->c);
     size_t before = b->n;
     bool keep;
 
-    if (framing == HTTP1_UNTIL_CLOSE)
+    if (framing == HTTP_UNTIL_CLOSE)
         s->must_close = true;
     keep = stream_may_keep(s);
     if (s->cors_allowed)
         add_cors(s, f);
     fields_set(f, STR("server"), STR("istio-envoy"));
-    if (!fields_get(f, HTTP1_DATE).p)
+    if (!fields_get(f, HTTP_DATE).p)
         fields_add(f, STR("date"), str_of(s->w->date));
     buf_printf(b, "HTTP/1.1 %u %.*s\r\n", status, STR_ARG(reason));
     fields_write(b, f);
-    if (framing == HTTP1_LENGTH)
+    if (framing == HTTP_LENGTH)
         buf_printf(b, "content-length: %llu\r\n", (unsigned long long)length);
-    else if (framing == HTTP1_CHUNKED)
+    else if (framing == HTTP_STREAMED)
         buf_puts(b, "transfer-encoding: chunked\r\n");
     if (status == 101)
         buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
     else if (!keep)
         buf_puts(b, "connection: close\r\n");
-    else if (s->head.minor == 0)
+    else if (s->head.version == HTTP_VERSION_10)
         buf_puts(b, "connection: keep-alive\r\n");
     buf_puts(b, "\r\n");
     s->status = status;
     s->response_started = true;
-    s->chunk_response = framing == HTTP1_CHUNKED;
+    s->chunk_response = framing == HTTP_STREAMED;
     s->response_bytes += b->n - before;
 }
 
@@ -220,7 +220,7 @@ static void reply_with(struct stream *s, unsigned status, struct fields *f, stru
 
     if (body.n)
         fields_add(f, STR("content-type"), STR("text/plain"));
-    stream_write_head(s, status, str_of(http1_reason(status)), f, HTTP1_LENGTH, body.n);
+    stream_write_head(s, status, str_of(http_reason(status)), f, HTTP_LENGTH, body.n);
     if (body.n && !to_head) {
         conn_write(&s->d->c, body);
         s->bytes_sent += body.n;
@@ -287,10 +287,10 @@ static void reply_preflight(struct stream *s)
 static bool serve_cors(struct stream *s)
 {
     const struct cors *c = s->route->cors;
-    bool preflight = c && str_eqz(s->rq.method, "OPTIONS") && s->head.first[HTTP1_ORIGIN] &&
-                     s->head.first[HTTP1_ACCESS_CONTROL_REQUEST_METHOD];
+    bool preflight = c && str_eqz(s->rq.method, "OPTIONS") && s->head.first[HTTP_ORIGIN] &&
+                     s->head.first[HTTP_ACCESS_CONTROL_REQUEST_METHOD];
 
-    s->cors_allowed = c && router_cors_allows(c, http1_value(&s->head, HTTP1_ORIGIN));
+    s->cors_allowed = c && router_cors_allows(c, http_value(&s->head, HTTP_ORIGIN));
     if (preflight && (s->cors_allowed || c->ignore_unmatched)) {
         reply_preflight(s);
         return true;
@@ -370,14 +370,14 @@ static void route(struct stream *s)
 /* The request as its sender knows it: its id, its trace, its way so far. */
 static void identify(struct stream *s)
 {
-    const struct http1_head *h = &s->head;
+    const struct http_head *h = &s->head;
 
-    s->request_id = http1_value(h, HTTP1_X_REQUEST_ID);
+    s->request_id = http_value(h, HTTP_X_REQUEST_ID);
     if (s->request_id.n == 0) {
         rng_uuid4(&s->w->rng, s->uuid);
         s->request_id = (struct str){ s->uuid, 36 };
     }
-    s->xff = http1_value(h, HTTP1_X_FORWARDED_FOR);
+    s->xff = http_value(h, HTTP_X_FORWARDED_FOR);
     if (s->l->direction == LISTENER_GATEWAY) { /* the mesh's edge: who called is added to what the caller says */
         struct str ip = s->d->peer.remote_ip;
         const char *comma = s->xff.n ? "," : "";
@@ -390,20 +390,20 @@ static void identify(struct stream *s)
     trace_start(&s->trace, h, &s->w->rng, s->w->settings->sampling_ppm);
 }
 
-static bool copy_head(struct stream *s, const struct http1_head *h)
+static bool copy_head(struct stream *s, const struct http_head *h)
 {
     buf_put(&s->head_bytes, h->base, h->size);
     if (buf_failed(&s->head_bytes))
         return false;
-    memcpy(&s->head, h, offsetof(struct http1_head, fields) + h->nfields * sizeof(h->fields[0]));
+    memcpy(&s->head, h, offsetof(struct http_head, fields) + h->nfields * sizeof(h->fields[0]));
     s->head.base = s->head_bytes.p;
     return true;
 }
 
 static bool is_websocket(const struct stream *s)
 {
-    return s->head.upgrade && s->head.minor == 1 && s->head.framing == HTTP1_NO_BODY &&
-           str_ieq(http1_value(&s->head, HTTP1_UPGRADE), STR("websocket"));
+    return s->head.upgrade && s->head.version == HTTP_VERSION_11 && s->head.framing == HTTP_NO_BODY &&
+           str_ieq(http_value(&s->head, HTTP_UPGRADE), STR("websocket"));
 }
 
 static struct stream *new_stream(struct downstream *d)
@@ -421,7 +421,7 @@ static struct stream *new_stream(struct downstream *d)
     return s;
 }
 
-void stream_start(struct downstream *d, const struct http1_head *h)
+void stream_start(struct downstream *d, const struct http_head *h)
 {
     struct stream *s = new_stream(d);
 
@@ -436,7 +436,7 @@ void stream_start(struct downstream *d, const struct http1_head *h)
     d->scan = (struct http1_scan){ 0 };
     s->request_bytes = h->size;
     router_request_init(&s->rq, &s->head, s->head.https ? STR("https") : STR("http"));
-    s->path = http1_text(&s->head, s->head.path);
+    s->path = http_text(&s->head, s->head.path);
     s->authority = s->rq.authority;
     http1_body_init(&s->body, h->framing, h->length);
     s->request_done = http1_body_may_close(&s->body);
@@ -444,8 +444,8 @@ void stream_start(struct downstream *d, const struct http1_head *h)
     s->replayable = true;
     s->upgrade = is_websocket(s);
     identify(s);
-    if (s->head.first[HTTP1_EXPECT] && s->head.minor == 1) {
-        s->expects_continue = str_ieq(http1_value(&s->head, HTTP1_EXPECT), STR("100-continue"));
+    if (s->head.first[HTTP_EXPECT] && s->head.version == HTTP_VERSION_11) {
+        s->expects_continue = str_ieq(http_value(&s->head, HTTP_EXPECT), STR("100-continue"));
         if (!s->expects_continue) {
             stream_reply(s, 417, 0, "expectation_failed", STR_NULL);
             return;
@@ -510,16 +510,16 @@ void stream_refuse(struct downstream *d, unsigned status)
 {
     struct stream *s = new_stream(d);
     struct fields f = { .n = 0 };
-    struct str body = str_of(http1_reason(status));
+    struct str body = str_of(http_reason(status));
 
     if (!s)
         return;
-    s->head = (struct http1_head){ .minor = 1 };
+    s->head = (struct http_head){ .version = HTTP_VERSION_11 };
     s->must_close = true;
     s->flags = FLAG_DPE;
     s->details = status == 408 ? "request_header_timeout" : "http1.codec_error";
     fields_add(&f, STR("content-type"), STR("text/plain"));
-    stream_write_head(s, status, body, &f, HTTP1_LENGTH, body.n);
+    stream_write_head(s, status, body, &f, HTTP_LENGTH, body.n);
     conn_write(&d->c, body);
     s->bytes_sent = body.n;
     s->response_bytes += body.n;

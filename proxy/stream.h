@@ -5,7 +5,7 @@
 #include "proxy/downstream.h"
 
 /* Takes over a request; sets d->stream, and clears it again if the answer is already given. */
-void stream_start(struct downstream *d, const struct http1_head *h);
+void stream_start(struct downstream *d, const struct http_head *h);
 /* Bytes behind the head. Returns how many belong to this request and were taken: 0 when it wants none (now). */
 size_t stream_body(struct stream *s, struct str bytes);
 /* The client has closed its half; it has gone altogether. The latter ends the stream and leaves the connection open. */

@@ -23,7 +23,7 @@ static void leave(struct stream_mirror *m)
     mem_free(m);
 }
 
-static void on_head(void *arg, const struct http1_head *h)
+static void on_head(void *arg, const struct http_head *h)
 {
     (void)arg, (void)h;
 }

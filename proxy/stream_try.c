@@ -36,7 +36,7 @@ static void add_context(struct stream *s, struct fields *f)
         fields_set(f, STR("x-forwarded-for"), s->xff);
         fields_set(f, STR("x-forwarded-proto"), s->rq.scheme);
         fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
-    } else if (!s->head.first[HTTP1_X_FORWARDED_PROTO]) {
+    } else if (!s->head.first[HTTP_X_FORWARDED_PROTO]) {
         fields_add(f, STR("x-forwarded-proto"), s->rq.scheme);
     }
     if (s->request_id.p == s->uuid)
@@ -49,7 +49,7 @@ static void add_context(struct stream *s, struct fields *f)
 bool stream_write_request(struct stream *s, const struct destination *to, struct upstream_conn *u)
 {
     struct buf *b = upstream_request(u, str_eqz(s->rq.method, "HEAD"), s->head.framing);
-    struct str original = http1_text(&s->head, s->head.path), authority = s->rq.authority;
+    struct str original = http_text(&s->head, s->head.path), authority = s->rq.authority;
     struct fields f;
 
     fields_from_head(&f, &s->head);
@@ -70,9 +70,9 @@ bool stream_write_request(struct stream *s, const struct destination *to, struct
     buf_str(b, authority.n ? authority : str_of(s->d->peer.local)); /* HTTP/1.0 need not name one */
     buf_puts(b, "\r\n");
     fields_write(b, &f);
-    if (s->head.framing == HTTP1_LENGTH)
+    if (s->head.framing == HTTP_LENGTH)
         buf_printf(b, "content-length: %llu\r\n", (unsigned long long)s->head.length);
-    else if (s->head.framing == HTTP1_CHUNKED)
+    else if (s->head.framing == HTTP_STREAMED)
         buf_puts(b, "transfer-encoding: chunked\r\n");
     if (s->upgrade)
         buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
@@ -176,11 +176,11 @@ static void on_fail(void *arg, enum upstream_failure why, int err)
     }
 }
 
-static enum http1_framing client_framing(const struct stream *s, const struct http1_head *h)
+static enum http_framing client_framing(const struct stream *s, const struct http_head *h)
 {
-    if (h->framing == HTTP1_NO_BODY || h->framing == HTTP1_LENGTH)
+    if (h->framing == HTTP_NO_BODY || h->framing == HTTP_LENGTH)
         return h->framing;
-    return s->head.minor == 1 ? HTTP1_CHUNKED : HTTP1_UNTIL_CLOSE;
+    return s->head.version == HTTP_VERSION_11 ? HTTP_STREAMED : HTTP_UNTIL_CLOSE;
 }
 
 static void add_service_time(struct stream *s, struct fields *f)
@@ -191,16 +191,16 @@ static void add_service_time(struct stream *s, struct fields *f)
     fields_set(f, STR("x-envoy-upstream-service-time"), (struct str){ s->time_text, (size_t)n });
 }
 
-static void start_response(struct stream *s, const struct http1_head *h)
+static void start_response(struct stream *s, const struct http_head *h)
 {
-    enum http1_framing framing = client_framing(s, h);
+    enum http_framing framing = client_framing(s, h);
     struct fields f;
 
     fields_from_head(&f, h);
     add_service_time(s, &f);
     /* A HEAD's answer and a 304 may tell the length of the body that they do not have. */
-    if (h->framing == HTTP1_NO_BODY && h->first[HTTP1_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
-        fields_add(&f, STR("content-length"), http1_value(h, HTTP1_CONTENT_LENGTH));
+    if (h->framing == HTTP_NO_BODY && h->first[HTTP_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
+        fields_add(&f, STR("content-length"), http_value(h, HTTP_CONTENT_LENGTH));
     fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     fields_apply(&f, s->destination->headers.response, s->destination->headers.nresponse, NULL);
     if (f.overflow) { /* by what the configuration adds: to leave some out may leave out what protects */
@@ -209,19 +209,19 @@ static void start_response(struct stream *s, const struct http1_head *h)
         stream_reply(s, 502, FLAG_UPE, "response_headers_too_large", STR_NULL);
         return;
     }
-    if (str_starts(fields_get(&f, HTTP1_CONTENT_TYPE), STR("application/grpc")))
-        s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP1_GRPC_STATUS));
+    if (str_starts(fields_get(&f, HTTP_CONTENT_TYPE), STR("application/grpc")))
+        s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP_GRPC_STATUS));
     s->details = "via_upstream";
     s->state = h->status == 101 ? STREAM_TUNNEL : STREAM_RESPONDING;
-    stream_write_head(s, h->status, http1_text(h, h->reason), &f, framing, h->length);
+    stream_write_head(s, h->status, http_text(h, h->reason), &f, framing, h->length);
     if (s->state == STREAM_TUNNEL)
         conn_resume(&s->d->c);
 }
 
-static void on_head(void *arg, const struct http1_head *h)
+static void on_head(void *arg, const struct http_head *h)
 {
     struct stream *s = arg;
-    struct str grpc = http1_value(h, HTTP1_GRPC_STATUS);
+    struct str grpc = http_value(h, HTTP_GRPC_STATUS);
 
     memcpy(s->up_local, s->up->local, sizeof(s->up_local));
     s->upstream_ns = s->w->now_ns;

@@ -271,7 +271,7 @@ enum tcp_guess tcp_guess(struct str first)
         return TCP_GUESS_TCP;
     if (end >= 0)
         return str_find((struct str){ first.p, (size_t)end }, STR(" HTTP/1.")) > 0 ? TCP_GUESS_HTTP : TCP_GUESS_TCP;
-    return first.n > HTTP1_MOST_HEAD / 2 ? TCP_GUESS_HTTP : TCP_GUESS_MORE;
+    return first.n > HTTP_MOST_HEAD / 2 ? TCP_GUESS_HTTP : TCP_GUESS_MORE;
 }
 
 struct sniff {

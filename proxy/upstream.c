@@ -142,7 +142,7 @@ static void finish(struct upstream_conn *u, bool more_bytes)
 /* Returns the bytes that the head took, 0 when it is incomplete or the connection is gone. */
 static size_t take_head(struct upstream_conn *u, struct str bytes)
 {
-    struct http1_head h;
+    struct http_head h;
     enum http1_result r = http1_response(&u->scan, bytes, u->to_head, &h);
 
     if (r == HTTP1_MORE)
@@ -155,7 +155,7 @@ static size_t take_head(struct upstream_conn *u, struct str bytes)
     if (h.status < 200 && h.status != 101)
         return h.size;
     u->head_seen = true;
-    u->keep = h.keep_alive && h.framing != HTTP1_UNTIL_CLOSE && h.status != 101;
+    u->keep = h.keep_alive && h.framing != HTTP_UNTIL_CLOSE && h.status != 101;
     http1_body_init(&u->body, h.framing, h.length);
     u->handler->head(u->arg, &h);
     return h.size;
@@ -215,7 +215,7 @@ static void on_eof(struct conn *c)
 
     if (!u->handler)
         close_conn(u);
-    else if (u->tunnel || (u->head_seen && u->body.framing == HTTP1_UNTIL_CLOSE))
+    else if (u->tunnel || (u->head_seen && u->body.framing == HTTP_UNTIL_CLOSE))
         finish(u, false);
     else
         fail(u, UPSTREAM_CLOSED, 0);
@@ -313,10 +313,10 @@ struct upstream_conn *upstream_open(struct upstream_host *h, const struct cluste
     return u;
 }
 
-struct buf *upstream_request(struct upstream_conn *u, bool to_head, enum http1_framing framing)
+struct buf *upstream_request(struct upstream_conn *u, bool to_head, enum http_framing framing)
 {
     u->to_head = to_head;
-    u->chunk_request = framing == HTTP1_CHUNKED;
+    u->chunk_request = framing == HTTP_STREAMED;
     return conn_out(&u->c);
 }
 

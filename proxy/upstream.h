@@ -21,7 +21,7 @@ enum upstream_failure {
 struct upstream_conn;
 
 struct upstream_handler {
-    void (*head)(void *arg, const struct http1_head *h); /* valid during the call */
+    void (*head)(void *arg, const struct http_head *h); /* valid during the call */
     void (*data)(void *arg, struct str bytes);
     void (*end)(void *arg);
     void (*fail)(void *arg, enum upstream_failure why, int err);
@@ -55,7 +55,7 @@ static inline bool upstream_is_reused(const struct upstream_conn *u)
     return u->requests > 1;
 }
 /* Where to write the request's head. framing is the request's body's. */
-struct buf *upstream_request(struct upstream_conn *u, bool to_head, enum http1_framing framing);
+struct buf *upstream_request(struct upstream_conn *u, bool to_head, enum http_framing framing);
 void upstream_send(struct upstream_conn *u, struct str body_bytes);
 /* The request is complete. */
 void upstream_sent(struct upstream_conn *u);
