@@ -113,8 +113,7 @@ static unsigned parse_version(struct http_head *h, struct str v)
     return 0;
 }
 
-/* host [":" port], host being a registered name, an IPv4 address or "[" IPv6 "]". */
-static bool is_authority(struct str s)
+bool http1_is_authority(struct str s)
 {
     struct str host, port = STR_NULL;
     ptrdiff_t at;
@@ -155,7 +154,7 @@ static bool parse_absolute(struct http_head *h, struct str t)
 
     if (slash >= 0)
         authority.n = (size_t)slash;
-    if (!is_authority(authority))
+    if (!http1_is_authority(authority))
         return false;
     h->authority = span(h, authority);
     /* An empty path means "/", and one is at hand in "://". */
@@ -338,7 +337,7 @@ static enum http1_result parse_host(struct http_head *h)
         return refuse(h, 400, "Host more than once");
     if (n == 0 && h->version == HTTP_VERSION_11)
         return refuse(h, 400, "Host is missing");
-    if (n == 1 && !is_authority(host))
+    if (n == 1 && !http1_is_authority(host))
         return refuse(h, 400, "Host is no host");
     if (n == 1 && h->authority.n == 0)
         h->authority = span(h, host);

@@ -26,6 +26,8 @@ enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_he
 
 /* token of RFC 9110 5.6.2 */
 bool http1_is_token(struct str s);
+/* host [":" port], host being a registered name, an IPv4 address or "[" IPv6 "]". */
+bool http1_is_authority(struct str s);
 
 /* Classes of bytes, for the scanners of heads and bodies. */
 enum { HTTP1_TCHAR = 1, HTTP1_VALUE = 2, HTTP1_TARGET = 4, HTTP1_HOSTCHAR = 8 };

@@ -71,7 +71,7 @@ void stream_record(struct stream *s)
     l->start_ns = worker_wall_ns(s->w, s->started_ns);
     fill_request(l, s);
     fill_upstream(l, s);
-    identity_fill(l, s->view->snapshot, s->l, s->d->peer.remote_ip, s->cluster ? s->cluster->cluster : NULL,
+    identity_fill(l, s->view->snapshot, s->l, s->cl->peer->remote_ip, s->cluster ? s->cluster->cluster : NULL,
                   s->endpoint, s->rq.authority);
     l->response_code = s->status;
     l->response_flags = response_flags_text(flags, s->flags);
@@ -79,8 +79,8 @@ void stream_record(struct stream *s)
     l->bytes_received = (int64_t)s->bytes_received;
     l->bytes_sent = (int64_t)s->bytes_sent;
     l->duration_us = (s->w->now_ns - s->started_ns) / 1000;
-    l->downstream_local_address = str_of(s->d->peer.local);
-    l->downstream_remote_address = str_of(s->d->peer.remote);
+    l->downstream_local_address = str_of(s->cl->peer->local);
+    l->downstream_remote_address = str_of(s->cl->peer->remote);
     l->route_name = s->route ? s->route->name : STR_NULL;
     l->request_protocol = grpc ? STR("grpc") : STR("http");
     l->grpc_response_status = s->grpc_status;

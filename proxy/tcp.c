@@ -5,7 +5,9 @@
 #include "proxy/tcp.h"
 
 #include "base/mem.h"
+#include "proxy/client.h"
 #include "proxy/downstream.h"
+#include "proxy/http2_server.h"
 #include "proxy/identity.h"
 #include "proxy/response_flags.h"
 #include "proxy/router.h"
@@ -144,11 +146,8 @@ static void on_error(struct conn *c, int err)
 static void on_connected(struct conn *c)
 {
     struct tcp *t = of(c)->t;
-    struct sockaddr_storage ss;
-    socklen_t n = sizeof(ss);
 
-    if (getsockname(c->fd, (struct sockaddr *)&ss, &n) == 0)
-        conn_addr_text(t->up_local, &ss);
+    conn_local_text(c, t->up_local);
     open_told(t);
 }
 
@@ -260,8 +259,11 @@ enum tcp_guess tcp_guess(struct str first)
                                           STR_INIT("CONNECT") };
     ptrdiff_t space = str_chr(first, ' '), end = str_chr(first, '\n');
     struct str word = { first.p, space < 0 ? first.n : (size_t)space }, target = str_from(first, word.n + 1);
+    struct str preface = STR(HTTP2_PREFACE);
     bool known = false;
 
+    if (str_starts(first, preface) || str_starts(preface, first))
+        return first.n < preface.n ? TCP_GUESS_MORE : TCP_GUESS_HTTP;
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
         known |= space < 0 ? str_starts(methods[i], word) : str_eq(methods[i], word);
     if (!known)
