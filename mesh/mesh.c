@@ -21,7 +21,9 @@ struct builder {
 
 /* ---- what is done with each kind ---- */
 
-enum intake { READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE, KEEP };
+enum intake {
+    READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE, READ_POLICY, KEEP
+};
 
 static const struct {
     const char *group, *kind;
@@ -43,10 +45,10 @@ static const struct {
     { "networking.istio.io", "Sidecar", KEEP, MESH_WARNING },
     { "networking.istio.io", "EnvoyFilter", KEEP, MESH_WARNING },
     { "networking.istio.io", "ProxyConfig", KEEP, MESH_WARNING },
-    { "security.istio.io", "PeerAuthentication", KEEP, MESH_WARNING },
-    { "security.istio.io", "RequestAuthentication", KEEP, MESH_WARNING },
-    { "security.istio.io", "AuthorizationPolicy", KEEP, MESH_WARNING },
-    { "telemetry.istio.io", "Telemetry", KEEP, MESH_WARNING },
+    { "security.istio.io", "PeerAuthentication", READ_POLICY, MESH_INFO },
+    { "security.istio.io", "RequestAuthentication", READ_POLICY, MESH_INFO },
+    { "security.istio.io", "AuthorizationPolicy", READ_POLICY, MESH_INFO },
+    { "telemetry.istio.io", "Telemetry", READ_POLICY, MESH_INFO },
     { "extensions.istio.io", "WasmPlugin", KEEP, MESH_WARNING },
     { "networking.k8s.io", "Ingress", KEEP, MESH_WARNING },
 };
@@ -142,6 +144,15 @@ static bool read_spec(struct check *c, const struct message *m, void *to)
     return spec != NULL;
 }
 
+static void read_policy(struct check *c, struct policies *p)
+{
+    void *to;
+    const struct message *m = policies_add(c, p, &to);
+
+    if (m)
+        read_spec(c, m, to);
+}
+
 static void read_object(struct builder *b, const struct mesh_object *o)
 {
     struct mesh *m = b->mesh;
@@ -170,6 +181,9 @@ static void read_object(struct builder *b, const struct mesh_object *o)
         break;
     case READ_TEMPLATE:
         pod_template_read(&c, &m->templates.v[m->templates.n++]);
+        break;
+    case READ_POLICY:
+        read_policy(&c, &m->policies);
         break;
     case KEEP:
         if (severity == MESH_WARNING)
@@ -250,6 +264,7 @@ static void sort_all(struct builder *b)
     SORT(m->services, service_by_name);
     SORT(m->pods, pod_by_name);
     SORT(m->templates, pod_template_by_name);
+    policies_sort(&m->policies);
     m->by_age = arena_array(m->arena, m->virtual_services.n, sizeof(const struct virtual_service *));
     m->rules_by_age = arena_array(m->arena, m->rules.n, sizeof(const struct destination_rule *));
     if (!m->by_age || !m->rules_by_age) {
