@@ -1,7 +1,7 @@
 /* authorization_policy.c: an AuthorizationPolicy as a whole: its action, and what goes with it.
  *
- * CUSTOM asks a provider whether what its rules match may pass. There are none here, and Istio denies what it cannot ask
- * about; so do we, and say so. */
+ * CUSTOM asks a provider whether what its rules match may pass. There are none here, and Istio denies what it cannot
+ * ask about; so do we, and say so. */
 #include "mesh/condition-internal.h"
 #include "mesh/policy-internal.h"
 

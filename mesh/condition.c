@@ -1,8 +1,8 @@
 /* condition.c: the words of an authorization policy as a proxy compares them.
  *
  * A word is exact, "prefix*", "*suffix" or "*" for anything at all; a star elsewhere is a star. Addresses are nets,
- * ports numbers, and a path may be a template. Where Istio takes a word that can never hold, it is refused or told of: in
- * a policy that denies, what never holds opens a door. */
+ * ports numbers, and a path may be a template. Where Istio takes a word that can never hold, it is refused or told of:
+ * in a policy that denies, what never holds opens a door. */
 #include "mesh/condition-internal.h"
 
 #include "base/num.h"
@@ -118,7 +118,7 @@ static void check_template(struct check *c, const struct yaml_node *at, struct s
                         "'}'", STR_ARG(s));
             return;
         }
-        ended = any;
+        ended = ended || any;
     }
 }
 

@@ -392,7 +392,7 @@ enum span_tag_kind { SPAN_TAG_LITERAL, SPAN_TAG_ENVIRONMENT, SPAN_TAG_HEADER, SP
 struct span_tag {
     struct str name;
     enum span_tag_kind kind;
-    struct str value;            /* the literal; a variable's name; a header's in lower case; a format as of access logs */
+    struct str value;            /* literal; variable's name; header's, in lower case; format of access logs */
     struct str otherwise;        /* where there is no such variable or header; empty: no tag */
 };
 
