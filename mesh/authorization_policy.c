@@ -122,7 +122,7 @@ static void check_authorization_policy(struct check *c, void *message)
     };
     struct authorization_policy *p = message;
 
-    scope_check(c, p->at, &p->scope);
+    policy_scope_check(c, p->at, &p->scope);
     read_dry_run(c, p);
     if (p->rules.n == 0 && (p->action == AUTH_DENY || p->action == AUTH_CUSTOM))
         check_error(c, p->at, "rules", "missing: %s without rules does nothing; an empty rule, {}, is for every "
@@ -143,7 +143,7 @@ static const struct field provider_fields[] = {
 };
 static const struct message provider_message = { sizeof(struct auth_provider), provider_fields, false, NULL };
 static const struct field authorization_policy_fields[] = {
-    SCOPE_FIELDS(authorization_policy),
+    POLICY_SCOPE_FIELDS(authorization_policy),
     FIELD_OF(MESSAGES, authorization_policy, rules, "rules", &auth_rule_message),
     FIELD_OF(ENUM, authorization_policy, action, "action", actions),
     FIELD_OF(MESSAGE, authorization_policy, provider, "provider", &provider_message),

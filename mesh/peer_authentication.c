@@ -21,7 +21,7 @@ static void check_peer_authentication(struct check *c, void *message)
 {
     struct peer_authentication *p = message;
 
-    if (scope_is_wide(&p->scope) && p->ports.n)
+    if (policy_scope_is_wide(&p->scope) && p->ports.n)
         check_error(c, p->at, "portLevelMtls", "needs a selector with labels: ports are a workload's");
     if (check_get(p->at, "portLevelMtls") && p->ports.n == 0)
         check_error(c, p->at, "portLevelMtls", "must name at least one port");
@@ -30,7 +30,7 @@ static void check_peer_authentication(struct check *c, void *message)
 }
 
 static const struct field peer_authentication_fields[] = {
-    FIELD_OF(MESSAGE, peer_authentication, scope.selector, "selector", &scope_selector_message),
+    FIELD_OF(MESSAGE, peer_authentication, scope.selector, "selector", &policy_selector_message),
     FIELD_OF(MESSAGE, peer_authentication, mtls, "mtls", &mtls_message),
     FIELD_OF(MAP, peer_authentication, ports, "portLevelMtls", &mtls_message),
     END_OF_FIELDS,

@@ -4,14 +4,14 @@
 #define MESH_POLICY_INTERNAL_H
 
 #include "mesh/check-internal.h"
-#include "mesh/scope-internal.h"
+#include "mesh/policy_scope-internal.h"
 #include "mesh/snapshot.h"
 
 /* Each policy begins so. */
 #define POLICY_HEAD                                                                                                    \
     const struct yaml_node *at;                                                                                        \
     const struct mesh_object *object;                                                                                  \
-    struct scope scope
+    struct policy_scope scope
 
 /* ---- PeerAuthentication ---- */
 

@@ -139,7 +139,7 @@ static void check_request_authentication(struct check *c, void *message)
     struct request_authentication *r = message;
     const struct yaml_node *dry_run;
 
-    scope_check(c, r->at, &r->scope);
+    policy_scope_check(c, r->at, &r->scope);
     if (policy_dry_run(c, &dry_run))
         check_error(c, dry_run, NULL, "is not supported for RequestAuthentication");
     r->rules = check_alloc(c, r->sources.n, sizeof(*r->rules));
@@ -179,7 +179,7 @@ static const struct field source_fields[] = {
 };
 static const struct message source_message = { sizeof(struct jwt_source), source_fields, false, check_source };
 static const struct field request_authentication_fields[] = {
-    SCOPE_FIELDS(request_authentication),
+    POLICY_SCOPE_FIELDS(request_authentication),
     FIELD_OF(MESSAGES, request_authentication, sources, "jwtRules", &source_message),
     END_OF_FIELDS,
 };

@@ -52,11 +52,11 @@ void draft_inbound_listeners(struct draft *d);
 /* Adds `l` unless its address is taken; gives it its name, its policy and, by the port map, the port it binds. */
 void draft_listener(struct draft *d, const struct listener *l, bool mapped);
 
-/* snapshot_policy.c */
+/* snapshot_security.c */
 /* Fills l->policy from the rest of it. */
-void draft_policy(struct draft *d, struct listener *l);
+void draft_security(struct draft *d, struct listener *l);
 /* Whether a policy of the proxy's own namespace with this scope is for listener `l`, or, NULL, for the proxy at all. */
-bool draft_in_scope(const struct draft *d, const struct scope *s, const struct listener *l);
+bool draft_covers(const struct draft *d, const struct policy_scope *s, const struct listener *l);
 
 /* snapshot_telemetry.c */
 void draft_telemetry(struct draft *d);

@@ -87,9 +87,9 @@ void draft_telemetry(struct draft *d)
 
     for (size_t i = all->telemetries.n; i-- > 0;) {
         const struct telemetry *t = &all->telemetries.v[i];
-        bool wide = scope_is_wide(&t->scope), own = str_eq(t->object->ns, d->ns);
+        bool wide = policy_scope_is_wide(&t->scope), own = str_eq(t->object->ns, d->ns);
 
-        if (own && !wide && draft_in_scope(d, &t->scope, NULL))
+        if (own && !wide && draft_covers(d, &t->scope, NULL))
             levels[WORKLOAD] = t;
         else if (own && wide)
             levels[NAMESPACE] = t;

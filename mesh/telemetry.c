@@ -261,13 +261,13 @@ static void check_telemetry(struct check *c, void *message)
 {
     const struct telemetry *t = message;
 
-    scope_check(c, t->at, &t->scope);
+    policy_scope_check(c, t->at, &t->scope);
     if (t->traces.n > 1)
         check_warn(c, t->at, "tracing", "several entries: Istio supports one");
 }
 
 static const struct field telemetry_fields[] = {
-    SCOPE_FIELDS(telemetry),
+    POLICY_SCOPE_FIELDS(telemetry),
     FIELD_OF(MESSAGES, telemetry, traces, "tracing", &trace_message),
     FIELD_OF(MESSAGES, telemetry, metrics, "metrics", &metrics_message),
     FIELD_OF(MESSAGES, telemetry, logs, "accessLogging", &log_message),

@@ -1,4 +1,4 @@
-/* snapshot_policy.c: what a listener asks of who comes in: the policies that choose this proxy.
+/* snapshot_security.c: what a listener asks of who comes in: the policies that choose this proxy.
  *
  * A policy of the root namespace is for the whole mesh, any other for its own namespace; labels and targets narrow it
  * down. Authorization adds up: every policy counts. So do tokens. Of mutual TLS the narrowest word counts: the
@@ -20,33 +20,34 @@ static bool leads_here(const struct draft *d, struct str service, const struct l
     return !l;
 }
 
-static bool is_target(const struct draft *d, const struct scope_target *t, const struct listener *l)
+static bool is_target(const struct draft *d, const struct policy_target *t, const struct listener *l)
 {
     static const struct str gateway_name = STR_INIT("gateway.networking.k8s.io/gateway-name");
 
-    switch (scope_target_kind(t)) {
-    case SCOPE_GATEWAY:
+    switch (policy_target_kind(t)) {
+    case TARGET_GATEWAY:
         return d->id->role == PROXY_GATEWAY && str_eq(labels_get(d->labels, gateway_name), t->name);
-    case SCOPE_SERVICE:
+    case TARGET_SERVICE:
         return leads_here(d, t->name, l);
     default:
         return false;
     }
 }
 
-bool draft_in_scope(const struct draft *d, const struct scope *s, const struct listener *l)
+bool draft_covers(const struct draft *d, const struct policy_scope *s, const struct listener *l)
 {
-    for (size_t i = 0; scope_target(s, i); i++)
-        if (is_target(d, scope_target(s, i), l))
+    for (size_t i = 0; policy_scope_target(s, i); i++)
+        if (is_target(d, policy_scope_target(s, i), l))
             return true;
-    return scope_selects(s, d->labels);
+    return policy_scope_selects(s, d->labels);
 }
 
-static bool is_for(const struct draft *d, const struct mesh_object *o, const struct scope *s, const struct listener *l)
+static bool is_for(const struct draft *d, const struct mesh_object *o, const struct policy_scope *s,
+                   const struct listener *l)
 {
     if (str_eq(o->ns, d->ns))
-        return draft_in_scope(d, s, l);
-    return str_eqz(o->ns, ROOT_NAMESPACE) && scope_selects(s, d->labels); /* targets are in the policy's namespace */
+        return draft_covers(d, s, l);
+    return str_eqz(o->ns, ROOT_NAMESPACE) && policy_scope_selects(s, d->labels); /* targets are in its namespace */
 }
 
 /* ---- mutual TLS ---- */
@@ -68,7 +69,7 @@ static void set_mtls(const struct draft *d, struct listener *l)
 
         if (!is_for(d, a->object, &a->scope, l))
             continue;
-        if (!scope_is_wide(&a->scope))
+        if (!policy_scope_is_wide(&a->scope))
             workload = a;
         else if (str_eq(a->object->ns, d->ns))
             ns = a;
@@ -128,7 +129,7 @@ static void set_jwt(struct draft *d, struct listener *l)
     l->policy.jwt = v;
 }
 
-void draft_policy(struct draft *d, struct listener *l)
+void draft_security(struct draft *d, struct listener *l)
 {
     if (l->direction == LISTENER_OUTBOUND)
         return;

@@ -1,10 +1,10 @@
-#include "mesh/scope-internal.h"
+#include "mesh/policy_scope-internal.h"
 
 /* ---- reading ---- */
 
 static void check_selector(struct check *c, void *message)
 {
-    struct scope_selector *s = message;
+    struct policy_selector *s = message;
 
     if (s->labels.n == 0)
         check_warn(c, s->at, NULL, "selects by no labels: the same as no selector");
@@ -18,24 +18,25 @@ static void check_selector(struct check *c, void *message)
 }
 
 static const struct field selector_fields[] = {
-    FIELD(PAIRS, scope_selector, labels, "matchLabels"),
+    FIELD(PAIRS, policy_selector, labels, "matchLabels"),
     END_OF_FIELDS,
 };
-const struct message scope_selector_message = { sizeof(struct scope_selector), selector_fields, false, check_selector };
+const struct message policy_selector_message = { sizeof(struct policy_selector), selector_fields, false,
+                                                 check_selector };
 
 static const struct {
     const char *group, *kind;
-    enum scope_target_kind is;
+    enum policy_target_kind is;
 } target_kinds[] = {
-    { "gateway.networking.k8s.io", "Gateway", SCOPE_GATEWAY },
-    { "gateway.networking.k8s.io", "GatewayClass", SCOPE_OTHER },
-    { "", "Service", SCOPE_SERVICE },
-    { "core", "Service", SCOPE_SERVICE },
-    { "networking.istio.io", "ServiceEntry", SCOPE_OTHER },
+    { "gateway.networking.k8s.io", "Gateway", TARGET_GATEWAY },
+    { "gateway.networking.k8s.io", "GatewayClass", TARGET_OTHER },
+    { "", "Service", TARGET_SERVICE },
+    { "core", "Service", TARGET_SERVICE },
+    { "networking.istio.io", "ServiceEntry", TARGET_OTHER },
 };
 
 /* Its place in target_kinds, or how many there are. */
-static size_t target_index(const struct scope_target *t)
+static size_t target_index(const struct policy_target *t)
 {
     enum { N = sizeof(target_kinds) / sizeof(target_kinds[0]) };
     size_t i = 0;
@@ -45,16 +46,16 @@ static size_t target_index(const struct scope_target *t)
     return i;
 }
 
-enum scope_target_kind scope_target_kind(const struct scope_target *t)
+enum policy_target_kind policy_target_kind(const struct policy_target *t)
 {
     size_t i = target_index(t);
 
-    return i < sizeof(target_kinds) / sizeof(target_kinds[0]) ? target_kinds[i].is : SCOPE_OTHER;
+    return i < sizeof(target_kinds) / sizeof(target_kinds[0]) ? target_kinds[i].is : TARGET_OTHER;
 }
 
 static void check_target(struct check *c, void *message)
 {
-    const struct scope_target *t = message;
+    const struct policy_target *t = message;
 
     if (!t->name.n)
         check_error(c, t->at, "name", "missing: targetRef name must be set");
@@ -64,23 +65,23 @@ static void check_target(struct check *c, void *message)
         check_error(c, t->at, "kind", "%.*s%s%.*s is no target: Gateway or GatewayClass of gateway.networking.k8s.io, "
                     "Service, or ServiceEntry of networking.istio.io", STR_ARG(t->group), t->group.n ? "/" : "",
                     STR_ARG(t->kind));
-    else if (scope_target_kind(t) == SCOPE_OTHER)
+    else if (policy_target_kind(t) == TARGET_OTHER)
         check_warn(c, t->at, "kind", "kept, not applied: a %.*s is the target of waypoints' policies, and there are no "
                    "waypoints", STR_ARG(t->kind));
-    else if (scope_target_kind(t) == SCOPE_SERVICE)
+    else if (policy_target_kind(t) == TARGET_SERVICE)
         check_info(c, t->at, "kind", "there are no waypoints: the sidecars of the Service's Pods apply it");
 }
 
 static const struct field target_fields[] = {
-    FIELD(STRING, scope_target, group, "group"),
-    FIELD(STRING, scope_target, kind, "kind"),
-    FIELD(STRING, scope_target, name, "name"),
-    FIELD(STRING, scope_target, ns, "namespace"),
+    FIELD(STRING, policy_target, group, "group"),
+    FIELD(STRING, policy_target, kind, "kind"),
+    FIELD(STRING, policy_target, name, "name"),
+    FIELD(STRING, policy_target, ns, "namespace"),
     END_OF_FIELDS,
 };
-const struct message scope_target_message = { sizeof(struct scope_target), target_fields, false, check_target };
+const struct message policy_target_message = { sizeof(struct policy_target), target_fields, false, check_target };
 
-void scope_check(struct check *c, const struct yaml_node *at, const struct scope *s)
+void policy_scope_check(struct check *c, const struct yaml_node *at, const struct policy_scope *s)
 {
     if ((s->selector != NULL) + (s->target != NULL) + (s->targets.n > 0) > 1)
         check_error(c, at, s->selector ? "selector" : "targetRef", "only one of targetRefs or selector may be given");
@@ -88,12 +89,12 @@ void scope_check(struct check *c, const struct yaml_node *at, const struct scope
 
 /* ---- asking ---- */
 
-bool scope_is_wide(const struct scope *s)
+bool policy_scope_is_wide(const struct policy_scope *s)
 {
     return (!s->selector || s->selector->labels.n == 0) && !s->target && s->targets.n == 0;
 }
 
-bool scope_selects(const struct scope *s, struct labels labels)
+bool policy_scope_selects(const struct policy_scope *s, struct labels labels)
 {
     if (s->target || s->targets.n)
         return false;
@@ -103,7 +104,7 @@ bool scope_selects(const struct scope *s, struct labels labels)
     return true;
 }
 
-const struct scope_target *scope_target(const struct scope *s, size_t i)
+const struct policy_target *policy_scope_target(const struct policy_scope *s, size_t i)
 {
     if (s->target && i-- == 0)
         return s->target;
