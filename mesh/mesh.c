@@ -22,7 +22,7 @@ struct builder {
 
 enum intake {
     READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE, READ_SERVICE_ENTRY,
-    READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR, KEEP
+    READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR, READ_POLICY, KEEP
 };
 
 static const struct {
@@ -49,10 +49,10 @@ static const struct {
     { "networking.istio.io", "WorkloadGroup", KEEP, MESH_WARNING },
     { "networking.istio.io", "EnvoyFilter", KEEP, MESH_WARNING },
     { "networking.istio.io", "ProxyConfig", KEEP, MESH_WARNING },
-    { "security.istio.io", "PeerAuthentication", KEEP, MESH_WARNING },
-    { "security.istio.io", "RequestAuthentication", KEEP, MESH_WARNING },
-    { "security.istio.io", "AuthorizationPolicy", KEEP, MESH_WARNING },
-    { "telemetry.istio.io", "Telemetry", KEEP, MESH_WARNING },
+    { "security.istio.io", "PeerAuthentication", READ_POLICY, MESH_INFO },
+    { "security.istio.io", "RequestAuthentication", READ_POLICY, MESH_INFO },
+    { "security.istio.io", "AuthorizationPolicy", READ_POLICY, MESH_INFO },
+    { "telemetry.istio.io", "Telemetry", READ_POLICY, MESH_INFO },
     { "extensions.istio.io", "WasmPlugin", KEEP, MESH_WARNING },
     { "networking.k8s.io", "Ingress", KEEP, MESH_WARNING },
 };
@@ -148,6 +148,15 @@ static bool read_spec(struct check *c, const struct message *m, void *to)
     return spec != NULL;
 }
 
+static void read_policy(struct check *c, struct policies *p)
+{
+    void *to;
+    const struct message *m = policies_add(c, p, &to);
+
+    if (m)
+        read_spec(c, m, to);
+}
+
 static void read_object(struct builder *b, const struct mesh_object *o)
 {
     struct mesh *m = b->mesh;
@@ -197,6 +206,9 @@ static void read_object(struct builder *b, const struct mesh_object *o)
     case READ_SIDECAR:
         m->sidecars.v[m->sidecars.n].object = o;
         m->sidecars.n += read_spec(&c, &sidecar_message, &m->sidecars.v[m->sidecars.n]);
+        break;
+    case READ_POLICY:
+        read_policy(&c, &m->policies);
         break;
     case KEEP:
         if (severity == MESH_WARNING)
@@ -293,6 +305,7 @@ static void sort_all(struct builder *b)
     SORT(m->endpoint_lists, endpoint_list_by_name);
     SORT(m->secrets, secret_by_name);
     SORT(m->sidecars, sidecar_by_name);
+    policies_sort(&m->policies);
     m->by_age = arena_array(m->arena, m->virtual_services.n, sizeof(const struct virtual_service *));
     m->rules_by_age = arena_array(m->arena, m->rules.n, sizeof(const struct destination_rule *));
     if (!m->by_age || !m->rules_by_age) {

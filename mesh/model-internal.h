@@ -8,6 +8,7 @@
 
 #include "mesh/check-internal.h"
 #include "mesh/mesh.h"
+#include "mesh/policy-internal.h"
 #include "mesh/snapshot.h"
 
 /* ---- VirtualService ---- */
@@ -646,6 +647,7 @@ struct mesh {
     LIST_OF(struct sidecar) sidecars;
     LIST_OF(struct destination_rule) rules;
     LIST_OF(struct virtual_service) virtual_services;
+    struct policies policies;
     /* by age: creation, then "name.namespace" */
     const struct virtual_service **by_age;
     const struct destination_rule **rules_by_age;

@@ -131,12 +131,21 @@ void draft_chains_done(const struct chain_list *l, struct listener *to);
 
 /* snapshot_listeners.c */
 void draft_sidecar_listeners(struct draft *d);
-/* Adds `l` unless its address is taken; gives it its name and, by the port map, the port it binds. */
+/* Adds `l` unless its address is taken; gives it its name, its policy and, by the port map, the port it binds. */
 void draft_listener(struct draft *d, const struct listener *l, bool mapped);
 
 /* snapshot_inbound.c */
 void draft_inbound_clusters(struct draft *d);
 void draft_inbound_listeners(struct draft *d);
+
+/* snapshot_security.c */
+/* Fills l->policy from the rest of it. */
+void draft_security(struct draft *d, struct listener *l);
+/* Whether a policy of the proxy's own namespace with this scope is for listener `l`, or, NULL, for the proxy at all. */
+bool draft_covers(const struct draft *d, const struct policy_scope *s, const struct listener *l);
+
+/* snapshot_telemetry.c */
+void draft_telemetry(struct draft *d);
 
 /* lookup.c */
 const struct host_index *draft_host_index(struct draft *d, const struct virtual_host *hosts, size_t n);

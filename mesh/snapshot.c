@@ -110,6 +110,7 @@ static void fill(struct draft *d)
         draft_gateway_listeners(d);
     else if (!d->nomem)
         draft_sidecar_listeners(d);
+    draft_telemetry(d);
     if (d->listeners.n > 1 && !d->nomem)
         qsort(d->listeners.v, d->listeners.n, sizeof(*d->listeners.v), by_place);
     d->out->clusters = d->clusters.v;

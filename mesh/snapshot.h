@@ -274,9 +274,12 @@ enum policy_key {
 
 enum policy_value_kind { POLICY_EXACT, POLICY_PREFIX, POLICY_SUFFIX, POLICY_PRESENT, POLICY_TEMPLATE };
 
+/* A principal's text is without "spiffe://", a service account's is "NAMESPACE/NAME", a request principal's
+ * "ISSUER/SUBJECT", of which the last slash is the border. */
 struct policy_value {
     enum policy_value_kind kind;
-    struct str text;          /* of hosts in lower case; TEMPLATE: a path with {*} and {**} */
+    struct str text;          /* of hosts in lower case; TEMPLATE: a path with whole segments {*} for any one and, at
+                               * most once and behind these, {**} for any number */
 };
 
 struct policy_net {
@@ -287,8 +290,8 @@ struct policy_net {
 /* One of `values` (or `nets`) holds; with `negate` none does. */
 struct policy_condition {
     enum policy_key key;
-    struct str name;          /* HEADER: lower case; CLAIM: its path, joined with U+0001 */
-    bool negate;
+    struct str name;          /* HEADER: lower case, perhaps ":authority"; CLAIM: its path, joined with U+0001 */
+    bool negate;              /* holds, too, where the request has nothing of the kind */
     const struct policy_value *values;
     size_t nvalues;
     const struct policy_net *nets;
@@ -306,6 +309,8 @@ struct policy_rule {
     const struct policy_all *from, *to;
     size_t nfrom, nto;
     struct policy_all when;
+    bool http_only;           /* some condition asks what only HTTP knows: on TCP a rule that allows never holds then,
+                               * and one that denies is without such conditions, as one for an audit is */
 };
 
 enum policy_action { POLICY_DENY, POLICY_ALLOW, POLICY_AUDIT };
@@ -315,8 +320,7 @@ struct policy {
     enum policy_action action;
     const struct policy_rule *rules; /* one holds; n 0: none ever does */
     size_t nrules;
-    bool http_only;           /* some rule asks what only HTTP knows; on TCP such conditions never hold, and under DENY
-                               * are left out */
+    bool http_only;           /* some rule is */
 };
 
 struct jwt_place {
@@ -335,6 +339,8 @@ struct jwt_rule {
     const struct jwt_place *claim_headers; /* name: header, prefix: claim */
     size_t nclaim_headers;
     bool forward;                     /* the token itself goes upstream, too */
+    const struct str *space_delimited; /* claims that are lists of words, besides "scope" and "permission" */
+    size_t nspace_delimited;
     int64_t leeway_s, timeout_ms;     /* 60; of fetching jwks_uri */
 };
 
@@ -386,11 +392,34 @@ struct listener {
                                         * with "block_all", which answers 502 to all */
 };
 
-/* What Telemetry resources say for this proxy. */
+/* Istio's standard metrics, in the order of Telemetry's words: the bits of telemetry_policy.metrics_off. */
+enum telemetry_metric {
+    TELEMETRY_REQUEST_COUNT, TELEMETRY_REQUEST_DURATION, TELEMETRY_REQUEST_SIZE, TELEMETRY_RESPONSE_SIZE,
+    TELEMETRY_TCP_OPENED, TELEMETRY_TCP_CLOSED, TELEMETRY_TCP_SENT, TELEMETRY_TCP_RECEIVED,
+    TELEMETRY_GRPC_REQUESTS, TELEMETRY_GRPC_RESPONSES,
+    TELEMETRY_METRICS
+};
+
+enum span_tag_kind { SPAN_TAG_LITERAL, SPAN_TAG_ENVIRONMENT, SPAN_TAG_HEADER, SPAN_TAG_FORMAT };
+
+struct span_tag {
+    struct str name;
+    enum span_tag_kind kind;
+    struct str value;            /* literal; variable's name; header's, in lower case; format of access logs */
+    struct str otherwise;        /* where there is no such variable or header; empty: no tag */
+};
+
+/* What Telemetry resources say of one side's traffic. */
 struct telemetry_policy {
-    int32_t sampling_ppm;        /* -1: as the command line has it */
-    bool no_access_log, no_spans;
+    int32_t sampling_ppm;        /* of requests that are not yet decided; -1: as the command line has it */
+    bool no_spans;               /* none is reported; the decision is made and passed on all the same */
+    bool no_propagation;         /* the trace's headers do not go upstream */
+    bool no_istio_tags;
+    const struct span_tag *tags; /* sorted by name */
+    size_t ntags;
+    bool no_access_log;
     int32_t log_least_status;    /* an access log's filter `response.code >= N`; 0: all */
+    uint32_t metrics_off;        /* 1 << enum telemetry_metric */
 };
 
 struct proxy_snapshot {
@@ -402,7 +431,7 @@ struct proxy_snapshot {
     size_t nclusters;
     const struct workload *workloads; /* sorted by ip: who is at the other end */
     size_t nworkloads;
-    struct telemetry_policy telemetry;
+    struct telemetry_policy client, server; /* of outbound and a gateway's listeners; of inbound ones */
 };
 
 enum proxy_role { PROXY_SIDECAR, PROXY_GATEWAY };

@@ -70,6 +70,7 @@ void draft_listener(struct draft *d, const struct listener *l, bool mapped)
         if (d->listeners.v[i].bind_port == copy.bind_port && str_eq(d->listeners.v[i].ip, copy.ip))
             return;
     copy.name = draft_printf(d, "%.*s_%u", STR_ARG(l->ip), l->port);
+    draft_security(d, &copy);
     if (arena_grow(d->arena, &d->listeners.v, &d->listeners_cap, d->listeners.n + 1, sizeof(copy)) < 0)
         d->nomem = true;
     else

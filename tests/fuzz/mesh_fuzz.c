@@ -1,7 +1,9 @@
 /* Any text: parsed, built and asked for, as a sidecar and as a gateway. Nothing may crash, and
  *   - an object's canonical JSON, and its YAML, read back as an object with the same canonical JSON;
  *   - every route that forwards has a destination, and its weights add up to what it says;
- *   - a virtual host is found by each of its exact domains. */
+ *   - a virtual host is found by each of its exact domains;
+ *   - policies stand in the order of their actions, the default denies just where one allows, and of each condition there
+ *     are values or nets, whose bits are within an address. */
 #include "base/err.h"
 #include "mesh/snapshot.h"
 
@@ -43,8 +45,42 @@ static void check_route(const struct route *r)
         abort();
 }
 
+static void check_conditions(const struct policy_all *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < v[i].n; k++) {
+            const struct policy_condition *c = &v[i].v[k];
+
+            if ((c->nvalues > 0) == (c->nnets > 0))
+                abort();
+            for (size_t m = 0; m < c->nnets; m++)
+                if (c->nets[m].bits > 128)
+                    abort();
+        }
+    }
+}
+
+static void check_policy(const struct listener_policy *p)
+{
+    bool allows = false;
+
+    for (size_t i = 0; i < p->npolicies; i++) {
+        if (i && p->policies[i - 1].action > p->policies[i].action)
+            abort();
+        allows = allows || p->policies[i].action == POLICY_ALLOW;
+        for (size_t k = 0; k < p->policies[i].nrules; k++) {
+            check_conditions(p->policies[i].rules[k].from, p->policies[i].rules[k].nfrom);
+            check_conditions(p->policies[i].rules[k].to, p->policies[i].rules[k].nto);
+            check_conditions(&p->policies[i].rules[k].when, 1);
+        }
+    }
+    if (allows != p->default_deny)
+        abort();
+}
+
 static void check_listener(const struct listener *l)
 {
+    check_policy(&l->policy);
     for (size_t i = 0; i < l->nhosts; i++) {
         for (size_t k = 0; k < l->hosts[i].ndomains; k++) {
             struct str domain = l->hosts[i].domains[k];

@@ -248,9 +248,8 @@ static const struct {
     { VS "  hosts: [x.y]\n  http: [{delegate: {name: other}}]\n",
       "f.yaml:6: warning: VirtualService default/v: spec.http[0].delegate: there is no VirtualService default/other: the "
       "rule does nothing\n" },
-    { "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}\nspec: {}\n",
-      "f.yaml:1: warning: PeerAuthentication default/p: kept, not applied yet: this version does not read "
-      "PeerAuthentication\n" },
+    { "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: p}\nspec: {}\n",
+      "f.yaml:1: warning: WasmPlugin default/p: kept, not applied yet: this version does not read WasmPlugin\n" },
     { "apiVersion: v1\nkind: Secret\nmetadata: {name: p}\ndata: {}\n", "" },
     { VS "  hosts: [x.y]\n  http: [{redirect: {uri: /}, match: [{headers: {'@request.auth.claims.x': {exact: a}}}]}]\n",
       "f.yaml:6: warning: VirtualService default/v: spec.http[0].match[0].headers.@request.auth.claims.x: tokens are not "
