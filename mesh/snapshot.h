@@ -265,9 +265,12 @@ enum policy_key {
 
 enum policy_value_kind { POLICY_EXACT, POLICY_PREFIX, POLICY_SUFFIX, POLICY_PRESENT, POLICY_TEMPLATE };
 
+/* A principal's text is without "spiffe://", a service account's is "NAMESPACE/NAME", a request principal's
+ * "ISSUER/SUBJECT", of which the last slash is the border. */
 struct policy_value {
     enum policy_value_kind kind;
-    struct str text;          /* of hosts in lower case; TEMPLATE: a path with {*} and {**} */
+    struct str text;          /* of hosts in lower case; TEMPLATE: a path of which whole segments are {*}, and at most the
+                               * last of these {**} */
 };
 
 struct policy_net {
@@ -278,8 +281,8 @@ struct policy_net {
 /* One of `values` (or `nets`) holds; with `negate` none does. */
 struct policy_condition {
     enum policy_key key;
-    struct str name;          /* HEADER: lower case; CLAIM: its path, joined with U+0001 */
-    bool negate;
+    struct str name;          /* HEADER: lower case, perhaps ":authority"; CLAIM: its path, joined with U+0001 */
+    bool negate;              /* holds, too, where the request has nothing of the kind */
     const struct policy_value *values;
     size_t nvalues;
     const struct policy_net *nets;
@@ -297,6 +300,8 @@ struct policy_rule {
     const struct policy_all *from, *to;
     size_t nfrom, nto;
     struct policy_all when;
+    bool http_only;           /* some condition asks what only HTTP knows: on TCP a rule that allows never holds then,
+                               * and one that denies is without such conditions, as one for an audit is */
 };
 
 enum policy_action { POLICY_DENY, POLICY_ALLOW, POLICY_AUDIT };
@@ -306,8 +311,7 @@ struct policy {
     enum policy_action action;
     const struct policy_rule *rules; /* one holds; n 0: none ever does */
     size_t nrules;
-    bool http_only;           /* some rule asks what only HTTP knows; on TCP such conditions never hold, and under DENY
-                               * are left out */
+    bool http_only;           /* some rule is */
 };
 
 struct jwt_place {
@@ -326,6 +330,8 @@ struct jwt_rule {
     const struct jwt_place *claim_headers; /* name: header, prefix: claim */
     size_t nclaim_headers;
     bool forward;                     /* the token itself goes upstream, too */
+    const struct str *space_delimited; /* claims that are lists of words, besides "scope" and "permission" */
+    size_t nspace_delimited;
     int64_t leeway_s, timeout_ms;     /* 60; of fetching jwks_uri */
 };
 
