@@ -19,6 +19,8 @@ struct client;
 struct peer {
     char remote[CONN_ADDR_TEXT], local[CONN_ADDR_TEXT];
     struct str remote_ip; /* a part of remote */
+    struct str principal; /* what its certificate proves, "spiffe://…"; empty: nothing. The connection's memory */
+    struct str sni;       /* the name that it asked for; empty: none */
 };
 
 struct answer {

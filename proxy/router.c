@@ -2,9 +2,9 @@
 
 enum { MOST_JOINED = 8192, MOST_GROUPS = 10, MOST_BACKOFF = 10 };
 
-void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme)
+void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme, struct str target)
 {
-    struct str path = http_text(h, h->path);
+    struct str path = target;
     ptrdiff_t mark = str_chr(path, '?');
 
     *r = (struct router_request){ .head = h, .method = http_text(h, h->method), .scheme = scheme,

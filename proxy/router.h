@@ -13,7 +13,8 @@ struct router_request {
     struct str path, query; /* split at the first "?"; query without it, p NULL when there is none */
 };
 
-void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme);
+/* `target` is "/path?query". */
+void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme, struct str target);
 /* The first route that matches, NULL: none. */
 const struct route *router_match(const struct virtual_host *vh, const struct router_request *r);
 /* By weight. */

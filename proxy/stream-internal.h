@@ -35,6 +35,7 @@ struct stream {
 
     struct buf head_bytes;
     struct http_head head;          /* over head_bytes */
+    struct str target;               /* "/path?query" in its one spelling */
     struct router_request rq;
     struct arena arena;              /* what rarely needs room */
     bool request_done;               /* its body has come, too */
@@ -63,6 +64,9 @@ struct stream {
     const char *details;
     const char *transport_failure;
 
+    const struct header_op *auth_ops; /* what tokens change on the way upstream */
+    size_t nauth_ops;
+
     struct trace trace;
     char uuid[37];
     struct str request_id;
@@ -82,6 +86,8 @@ struct stream {
 
 /* stream.c */
 void stream_reply(struct stream *s, unsigned status, unsigned flags, const char *details, struct str body);
+/* Our own answer, with the fields given; details are set already. */
+void stream_reply_with(struct stream *s, unsigned status, struct fields *f, struct str body);
 /* Records and frees a request: its answer is complete, or is cut short. */
 void stream_end(struct stream *s);
 void stream_cut(struct stream *s);
@@ -104,6 +110,9 @@ void stream_pass_end(struct stream *s, const struct fields *trailers);
 /* The request's head for the upstream. False: it has grown too large. */
 bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u);
 void stream_set_timer(struct event *ev, int64_t ms);
+
+/* stream_admit.c: who may. False: it has been answered. */
+bool stream_admit(struct stream *s);
 
 /* stream_mirror.c: copies that nobody waits for */
 void mirror_start_all(struct stream *s);

@@ -2,6 +2,7 @@
 #include "proxy/stream-internal.h"
 
 #include "base/mem.h"
+#include "proxy/path.h"
 
 #include <stdio.h>
 
@@ -188,8 +189,7 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
     s->response_bytes += s->cl->ops->head(s->cl, &a);
 }
 
-/* Our own answer, with the fields given; ends the stream. */
-static void reply_with(struct stream *s, unsigned status, struct fields *f, struct str body)
+void stream_reply_with(struct stream *s, unsigned status, struct fields *f, struct str body)
 {
     bool to_head = str_eqz(s->rq.method, "HEAD");
 
@@ -210,7 +210,7 @@ void stream_reply(struct stream *s, unsigned status, unsigned flags, const char 
 
     s->flags |= flags;
     s->details = details;
-    reply_with(s, status, &f, body);
+    stream_reply_with(s, status, &f, body);
 }
 
 static void reply_redirect(struct stream *s, unsigned status, struct str location)
@@ -225,7 +225,7 @@ static void reply_redirect(struct stream *s, unsigned status, struct str locatio
     if (s->route)
         fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     s->details = "direct_response";
-    reply_with(s, status, &f, STR_NULL);
+    stream_reply_with(s, status, &f, STR_NULL);
 }
 
 static void reply_direct(struct stream *s)
@@ -234,7 +234,7 @@ static void reply_direct(struct stream *s)
 
     fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     s->details = "direct_response";
-    reply_with(s, s->route->direct_status, &f, s->route->direct_body);
+    stream_reply_with(s, s->route->direct_status, &f, s->route->direct_body);
 }
 
 /* A preflight that the policy answers. */
@@ -255,7 +255,7 @@ static void reply_preflight(struct stream *s)
         }
     }
     s->details = "direct_response";
-    reply_with(s, 200, &f, STR_NULL);
+    stream_reply_with(s, 200, &f, STR_NULL);
 }
 
 /* True: the answer is given. */
@@ -396,6 +396,15 @@ static struct stream *new_stream(struct client *cl)
     return s;
 }
 
+static void set_target(struct stream *s, int rc)
+{
+    if (rc < 0)
+        s->target = STR_NULL;
+    s->path = rc < 0 ? http_text(&s->head, s->head.path) : s->target;
+    router_request_init(&s->rq, &s->head, s->head.https ? STR("https") : STR("http"), s->path);
+    s->authority = s->rq.authority;
+}
+
 void stream_start(struct client *cl, const struct http_head *h)
 {
     struct stream *s = new_stream(cl);
@@ -408,14 +417,16 @@ void stream_start(struct client *cl, const struct http_head *h)
         return;
     }
     s->request_bytes = h->size;
-    router_request_init(&s->rq, &s->head, s->head.https ? STR("https") : STR("http"));
-    s->path = http_text(&s->head, s->head.path);
-    s->authority = s->rq.authority;
+    set_target(s, path_normalize(&s->arena, PATH_BASE, http_text(&s->head, s->head.path), &s->target));
     s->request_done = h->framing == HTTP_NO_BODY || (h->framing == HTTP_LENGTH && h->length == 0);
     s->request_done_ns = s->w->now_ns;
     s->replayable = true;
     s->upgrade = is_websocket(s);
     identify(s);
+    if (!s->target.p) {
+        stream_reply(s, 400, FLAG_DPE, "path_normalization_failed", STR_NULL);
+        return;
+    }
     if (s->head.first[HTTP_EXPECT] && s->head.version != HTTP_VERSION_10) {
         s->expects_continue = str_ieq(http_value(&s->head, HTTP_EXPECT), STR("100-continue"));
         if (!s->expects_continue) {
@@ -423,7 +434,8 @@ void stream_start(struct client *cl, const struct http_head *h)
             return;
         }
     }
-    route(s);
+    if (stream_admit(s))
+        route(s);
 }
 
 bool stream_wants(const struct stream *s)

@@ -32,7 +32,7 @@ static void fill_request(struct access_log *l, const struct stream *s)
         return; /* it was none */
     original = http_value(h, HTTP_X_ENVOY_ORIGINAL_PATH);
     l->method = s->rq.method;
-    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : http_text(h, h->path);
+    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : (s->target.p ? s->target : http_text(h, h->path));
     l->protocol = http_version_text(h->version);
     l->x_forwarded_for = s->xff;
     l->user_agent = http_value(h, HTTP_USER_AGENT);

@@ -48,13 +48,14 @@ static void add_context(struct stream *s, struct fields *f)
 
 bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u)
 {
-    struct str original = http_text(&s->head, s->head.path), authority = s->rq.authority;
+    struct str authority = s->rq.authority;
     struct fields f;
 
     fields_from_head(&f, &s->head);
     add_context(s, &f);
-    if (!str_eq(s->path, original))
-        fields_set(&f, STR("x-envoy-original-path"), original);
+    fields_apply(&f, s->auth_ops, s->nauth_ops, NULL);
+    if (!str_eq(s->path, s->target))
+        fields_set(&f, STR("x-envoy-original-path"), s->target);
     if (s->route->rewrite_authority.n)
         authority = s->route->rewrite_authority;
     fields_apply(&f, s->route->headers.request, s->route->headers.nrequest, &authority);

@@ -5,7 +5,7 @@
 #include "proxy/tcp.h"
 
 #include "base/mem.h"
-#include "proxy/client.h"
+#include "proxy/admit.h"
 #include "proxy/downstream.h"
 #include "proxy/http2_server.h"
 #include "proxy/identity.h"
@@ -41,6 +41,7 @@ struct tcp {
     char up_local[CONN_ADDR_TEXT];
     unsigned flags;
     const char *details, *transport_failure;
+    char denied[POLICY_DETAILS];
     bool opened, over;
     int64_t started_ns, active_ns;
     uint64_t received, sent, received_told, sent_told;
@@ -213,6 +214,24 @@ static int dial(struct tcp *t)
     return fd;
 }
 
+/* The listener's policies, of which those that need HTTP never allow and always deny by the rest of what they ask. */
+static bool admitted(struct tcp *t)
+{
+    const struct listener_policy *p = &t->wl->l->policy;
+    struct policy_facts facts;
+    struct policy_verdict verdict;
+
+    if (p->npolicies == 0)
+        return true;
+    admit_facts(&facts, &t->peer, t->wl->l);
+    policy_decide(p, &facts, &verdict);
+    if (verdict.allowed)
+        return true;
+    policy_details(&verdict, t->denied);
+    t->details = t->denied;
+    return false;
+}
+
 void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
 {
     struct worker *w = wl->w;
@@ -235,7 +254,7 @@ void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *
     t->up.c.fd = -1;
     conn_open(&t->down.c, w, fd, &tcp_ops);
     t->down.c.deadline_ns = w->now_ns + report_ns;
-    up = dial(t);
+    up = admitted(t) ? dial(t) : -1;
     if (up < 0) {
         finish(t);
         return;

@@ -13,7 +13,7 @@ static struct router_request request(const char *line, const char *fields)
     struct router_request r;
 
     ck_assert_int_eq(http1_request(&scan, text, &head), HTTP1_DONE);
-    router_request_init(&r, &head, STR("http"));
+    router_request_init(&r, &head, STR("http"), http_text(&head, head.path));
     return r;
 }
 
