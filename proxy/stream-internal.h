@@ -64,6 +64,9 @@ struct stream {
     const char *details;
     const char *transport_failure;
 
+    bool hashed;                     /* the host goes by `hash` */
+    uint64_t hash;
+    struct str set_cookie;           /* for hashing, for a client that has none */
     const struct header_op *auth_ops; /* what tokens change on the way upstream */
     size_t nauth_ops;
 
@@ -113,6 +116,9 @@ void stream_set_timer(struct event *ev, int64_t ms);
 
 /* stream_admit.c: who may. False: it has been answered. */
 bool stream_admit(struct stream *s);
+
+/* stream_hash.c: false: the request has nothing to go by. */
+bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);
 
 /* stream_mirror.c: copies that nobody waits for */
 void mirror_start_all(struct stream *s);

@@ -205,6 +205,8 @@ static void start_response(struct stream *s, const struct http_head *h)
         fields_add(&f, STR("content-length"), http_value(h, HTTP_CONTENT_LENGTH));
     fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     fields_apply(&f, s->destination->headers.response, s->destination->headers.nresponse, NULL);
+    if (s->set_cookie.n)
+        fields_add(&f, STR("set-cookie"), s->set_cookie);
     if (f.overflow) { /* by what the configuration adds: to leave some out may leave out what protects */
         give_up_try(s);
         stream_reply(s, 502, FLAG_UPE, "response_headers_too_large", STR_NULL);
@@ -305,6 +307,15 @@ static void send_try(struct stream *s)
     }
 }
 
+static long pick_host(struct stream *s)
+{
+    struct lb *lb = &s->cluster->lb;
+
+    if (s->hashed) /* a retry goes to the same host, as Envoy's does */
+        return lb_pick_hash(lb, s->hash, NULL, 0);
+    return lb_pick(lb, &s->w->rng, s->tried, s->ntried);
+}
+
 static bool speaks_http2(const struct stream *s)
 {
     const struct cluster *c = s->cluster->cluster;
@@ -314,7 +325,7 @@ static bool speaks_http2(const struct stream *s)
 
 static void open_try(struct stream *s, bool fresh)
 {
-    long slot = lb_pick(&s->cluster->lb, &s->w->rng, s->tried, s->ntried);
+    long slot = pick_host(s);
     uint32_t at;
 
     if (slot < 0) {
@@ -348,6 +359,8 @@ void stream_forward(struct stream *s)
         stream_reply(s, 503, FLAG_NC, "cluster_not_found", STR_NULL);
         return;
     }
+    if (s->cluster->lb.table.n)
+        s->hashed = stream_hash(s, &s->cluster->cluster->hash, &s->hash);
     s->path = router_rewrite(&s->arena, r, &s->rq);
     if (!s->path.p) {
         stream_reply(s, 503, FLAG_UO, "overload", STR_NULL);
