@@ -47,7 +47,7 @@ static const struct {
     { "by a suffix", SIDECAR("egress: [{hosts: ['*/*.two.svc.cluster.local']}]"), "80||b.two 81||b.two" },
     { "all but one namespace's", SIDECAR("egress: [{hosts: ['*/*', '~two/*']}]"), "6379||db.default 80||a.one 80||me.default" },
     { "by port", SIDECAR("egress: [{port: {number: 6379, name: tcp, protocol: TCP}, hosts: ['./*']}, {hosts: ['one/*']}]"),
-      "6379||db.default 80||a.one 80||me.default" },
+      "6379||db.default 80||a.one" },
     { "of two the one for its labels",
       SIDECAR("egress: [{hosts: ['./*']}]")
       SIDECAR_IN("default", "t", "workloadSelector: {labels: {app: me}}, egress: [{hosts: ['one/*']}]")
