@@ -54,8 +54,6 @@ struct policy_parts {
 void policy_apply(struct policy_parts *to, const struct dr_policy *p, uint32_t port);
 /* All of a cluster but its names, endpoints and TLS. */
 void policy_set(struct cluster *c, const struct policy_parts *p, enum service_speech speech);
-/* Of these the connection pool alone: what counts inbound. */
-void policy_set_pool(struct cluster *c, const struct dr_pool *p, enum service_speech speech);
 
 /* snapshot_locality.c: endpoints whose weights and priorities are made out. */
 struct placed {

@@ -64,7 +64,8 @@ static const struct dr_pool *pool_of(const struct draft *d, const struct inward 
 
 static void add_cluster(struct draft *d, const struct inward *in)
 {
-    struct cluster c = { .port = in->number, .lb = LB_LEAST_REQUEST, .tls = { .mode = TLS_CLIENT_OFF } };
+    struct cluster c = { .port = in->number, .tls = { .mode = TLS_CLIENT_OFF } };
+    struct policy_parts parts = { .pool = NULL };
     uint16_t to = in->ingress && in->ingress->to_port ? in->ingress->to_port : in->number;
     struct endpoint *ep = draft_alloc(d, 1, sizeof(*ep));
 
@@ -80,7 +81,8 @@ static void add_cluster(struct draft *d, const struct inward *in)
                              .weight = 1, .workload = &d->out->self };
     c.endpoints = ep;
     c.nendpoints = 1;
-    policy_set_pool(&c, pool_of(d, in), speech_of(in));
+    parts.pool = pool_of(d, in);
+    policy_set(&c, &parts, speech_of(in));
     draft_add_cluster(d, &c);
 }
 

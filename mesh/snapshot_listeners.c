@@ -388,6 +388,8 @@ static int by_port(const void *x, const void *y)
     if (a->port->port != b->port->port)
         return a->port->port < b->port->port ? -1 : 1;
     c = str_cmp(a->service->object->ns, b->service->object->ns);
+    if (c == 0)
+        c = (int)host_is_wild(a->service->host) - (int)host_is_wild(b->service->host);
     return c ? c : str_cmp(a->service->host, b->service->host);
 }
 

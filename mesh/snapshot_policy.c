@@ -127,7 +127,7 @@ static void set_http(struct cluster *c, const struct dr_http *h, enum service_sp
     }
 }
 
-void policy_set_pool(struct cluster *c, const struct dr_pool *p, enum service_speech speech)
+static void set_pool(struct cluster *c, const struct dr_pool *p, enum service_speech speech)
 {
     c->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     c->idle_timeout_ms = IDLE_TIMEOUT_MS;
@@ -170,7 +170,7 @@ static void set_outlier(struct cluster *c, const struct dr_outlier *o)
 void policy_set(struct cluster *c, const struct policy_parts *p, enum service_speech speech)
 {
     set_balancer(c, p->balancer);
-    policy_set_pool(c, p->pool, speech);
+    set_pool(c, p->pool, speech);
     if (p->outlier)
         set_outlier(c, p->outlier);
     if (p->proxy_protocol)

@@ -63,8 +63,11 @@ static bool imports(const struct sc_egress *e, struct str ns, struct str host)
     return in;
 }
 
+/* A listener for one port is of no use to a service that does not have it. */
 static bool sees_service(const struct draft *d, const struct sc_egress *e, const struct service *s)
 {
+    if (e && e->port && !e->by_socket && !service_port_find(s, e->port->number))
+        return false;
     return exported_to(s->export_to.v, s->export_to.n, s->object->ns, d->ns) && imports(e, s->object->ns, s->host);
 }
 

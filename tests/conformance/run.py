@@ -23,7 +23,6 @@ COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
 
 LATER = {
     "consistent-hash-header": "consistent hashing",
-    "registry-only": "ServiceEntry and outboundTrafficPolicy",
     "authorization-allow-and-deny": "AuthorizationPolicy",
     "authorization-nothing-and-all": "AuthorizationPolicy",
 }
