@@ -362,6 +362,8 @@ struct mesh *mesh_build(struct arena *a, const struct mesh_objects *objects, str
     if (!b.nomem)
         mesh_check_references(m, p, &b.nomem);
     if (!b.nomem)
+        mesh_check_policies(m, p, &b.nomem);
+    if (!b.nomem)
         vs_merge_delegates(m, p, &b.nomem);
     if (!b.nomem && p->errors == 0)
         return m;

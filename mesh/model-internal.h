@@ -461,7 +461,8 @@ const struct gateway *mesh_gateway(const struct mesh *m, struct str ns_and_name)
 /* Whether an object of `own` with this exportTo is seen in `ns`. */
 bool exported_to(const struct str *v, size_t n, struct str own, struct str ns);
 
-/* What can only be said with all objects at hand. */
+/* What can only be said with all objects at hand; of policies. */
 void mesh_check_references(struct mesh *m, struct mesh_problems *p, bool *nomem);
+void mesh_check_policies(const struct mesh *m, struct mesh_problems *p, bool *nomem);
 
 #endif
