@@ -23,6 +23,10 @@ static bool selects_something(const struct mesh *m, const struct policy_head *h)
     for (size_t i = 0; i < m->templates.n; i++)
         if (in_reach(h, m->templates.v[i].object->ns) && policy_scope_selects(&h->scope, m->templates.v[i].labels))
             return true;
+    for (size_t i = 0; i < m->workload_entries.n; i++)
+        if (in_reach(h, m->workload_entries.v[i].object->ns) &&
+            policy_scope_selects(&h->scope, m->workload_entries.v[i].labels))
+            return true;
     for (size_t i = 0; i < m->gateways.n; i++)
         if (policy_scope_selects(&h->scope, m->gateways.v[i].selector))
             return true;
@@ -37,8 +41,8 @@ static void check_scope(void *arg, const struct policy_head *h)
 
     check_init(&c, l->mesh->arena, l->problems, h->object);
     if (h->scope.selector && h->scope.selector->labels.n && !selects_something(l->mesh, h))
-        check_info(&c, h->scope.selector->at, NULL, "selects no Pod, template nor gateway that is there: nobody has this "
-                   "policy");
+        check_info(&c, h->scope.selector->at, NULL, "selects no Pod, WorkloadEntry, template nor gateway that is there: "
+                   "nobody has this policy");
     for (size_t i = 0; (t = policy_scope_target(&h->scope, i)); i++)
         if (policy_target_kind(t) == TARGET_SERVICE && !mesh_service(l->mesh, h->object->ns, t->name))
             check_warn(&c, t->at, "name", "there is no Service %.*s in this namespace: nobody has this policy",

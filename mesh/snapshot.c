@@ -97,7 +97,9 @@ static void fill(struct draft *d)
 {
     bool inbound = d->id->role == PROXY_SIDECAR && d->id->app_address.n && d->pod && d->out->self.ip.n;
 
-    draft_outbound_clusters(d);
+    draft_scopes(d);
+    if (!d->nomem)
+        draft_outbound_clusters(d);
     if (inbound && !d->nomem)
         draft_inbound_clusters(d);
     if (!d->nomem)

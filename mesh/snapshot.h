@@ -53,11 +53,13 @@ struct tls_client {
     const struct str *names;       /* subject alternative names, one of which the peer must have; n 0: the sni */
     size_t nnames;
     bool insecure;                 /* the peer's certificate is not verified */
+    bool missing;                  /* a Secret that it names is not there, or not whole: no connection can be made */
 };
 
 enum tls_server_mode { TLS_SERVER_SIMPLE, TLS_SERVER_MUTUAL, TLS_SERVER_OPTIONAL_MUTUAL, TLS_SERVER_ISTIO };
 
-/* How a listener's connections are secured. Versions are 10 to 13 for TLS 1.0 to 1.3. */
+/* How a listener's connections are secured. Versions are 10 to 13 for TLS 1.0 to 1.3. A Secret that is not there leaves
+ * no pair or no `ca`: then every handshake (OPTIONAL_MUTUAL without ca: every one with a certificate) is refused. */
 struct tls_server {
     enum tls_server_mode mode;
     const struct tls_pair *pairs;  /* SIMPLE, MUTUAL: at least one, of different key types; ISTIO: the workload's own */
@@ -71,6 +73,7 @@ struct tls_server {
 
 struct endpoint {
     struct str ip;
+    struct str dns;                 /* where `ip` is empty: a name. It stands for one endpoint per address that it has */
     uint16_t port;                  /* where to connect */
     uint16_t container_port;        /* as Kubernetes has it; the same unless the platform moved a port below 1024 */
     uint32_t weight;
@@ -102,6 +105,8 @@ struct outlier_detection {
     int64_t base_ejection_ms;       /* 30 s, times the number of ejections, 300 s at most */
     uint32_t max_ejection_percent;  /* 10; one host may always be ejected */
     uint32_t min_health_percent;    /* below it all hosts are taken, ejected or not; 0: never */
+    const uint32_t *codes;          /* statuses that are errors; n 0: 500 to 599 */
+    size_t ncodes;
 };
 
 /* An upstream: one service port, or a subset of it. */
@@ -113,9 +118,11 @@ struct cluster {
     struct str subset;
     const struct endpoint *endpoints;
     size_t nendpoints;
-    struct str dns;        /* endpoints are what this name resolves to, at `dns_port`; empty: they are as given */
-    uint16_t dns_port;
-    bool passthrough;      /* the endpoint is where the client wanted to go (original destination) */
+    bool dns_first;        /* of a name's addresses the first alone is taken */
+    bool passthrough;      /* goes where the client wanted to go (original destination); where that is the proxy's own
+                            * address: to what `host` or the request's host resolves to. Endpoints, if there are any,
+                            * are of use there too. Envoy's "PassthroughCluster" has neither host nor port */
+    bool dynamic;          /* goes to what the request's host (or SNI) resolves to, at `port` */
     enum lb_policy lb;
     struct lb_hash hash;
     int64_t warmup_ms;          /* a new endpoint gets its full share only after that; 0: at once */
@@ -132,8 +139,10 @@ struct cluster {
     uint32_t max_streams;       /* of HTTP/2, at once on a connection; 2^31-1 */
     bool http2;                 /* spoken to the endpoints */
     bool client_protocol;       /* as the client's, instead */
-    uint32_t keepalive_probes;  /* TCP keepalive; 0 of both: off */
+    bool keepalive;             /* of TCP; what is 0 of these is the system's */
+    uint32_t keepalive_probes;
     int64_t keepalive_idle_ms, keepalive_interval_ms;
+    int64_t ping_interval_ms, ping_timeout_ms;       /* of HTTP/2; 0: none are sent */
     uint8_t proxy_protocol;     /* version sent in front: 0 none, 1, 2 */
     struct tls_client tls;
 };
@@ -356,7 +365,8 @@ struct listener_chain {
     const struct str *server_names;  /* lower case: exact, "*.suffix"; n 0: all */
     size_t nserver_names;
     const struct tls_server *tls;    /* NULL: passed on as they are */
-    const struct listener *serve;    /* what is done with them: its protocol, hosts, tcp */
+    const struct listener *serve;    /* what is done with them: its protocol, hosts, tcp. It has no address nor policy:
+                                      * these are the listener's own */
 };
 
 struct listener {
@@ -372,11 +382,14 @@ struct listener {
     const struct destination *tcp;    /* TCP and SNIFF: weighted; n 0: refuse */
     size_t ntcp;
     uint64_t tcp_total_weight;
-    const struct listener_chain *chains; /* a gateway's TLS server: the most specific first; n 0: plain text */
+    /* TLS by the name it asks for, the most specific first; n 0: none. What begins otherwise, or asks for none of them,
+     * is served as the listener itself says, and refused where that has neither hosts nor tcp */
+    const struct listener_chain *chains;
     size_t nchains;
     struct listener_policy policy;
     bool proxy_protocol;         /* connections begin with PROXY protocol's header */
-    const struct cluster *passthrough; /* for hosts that nobody knows; NULL: 502 (REGISTRY_ONLY) */
+    const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where hosts end
+                                        * with "block_all", which answers 502 to all */
 };
 
 /* Istio's standard metrics, in the order of Telemetry's words: the bits of telemetry_policy.metrics_off. */

@@ -15,7 +15,7 @@ static bool leads_here(const struct draft *d, struct str service, const struct l
     if (!d->pod || !s || s->selector.n == 0 || !labels_contain(d->labels, s->selector))
         return false;
     for (size_t i = 0; l && i < s->ports.n; i++)
-        if (!s->ports.v[i].udp && target_port(&s->ports.v[i], d->pod) == l->port)
+        if (!s->ports.v[i].udp && pod_target_port(d->pod, &s->ports.v[i]) == l->port)
             return l->direction == LISTENER_INBOUND;
     return !l;
 }

@@ -15,7 +15,7 @@
     "template: {metadata: {labels: {app: d}}, spec: {containers: []}}}\n"
 #define FOR(label)  "  selector: {matchLabels: {" label "}}\n"
 #define TOKENS      "  rules: [{from: [{source: {requestPrincipals: ['*']}}]}]\n"
-#define NOBODY      "info: spec.selector: selects no Pod, template nor gateway that is there: nobody has this policy\n"
+#define NOBODY      "info: spec.selector: selects no Pod, WorkloadEntry, template nor gateway that is there: nobody has this policy\n"
 #define NO_TOKENS \
     "warning: spec.rules: asks for what tokens say, and no RequestAuthentication of this namespace nor of istio-system reads any\n"
 
