@@ -1,4 +1,4 @@
-/* policy_references.c: what can only be said of policies when all other objects are at hand. None of it stops a mesh. */
+/* policy_references.c: what can only be said of policies when all other objects are at hand. Nothing stops a mesh. */
 #include "mesh/model-internal.h"
 
 struct look {
@@ -41,8 +41,8 @@ static void check_scope(void *arg, const struct policy_head *h)
 
     check_init(&c, l->mesh->arena, l->problems, h->object);
     if (h->scope.selector && h->scope.selector->labels.n && !selects_something(l->mesh, h))
-        check_info(&c, h->scope.selector->at, NULL, "selects no Pod, WorkloadEntry, template nor gateway that is there: "
-                   "nobody has this policy");
+        check_info(&c, h->scope.selector->at, NULL, "selects no Pod, WorkloadEntry, template nor gateway that is "
+                   "there: nobody has this policy");
     for (size_t i = 0; (t = policy_scope_target(&h->scope, i)); i++)
         if (policy_target_kind(t) == TARGET_SERVICE && !mesh_service(l->mesh, h->object->ns, t->name))
             check_warn(&c, t->at, "name", "there is no Service %.*s in this namespace: nobody has this policy",
@@ -129,8 +129,8 @@ static void check_tokens(struct look *l, const struct authorization_policy *p)
 
         if (!asks_token(r->from, r->nfrom) && !asks_token(&r->when, 1))
             continue;
-        check_warn(&c, p->at, "rules", "asks for what tokens say, and no RequestAuthentication of this namespace nor of "
-                   ROOT_NAMESPACE " reads any");
+        check_warn(&c, p->at, "rules", "asks for what tokens say, and no RequestAuthentication of this namespace nor "
+                   "of " ROOT_NAMESPACE " reads any");
         break;
     }
     l->nomem = l->nomem || c.nomem;
