@@ -361,6 +361,10 @@ void conn_flush(struct conn *c)
 {
     if (c->fd < 0 || c->connecting)
         return;
+    if (c->ops->fill)
+        c->ops->fill(c);
+    if (c->fd < 0)
+        return;
     if (buf_failed(&c->out)) {
         fail(c, ENOBUFS);
         return;
@@ -425,4 +429,13 @@ struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storag
     port = ntohs(((const struct sockaddr_in *)(const void *)ss)->sin_port);
     n = snprintf(out, CONN_ADDR_TEXT, "%s:%u", ip, port);
     return n > 0 ? (struct str){ out, strlen(ip) } : STR_NULL;
+}
+
+void conn_local_text(const struct conn *c, char out[CONN_ADDR_TEXT])
+{
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof(ss);
+
+    if (getsockname(c->fd, (struct sockaddr *)&ss, &n) == 0)
+        conn_addr_text(out, &ss);
 }

@@ -38,6 +38,7 @@ struct conn_ops {
     void (*error)(struct conn *c, int err); /* connecting, reading or writing failed */
     void (*connected)(struct conn *c);      /* may be NULL */
     void (*drained)(struct conn *c);        /* unsent bytes fell below CONN_LOW after having been above CONN_HIGH */
+    void (*fill)(struct conn *c);           /* about to send: the last moment to put more; may be NULL */
     void (*deadline)(struct conn *c);       /* deadline_ns has passed; looked at once a second */
     void (*drain)(struct conn *c);          /* its listener or the proxy goes away: end soon; may be NULL */
     void (*destroy)(struct conn *c);        /* frees the object around it */
@@ -102,5 +103,7 @@ void conn_flush(struct conn *c);
 void conn_destroy(struct conn *c);
 /* "127.0.0.1:80"; returns the address alone, as a part of it. */
 struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storage *ss);
+/* Its own end's; `out` stays as it is when the socket cannot say. */
+void conn_local_text(const struct conn *c, char out[CONN_ADDR_TEXT]);
 
 #endif

@@ -10,18 +10,18 @@
 
 enum { SIZE, BLANK, EXT, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, NAME, VALUE, VALUE_LF, END_LF, ENDED, BROKEN };
 
-void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t length)
+void http1_body_init(struct http1_body *b, enum http_framing framing, uint64_t length)
 {
     *b = (struct http1_body){ .framing = framing, .left = length, .state = DATA };
-    if (framing == HTTP1_CHUNKED)
+    if (framing == HTTP_STREAMED)
         *b = (struct http1_body){ .framing = framing, .state = SIZE };
-    else if (framing == HTTP1_NO_BODY || (framing == HTTP1_LENGTH && length == 0))
+    else if (framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0))
         b->state = ENDED;
 }
 
 bool http1_body_may_close(const struct http1_body *b)
 {
-    return b->state == ENDED || b->framing == HTTP1_UNTIL_CLOSE;
+    return b->state == ENDED || b->framing == HTTP_UNTIL_CLOSE;
 }
 
 static int hex_digit(char c)
@@ -86,16 +86,16 @@ static int next_state(struct http1_body *b, char c)
 
 static enum http1_body_result take_data(struct http1_body *b, struct str *in, struct str *data)
 {
-    size_t n = b->framing != HTTP1_UNTIL_CLOSE && b->left < in->n ? (size_t)b->left : in->n;
+    size_t n = b->framing != HTTP_UNTIL_CLOSE && b->left < in->n ? (size_t)b->left : in->n;
 
     if (n == 0)
         return HTTP1_BODY_MORE;
     *data = (struct str){ in->p, n };
     *in = str_from(*in, n);
-    if (b->framing != HTTP1_UNTIL_CLOSE) {
+    if (b->framing != HTTP_UNTIL_CLOSE) {
         b->left -= n;
         if (b->left == 0)
-            b->state = b->framing == HTTP1_CHUNKED ? DATA_CR : ENDED;
+            b->state = b->framing == HTTP_STREAMED ? DATA_CR : ENDED;
     }
     return HTTP1_BODY_DATA;
 }

@@ -7,7 +7,7 @@
 enum { HTTP1_MOST_OVERHEAD = 16 * 1024 }; /* chunk extensions and trailers of one message */
 
 struct http1_body {
-    enum http1_framing framing;
+    enum http_framing framing;
     uint8_t state;      /* http1_body.c */
     uint8_t digits;
     uint32_t overhead;
@@ -21,8 +21,8 @@ enum http1_body_result {
     HTTP1_BODY_BAD
 };
 
-void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t length);
-/* Takes from the front of *in. HTTP1_UNTIL_CLOSE never ends here. Extensions and trailers are checked and left out. */
+void http1_body_init(struct http1_body *b, enum http_framing framing, uint64_t length);
+/* Takes from the front of *in. HTTP_UNTIL_CLOSE never ends here. Extensions and trailers are checked and left out. */
 enum http1_body_result http1_body_next(struct http1_body *b, struct str *in, struct str *data);
 /* Whether nothing is missing (the body has ended, or it ends with the connection). */
 bool http1_body_may_close(const struct http1_body *b);

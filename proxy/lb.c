@@ -51,6 +51,14 @@ static size_t pick_least_request(const struct lb *l, struct rng *rng)
     return load_b < load_a ? b : a;
 }
 
+static bool was_tried(size_t slot, const uint32_t *tried, size_t ntried)
+{
+    for (size_t k = 0; k < ntried; k++)
+        if (tried[k] == slot)
+            return true;
+    return false;
+}
+
 long lb_pick(struct lb *l, struct rng *rng, const uint32_t *tried, size_t ntried)
 {
     size_t pick = 0;
@@ -58,15 +66,27 @@ long lb_pick(struct lb *l, struct rng *rng, const uint32_t *tried, size_t ntried
     if (l->n == 0)
         return -1;
     for (int i = 0; i < PICKS; i++) {
-        bool again = false;
-
         pick = l->policy == LB_ROUND_ROBIN ? pick_round_robin(l) :
-               l->policy == LB_RANDOM      ? pick_random(l, rng) :
-                                             pick_least_request(l, rng);
-        for (size_t k = 0; k < ntried; k++)
-            again |= tried[k] == pick;
-        if (!again)
+               l->policy == LB_LEAST_REQUEST ? pick_least_request(l, rng) :
+                                             pick_random(l, rng); /* a hash without its key goes anywhere */
+        if (!was_tried(pick, tried, ntried))
             break;
     }
     return (long)pick;
+}
+
+long lb_pick_hash(const struct lb *l, uint64_t hash, const uint32_t *tried, size_t ntried)
+{
+    uint32_t first;
+
+    if (l->table.n == 0)
+        return -1;
+    first = lb_table_pick(&l->table, hash, 0);
+    for (size_t attempt = 0; attempt <= ntried; attempt++) {
+        uint32_t pick = lb_table_pick(&l->table, hash, attempt);
+
+        if (!was_tried(pick, tried, ntried))
+            return pick;
+    }
+    return first;
 }

@@ -5,15 +5,16 @@
 #include "base/arena.h"
 #include "base/rand.h"
 #include "mesh/snapshot.h"
-#include "proxy/http1_parser.h"
+#include "proxy/http_head.h"
 
 struct router_request {
-    const struct http1_head *head;
+    const struct http_head *head;
     struct str method, authority, scheme;
     struct str path, query; /* split at the first "?"; query without it, p NULL when there is none */
 };
 
-void router_request_init(struct router_request *r, const struct http1_head *h, struct str scheme);
+/* `target` is "/path?query". */
+void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme, struct str target);
 /* The first route that matches, NULL: none. */
 const struct route *router_match(const struct virtual_host *vh, const struct router_request *r);
 /* By weight. */

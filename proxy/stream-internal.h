@@ -28,16 +28,16 @@ enum stream_state {
 
 struct stream {
     struct worker *w;
-    struct downstream *d;
+    struct client *cl;
     struct view *view;
     const struct listener *l;
     enum stream_state state;
 
     struct buf head_bytes;
-    struct http1_head head;          /* over head_bytes */
+    struct http_head head;          /* over head_bytes */
+    struct str target;               /* "/path?query" in its one spelling */
     struct router_request rq;
     struct arena arena;              /* what rarely needs room */
-    struct http1_body body;
     bool request_done;               /* its body has come, too */
     bool expects_continue, upgrade;
     struct buf replay;               /* the body so far, while it may be sent again */
@@ -49,7 +49,7 @@ struct stream {
     struct upstream_cluster *cluster;
     const struct endpoint *endpoint; /* of the last try */
     struct upstream_host *host;
-    struct upstream_conn *up;
+    struct upstream_call *up;
     char up_local[CONN_ADDR_TEXT];   /* of the last try */
     unsigned tries, retries;
     bool repeated;                   /* once more after a kept connection had gone away */
@@ -59,10 +59,16 @@ struct stream {
     struct stream_mirror *mirrors;
 
     bool cors_allowed;
-    bool chunk_response, response_started, must_close;
+    bool response_started, must_close;
     unsigned status, flags;
     const char *details;
     const char *transport_failure;
+
+    bool hashed;                     /* the host goes by `hash` */
+    uint64_t hash;
+    struct str set_cookie;           /* for hashing, for a client that has none */
+    const struct header_op *auth_ops; /* what tokens change on the way upstream */
+    size_t nauth_ops;
 
     struct trace trace;
     char uuid[37];
@@ -73,6 +79,7 @@ struct stream {
     struct str grpc_status;
     char attempt_text[12], time_text[24];
 
+    int64_t deadline_ns;             /* of idleness */
     int64_t delayed_until_ns;        /* by a fault */
     int64_t started_ns, request_done_ns, upstream_ns; /* upstream_ns: its response's head; 0: none */
     uint64_t bytes_received, bytes_sent, request_bytes, response_bytes;
@@ -82,14 +89,19 @@ struct stream {
 
 /* stream.c */
 void stream_reply(struct stream *s, unsigned status, unsigned flags, const char *details, struct str body);
-/* Records and frees a request whose answer is cut short; the caller closes the connection. */
-void stream_client_cut(struct stream *s);
-/* Records the request and frees it. `keep`: the connection may serve another one. */
-void stream_end(struct stream *s, bool keep);
-bool stream_may_keep(const struct stream *s);
-/* Writes the head of an answer. framing is what follows; `f` gets the fields that we add. */
-void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f,
-                       enum http1_framing framing, uint64_t length);
+/* Our own answer, with the fields given; details are set already. */
+void stream_reply_with(struct stream *s, unsigned status, struct fields *f, struct str body);
+/* Records and frees a request: its answer is complete, or is cut short. */
+void stream_end(struct stream *s);
+void stream_cut(struct stream *s);
+/* The answer's head. `f` gets the fields that we add. */
+void stream_answer(struct stream *s, unsigned status, struct str reason, struct fields *f, enum http_framing framing,
+                   uint64_t length);
+/* Something moved. */
+static inline void stream_touch(struct stream *s)
+{
+    s->deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+}
 
 /* stream_try.c */
 void stream_forward(struct stream *s);
@@ -97,15 +109,21 @@ void stream_continue(struct stream *s);      /* the backoff is over */
 void stream_try_timeout(struct stream *s);
 void stream_timeout(struct stream *s);       /* the route's */
 void stream_pass_body(struct stream *s, struct str bytes);
-void stream_request_done(struct stream *s);
+void stream_pass_end(struct stream *s, const struct fields *trailers);
 /* The request's head for the upstream. False: it has grown too large. */
-bool stream_write_request(struct stream *s, const struct destination *to, struct upstream_conn *u);
+bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u);
 void stream_set_timer(struct event *ev, int64_t ms);
+
+/* stream_admit.c: who may. False: it has been answered. */
+bool stream_admit(struct stream *s);
+
+/* stream_hash.c: false: the request has nothing to go by. */
+bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);
 
 /* stream_mirror.c: copies that nobody waits for */
 void mirror_start_all(struct stream *s);
 void mirror_body(struct stream *s, struct str bytes);
-void mirror_sent(struct stream *s);
+void mirror_end(struct stream *s);
 /* The request is gone: complete copies go on alone, others are given up. */
 void mirror_leave_all(struct stream *s);
 

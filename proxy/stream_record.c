@@ -25,17 +25,17 @@ static struct str operation(const struct stream *s, char out[LONGEST_OPERATION])
 
 static void fill_request(struct access_log *l, const struct stream *s)
 {
-    const struct http1_head *h = &s->head;
+    const struct http_head *h = &s->head;
     struct str original;
 
     if (h->method.n == 0)
         return; /* it was none */
-    original = http1_value(h, HTTP1_X_ENVOY_ORIGINAL_PATH);
+    original = http_value(h, HTTP_X_ENVOY_ORIGINAL_PATH);
     l->method = s->rq.method;
-    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : http1_text(h, h->path);
-    l->protocol = h->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
+    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : (s->target.p ? s->target : http_text(h, h->path));
+    l->protocol = http_version_text(h->version);
     l->x_forwarded_for = s->xff;
-    l->user_agent = http1_value(h, HTTP1_USER_AGENT);
+    l->user_agent = http_value(h, HTTP_USER_AGENT);
     l->request_id = s->request_id;
     l->authority = s->authority;
     if (s->trace.sampled) {
@@ -63,7 +63,7 @@ static void fill_upstream(struct access_log *l, const struct stream *s)
 void stream_record(struct stream *s)
 {
     char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION];
-    bool grpc = str_starts(http1_value(&s->head, HTTP1_CONTENT_TYPE), STR("application/grpc"));
+    bool grpc = str_starts(http_value(&s->head, HTTP_CONTENT_TYPE), STR("application/grpc"));
     struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes };
     struct access_log *l = &r.log;
 
@@ -71,7 +71,7 @@ void stream_record(struct stream *s)
     l->start_ns = worker_wall_ns(s->w, s->started_ns);
     fill_request(l, s);
     fill_upstream(l, s);
-    identity_fill(l, s->view->snapshot, s->l, s->d->peer.remote_ip, s->cluster ? s->cluster->cluster : NULL,
+    identity_fill(l, s->view->snapshot, s->l, s->cl->peer->remote_ip, s->cluster ? s->cluster->cluster : NULL,
                   s->endpoint, s->rq.authority);
     l->response_code = s->status;
     l->response_flags = response_flags_text(flags, s->flags);
@@ -79,8 +79,8 @@ void stream_record(struct stream *s)
     l->bytes_received = (int64_t)s->bytes_received;
     l->bytes_sent = (int64_t)s->bytes_sent;
     l->duration_us = (s->w->now_ns - s->started_ns) / 1000;
-    l->downstream_local_address = str_of(s->d->peer.local);
-    l->downstream_remote_address = str_of(s->d->peer.remote);
+    l->downstream_local_address = str_of(s->cl->peer->local);
+    l->downstream_remote_address = str_of(s->cl->peer->remote);
     l->route_name = s->route ? s->route->name : STR_NULL;
     l->request_protocol = grpc ? STR("grpc") : STR("http");
     l->grpc_response_status = s->grpc_status;

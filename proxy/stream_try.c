@@ -36,7 +36,7 @@ static void add_context(struct stream *s, struct fields *f)
         fields_set(f, STR("x-forwarded-for"), s->xff);
         fields_set(f, STR("x-forwarded-proto"), s->rq.scheme);
         fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
-    } else if (!s->head.first[HTTP1_X_FORWARDED_PROTO]) {
+    } else if (!s->head.first[HTTP_X_FORWARDED_PROTO]) {
         fields_add(f, STR("x-forwarded-proto"), s->rq.scheme);
     }
     if (s->request_id.p == s->uuid)
@@ -46,16 +46,16 @@ static void add_context(struct stream *s, struct fields *f)
     trace_inject(&s->trace, f);
 }
 
-bool stream_write_request(struct stream *s, const struct destination *to, struct upstream_conn *u)
+bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u)
 {
-    struct buf *b = upstream_request(u, str_eqz(s->rq.method, "HEAD"), s->head.framing);
-    struct str original = http1_text(&s->head, s->head.path), authority = s->rq.authority;
+    struct str authority = s->rq.authority;
     struct fields f;
 
     fields_from_head(&f, &s->head);
     add_context(s, &f);
-    if (!str_eq(s->path, original))
-        fields_set(&f, STR("x-envoy-original-path"), original);
+    fields_apply(&f, s->auth_ops, s->nauth_ops, NULL);
+    if (!str_eq(s->path, s->target))
+        fields_set(&f, STR("x-envoy-original-path"), s->target);
     if (s->route->rewrite_authority.n)
         authority = s->route->rewrite_authority;
     fields_apply(&f, s->route->headers.request, s->route->headers.nrequest, &authority);
@@ -63,20 +63,10 @@ bool stream_write_request(struct stream *s, const struct destination *to, struct
     s->authority = authority;
     if (f.overflow)
         return false;
-    buf_str(b, s->rq.method);
-    buf_putc(b, ' ');
-    buf_str(b, s->path);
-    buf_puts(b, " HTTP/1.1\r\nhost: ");
-    buf_str(b, authority.n ? authority : str_of(s->d->peer.local)); /* HTTP/1.0 need not name one */
-    buf_puts(b, "\r\n");
-    fields_write(b, &f);
-    if (s->head.framing == HTTP1_LENGTH)
-        buf_printf(b, "content-length: %llu\r\n", (unsigned long long)s->head.length);
-    else if (s->head.framing == HTTP1_CHUNKED)
-        buf_puts(b, "transfer-encoding: chunked\r\n");
-    if (s->upgrade)
-        buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
-    buf_puts(b, "\r\n");
+    upstream_head(u, &(struct upstream_request){
+        .method = s->rq.method, .scheme = s->rq.scheme, .path = s->path, .fields = &f,
+        .authority = authority.n ? authority : str_of(s->cl->peer->local), /* HTTP/1.0 need not name one */
+        .framing = s->head.framing, .length = s->head.length, .websocket = s->upgrade });
     return true;
 }
 
@@ -104,9 +94,11 @@ static void back_off(struct stream *s)
 
 void stream_continue(struct stream *s)
 {
+    struct client *cl = s->cl;
+
     open_try(s, false);
-    if (s->d->stream == s && s->state == STREAM_TRYING)
-        conn_resume(&s->d->c);
+    if (cl->stream == s && s->state == STREAM_TRYING)
+        cl->ops->resume(cl);
 }
 
 #define RESET "upstream connect error or disconnect/reset before headers. reset reason: "
@@ -125,6 +117,14 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
     case UPSTREAM_CLOSED:
         stream_reply(s, 503, FLAG_UC, "upstream_reset_before_response_started{connection_termination}",
                      STR(RESET "connection termination"));
+        break;
+    case UPSTREAM_RESET:
+        stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_reset}",
+                     STR(RESET "remote reset"));
+        break;
+    case UPSTREAM_REFUSED:
+        stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_refused_stream_reset}",
+                     STR(RESET "remote refused stream reset"));
         break;
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
@@ -150,22 +150,32 @@ static void try_failed(struct stream *s, enum upstream_failure why, int err)
 
 static void cut_response(struct stream *s, unsigned flags, const char *details)
 {
-    struct downstream *d = s->d;
-
     s->flags |= flags;
     s->details = details;
-    stream_client_cut(s);
-    conn_close(&d->c);
+    stream_cut(s);
+}
+
+/* The try is over; what is told of it stays. */
+static void forget_try(struct stream *s)
+{
+    snprintf(s->up_local, sizeof(s->up_local), "%s", s->up->local);
+    s->up = NULL;
+}
+
+static void give_up_try(struct stream *s)
+{
+    struct upstream_call *u = s->up;
+
+    forget_try(s);
+    upstream_abort(u);
 }
 
 static void on_fail(void *arg, enum upstream_failure why, int err)
 {
     struct stream *s = arg;
-    bool stale = why == UPSTREAM_CLOSED && s->up && upstream_is_reused(s->up) && !s->up->any_byte;
+    bool stale = why == UPSTREAM_CLOSED && s->up->reused && !s->up->any_byte;
 
-    if (s->up)
-        memcpy(s->up_local, s->up->local, sizeof(s->up_local));
-    s->up = NULL;
+    forget_try(s);
     if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
     } else if (stale && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
@@ -176,13 +186,6 @@ static void on_fail(void *arg, enum upstream_failure why, int err)
     }
 }
 
-static enum http1_framing client_framing(const struct stream *s, const struct http1_head *h)
-{
-    if (h->framing == HTTP1_NO_BODY || h->framing == HTTP1_LENGTH)
-        return h->framing;
-    return s->head.minor == 1 ? HTTP1_CHUNKED : HTTP1_UNTIL_CLOSE;
-}
-
 static void add_service_time(struct stream *s, struct fields *f)
 {
     int64_t ms = (s->upstream_ns - s->request_done_ns) / 1000000;
@@ -191,51 +194,48 @@ static void add_service_time(struct stream *s, struct fields *f)
     fields_set(f, STR("x-envoy-upstream-service-time"), (struct str){ s->time_text, (size_t)n });
 }
 
-static void start_response(struct stream *s, const struct http1_head *h)
+static void start_response(struct stream *s, const struct http_head *h)
 {
-    enum http1_framing framing = client_framing(s, h);
     struct fields f;
 
     fields_from_head(&f, h);
     add_service_time(s, &f);
     /* A HEAD's answer and a 304 may tell the length of the body that they do not have. */
-    if (h->framing == HTTP1_NO_BODY && h->first[HTTP1_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
-        fields_add(&f, STR("content-length"), http1_value(h, HTTP1_CONTENT_LENGTH));
+    if (h->framing == HTTP_NO_BODY && h->first[HTTP_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
+        fields_add(&f, STR("content-length"), http_value(h, HTTP_CONTENT_LENGTH));
     fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     fields_apply(&f, s->destination->headers.response, s->destination->headers.nresponse, NULL);
+    if (s->set_cookie.n)
+        fields_add(&f, STR("set-cookie"), s->set_cookie);
     if (f.overflow) { /* by what the configuration adds: to leave some out may leave out what protects */
-        upstream_abort(s->up);
-        s->up = NULL;
+        give_up_try(s);
         stream_reply(s, 502, FLAG_UPE, "response_headers_too_large", STR_NULL);
         return;
     }
-    if (str_starts(fields_get(&f, HTTP1_CONTENT_TYPE), STR("application/grpc")))
-        s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP1_GRPC_STATUS));
+    if (str_starts(fields_get(&f, HTTP_CONTENT_TYPE), STR("application/grpc")))
+        s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP_GRPC_STATUS));
     s->details = "via_upstream";
     s->state = h->status == 101 ? STREAM_TUNNEL : STREAM_RESPONDING;
-    stream_write_head(s, h->status, http1_text(h, h->reason), &f, framing, h->length);
+    stream_answer(s, h->status, http_text(h, h->reason), &f, h->framing, h->length);
     if (s->state == STREAM_TUNNEL)
-        conn_resume(&s->d->c);
+        s->cl->ops->resume(s->cl);
 }
 
-static void on_head(void *arg, const struct http1_head *h)
+static void on_head(void *arg, const struct http_head *h)
 {
     struct stream *s = arg;
-    struct str grpc = http1_value(h, HTTP1_GRPC_STATUS);
+    struct str grpc = http_value(h, HTTP_GRPC_STATUS);
 
-    memcpy(s->up_local, s->up->local, sizeof(s->up_local));
     s->upstream_ns = s->w->now_ns;
-    s->d->c.deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    stream_touch(s);
     event_del(&s->pause);
     if (h->status == 101 && !s->upgrade) {
-        upstream_abort(s->up);
-        s->up = NULL;
+        give_up_try(s);
         try_failed(s, UPSTREAM_PROTOCOL, 0);
         return;
     }
     if (may_retry(s, router_retries_status(&s->route->retry, h->status, grpc))) {
-        upstream_abort(s->up);
-        s->up = NULL;
+        give_up_try(s);
         back_off(s);
         return;
     }
@@ -249,66 +249,83 @@ static void on_head(void *arg, const struct http1_head *h)
 static void on_data(void *arg, struct str bytes)
 {
     struct stream *s = arg;
-    struct conn *c = &s->d->c;
-    char size[20];
-    struct str pieces[3] = { { size, 0 }, bytes, STR("\r\n") };
+    struct client *cl = s->cl;
 
-    c->deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    stream_touch(s);
     s->bytes_sent += bytes.n;
     s->response_bytes += bytes.n;
-    if (s->chunk_response) {
-        pieces[0].n = (size_t)snprintf(size, sizeof(size), "%zx\r\n", bytes.n);
-        conn_write_pieces(c, pieces, 3);
-    } else {
-        conn_write_pieces(c, &bytes, 1);
-    }
-    if (conn_is_full(c))
-        conn_pause(&s->up->c);
+    cl->ops->data(cl, bytes);
+    if (cl->stream == s && s->up && cl->ops->full(cl))
+        upstream_pause(s->up);
+}
+
+static void on_trailers(void *arg, const struct fields *f)
+{
+    struct stream *s = arg;
+    struct str grpc = fields_get(f, HTTP_GRPC_STATUS);
+
+    if (grpc.p)
+        s->grpc_status = arena_str(&s->arena, grpc);
+    s->cl->ops->trailers(s->cl, f);
 }
 
 static void on_end(void *arg)
 {
     struct stream *s = arg;
 
-    s->up = NULL;
-    if (s->chunk_response)
-        conn_write(&s->d->c, STR("0\r\n\r\n"));
-    stream_end(s, s->state != STREAM_TUNNEL && stream_may_keep(s));
+    forget_try(s);
+    stream_end(s);
 }
 
 static void on_drained(void *arg)
 {
     struct stream *s = arg;
 
-    conn_resume(&s->d->c);
+    s->cl->ops->resume(s->cl);
 }
 
-static const struct upstream_handler handler = { .head = on_head, .data = on_data, .end = on_end, .fail = on_fail,
-                                                 .drained = on_drained };
+static const struct upstream_handler handler = { .head = on_head, .data = on_data, .trailers = on_trailers,
+                                                 .end = on_end, .fail = on_fail, .drained = on_drained };
 
 static void send_try(struct stream *s)
 {
-    struct upstream_conn *u = s->up;
+    struct upstream_call *u = s->up;
 
-    if (!stream_write_request(s, s->destination, u)) {
+    if (!stream_pass_head(s, s->destination, u)) {
         stream_reply(s, 431, 0, "request_headers_too_large", STR_NULL);
         return;
     }
     if (s->replay.n)
-        upstream_send(u, buf_view(&s->replay));
+        upstream_data(u, buf_view(&s->replay));
     if (s->request_done)
-        upstream_sent(u);
+        upstream_end(u, NULL);
     if (s->route->retry.per_try_timeout_ms > 0 && s->request_done)
         stream_set_timer(&s->pause, s->route->retry.per_try_timeout_ms);
     if (s->expects_continue && !s->request_done && s->tries == 1) {
-        conn_write(&s->d->c, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+        s->cl->ops->interim(s->cl, 100);
         s->expects_continue = false;
     }
 }
 
+static long pick_host(struct stream *s)
+{
+    struct lb *lb = &s->cluster->lb;
+
+    if (s->hashed) /* a retry goes to the same host, as Envoy's does */
+        return lb_pick_hash(lb, s->hash, NULL, 0);
+    return lb_pick(lb, &s->w->rng, s->tried, s->ntried);
+}
+
+static bool speaks_http2(const struct stream *s)
+{
+    const struct cluster *c = s->cluster->cluster;
+
+    return !s->upgrade && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
+}
+
 static void open_try(struct stream *s, bool fresh)
 {
-    long slot = lb_pick(&s->cluster->lb, &s->w->rng, s->tried, s->ntried);
+    long slot = pick_host(s);
     uint32_t at;
 
     if (slot < 0) {
@@ -323,7 +340,8 @@ static void open_try(struct stream *s, bool fresh)
     s->state = STREAM_TRYING;
     s->tries++;
     s->up_local[0] = '\0';
-    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, fresh, &handler, s);
+    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, speaks_http2(s), fresh, &handler,
+                          s);
     if (s->up)
         send_try(s);
     else
@@ -333,6 +351,7 @@ static void open_try(struct stream *s, bool fresh)
 void stream_forward(struct stream *s)
 {
     const struct route *r = s->route;
+    struct client *cl = s->cl;
 
     s->destination = router_pick(r->destinations, r->ndestinations, r->total_weight, &s->w->rng);
     s->cluster = s->destination ? view_cluster(s->view, s->destination->cluster) : NULL;
@@ -340,6 +359,8 @@ void stream_forward(struct stream *s)
         stream_reply(s, 503, FLAG_NC, "cluster_not_found", STR_NULL);
         return;
     }
+    if (s->cluster->lb.table.n)
+        s->hashed = stream_hash(s, &s->cluster->cluster->hash, &s->hash);
     s->path = router_rewrite(&s->arena, r, &s->rq);
     if (!s->path.p) {
         stream_reply(s, 503, FLAG_UO, "overload", STR_NULL);
@@ -349,8 +370,8 @@ void stream_forward(struct stream *s)
         stream_set_timer(&s->timer, r->timeout_ms);
     mirror_start_all(s);
     open_try(s, false);
-    if (s->d->stream == s && !s->request_done)
-        conn_resume(&s->d->c);
+    if (cl->stream == s && !s->request_done)
+        cl->ops->resume(cl);
 }
 
 void stream_pass_body(struct stream *s, struct str bytes)
@@ -366,16 +387,16 @@ void stream_pass_body(struct stream *s, struct str bytes)
     }
     mirror_body(s, bytes);
     if (s->up)
-        upstream_send(s->up, bytes);
+        upstream_data(s->up, bytes);
 }
 
-void stream_request_done(struct stream *s)
+void stream_pass_end(struct stream *s, const struct fields *trailers)
 {
-    s->request_done = true;
-    s->request_done_ns = s->w->now_ns;
-    mirror_sent(s);
+    mirror_end(s);
+    if (trailers && trailers->n)
+        s->replayable = false; /* they are not kept */
     if (s->up)
-        upstream_sent(s->up);
+        upstream_end(s->up, trailers);
     if (s->route->timeout_ms > 0)
         stream_set_timer(&s->timer, s->route->timeout_ms);
     if (s->route->retry.per_try_timeout_ms > 0 && s->state == STREAM_TRYING)
@@ -386,9 +407,7 @@ void stream_try_timeout(struct stream *s)
 {
     if (s->state != STREAM_TRYING || !s->up)
         return;
-    memcpy(s->up_local, s->up->local, sizeof(s->up_local));
-    upstream_abort(s->up);
-    s->up = NULL;
+    give_up_try(s);
     if (may_retry(s, router_retries_reset(&s->route->retry, RESET_LATER)))
         back_off(s);
     else
@@ -397,8 +416,6 @@ void stream_try_timeout(struct stream *s)
 
 void stream_timeout(struct stream *s)
 {
-    if (s->up)
-        memcpy(s->up_local, s->up->local, sizeof(s->up_local));
     if (s->response_started)
         cut_response(s, FLAG_UT, "response_timeout");
     else

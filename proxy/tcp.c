@@ -5,7 +5,9 @@
 #include "proxy/tcp.h"
 
 #include "base/mem.h"
+#include "proxy/admit.h"
 #include "proxy/downstream.h"
+#include "proxy/http2_server.h"
 #include "proxy/identity.h"
 #include "proxy/response_flags.h"
 #include "proxy/router.h"
@@ -39,6 +41,7 @@ struct tcp {
     char up_local[CONN_ADDR_TEXT];
     unsigned flags;
     const char *details, *transport_failure;
+    char denied[POLICY_DETAILS];
     bool opened, over;
     int64_t started_ns, active_ns;
     uint64_t received, sent, received_told, sent_told;
@@ -144,11 +147,8 @@ static void on_error(struct conn *c, int err)
 static void on_connected(struct conn *c)
 {
     struct tcp *t = of(c)->t;
-    struct sockaddr_storage ss;
-    socklen_t n = sizeof(ss);
 
-    if (getsockname(c->fd, (struct sockaddr *)&ss, &n) == 0)
-        conn_addr_text(t->up_local, &ss);
+    conn_local_text(c, t->up_local);
     open_told(t);
 }
 
@@ -214,6 +214,24 @@ static int dial(struct tcp *t)
     return fd;
 }
 
+/* The listener's policies, of which those that need HTTP never allow and always deny by the rest of what they ask. */
+static bool admitted(struct tcp *t)
+{
+    const struct listener_policy *p = &t->wl->l->policy;
+    struct policy_facts facts;
+    struct policy_verdict verdict;
+
+    if (p->npolicies == 0)
+        return true;
+    admit_facts(&facts, &t->peer, t->wl->l);
+    policy_decide(p, &facts, &verdict);
+    if (verdict.allowed)
+        return true;
+    policy_details(&verdict, t->denied);
+    t->details = t->denied;
+    return false;
+}
+
 void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
 {
     struct worker *w = wl->w;
@@ -236,7 +254,7 @@ void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *
     t->up.c.fd = -1;
     conn_open(&t->down.c, w, fd, &tcp_ops);
     t->down.c.deadline_ns = w->now_ns + report_ns;
-    up = dial(t);
+    up = admitted(t) ? dial(t) : -1;
     if (up < 0) {
         finish(t);
         return;
@@ -260,8 +278,11 @@ enum tcp_guess tcp_guess(struct str first)
                                           STR_INIT("CONNECT") };
     ptrdiff_t space = str_chr(first, ' '), end = str_chr(first, '\n');
     struct str word = { first.p, space < 0 ? first.n : (size_t)space }, target = str_from(first, word.n + 1);
+    struct str preface = STR(HTTP2_PREFACE);
     bool known = false;
 
+    if (str_starts(first, preface) || str_starts(preface, first))
+        return first.n < preface.n ? TCP_GUESS_MORE : TCP_GUESS_HTTP;
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
         known |= space < 0 ? str_starts(methods[i], word) : str_eq(methods[i], word);
     if (!known)
@@ -271,7 +292,7 @@ enum tcp_guess tcp_guess(struct str first)
         return TCP_GUESS_TCP;
     if (end >= 0)
         return str_find((struct str){ first.p, (size_t)end }, STR(" HTTP/1.")) > 0 ? TCP_GUESS_HTTP : TCP_GUESS_TCP;
-    return first.n > HTTP1_MOST_HEAD / 2 ? TCP_GUESS_HTTP : TCP_GUESS_MORE;
+    return first.n > HTTP_MOST_HEAD / 2 ? TCP_GUESS_HTTP : TCP_GUESS_MORE;
 }
 
 struct sniff {

@@ -72,6 +72,21 @@ void upstream_host_put(struct upstream_host *h)
     mem_free(h);
 }
 
+/* Slots are known by their addresses, which stay the same from one snapshot to the next. */
+static int make_table(struct view *v, struct upstream_cluster *u, size_t n)
+{
+    struct str *keys = arena_array(&v->arena, n, sizeof(*keys));
+    uint32_t *weights = arena_array(&v->arena, n, sizeof(*weights));
+
+    if (!keys || !weights)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = str_of(u->hosts[u->slot_endpoint[i]]->text);
+        weights[i] = u->slots[i].weight;
+    }
+    return lb_table_init(&u->lb.table, &v->arena, u->cluster->lb, u->cluster->hash.table, keys, weights, n);
+}
+
 static int open_cluster(struct view *v, struct upstream_cluster *u, const struct cluster *c)
 {
     size_t n = 0;
@@ -91,7 +106,7 @@ static int open_cluster(struct view *v, struct upstream_cluster *u, const struct
         u->slot_endpoint[n++] = (uint32_t)i;
     }
     lb_init(&u->lb, c->lb, u->slots, n);
-    return 0;
+    return c->lb == LB_RING_HASH || c->lb == LB_MAGLEV ? make_table(v, u, n) : 0;
 }
 
 static void close_clusters(struct view *v)

@@ -9,7 +9,8 @@
 #include "proxy/lb.h"
 #include "proxy/snapshot_ref.h"
 
-struct upstream_conn;
+struct http1_upstream;
+struct http2_upstream;
 
 /* One endpoint of one cluster. */
 struct upstream_host {
@@ -21,7 +22,8 @@ struct upstream_host {
     socklen_t addr_n;
     char text[CONN_ADDR_TEXT];    /* "127.0.0.1:80" */
     uint32_t active;              /* requests and TCP connections under way */
-    struct upstream_conn *idle;   /* the last used first */
+    struct http1_upstream *idle;  /* connections without a request, the last used first */
+    struct http2_upstream *http2; /* all connections, the newest first */
 };
 
 struct upstream_cluster {

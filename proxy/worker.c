@@ -56,10 +56,45 @@ struct worker_listener *worker_listener_get(struct worker_listener *wl)
     return wl;
 }
 
+static void close_auth(struct jwt_auth *auth)
+{
+    for (size_t i = 0; auth->keys && i < auth->nrules; i++)
+        jwt_keys_fini(&auth->keys[i]);
+    mem_free(auth->keys);
+    *auth = (struct jwt_auth){ .rules = NULL };
+}
+
+/* The rules of a snapshot, with the keys that their texts have. Without memory for them every request counts as one without
+ * a token: policies that ask for one refuse it. */
+static void open_auth(struct worker_listener *wl)
+{
+    const struct listener_policy *p = &wl->l->policy;
+    struct worker *w = wl->w;
+    struct err e;
+
+    close_auth(&wl->auth);
+    if (p->njwt == 0)
+        return;
+    if (!w->jwt_cache)
+        w->jwt_cache = jwt_cache_new();
+    wl->auth = (struct jwt_auth){ .rules = p->jwt, .keys = mem_zalloc(p->njwt * sizeof(*wl->auth.keys)),
+                                  .nrules = p->njwt, .cache = w->jwt_cache };
+    if (!wl->auth.keys) {
+        log_error("listener %.*s: no memory for the keys of tokens", STR_ARG(wl->l->name));
+        wl->auth.nrules = 0;
+    }
+    for (size_t i = 0; i < wl->auth.nrules; i++) {
+        jwt_keys_init(&wl->auth.keys[i], &p->jwt[i], &e);
+        if (wl->auth.keys[i].state == JWT_KEYS_STATE_NONE)
+            log_error("listener %.*s: tokens of %.*s: %s", STR_ARG(wl->l->name), STR_ARG(p->jwt[i].issuer), e.msg);
+    }
+}
+
 void worker_listener_put(struct worker_listener *wl)
 {
     if (--wl->refs > 0)
         return;
+    close_auth(&wl->auth);
     view_put(wl->view);
     mem_free(wl);
 }
@@ -163,6 +198,7 @@ static void open_listener(struct worker *w, struct view *v, const struct listene
              l->bind_port);
     wl->wildcard = str_eqz(l->ip, "0.0.0.0") || str_eqz(l->ip, "::");
     w->listeners = wl;
+    open_auth(wl);
     event_assign(&wl->ev, w->base, fd, EV_READ | EV_PERSIST, on_accept, wl);
     event_add(&wl->ev, NULL);
 }
@@ -217,6 +253,7 @@ static void switch_view(struct worker *w, struct worker_message *m)
             view_put(wl->view);
             wl->view = view_get(v);
             wl->l = &s->listeners[i];
+            open_auth(wl);
         }
     }
     drop_listeners(w, v);
@@ -375,6 +412,7 @@ static void free_worker(struct worker *w)
     if (w->mail_fd >= 0)
         close(w->mail_fd);
     strmap_free(&w->hosts);
+    jwt_cache_free(w->jwt_cache);
     pthread_mutex_destroy(&w->lock);
     mem_free(w);
 }

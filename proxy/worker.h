@@ -7,6 +7,7 @@
 
 #include "base/rand.h"
 #include "base/strmap.h"
+#include "proxy/jwt_auth.h"
 #include "proxy/record.h"
 #include "proxy/view.h"
 
@@ -32,6 +33,7 @@ struct worker_listener {
     struct event ev;
     struct view *view;           /* the newest that has this listener */
     const struct listener *l;    /* in view */
+    struct jwt_auth auth;        /* of l->policy.jwt */
     char local[CONN_ADDR_TEXT];
     bool wildcard;               /* the local address is each connection's own */
     struct worker_listener *next;
@@ -56,6 +58,7 @@ struct worker {
     struct conn *conns;
     size_t nconns;
     struct conn *flush, *dead;   /* what worker_leave has to do */
+    struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
     struct stream *free_streams;
     size_t nfree_streams;
     bool draining;

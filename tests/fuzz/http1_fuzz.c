@@ -13,12 +13,12 @@ struct result {
     unsigned refused;
 };
 
-static void tell_head(struct result *r, const struct http1_head *h)
+static void tell_head(struct result *r, const struct http_head *h)
 {
-    buf_printf(&r->told, "[%zu %u %u %d %llu %d %zu]", h->size, h->status, h->minor, (int)h->framing,
+    buf_printf(&r->told, "[%zu %u %u %d %llu %d %zu]", h->size, h->status, h->version, (int)h->framing,
                (unsigned long long)h->length, h->keep_alive, h->nfields);
     for (size_t i = 0; i < h->nfields; i++) {
-        struct str name = http1_text(h, h->fields[i].name), value = http1_text(h, h->fields[i].value);
+        struct str name = http_text(h, h->fields[i].name), value = http_text(h, h->fields[i].value);
 
         /* What is passed on must be a field again, whoever reads it. */
         if (!http1_is_token(name) || (value.n && (memchr(value.p, '\n', value.n) || memchr(value.p, '\r', value.n) ||
@@ -34,7 +34,7 @@ static void run(struct str in, uint32_t seed, bool response, struct result *r)
     size_t start = 0, seen = seed && 1 + seed % 7 < in.n ? 1 + seed % 7 : in.n;
     struct http1_scan scan = { 0 };
     struct http1_body body;
-    struct http1_head h;
+    struct http_head h;
     bool in_body = false;
 
     for (;;) {

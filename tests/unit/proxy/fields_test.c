@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-static struct http1_head head;
+static struct http_head head;
 
 static void parse(const char *fields)
 {

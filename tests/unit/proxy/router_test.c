@@ -3,7 +3,7 @@
 #include "tests/unit/unit.h"
 
 static struct arena arena = ARENA_INIT(1 << 20);
-static struct http1_head head;
+static struct http_head head;
 
 /* The request of a start line and fields, to "a.example:80". */
 static struct router_request request(const char *line, const char *fields)
@@ -13,7 +13,7 @@ static struct router_request request(const char *line, const char *fields)
     struct router_request r;
 
     ck_assert_int_eq(http1_request(&scan, text, &head), HTTP1_DONE);
-    router_request_init(&r, &head, STR("http"));
+    router_request_init(&r, &head, STR("http"), http_text(&head, head.path));
     return r;
 }
 
