@@ -21,8 +21,8 @@ struct builder {
 /* ---- what is done with each kind ---- */
 
 enum intake {
-    READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE, READ_SERVICE_ENTRY,
-    READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR, READ_POLICY, KEEP
+    READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE,
+    READ_SERVICE_ENTRY, READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR, READ_POLICY, KEEP
 };
 
 static const struct {
@@ -346,6 +346,8 @@ struct mesh *mesh_build(struct arena *a, const struct mesh_objects *objects, str
         mesh_make_registry(m, p, &b.nomem);
     if (!b.nomem)
         mesh_check_references(m, p, &b.nomem);
+    if (!b.nomem)
+        mesh_check_policies(m, p, &b.nomem);
     if (!b.nomem)
         vs_merge_delegates(m, p, &b.nomem);
     if (!b.nomem && p->errors == 0)

@@ -674,7 +674,8 @@ bool exported_to(const struct str *v, size_t n, struct str own, struct str ns);
 /* registry.c: who runs where, and what can be called. Once all is read and sorted. */
 void mesh_make_registry(struct mesh *m, struct mesh_problems *p, bool *nomem);
 
-/* What can only be said with all objects at hand. */
+/* What can only be said with all objects at hand; of policies. */
 void mesh_check_references(struct mesh *m, struct mesh_problems *p, bool *nomem);
+void mesh_check_policies(const struct mesh *m, struct mesh_problems *p, bool *nomem);
 
 #endif

@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-/* What all of them begin with. */
-struct head {
-    POLICY_HEAD;
-};
-
 /* Any of struct policies' lists. */
 struct list {
     void *v;
@@ -16,12 +11,12 @@ struct list {
 
 static int by_age(const void *a, const void *b)
 {
-    return object_age_cmp(((const struct head *)a)->object, ((const struct head *)b)->object);
+    return object_age_cmp(((const struct policy_head *)a)->object, ((const struct policy_head *)b)->object);
 }
 
 static int by_name(const void *a, const void *b)
 {
-    const struct mesh_object *x = ((const struct head *)a)->object, *y = ((const struct head *)b)->object;
+    const struct mesh_object *x = ((const struct policy_head *)a)->object, *y = ((const struct policy_head *)b)->object;
     int c = str_cmp(x->ns, y->ns);
 
     return c ? c : str_cmp(x->name, y->name);
@@ -56,7 +51,7 @@ const struct message *policies_add(struct check *c, struct policies *p, void **t
         return NULL;
     }
     *to = (char *)l.v + l.n++ * kinds[kind].message->size;
-    ((struct head *)*to)->object = c->object;
+    ((struct policy_head *)*to)->object = c->object;
     memcpy(place, &l, sizeof(l));
     return kinds[kind].message;
 }
@@ -69,5 +64,16 @@ void policies_sort(struct policies *p)
         memcpy(&l, (const char *)p + kinds[i].list, sizeof(l));
         if (l.n > 1)
             qsort(l.v, l.n, kinds[i].message->size, kinds[i].order);
+    }
+}
+
+void policies_each(const struct policies *p, void (*fn)(void *arg, const struct policy_head *head), void *arg)
+{
+    for (size_t i = 0; i < NKINDS; i++) {
+        struct list l;
+
+        memcpy(&l, (const char *)p + kinds[i].list, sizeof(l));
+        for (size_t k = 0; k < l.n; k++)
+            fn(arg, (const struct policy_head *)(const void *)((const char *)l.v + k * kinds[i].message->size));
     }
 }

@@ -13,6 +13,10 @@
     const struct mesh_object *object;                                                                                  \
     struct policy_scope scope
 
+struct policy_head {
+    POLICY_HEAD;
+};
+
 /* ---- PeerAuthentication ---- */
 
 enum peer_mode { PEER_UNSET, PEER_DISABLE, PEER_PERMISSIVE, PEER_STRICT };
@@ -229,5 +233,7 @@ struct policies {
 const struct message *policies_add(struct check *c, struct policies *p, void **to);
 /* Once all are read. */
 void policies_sort(struct policies *p);
+/* Calls fn for every policy of every kind. */
+void policies_each(const struct policies *p, void (*fn)(void *arg, const struct policy_head *head), void *arg);
 
 #endif

@@ -2,10 +2,10 @@
  *   - an object's canonical JSON, and its YAML, read back as an object with the same canonical JSON;
  *   - every route that forwards has a destination, and its weights add up to what it says;
  *   - a virtual host is found by each of its exact domains;
- *   - policies stand in the order of their actions, the default denies just where one allows, and of each condition there
- *     are values or nets, whose bits are within an address;
  *   - of a cluster's endpoints each has an address or a name, a weight, and priorities from 0 without a gap;
- *   - a listener's chains go from the most specific name to all. */
+ *   - a listener's chains go from the most specific name to all;
+ *   - policies stand in the order of their actions, the default denies just where one allows, and of each condition there
+ *     are values or nets, whose bits are within an address. */
 #include "base/err.h"
 #include "mesh/snapshot.h"
 

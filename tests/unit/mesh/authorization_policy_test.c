@@ -275,7 +275,9 @@ static const struct {
       "are meant\n" },
     { AP "  action: DENY\n  rules: [{from: [{source: {requestPrincipals: ['*']}}]}]\n",
       "warning: spec.rules[0]: on TCP ports, too, this denies, and there without what only HTTP knows: name the ports that "
-      "are meant\n" },
+      "are meant\n"
+      "warning: spec.rules: asks for what tokens say, and no RequestAuthentication of this namespace nor of istio-system reads "
+      "any\n" },
     { AP "  action: DENY\n  rules: [{from: [{source: {principals: [a]}}]}, {to: [{operation: {methods: [GET], ports: "
       "['80']}}]}]\n", "" },
 };
