@@ -269,8 +269,8 @@ enum policy_value_kind { POLICY_EXACT, POLICY_PREFIX, POLICY_SUFFIX, POLICY_PRES
  * "ISSUER/SUBJECT", of which the last slash is the border. */
 struct policy_value {
     enum policy_value_kind kind;
-    struct str text;          /* of hosts in lower case; TEMPLATE: a path of which whole segments are {*}, and at most the
-                               * last of these {**} */
+    struct str text;          /* of hosts in lower case; TEMPLATE: a path with whole segments {*} for any one and, at
+                               * most once and behind these, {**} for any number */
 };
 
 struct policy_net {

@@ -15,8 +15,7 @@
  * becomes %25: what is decoded must not be decoded again by the next.
  * %00 is refused, always (Istio's table: "always rejected with HTTP code 400"). */
 #include "proxy/path.h"
-
-#include <stdlib.h>
+#include "proxy/percent.h"
 
 enum {
     PASS = 0,
@@ -26,25 +25,11 @@ enum {
 
 static int class_of(unsigned char c)
 {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-        c == '~')
+    if (percent_is_unreserved((char)c))
         return DECODE;
     if (c <= ' ' || c >= 127 || memchr("\"#<>?^`{|}", c, 10))
         return ESCAPE;
     return PASS;
-}
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The byte that an escape at s.p[at] stands for; -1: there is none. */
-static int escaped(struct str s, size_t at)
-{
-    if (at + 2 >= s.n || s.p[at] != '%' || hex(s.p[at + 1]) < 0 || hex(s.p[at + 2]) < 0)
-        return -1;
-    return hex(s.p[at + 1]) * 16 + hex(s.p[at + 2]);
 }
 
 /* Whether the path has nothing that any step would change. */
@@ -70,7 +55,7 @@ static size_t decode_slashes(char *p, size_t n)
     size_t to = 0;
 
     for (size_t i = 0; i < n; i++) {
-        int c = escaped(s, i);
+        int c = percent_byte(s, i);
 
         if (c == '/' || c == '\\') {
             p[to++] = (char)c;
@@ -91,7 +76,7 @@ struct out {
 static void put(struct out *o, char c)
 {
     o->p[o->n++] = c;
-    if (o->bad && o->bad + 2 == o->n && hex(o->p[o->n - 2]) >= 0 && hex(c) >= 0) {
+    if (o->bad && o->bad + 2 == o->n && percent_digit(o->p[o->n - 2]) >= 0 && percent_digit(c) >= 0) {
         memmove(o->p + o->bad + 2, o->p + o->bad, 2);
         memcpy(o->p + o->bad, "25", 2);
         o->n += 2;
@@ -122,7 +107,7 @@ static bool is_slash(char c)
     return c == '/' || c == '\\';
 }
 
-/* At the beginning of a segment: takes "." or ".." with the slash behind it, and returns its length; 0: it is another. */
+/* At the beginning of a segment: takes "." or ".." with the slash behind it, and returns the length; 0: another. */
 static size_t dot_segment(struct str in, size_t at, unsigned *dots)
 {
     size_t i = at;
@@ -130,7 +115,7 @@ static size_t dot_segment(struct str in, size_t at, unsigned *dots)
     for (*dots = 0; *dots < 2 && i < in.n; ++*dots) {
         if (in.p[i] == '.')
             i++;
-        else if (escaped(in, i) == '.')
+        else if (percent_byte(in, i) == '.')
             i += 3;
         else
             break;
@@ -159,7 +144,7 @@ static size_t put_next(struct out *o, struct str in, size_t i)
             put(o, (char)c);
         return 1;
     }
-    e = escaped(in, i);
+    e = percent_byte(in, i);
     if (e < 0) {
         put(o, '%');
         o->bad = o->n;
@@ -213,7 +198,7 @@ static size_t merge_slashes(char *p, size_t n)
 static bool has_nul(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == 0 || escaped(s, i) == 0)
+        if (s.p[i] == 0 || percent_byte(s, i) == 0)
             return true;
     return false;
 }
