@@ -18,18 +18,24 @@
 #include "proxy/percent.h"
 
 enum {
-    PASS = 0,
-    DECODE = 1, /* stands for itself; its escape is undone */
-    ESCAPE = 2  /* only as an escape */
+    PASS,
+    DECODE, /* stands for itself, and its escape is undone */
+    ESCAPE, /* only as an escape */
+    SLASH   /* begins a segment, as does the backslash, which becomes one */
 };
 
-static int class_of(unsigned char c)
+static const uint8_t classes[256] = {
+    ['a' ... 'z'] = DECODE, ['A' ... 'Z'] = DECODE, ['0' ... '9'] = DECODE,
+    ['-'] = DECODE,         ['.'] = DECODE,         ['_'] = DECODE,         ['~'] = DECODE,
+    [0 ... ' '] = ESCAPE,   ['"'] = ESCAPE,         ['#'] = ESCAPE,         ['%'] = ESCAPE,
+    ['<'] = ESCAPE,         ['>'] = ESCAPE,         ['?'] = ESCAPE,         ['^'] = ESCAPE,
+    ['`'] = ESCAPE,         ['{'] = ESCAPE,         ['|'] = ESCAPE,         ['}'] = ESCAPE,
+    [127 ... 255] = ESCAPE, ['/'] = SLASH,          ['\\'] = SLASH,
+};
+
+static int class_of(char c)
 {
-    if (percent_is_unreserved((char)c))
-        return DECODE;
-    if (c <= ' ' || c >= 127 || memchr("\"#<>?^`{|}", c, 10))
-        return ESCAPE;
-    return PASS;
+    return classes[(unsigned char)c];
 }
 
 /* Whether the path has nothing that any step would change. */
@@ -38,11 +44,13 @@ static bool is_plain(struct str path, bool merge)
     if (path.n == 0 || path.p[0] != '/')
         return false;
     for (size_t i = 0; i < path.n; i++) {
-        char c = path.p[i];
+        int class = class_of(path.p[i]);
 
-        if (c == '%' || c == '\\' || class_of((unsigned char)c) == ESCAPE)
+        if (class < ESCAPE)
+            continue;
+        if (class == ESCAPE || path.p[i] == '\\')
             return false;
-        if (c == '/' && i + 1 < path.n && (path.p[i + 1] == '.' || (merge && path.p[i + 1] == '/')))
+        if (i + 1 < path.n && (path.p[i + 1] == '.' || (merge && path.p[i + 1] == '/')))
             return false;
     }
     return true;
@@ -102,11 +110,6 @@ static void drop_segment(struct out *o)
     o->bad = 0;
 }
 
-static bool is_slash(char c)
-{
-    return c == '/' || c == '\\';
-}
-
 /* At the beginning of a segment: takes "." or ".." with the slash behind it, and returns the length; 0: another. */
 static size_t dot_segment(struct str in, size_t at, unsigned *dots)
 {
@@ -120,7 +123,7 @@ static size_t dot_segment(struct str in, size_t at, unsigned *dots)
         else
             break;
     }
-    if (*dots == 0 || (i < in.n && !is_slash(in.p[i])))
+    if (*dots == 0 || (i < in.n && class_of(in.p[i]) != SLASH))
         return 0;
     return i - at + (i < in.n);
 }
@@ -138,7 +141,7 @@ static size_t put_next(struct out *o, struct str in, size_t i)
         return 1;
     }
     if (c != '%') {
-        if (class_of(c) == ESCAPE)
+        if (class_of((char)c) == ESCAPE)
             put_escape(o, c);
         else
             put(o, (char)c);
@@ -152,7 +155,7 @@ static size_t put_next(struct out *o, struct str in, size_t i)
     }
     if (e == 0)
         return 0;
-    if (class_of((unsigned char)e) == DECODE) {
+    if (class_of((char)e) == DECODE) {
         put(o, (char)e);
     } else {
         memcpy(o->p + o->n, in.p + i, 3);
@@ -166,7 +169,7 @@ static bool canonical(struct out *o, struct str in)
 {
     size_t i = 0;
 
-    if (in.n == 0 || !is_slash(in.p[0]))
+    if (in.n == 0 || class_of(in.p[0]) != SLASH)
         put(o, '/');
     while (i < in.n) {
         bool begins = o->n && o->p[o->n - 1] == '/';
