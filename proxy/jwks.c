@@ -116,7 +116,8 @@ static const char *rsa_key(const json_t *jwk, struct key *key)
     be = BN_bin2bn(e, (int)ne, NULL);
     bits = bn ? BN_num_bits(bn) : 0;
     if (parts && bn && be && bits >= LEAST_RSA_BITS && bits <= MOST_RSA_BITS &&
-        OSSL_PARAM_BLD_push_BN(parts, OSSL_PKEY_PARAM_RSA_N, bn) && OSSL_PARAM_BLD_push_BN(parts, OSSL_PKEY_PARAM_RSA_E, be))
+        OSSL_PARAM_BLD_push_BN(parts, OSSL_PKEY_PARAM_RSA_N, bn) &&
+        OSSL_PARAM_BLD_push_BN(parts, OSSL_PKEY_PARAM_RSA_E, be))
         key->pkey = public_key("RSA", parts);
     OSSL_PARAM_BLD_free(parts);
     BN_free(bn);
@@ -143,7 +144,8 @@ static const char *ec_key(const json_t *jwk, struct key *key)
     if (alg < 0)
         return "crv is not one of P-256, P-384, P-521";
     point[0] = 4; /* not compressed (SEC 1, 2.3.3) */
-    if (bytes_of(jwk, "x", point + 1, (size_t)half) != half || bytes_of(jwk, "y", point + 1 + half, (size_t)half) != half)
+    if (bytes_of(jwk, "x", point + 1, (size_t)half) != half ||
+        bytes_of(jwk, "y", point + 1 + half, (size_t)half) != half)
         return "x or y is missing or not of the curve's length"; /* RFC 7518, 6.2.1.2 */
     parts = OSSL_PARAM_BLD_new();
     if (parts && OSSL_PARAM_BLD_push_utf8_string(parts, OSSL_PKEY_PARAM_GROUP_NAME, algs[alg].curve, 0) &&

@@ -1,7 +1,7 @@
 /* jwks.h: the public keys of who signs tokens (RFC 7517), and signatures by them (RFC 7515, 7518, 8037).
  *
- * A set never changes; it is counted, and may be read from many threads. Symmetric keys and "alg": "none" are not here at
- * all: a proxy that could verify by a secret could sign by it, and whoever mixes the two takes a public key for one. */
+ * A set never changes; it is counted, and may be read from many threads. Symmetric keys and "alg": "none" are not here
+ * at all: a proxy that could verify by a secret could sign by it, and whoever mixes both takes a public key for one. */
 #ifndef PROXY_JWKS_H
 #define PROXY_JWKS_H
 
@@ -21,8 +21,8 @@ struct jwks;
 
 /* Takes the JSON text of a set; one reference. Keys that cannot serve (symmetric, for encryption, of unknown types or
  * curves, RSA of less than 2048 bits or more than 8192, points off their curve) are passed over, as RFC 7517, 5 says.
- * NULL: ERR_PARSE (no JSON, or not of that shape), ERR_LIMIT (bytes, keys), ERR_INVALID (no key is left; why the first was
- * not taken), ERR_NOMEM. */
+ * NULL: ERR_PARSE (no JSON, or not of that shape), ERR_LIMIT (bytes, keys), ERR_INVALID (no key is left; why the first
+ * was not taken), ERR_NOMEM. */
 struct jwks *jwks_new(struct str text, struct err *e);
 struct jwks *jwks_get(struct jwks *k);
 void jwks_put(struct jwks *k); /* NULL is accepted */

@@ -70,16 +70,16 @@ struct jwt {
     json_t *header, *claims;   /* objects, never another's */
 };
 
-/* Takes a token apart, strictly: base64url without padding, JSON without double names, an "alg" that jws_alg_of knows, no
- * "crit". JWT_OK: *out has one reference. */
+/* Takes a token apart, strictly: base64url without padding, JSON without double names, an "alg" that jws_alg_of knows,
+ * no "crit". JWT_OK: *out has one reference. */
 enum jwt_status jwt_parse(struct str text, struct jwt **out);
 struct jwt *jwt_get(struct jwt *t);
 void jwt_put(struct jwt *t); /* NULL is accepted */
 
 /* The signature alone. */
 enum jwt_status jwt_verify(const struct jwt *t, const struct jwks *keys);
-/* What a rule asks beside the signature: issuer (a rule with none takes all), times, audiences (those of a rule with none
- * are all). Of an audience "http://", "https://" and a last slash do not count, as in Envoy. */
+/* What a rule asks beside the signature: issuer (a rule with none takes all), times, audiences (those of a rule with
+ * none are all). Of an audience "http://", "https://" and a last slash do not count, as in Envoy. */
 enum jwt_status jwt_check(const struct jwt *t, const struct jwt_rule *r, int64_t now_s);
 
 /* A claim by its path, joined with U+0001. NULL: there is none. */

@@ -1,6 +1,6 @@
 /* jwt_auth.c: which of a request's tokens are in order, by which rule, and what of them goes upstream.
  *
- *   for each rule: look in its places ──▶ each token found: cache, or take apart ──▶ check ──▶ verify by the rule's keys
+ *   for each rule: look in its places ──▶ each token found: cache, or take apart ──▶ check ──▶ verify by its keys
  *   a token found by several rules (same place, another issuer or other keys) takes the best of their words
  *   all tokens are in order ──▶ the first one is the request's principal */
 #include "proxy/jwt_auth.h"

@@ -1,8 +1,8 @@
-/* jwt_cache.h: tokens whose signature has been verified, so that a client's second request costs a comparison instead of
- * a signature (20 to 100 µs). One worker's; not thread-safe.
+/* jwt_cache.h: tokens whose signature has been verified, so that a client's second request costs a comparison instead
+ * of a signature (20 to 100 µs). One worker's; not thread-safe.
  *
- * What is remembered is one fact: this very text was signed by one of these very keys. Rules and times are asked anew each
- * time, so a reload, a rotated key or a token's end needs no invalidation: keys that were swapped are other keys. */
+ * What is remembered is one fact: this very text was signed by one of these very keys. Rules and times are asked anew
+ * each time, so a reload, a rotated key or a token's end needs no invalidation: swapped keys are other keys. */
 #ifndef PROXY_JWT_CACHE_H
 #define PROXY_JWT_CACHE_H
 

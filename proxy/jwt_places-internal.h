@@ -13,7 +13,7 @@ struct jwt_found {
 
 enum { JWT_MOST_FOUND = 8 }; /* by one rule in one request */
 
-/* Looks in all of a rule's places. Returns how many tokens there are, at most JWT_MOST_FOUND; -1: more; -2: no memory. */
+/* Looks in all of a rule's places. Returns how many tokens there are; -1: more than JWT_MOST_FOUND; -2: no memory. */
 int jwt_look(const struct jwt_rule *r, struct arena *a, const struct header_source *headers, struct str target,
              struct jwt_found found[JWT_MOST_FOUND]);
 

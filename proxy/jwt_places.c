@@ -1,8 +1,9 @@
-/* jwt_places.c: where requests show tokens, as Envoy's JWT filter looks for them: headers, then the query, then cookies.
+/* jwt_places.c: where requests show tokens, as Envoy's JWT filter looks for them: in headers, the query, cookies.
  *
  * What is not found is not asked for, so looking must not be stricter than those behind us: a prefix counts wherever it
  * stands in the header, names and values of the query are decoded. */
 #include "proxy/jwt_places-internal.h"
+#include "proxy/percent.h"
 
 struct look {
     struct arena *a;
@@ -22,11 +23,6 @@ static void add(struct look *l, struct str text, enum jwt_place_kind kind, struc
         l->found[l->n++] = (struct jwt_found){ text, kind, name };
 }
 
-static bool is_token_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-}
-
 static void look_in_header(struct look *l, struct str name, struct str prefix)
 {
     for (size_t i = 0;; i++) {
@@ -39,15 +35,10 @@ static void look_in_header(struct look *l, struct str name, struct str prefix)
         if (at < 0)
             continue;
         rest = str_from(value, (size_t)at + prefix.n);
-        while (rest.n && prefix.n && !is_token_char(rest.p[0]))
+        while (rest.n && prefix.n && (rest.p[0] == '~' || !percent_is_unreserved(rest.p[0])))
             rest = str_from(rest, 1);
         add(l, rest.n ? rest : value, JWT_IN_HEADER, name);
     }
-}
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* Without escapes; a view where there are none. p NULL: no memory. */
@@ -62,12 +53,10 @@ static struct str decode(struct arena *a, struct str s)
     if (!p)
         return STR_NULL;
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '%' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
-            p[n++] = (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]));
-            i += 2;
-        } else {
-            p[n++] = s.p[i];
-        }
+        int c = percent_byte(s, i);
+
+        p[n++] = c < 0 ? s.p[i] : (char)c;
+        i += c < 0 ? 0 : 2;
     }
     return (struct str){ p, n };
 }

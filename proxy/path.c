@@ -15,36 +15,27 @@
  * becomes %25: what is decoded must not be decoded again by the next.
  * %00 is refused, always (Istio's table: "always rejected with HTTP code 400"). */
 #include "proxy/path.h"
-
-#include <stdlib.h>
+#include "proxy/percent.h"
 
 enum {
-    PASS = 0,
-    DECODE = 1, /* stands for itself; its escape is undone */
-    ESCAPE = 2  /* only as an escape */
+    PASS,
+    DECODE, /* stands for itself, and its escape is undone */
+    ESCAPE, /* only as an escape */
+    SLASH   /* begins a segment, as does the backslash, which becomes one */
 };
 
-static int class_of(unsigned char c)
-{
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-        c == '~')
-        return DECODE;
-    if (c <= ' ' || c >= 127 || memchr("\"#<>?^`{|}", c, 10))
-        return ESCAPE;
-    return PASS;
-}
+static const uint8_t classes[256] = {
+    ['a' ... 'z'] = DECODE, ['A' ... 'Z'] = DECODE, ['0' ... '9'] = DECODE,
+    ['-'] = DECODE,         ['.'] = DECODE,         ['_'] = DECODE,         ['~'] = DECODE,
+    [0 ... ' '] = ESCAPE,   ['"'] = ESCAPE,         ['#'] = ESCAPE,         ['%'] = ESCAPE,
+    ['<'] = ESCAPE,         ['>'] = ESCAPE,         ['?'] = ESCAPE,         ['^'] = ESCAPE,
+    ['`'] = ESCAPE,         ['{'] = ESCAPE,         ['|'] = ESCAPE,         ['}'] = ESCAPE,
+    [127 ... 255] = ESCAPE, ['/'] = SLASH,          ['\\'] = SLASH,
+};
 
-static int hex(char c)
+static int class_of(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The byte that an escape at s.p[at] stands for; -1: there is none. */
-static int escaped(struct str s, size_t at)
-{
-    if (at + 2 >= s.n || s.p[at] != '%' || hex(s.p[at + 1]) < 0 || hex(s.p[at + 2]) < 0)
-        return -1;
-    return hex(s.p[at + 1]) * 16 + hex(s.p[at + 2]);
+    return classes[(unsigned char)c];
 }
 
 /* Whether the path has nothing that any step would change. */
@@ -53,11 +44,13 @@ static bool is_plain(struct str path, bool merge)
     if (path.n == 0 || path.p[0] != '/')
         return false;
     for (size_t i = 0; i < path.n; i++) {
-        char c = path.p[i];
+        int class = class_of(path.p[i]);
 
-        if (c == '%' || c == '\\' || class_of((unsigned char)c) == ESCAPE)
+        if (class < ESCAPE)
+            continue;
+        if (class == ESCAPE || path.p[i] == '\\')
             return false;
-        if (c == '/' && i + 1 < path.n && (path.p[i + 1] == '.' || (merge && path.p[i + 1] == '/')))
+        if (i + 1 < path.n && (path.p[i + 1] == '.' || (merge && path.p[i + 1] == '/')))
             return false;
     }
     return true;
@@ -70,7 +63,7 @@ static size_t decode_slashes(char *p, size_t n)
     size_t to = 0;
 
     for (size_t i = 0; i < n; i++) {
-        int c = escaped(s, i);
+        int c = percent_byte(s, i);
 
         if (c == '/' || c == '\\') {
             p[to++] = (char)c;
@@ -91,7 +84,7 @@ struct out {
 static void put(struct out *o, char c)
 {
     o->p[o->n++] = c;
-    if (o->bad && o->bad + 2 == o->n && hex(o->p[o->n - 2]) >= 0 && hex(c) >= 0) {
+    if (o->bad && o->bad + 2 == o->n && percent_digit(o->p[o->n - 2]) >= 0 && percent_digit(c) >= 0) {
         memmove(o->p + o->bad + 2, o->p + o->bad, 2);
         memcpy(o->p + o->bad, "25", 2);
         o->n += 2;
@@ -117,12 +110,7 @@ static void drop_segment(struct out *o)
     o->bad = 0;
 }
 
-static bool is_slash(char c)
-{
-    return c == '/' || c == '\\';
-}
-
-/* At the beginning of a segment: takes "." or ".." with the slash behind it, and returns its length; 0: it is another. */
+/* At the beginning of a segment: takes "." or ".." with the slash behind it, and returns the length; 0: another. */
 static size_t dot_segment(struct str in, size_t at, unsigned *dots)
 {
     size_t i = at;
@@ -130,12 +118,12 @@ static size_t dot_segment(struct str in, size_t at, unsigned *dots)
     for (*dots = 0; *dots < 2 && i < in.n; ++*dots) {
         if (in.p[i] == '.')
             i++;
-        else if (escaped(in, i) == '.')
+        else if (percent_byte(in, i) == '.')
             i += 3;
         else
             break;
     }
-    if (*dots == 0 || (i < in.n && !is_slash(in.p[i])))
+    if (*dots == 0 || (i < in.n && class_of(in.p[i]) != SLASH))
         return 0;
     return i - at + (i < in.n);
 }
@@ -153,13 +141,13 @@ static size_t put_next(struct out *o, struct str in, size_t i)
         return 1;
     }
     if (c != '%') {
-        if (class_of(c) == ESCAPE)
+        if (class_of((char)c) == ESCAPE)
             put_escape(o, c);
         else
             put(o, (char)c);
         return 1;
     }
-    e = escaped(in, i);
+    e = percent_byte(in, i);
     if (e < 0) {
         put(o, '%');
         o->bad = o->n;
@@ -167,7 +155,7 @@ static size_t put_next(struct out *o, struct str in, size_t i)
     }
     if (e == 0)
         return 0;
-    if (class_of((unsigned char)e) == DECODE) {
+    if (class_of((char)e) == DECODE) {
         put(o, (char)e);
     } else {
         memcpy(o->p + o->n, in.p + i, 3);
@@ -181,7 +169,7 @@ static bool canonical(struct out *o, struct str in)
 {
     size_t i = 0;
 
-    if (in.n == 0 || !is_slash(in.p[0]))
+    if (in.n == 0 || class_of(in.p[0]) != SLASH)
         put(o, '/');
     while (i < in.n) {
         bool begins = o->n && o->p[o->n - 1] == '/';
@@ -213,7 +201,7 @@ static size_t merge_slashes(char *p, size_t n)
 static bool has_nul(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == 0 || escaped(s, i) == 0)
+        if (s.p[i] == 0 || percent_byte(s, i) == 0)
             return true;
     return false;
 }

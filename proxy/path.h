@@ -1,7 +1,7 @@
 /* path.h: one spelling for each path, before routes and policies look at it and before it goes upstream.
  *
- * The four ways are Istio's meshConfig.pathNormalization (istio.io/latest/docs/reference/config/security/normalization);
- * BASE is its default. */
+ * The four ways are Istio's meshConfig.pathNormalization
+ * (istio.io/latest/docs/reference/config/security/normalization); BASE is its default. */
 #ifndef PROXY_PATH_H
 #define PROXY_PATH_H
 

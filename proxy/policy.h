@@ -28,8 +28,8 @@ struct policy_ip policy_ip_parse(struct str text);
 
 /* What policies may ask about. The caller's. */
 struct policy_facts {
-    struct str principal;       /* of the verified peer certificate, "spiffe://TRUST-DOMAIN/ns/NS/sa/NAME"; one of another
-                                 * kind (DNS name, subject) is only there or not; empty: the peer has proved nothing */
+    struct str principal;       /* of the verified peer certificate, "spiffe://TD/ns/NS/sa/NAME"; one of another kind
+                                 * (DNS name, subject) is only there or not; empty: the peer has proved nothing */
     struct policy_ip peer_ip;   /* whose connection it is */
     struct policy_ip remote_ip; /* the client's, by X-Forwarded-For or PROXY protocol, where these are trusted */
     struct policy_ip destination_ip;
@@ -65,8 +65,8 @@ void policy_decide(const struct listener_policy *p, const struct policy_facts *f
 
 enum { POLICY_DETAILS = 384 }; /* room for a namespace (63), a name (253) and a rule */
 
-/* %RESPONSE_CODE_DETAILS% of a denial: "rbac_access_denied_matched_policy[ns[foo]-policy[deny]-rule[0]]", by the default
- * "…[none]"; on TCP %CONNECTION_TERMINATION_DETAILS%, the same text. */
+/* %RESPONSE_CODE_DETAILS% of a denial: "rbac_access_denied_matched_policy[ns[foo]-policy[deny]-rule[0]]", by the
+ * default "…[none]"; on TCP %CONNECTION_TERMINATION_DETAILS%, the same text. */
 void policy_details(const struct policy_verdict *v, char out[POLICY_DETAILS]);
 
 #endif

@@ -100,8 +100,8 @@ bool policy_pair_is(const struct policy_value *v, struct str a, struct str b)
     return false;
 }
 
-/* Whether the fields of one name, joined by commas, read `text` from byte `at` on. They are not put together: there is no
- * length at which a condition would stop to see. */
+/* Whether the fields of one name, joined by commas, read `text` from byte `at` on. They are not put together: there is
+ * no length at which a condition would stop to see. */
 static bool joined_has(const struct header_source *headers, struct str name, size_t at, struct str text)
 {
     size_t from = 0; /* of the field (and the comma in front of it) in the whole */

@@ -1,4 +1,5 @@
 /* xfcc_certificate.c: what a certificate says of its holder, in X-Forwarded-Client-Cert's words. */
+#include "proxy/percent.h"
 #include "proxy/xfcc.h"
 
 #include "base/buf.h"
@@ -32,13 +33,10 @@ static struct str written(struct arena *a, BIO *bio, bool url)
     long n = BIO_get_mem_data(bio, &p);
 
     for (long i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || memchr("-._~", c, 4);
-
-        if (!url || plain)
-            buf_putc(&b, (char)c);
+        if (!url || percent_is_unreserved(p[i]))
+            buf_putc(&b, p[i]);
         else
-            buf_printf(&b, "%%%02X", c);
+            buf_printf(&b, "%%%02X", (unsigned char)p[i]);
     }
     if (!buf_failed(&b))
         out = arena_str(a, buf_view(&b));

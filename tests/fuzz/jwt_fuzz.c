@@ -1,5 +1,6 @@
-/* jwt_fuzz.c: a request line by line: a set of keys, then the query, then headers "name: value". Whatever they are, a token
- * that no key in the set signed is not let in, what goes upstream can stand in a header, and cached answers are the same. */
+/* jwt_fuzz.c: a request line by line: a set of keys, then the query, then headers "name: value". Whatever they are, a
+ * token that no key in the set signed is not let in, what goes upstream can stand in a header, and cached answers are
+ * the same. */
 #include "proxy/jwt_auth.h"
 
 #include <stdlib.h>
@@ -29,7 +30,8 @@ static void check_ops(const struct jwt_answer *answer)
                 abort();
 }
 
-static struct jwt_answer ask(const struct jwt_auth *auth, struct arena *a, const struct lines *headers, struct str target)
+static struct jwt_answer ask(const struct jwt_auth *auth, struct arena *a, const struct lines *headers,
+                             struct str target)
 {
     struct header_source source = { nth_line, headers };
     struct jwt_answer answer;
@@ -47,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct jwt_place headers[] = { { STR_INIT("authorization"), STR_INIT("Bearer ") },
                                                 { STR_INIT("x-token"), STR_INIT("") } };
-    static const struct jwt_place claims[] = { { STR_INIT("x-sub"), STR_INIT("sub") }, { STR_INIT("x-a"), STR_INIT("a.b") } };
+    static const struct jwt_place claims[] = { { STR_INIT("x-sub"), STR_INIT("sub") },
+                                               { STR_INIT("x-a"), STR_INIT("a.b") } };
     static const struct str params[] = { STR_INIT("t") }, cookies[] = { STR_INIT("c") };
     struct str rest = { (const char *)data, size };
     struct jwt_rule rule = { .jwks = str_cut(&rest, '\n'), .headers = headers, .nheaders = 2, .params = params,

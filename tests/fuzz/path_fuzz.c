@@ -1,5 +1,5 @@
-/* path_fuzz.c: a normalised path stays as it is when it is normalised again, and has none of what was to go. The first byte
- * says how. */
+/* path_fuzz.c: a normalised path stays as it is when it is normalised again, and has none of what was to go. The first
+ * byte says how. */
 #include "proxy/path.h"
 
 #include <stdlib.h>
@@ -24,7 +24,8 @@ static void check(enum path_normalization how, struct str target)
         abort();
     if (how >= PATH_MERGE_SLASHES && has(path, "//"))
         abort();
-    if (how == PATH_DECODE_AND_MERGE_SLASHES && (has(path, "%2f") || has(path, "%2F") || has(path, "%5c") || has(path, "%5C")))
+    if (how == PATH_DECODE_AND_MERGE_SLASHES &&
+        (has(path, "%2f") || has(path, "%2F") || has(path, "%5c") || has(path, "%5C")))
         abort();
 }
 

@@ -21,8 +21,9 @@ static void check(struct arena *a, const struct xfcc_element *e)
         return; /* quotes and slashes take more room than they had; an element of unknown pairs has no text */
     if (xfcc_parse(a, text, &v, &n, NULL) != 0 || n != 1)
         abort();
-    if (!str_eq(e->by, v->by) || !str_eq(e->hash, v->hash) || !str_eq(e->cert, v->cert) || !str_eq(e->chain, v->chain) ||
-        !str_eq(e->subject, v->subject) || !same_names(e->uris, e->nuris, v->uris, v->nuris) ||
+    if (!str_eq(e->by, v->by) || !str_eq(e->hash, v->hash) || !str_eq(e->cert, v->cert) ||
+        !str_eq(e->chain, v->chain) || !str_eq(e->subject, v->subject) ||
+        !same_names(e->uris, e->nuris, v->uris, v->nuris) ||
         !same_names(e->dns, e->ndns, v->dns, v->ndns))
         abort();
 }

@@ -1,5 +1,7 @@
-/* jwt_auth_test.c: requests with tokens against rules: places, several rules, keys that come late, what goes upstream. */
+/* jwt_auth_test.c: requests with tokens against rules: places, several rules, late keys, what goes upstream. */
 #include "proxy/jwt_auth.h"
+
+#include "base/mem.h"
 #include "tests/unit/proxy/header_table.h"
 #include "tests/unit/proxy/jwt_make.h"
 #include "tests/unit/unit.h"
@@ -130,12 +132,14 @@ END_TEST
 
 START_TEST(looks_where_a_rule_says)
 {
-    static const struct jwt_place headers[] = { { STR_INIT("x-token"), STR_INIT("") }, { STR_INIT("x-auth"), STR_INIT("JWT ") } };
+    static const struct jwt_place headers[] = { { STR_INIT("x-token"), STR_INIT("") },
+                                                { STR_INIT("x-auth"), STR_INIT("JWT ") } };
     static const struct str params[] = { STR_INIT("t") }, cookies[] = { STR_INIT("session") };
     struct jwt_rule r = rule_of("alice", alice_jwks);
     struct str t = token(&alice, good);
     struct header plain[] = { { STR("x-token"), t }, { STR_NULL, STR_NULL } };
-    struct header prefixed[] = { { STR("x-auth"), arena_printf(&arena, "JWT %.*s", STR_ARG(t)) }, { STR_NULL, STR_NULL } };
+    struct header prefixed[] = { { STR("x-auth"), arena_printf(&arena, "JWT %.*s", STR_ARG(t)) },
+                                 { STR_NULL, STR_NULL } };
     struct header cookie[] = { { STR("cookie"), STR("a=b; session2=x") },
                                { STR("cookie"), arena_printf(&arena, "c=d; session=\"%.*s\"; e", STR_ARG(t)) },
                                { STR_NULL, STR_NULL } };
@@ -325,6 +329,38 @@ START_TEST(does_not_remember_long_tokens)
 }
 END_TEST
 
+/* The n-th allocation fails, for each n: nobody gets in by it, and nothing leaks. */
+START_TEST(survives_lack_of_memory)
+{
+    struct jwt_rule r = rule_of("alice", alice_jwks);
+    struct header headers[] = { { STR("authorization"), bearer(token(&alice, good)) }, { STR_NULL, STR_NULL } };
+    struct header_source source = header_table(headers);
+    int failed = 1;
+
+    r.payload_header = STR("x-payload");
+    for (long n = 1; failed; n++) {
+        struct arena a = ARENA_INIT(1 << 16);
+        struct jwt_keys keys;
+        struct jwt_auth auth = { &r, &keys, 1, NULL };
+        struct jwt_answer answer;
+
+        ck_assert_int_lt(n, 100);
+        mem_fail_at(n);
+        auth.cache = jwt_cache_new();
+        jwt_keys_init(&keys, &r, NULL);
+        jwt_authenticate(&auth, &a, &source, STR("/"), NOW, &answer);
+        failed = mem_has_failed();
+        mem_fail_at(0);
+        ck_assert(answer.status == JWT_OK ? answer.token != NULL : answer.token == NULL);
+        ck_assert(failed || answer.status == JWT_OK);
+        jwt_put(answer.token);
+        jwt_keys_fini(&keys);
+        jwt_cache_free(auth.cache);
+        arena_free(&a);
+    }
+}
+END_TEST
+
 /* ---- upstream ---- */
 
 /* "-name" and "name=value", with blanks between. */
@@ -353,8 +389,8 @@ START_TEST(passes_on_what_rules_say)
         { STR_INIT("x-none"), STR_INIT("nothing") }, { STR_INIT("x-url"), STR_INIT("https://c.d/e") },
     };
     struct jwt_rule r = rule_of("alice", alice_jwks);
-    struct str t = token(&alice, "{\"iss\":\"alice\",\"sub\":\"s\",\"n\":7,\"ok\":true,\"a\":{\"b\":\"deep\"},\"list\":[\"l\"],"
-                                 "\"evil\":\"a\\r\\nx-admin: yes\",\"https://c.d/e\":\"u\"}");
+    struct str t = token(&alice, "{\"iss\":\"alice\",\"sub\":\"s\",\"n\":7,\"ok\":true,\"a\":{\"b\":\"deep\"},"
+                                 "\"list\":[\"l\"],\"evil\":\"a\\r\\nx-admin: yes\",\"https://c.d/e\":\"u\"}");
     struct header headers[] = { { STR("authorization"), bearer(t) }, { STR_NULL, STR_NULL } };
     struct jwt_answer answer;
 
@@ -407,7 +443,8 @@ START_TEST(words_refusals_as_envoy)
 
     ck_assert(str_eqz(jwt_challenge(&arena, JWT_EXPIRED, STR("http"), STR("a:80"), STR("/x?y")),
                       "Bearer realm=\"http://a:80/x?y\", error=\"invalid_token\""));
-    ck_assert(str_eqz(jwt_challenge(&arena, JWT_MISSING, STR("https"), STR("a"), STR("/")), "Bearer realm=\"https://a/\""));
+    ck_assert(str_eqz(jwt_challenge(&arena, JWT_MISSING, STR("https"), STR("a"), STR("/")),
+                      "Bearer realm=\"https://a/\""));
     ck_assert(str_eqz(jwt_challenge(&arena, JWT_MISSING, STR("http"), STR("a"), STR("/\"\\")),
                       "Bearer realm=\"http://a/\\\"\\\\\""));
     ck_assert_uint_eq(jwt_challenge(&arena, JWT_MISSING, STR("http"), STR("a"), long_path).n, 14 + 8 + 256 + 1);
@@ -433,6 +470,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, says_when_a_rule_has_no_key);
     tcase_add_test(t, remembers_the_latest_tokens);
     tcase_add_test(t, does_not_remember_long_tokens);
+    tcase_add_test(t, survives_lack_of_memory);
     tcase_add_test(t, passes_on_what_rules_say);
     tcase_add_loop_test(t, takes_tokens_out_of_the_query, 0, COUNT(targets));
     tcase_add_test(t, words_refusals_as_envoy);

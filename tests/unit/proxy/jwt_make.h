@@ -140,7 +140,10 @@ static inline size_t raw_ecdsa(uint8_t *signature, size_t n, size_t half)
 
 static inline void put_signature(struct buf *b, const struct signer *s, const char *alg)
 {
-    const char *md = strstr(alg, "256") ? "SHA256" : strstr(alg, "384") ? "SHA384" : strstr(alg, "512") ? "SHA512" : NULL;
+    const char *md = strstr(alg, "256") ? "SHA256" :
+                     strstr(alg, "384") ? "SHA384" :
+                     strstr(alg, "512") ? "SHA512" :
+                                          NULL;
     uint8_t signature[2048];
     size_t n = sizeof(signature);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();

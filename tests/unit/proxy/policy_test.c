@@ -37,9 +37,9 @@ static struct policy_facts facts(void)
 static void setup(void)
 {
     token = (struct jwt){ .issuer = STR("https://issuer.example/"), .subject = STR("alice") };
-    token.claims = json_loads("{\"iss\":\"https://issuer.example/\",\"sub\":\"alice\",\"aud\":[\"a1\",\"a2\"],\"azp\":\"app\","
-                              "\"groups\":[\"dev\",\"ops\",7],\"scope\":\"read write\",\"note\":\"two words\",\"n\":7,"
-                              "\"realm\":{\"roles\":[\"admin\"]}}",
+    token.claims = json_loads("{\"iss\":\"https://issuer.example/\",\"sub\":\"alice\",\"aud\":[\"a1\",\"a2\"],"
+                              "\"azp\":\"app\",\"groups\":[\"dev\",\"ops\",7],\"scope\":\"read write\","
+                              "\"note\":\"two words\",\"n\":7,\"realm\":{\"roles\":[\"admin\"]}}",
                               0, NULL);
     ck_assert_ptr_nonnull(token.claims);
 }
@@ -252,12 +252,14 @@ static const struct {
     const char *ip;
     bool in;
 } nets[] = {
-    { "10.0.0.0", 8, "10.255.0.1", true },  { "10.0.0.0", 8, "11.0.0.1", false },   { "10.1.2.3", 32, "10.1.2.3", true },
-    { "10.1.2.3", 32, "10.1.2.2", false },  { "10.1.2.0", 23, "10.1.3.9", true },   { "10.1.2.0", 23, "10.1.4.0", false },
-    { "0.0.0.0", 0, "8.8.8.8", true },      { "0.0.0.0", 0, "2001:db8::1", false }, { "::", 0, "2001:db8::1", true },
-    { "::", 0, "8.8.8.8", false },          { "2001:db8::", 33, "2001:db8:7fff::1", true },
-    { "2001:db8::", 33, "2001:db8:8000::1", false }, { "10.0.0.0", 8, "::ffff:10.1.1.1", true },
-    { "10.0.0.0", 8, "nonsense", false },   { "0.0.0.0", 0, "", false },
+    { "10.0.0.0", 8, "10.255.0.1", true },         { "10.0.0.0", 8, "11.0.0.1", false },
+    { "10.1.2.3", 32, "10.1.2.3", true },          { "10.1.2.3", 32, "10.1.2.2", false },
+    { "10.1.2.0", 23, "10.1.3.9", true },          { "10.1.2.0", 23, "10.1.4.0", false },
+    { "0.0.0.0", 0, "8.8.8.8", true },             { "0.0.0.0", 0, "2001:db8::1", false },
+    { "::", 0, "2001:db8::1", true },              { "::", 0, "8.8.8.8", false },
+    { "2001:db8::", 33, "2001:db8:7fff::1", true }, { "2001:db8::", 33, "2001:db8:8000::1", false },
+    { "10.0.0.0", 8, "::ffff:10.1.1.1", true },    { "10.0.0.0", 8, "nonsense", false },
+    { "0.0.0.0", 0, "", false },
 };
 
 START_TEST(knows_networks)
@@ -464,8 +466,8 @@ END_TEST
 /* On TCP nothing of HTTP can be asked: ALLOW rules that do are none, of DENY and AUDIT rules only the rest is left. */
 static const struct policy_all put_or_port[] = { { &is_put, 1 }, { &on_port, 1 } };
 static const struct policy_rule when_put_or_port = { .to = put_or_port, .nto = 2, .http_only = true },
-                                when_bank_puts = { .from = &all_bank, .to = &all_put, .nfrom = 1, .nto = 1, .http_only = true },
-                                when_shop_puts = { .from = &all_shop, .to = &all_put, .nfrom = 1, .nto = 1, .http_only = true },
+                                when_bank_puts = { &all_bank, &all_put, 1, 1, { NULL, 0 }, true },
+                                when_shop_puts = { &all_shop, &all_put, 1, 1, { NULL, 0 }, true },
                                 when_port = { .to = &all_port, .nto = 1 };
 static const struct policy allow_put_or_port = POLICY("p", POLICY_ALLOW, &when_put_or_port),
                            allow_port = POLICY("p", POLICY_ALLOW, &when_port),
