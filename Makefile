@@ -55,6 +55,8 @@ else
 endif
 CFLAGS = $(OPT) $(HARDEN) $(WARN) -fno-common
 CPPFLAGS = -std=gnu11 -D_GNU_SOURCE -DVIGLA_VERSION='"$(VERSION)"' -I. -MMD -MP
+# Of the linkers, gold takes half the time of the usual one, and tests are many.
+QUICK_LD := $(if $(shell command -v ld.gold),-fuse-ld=gold)
 LDFLAGS = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN))
 
 # A folder's archive holds all of it but the programs' main().
@@ -124,13 +126,18 @@ define unit_rule
 $(O)/$(basename $(1)): $(O)/$(basename $(1)).o $(call archives,$(call unit_folder,$(1))) \
 		$(if $(filter api cmd,$(call unit_folder,$(1))),$(O)/web/assets.o)
 	@echo "  LD    $$@"
-	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $(call libs,$(call unit_folder,$(1))) -ljansson -lcheck -lsubunit -lm -lrt -lpthread
+	@$$(CC) $$(LDFLAGS) $$(QUICK_LD) -o $$@ $$^ $(call libs,$(call unit_folder,$(1))) -ljansson -lcheck -lsubunit -lm -lrt -lpthread
 endef
 $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_rule,$(t))))
 
 .PHONY: check
 check: $(UNIT_TESTS)
 	@python3 tests/run.py --label "unit$(if $(SAN), ($(SAN)))" $(UNIT_TESTS)
+
+# ThreadSanitizer on those that have threads.
+.PHONY: check-threads
+check-threads:
+	@$(MAKE) -s SAN=thread UNIT_SOURCES="$$(python3 tests/threaded.py)" check
 
 # Directions between folders: the own folder, or the face (not -internal.h) of a folder in USES_.
 .PHONY: layers
@@ -150,7 +157,7 @@ FUZZ_LIBS := $(foreach f,$(FUZZ_FOLDERS),$(LIBS_$(f)))
 
 define fuzz_rule
 $(O)/$(patsubst %_fuzz.c,%_replay,$(1)): $(O)/$(1:.c=.o) $(O)/tests/fuzz/replay.o $(FUZZ_FOLDERS:%=$(O)/%.a) $(O)/web/assets.o
-	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $(FUZZ_LIBS)
+	@$$(CC) $$(LDFLAGS) $$(QUICK_LD) -o $$@ $$^ $(FUZZ_LIBS)
 $(O)/$(1:.c=): $(O)/$(1:.c=.o) $(FUZZ_FOLDERS:%=$(O)/%.a) $(O)/web/assets.o
 	@$$(CC) -pie -fsanitize=fuzzer,address,undefined -o $$@ $$^ $(FUZZ_LIBS)
 endef
@@ -201,11 +208,12 @@ test: deps
 	@$(MAKE) -s -j2 all
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) python3 tests/all.py
 
-$(O)/tests/bench/event_rows: $(O)/tests/bench/event_rows.o $(O)/base.a
+GENERATORS := $(O)/tests/bench/event_rows $(O)/tests/bench/span_rows
+$(GENERATORS): %: %.o $(O)/base.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_base)
 
 .PHONY: bench
-bench: all $(O)/tests/bench/event_rows
+bench: all $(GENERATORS)
 	@CONFORMANCE_DIR=$(CONFORMANCE_DIR) tests/bench/run.sh
 
 # --- odds and ends -----------------------------------------------------------------------------------------------

@@ -24,8 +24,25 @@ struct jaeger_trace {
     size_t nprocesses;
 };
 
-/* In the request's arena. ERR_NOMEM. */
-int jaeger_traces(struct request *rq, const struct trace *traces, size_t n, struct jaeger_trace **out, struct err *e);
+/* Where the encoding of an answer stands: before span `span` of trace `at`. */
+struct jaeger_cursor {
+    struct jaeger_trace *traces;
+    size_t n, at, span;
+    size_t process; /* v3, process by process: of those of this one */
+    bool is_open;   /* the head of the trace, or of the process, has been put */
+    bool begun;     /* v3: a process has been put */
+    bool has_spans; /* v3: and a span of the one that is open */
+};
+
+/* How a version of the API answers. */
+struct jaeger_version {
+    const char *head;                                     /* what comes before the first trace */
+    bool (*more)(void *cursor, struct buf *b);            /* a piece; false: that was the last */
+    void (*fail)(struct request *rq, const struct err *e);
+};
+
+/* Answers with the traces, which live in the request's arena, piece by piece; or says that there is no memory. */
+void jaeger_answer(struct request *rq, const struct jaeger_version *v, const struct trace *traces, size_t n);
 
 /* What a process is besides its service: calls put(b, key, value, first) for each that is known. Returns how many. */
 size_t jaeger_process_tags(struct buf *b, const struct trace_span *process,

@@ -73,17 +73,34 @@ static int find_processes(struct jaeger_trace *t, struct arena *a)
     return rc;
 }
 
-int jaeger_traces(struct request *rq, const struct trace *traces, size_t n, struct jaeger_trace **out, struct err *e)
+static int find_all_processes(struct jaeger_cursor *x, struct arena *a, const struct trace *traces)
 {
-    *out = arena_array(&rq->arena, n, sizeof(**out));
-    if (!*out)
-        return err_set(e, ERR_NOMEM, "no memory for the traces");
-    for (size_t i = 0; i < n; i++) {
-        (*out)[i].trace = &traces[i];
-        if (find_processes(&(*out)[i], &rq->arena) < 0)
-            return err_set(e, ERR_NOMEM, "no memory for the traces");
+    x->traces = arena_array(a, x->n, sizeof(*x->traces));
+    if (!x->traces)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < x->n; i++) {
+        x->traces[i].trace = &traces[i];
+        if (find_processes(&x->traces[i], a) < 0)
+            return ERR_NOMEM;
     }
     return 0;
+}
+
+void jaeger_answer(struct request *rq, const struct jaeger_version *v, const struct trace *traces, size_t n)
+{
+    struct jaeger_cursor *x = ARENA_NEW(&rq->arena, struct jaeger_cursor); /* is read while the answer is sent */
+    struct err e = ERR_INIT;
+
+    if (x)
+        x->n = n;
+    if (!x || find_all_processes(x, &rq->arena, traces) < 0) {
+        err_set(&e, ERR_NOMEM, "no memory for the traces");
+        v->fail(rq, &e);
+        return;
+    }
+    reply_json(rq, 200);
+    buf_puts(&rq->out, v->head);
+    reply_pieces(rq, v->more, x);
 }
 
 size_t jaeger_process_tags(struct buf *b, const struct trace_span *p,

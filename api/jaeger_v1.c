@@ -202,16 +202,9 @@ static void put_processes(struct buf *b, const struct jaeger_trace *t)
         buf_puts(b, ",\"warnings\":null}");
 }
 
-/* Where the encoding of an answer stands: before span `span` of trace `at`. */
-struct encoding {
-    struct jaeger_trace *traces;
-    size_t n, at, span;
-    bool is_open; /* the trace's head has been put */
-};
-
 static bool more_spans(void *state, struct buf *b)
 {
-    struct encoding *x = state;
+    struct jaeger_cursor *x = state;
 
     for (; x->at < x->n; x->at++, x->span = 0) {
         const struct jaeger_trace *t = &x->traces[x->at];
@@ -235,21 +228,7 @@ static bool more_spans(void *state, struct buf *b)
     return false;
 }
 
-static void answer_traces(struct request *rq, const struct trace *traces, size_t n)
-{
-    struct encoding *x = ARENA_NEW(&rq->arena, struct encoding);
-    struct err e = ERR_INIT;
-
-    if (!x || jaeger_traces(rq, traces, n, &x->traces, &e) < 0) {
-        err_set(&e, ERR_NOMEM, "no memory for the traces");
-        fail(rq, &e);
-        return;
-    }
-    x->n = n;
-    begin(rq, 200);
-    buf_putc(&rq->out, '[');
-    reply_pieces(rq, more_spans, x);
-}
+static const struct jaeger_version version_1 = {"{\"data\":[", more_spans, fail};
 
 /* --- parameters --- */
 
@@ -360,7 +339,7 @@ static void find_by_ids(struct request *rq)
     if (e.code)
         fail(rq, &e);
     else
-        answer_traces(rq, traces, n);
+        jaeger_answer(rq, &version_1, traces, n);
 }
 
 void jaeger_search(struct request *rq)
@@ -377,7 +356,7 @@ void jaeger_search(struct request *rq)
     if (read_search(rq, &s, &e) < 0 || traces_find(rq->api->store, &s, &rq->arena, &traces, &n, &e) < 0)
         fail(rq, &e);
     else
-        answer_traces(rq, traces, n);
+        jaeger_answer(rq, &version_1, traces, n);
 }
 
 void jaeger_trace(struct request *rq)
@@ -395,7 +374,7 @@ void jaeger_trace(struct request *rq)
         traces_get(rq->api->store, rq->arguments[0], from, to, &rq->arena, t, &e) < 0)
         fail(rq, &e);
     else
-        answer_traces(rq, t, 1);
+        jaeger_answer(rq, &version_1, t, 1);
 }
 
 void jaeger_services(struct request *rq)

@@ -86,16 +86,7 @@ static void put_span(struct buf *b, const struct trace *t, const struct trace_sp
     buf_puts(b, "}}");
 }
 
-/* Where the encoding of an answer stands: before span `span` of those of process `process` of trace `at`. */
-struct encoding {
-    struct jaeger_trace *traces;
-    size_t n, at, process, span;
-    bool begun;     /* a process has been put */
-    bool is_open;   /* the head of the process at work has been put */
-    bool has_spans; /* and a span of it */
-};
-
-static void open_process(struct buf *b, struct encoding *x)
+static void open_process(struct buf *b, struct jaeger_cursor *x)
 {
     const struct trace_span *p = x->traces[x->at].processes[x->process];
 
@@ -110,7 +101,7 @@ static void open_process(struct buf *b, struct encoding *x)
 }
 
 /* False: the piece is full. */
-static bool put_process(struct buf *b, struct encoding *x)
+static bool put_process(struct buf *b, struct jaeger_cursor *x)
 {
     const struct jaeger_trace *t = &x->traces[x->at];
 
@@ -131,7 +122,7 @@ static bool put_process(struct buf *b, struct encoding *x)
 
 static bool more_spans(void *state, struct buf *b)
 {
-    struct encoding *x = state;
+    struct jaeger_cursor *x = state;
 
     for (; x->at < x->n; x->at++, x->process = 0)
         for (; x->process < x->traces[x->at].nprocesses; x->process++, x->span = 0)
@@ -141,21 +132,7 @@ static bool more_spans(void *state, struct buf *b)
     return false;
 }
 
-static void answer_traces(struct request *rq, const struct trace *traces, size_t n)
-{
-    struct encoding *x = ARENA_NEW(&rq->arena, struct encoding);
-    struct err e = ERR_INIT;
-
-    if (!x || jaeger_traces(rq, traces, n, &x->traces, &e) < 0) {
-        err_set(&e, ERR_NOMEM, "no memory for the traces");
-        fail(rq, &e);
-        return;
-    }
-    x->n = n;
-    reply_json(rq, 200);
-    buf_puts(&rq->out, "{\"result\":{\"resourceSpans\":[");
-    reply_pieces(rq, more_spans, x);
-}
+static const struct jaeger_version version_3 = {"{\"result\":{\"resourceSpans\":[", more_spans, fail};
 
 /* --- parameters --- */
 
@@ -229,7 +206,7 @@ void jaeger_v3_find(struct request *rq)
     if (read_search(rq, &s, &e) < 0 || traces_find(rq->api->store, &s, &rq->arena, &traces, &n, &e) < 0)
         fail(rq, &e);
     else
-        answer_traces(rq, traces, n);
+        jaeger_answer(rq, &version_3, traces, n);
 }
 
 void jaeger_v3_trace(struct request *rq)
@@ -248,7 +225,7 @@ void jaeger_v3_trace(struct request *rq)
         traces_get(rq->api->store, rq->arguments[0], from, to, &rq->arena, t, &e) < 0)
         fail(rq, &e);
     else
-        answer_traces(rq, t, 1);
+        jaeger_answer(rq, &version_3, t, 1);
 }
 
 void jaeger_v3_services(struct request *rq)

@@ -46,15 +46,19 @@ static bool spend(struct arena_budget *b, size_t n)
     return true;
 }
 
-static struct arena_block *add_block(struct arena *a, size_t need)
+static size_t next_size(const struct arena *a, size_t need)
 {
     size_t size = a->head ? a->head->size * 2 : FIRST_BLOCK;
-    struct arena_block *b;
 
     if (size > LARGEST_BLOCK)
         size = LARGEST_BLOCK;
-    if (size < need)
-        size = need;
+    return size < need ? need : size;
+}
+
+static struct arena_block *add_block(struct arena *a, size_t size)
+{
+    struct arena_block *b;
+
     if (!spend(a->budget, size))
         return NULL;
     b = mem_alloc(sizeof(*b) + size);
@@ -80,13 +84,23 @@ void *arena_alloc(struct arena *a, size_t n)
     if (a->max && (n > a->max || a->used > a->max - n))
         return NULL;
     if (!b || b->size - b->used < n)
-        b = add_block(a, n);
+        b = add_block(a, next_size(a, n));
     if (!b)
         return NULL;
     p = b->bytes + b->used;
     b->used += n;
     a->used += n;
     return p;
+}
+
+int arena_reserve(struct arena *a, size_t n)
+{
+    struct arena_block *b = a->head;
+
+    if (n > PTRDIFF_MAX / 2)
+        return ERR_NOMEM;
+    n = align_up(n);
+    return (b && b->size - b->used >= n) || add_block(a, n) ? 0 : ERR_NOMEM;
 }
 
 void *arena_zalloc(struct arena *a, size_t n)

@@ -44,6 +44,10 @@ struct str arena_str(struct arena *a, struct str s);
 char *arena_cstr(struct arena *a, struct str s) __attribute__((warn_unused_result));
 struct str arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Has the next n bytes (each allocation rounded up for alignment, as `used` counts them) come out of one block that is no
+ * larger than they need: for what is measured and stays. 0 or ERR_NOMEM. */
+int arena_reserve(struct arena *a, size_t n) __attribute__((warn_unused_result));
+
 /* Grows the array *p (an arena allocation, or NULL with *cap 0) to hold `need` items. 0 or ERR_NOMEM. */
 int arena_grow(struct arena *a, void *p, size_t *cap, size_t need, size_t size) __attribute__((warn_unused_result));
 

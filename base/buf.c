@@ -28,6 +28,16 @@ char *buf_reserve(struct buf *b, size_t n)
     return reserve(b, n, 0);
 }
 
+void buf_expect(struct buf *b, size_t n)
+{
+    char *p = n > b->cap && n <= b->max ? mem_realloc(b->p, n + 1) : NULL;
+
+    if (!p)
+        return;
+    b->p = p;
+    b->cap = n + 1;
+}
+
 void buf_put(struct buf *b, const void *p, size_t n)
 {
     char *to;

@@ -36,6 +36,10 @@ bool json_plain(char *to, struct str s);
 /* Makes room for n more bytes and returns where they go (then add to b->n), or NULL. */
 char *buf_reserve(struct buf *b, size_t n);
 
+/* Makes the buffer, which is empty, large enough for n bytes and a NUL, and no larger: for who knows how many will come.
+ * Without memory for it nothing has changed. */
+void buf_expect(struct buf *b, size_t n);
+
 static inline bool buf_failed(const struct buf *b)
 {
     return b->failed;

@@ -31,6 +31,12 @@ extern const struct istio_metric_info istio_metrics[ISTIO_METRICS];
 enum { ISTIO_BOUNDS = 19, ISTIO_HISTOGRAMS = 3 };
 extern const double istio_bounds[ISTIO_BOUNDS];
 
+/* Beside them, Vigla's own, with the labels of the istio_requests_total they speak of: requests that spans tell, counted
+ * as from "unknown" because the caller's span had not come (collector/red_spans.c); and how many of these have been told
+ * by their caller since, so that they are counted between the right two, too. Who wants each call once takes them off. */
+#define SPAN_CALLERS_AWAITED "vigla_span_callers_awaited_total"
+#define SPAN_CALLERS_FOUND   "vigla_span_callers_found_total"
+
 struct istio_label {
     struct str name;
     enum access_log_field field; /* where its value stands */

@@ -34,6 +34,7 @@ static int translate(const struct settings *o, struct store_options *store, stru
     store->durability = strcmp(o->durability, "power") == 0 ? STORE_POWER : STORE_PROCESS;
     store->retention_ms = o->retention_ms;
     store->queue_bytes = o->queue;
+    store->directory_bytes = o->memory_limit / 64;
     api->host = host;
     api->threads = (unsigned)o->threads;
     api->max_body = o->max_body;

@@ -75,14 +75,19 @@ struct str otlp_attribute_get(const struct otlp_attributes *list, const char *ke
 /* Lower-case hexadecimal of an id of `want` bytes; STR_NULL when its length is another or it is all zero. ERR_NOMEM. */
 int otlp_id(struct arena *a, struct str bytes, size_t want, struct str *out, struct err *e);
 
-/* --- Attributes of rows: log records and spans (otlp_rows.c) --- */
+/* --- Attributes of log records and spans, as they come (otlp_pairs.c) --- */
+
+struct otlp_repeats;
 
 /* A key that has come in this request, with all that is known of it. */
 struct otlp_key {
     struct str name;
-    int column;             /* of access_log; OTLP_NO_COLUMN, OTLP_IGNORED */
-    int64_t factor;         /* of a number, to the column's unit */
-    struct otlp_key *after; /* the key that came after it last: most records have the same keys in the same order */
+    int column;                   /* of access_log; OTLP_NO_COLUMN, OTLP_IGNORED */
+    bool is_text;                 /* its values are, or it has no column */
+    int64_t factor;               /* of a number, to the column's unit */
+    struct otlp_key *after;       /* the key that came after it last: most records have the same keys in the same order */
+    struct otlp_repeats *repeats; /* NULL, or texts that came with it */
+    unsigned before_repeats;      /* how often it comes until it gets them; 0: it has had them, or never gets them */
 };
 
 enum { OTLP_NO_COLUMN = -1, OTLP_IGNORED = -2 };
@@ -93,6 +98,19 @@ struct otlp_pair {
     int64_t number;
     bool is_number;
 };
+
+/* Reads those of the item's next fields that are attributes (by the tag of their field, of one byte) of the keys that are
+ * expected, with short texts; what stands then at *r is something else, or is to be read with care. */
+void otlp_get_expected(struct otlp_context *c, struct pb_reader *r, uint8_t tag);
+/* Reads a KeyValue among the item's attributes. A text that has come before is the same view again. ERR_LIMIT beyond
+ * OTLP_MOST_ATTRIBUTES. */
+int otlp_get_pair(struct otlp_context *c, const struct pb_field *f, struct err *e);
+/* The key of that name. NULL: no memory. */
+struct otlp_key *otlp_key(struct otlp_context *c, struct str name);
+/* The pair's value as text. ERR_NOMEM. */
+int otlp_pair_text(struct arena *a, const struct otlp_pair *p, struct str *out, struct err *e);
+
+/* --- Rows (otlp_rows.c) --- */
 
 /* How the attributes of the row before were put in order. Most rows have the same keys; then theirs need no sorting. */
 struct otlp_order {
@@ -107,21 +125,15 @@ struct otlp_order {
     struct labels shared; /* nkeys 0: all rows have this one */
 };
 
-/* Reads a KeyValue among the item's attributes. ERR_LIMIT beyond OTLP_MOST_ATTRIBUTES. */
-int otlp_get_pair(struct otlp_context *c, const struct pb_field *f, struct err *e);
-/* The key of that name. NULL: no memory. */
-struct otlp_key *otlp_key(struct otlp_context *c, struct str name);
-/* The pair's value as text. ERR_NOMEM. */
-int otlp_pair_text(struct arena *a, const struct otlp_pair *p, struct str *out, struct err *e);
 /* The attributes of a row: v[0..n), of which of two with one key the last counts, and those of its resource and scope
  * that have no column and are not among them; normalised. n <= OTLP_MOST_ATTRIBUTES + 1. ERR_NOMEM. */
 int otlp_row_attributes(struct otlp_context *c, enum event_kind kind, const struct otlp_pair *v, size_t n,
                         struct labels *out, struct err *e);
 /* Makes room for the rows that the scope still has. ERR_NOMEM. */
 int otlp_expect_rows(struct otlp_context *c, enum event_kind kind, struct err *e);
-/* Sets a text column of the row that is being made; an empty text leaves it unset. */
-int otlp_set_text(struct otlp_context *c, enum event_kind kind, int column, struct str text);
-int otlp_set_number(struct otlp_context *c, enum event_kind kind, int column, int64_t number);
+/* Sets a column of the row that is being made; an empty text leaves it unset. ERR_NOMEM. */
+static inline int otlp_set_text(struct otlp_context *c, enum event_kind kind, int column, struct str text);
+static inline int otlp_set_number(struct otlp_context *c, enum event_kind kind, int column, int64_t number);
 
 void otlp_base64(struct buf *out, struct str bytes);
 void otlp_hex(struct buf *out, struct str bytes);
@@ -149,12 +161,23 @@ struct otlp_context {
     size_t expected;                   /* items of the scope for which there is no room yet */
     struct otlp_attributes attributes; /* of the data point at work */
     struct strmap keys;                /* struct otlp_key by name */
+    size_t nrepeating;                 /* keys with repeats */
     struct otlp_key before_first, *last_key;
     struct otlp_pair pairs[OTLP_MOST_ATTRIBUTES]; /* of the log record or span at work */
     size_t npairs;
     struct otlp_order order[EVENT_KINDS];
     struct otlp_point *point; /* NULL until the first one */
 };
+
+static inline int otlp_set_text(struct otlp_context *c, enum event_kind kind, int column, struct str text)
+{
+    return text.n ? batch_set_event_text(c->batch, kind, column, text) : 0;
+}
+
+static inline int otlp_set_number(struct otlp_context *c, enum event_kind kind, int column, int64_t number)
+{
+    return batch_set_event(c->batch, kind, column, (union event_value){ .i = number });
+}
 
 /* What an item's decoding came to: 0 counts n items as taken; a fault of the item counts them as refused, for the
  * reason "WHAT NUMBER: …"; anything else (ERR_PARSE, ERR_NOMEM) is returned and ends the request. */
@@ -169,10 +192,20 @@ int otlp_span(struct otlp_context *c, struct str message, struct err *e);
 
 /* Whether an item is refused for it, and not the whole request. */
 bool otlp_is_fault_of_item(int rc);
+/* pb_next behind the attributes that are as expected; `attributes`: their field, at most 15, or 0. */
+static inline int otlp_next(struct otlp_context *c, struct pb_reader *r, uint32_t attributes, struct pb_field *f,
+                            struct err *e)
+{
+    if (attributes)
+        otlp_get_expected(c, r, (uint8_t)(attributes << 3 | PB_BYTES));
+    return pb_next(r, f, e);
+}
+
 /* Calls field(c, f, out, e) for each field of an item's message, to its end even after a fault of the item, as what
- * follows may be no protobuf at all. Returns the fatal error, or the first fault, or 0. Inline, so that each signal
- * has a loop of its own: it runs for every attribute. */
-static inline int otlp_read(struct otlp_context *c, struct str message,
+ * follows may be no protobuf at all. Of attributes of a row, in the field of that number (0: it has none), only for
+ * those that otlp_get_expected leaves. Returns the fatal error, or the first fault, or 0. Inline, so that each signal has
+ * a loop of its own. */
+static inline int otlp_read(struct otlp_context *c, struct str message, uint32_t attributes,
               int (*field)(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e), void *out,
               struct err *e)
 {
@@ -183,7 +216,7 @@ static inline int otlp_read(struct otlp_context *c, struct str message,
 
     c->attributes.n = c->npairs = 0;
     c->last_key = &c->before_first;
-    while ((rc = pb_next(&r, &f, &here)) == 1) {
+    while ((rc = otlp_next(c, &r, attributes, &f, &here)) == 1) {
         rc = field(c, &f, out, &here);
         if (rc < 0 && !otlp_is_fault_of_item(rc))
             break;

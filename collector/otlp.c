@@ -122,7 +122,7 @@ static int resource_field(struct otlp_context *c, const struct pb_field *f, void
 static int read_resource(struct otlp_context *c, struct str message, struct err *e)
 {
     c->resource.attributes.n = 0;
-    return otlp_read(c, message, resource_field, &c->resource.attributes, e);
+    return otlp_read(c, message, 0, resource_field, &c->resource.attributes, e);
 }
 
 static int name_resource(struct otlp_resource *r, struct arena *a, struct err *e)
@@ -210,16 +210,25 @@ static bool is_own_scope(const struct envelope *x)
     return own.n && str_eq(x->c.scope_name, own);
 }
 
-static int count_items(struct str message, size_t *n, struct err *e)
+/* How many items the message has, as its first ones let expect. To count them would be to wait for a part of each, which
+ * is not in the cache yet. */
+static int expect_items(struct str message, size_t *n, struct err *e)
 {
+    enum { FIRST = 32, MOST = 8192 };
     struct pb_reader r = pb_reader(message);
     struct pb_field f;
+    size_t bytes;
     int rc;
 
     *n = 0;
-    while ((rc = pb_next(&r, &f, e)) == 1)
+    while (*n < FIRST && (rc = pb_next(&r, &f, e)) == 1)
         *n += f.number == SCOPE_ITEMS;
-    return rc;
+    if (*n < FIRST)
+        return rc;
+    bytes = message.n - (size_t)(r.end - r.p);
+    *n = message.n / (bytes / FIRST + 1) + message.n / bytes; /* some more: to move rows costs more than room for them */
+    *n = *n < MOST ? *n : MOST;
+    return 0;
 }
 
 static int scope_items(struct otlp_context *c, struct str message, struct err *e)
@@ -230,7 +239,7 @@ static int scope_items(struct otlp_context *c, struct str message, struct err *e
     c->scope_name = c->scope_version = STR_NULL;
     c->scope_rc = 0;
     if ((rc = each(message, SCOPE_SCOPE, scope_field, c, e)) < 0 || /* fields come in any order: first who, then what */
-        (rc = count_items(message, &c->expected, e)) < 0)
+        (rc = expect_items(message, &c->expected, e)) < 0)
         return rc;
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         c->order[kind].is_valid = false;

@@ -15,7 +15,7 @@ struct record {
     struct str severity_text, body, trace_id, span_id, event_name; /* body: an AnyValue; ids: bytes */
 };
 
-static int record_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
+static inline int record_field(struct otlp_context *c, const struct pb_field *f, void *out, struct err *e)
 {
     struct record *r = out;
 
@@ -64,15 +64,16 @@ static int set_number(struct otlp_context *c, const struct otlp_pair *p, struct 
 }
 
 /* Puts an attribute into its column. "-" is how Envoy's formatters write what is not there. */
-static int set_column(struct otlp_context *c, const struct otlp_pair *p, struct err *e)
+static inline int set_column(struct otlp_context *c, const struct otlp_pair *p, struct err *e)
 {
     struct str text;
 
     if (!p->is_number && p->text.n == 1 && p->text.p[0] == '-')
         return 0;
-    if (!access_log_fields[p->key->column].is_text)
+    if (!p->key->is_text)
         return set_number(c, p, e);
-    if (otlp_pair_text(c->arena, p, &text, e) < 0)
+    text = p->text;
+    if (p->is_number && otlp_pair_text(c->arena, p, &text, e) < 0)
         return ERR_NOMEM;
     return otlp_set_text(c, EVENT_ACCESS_LOG, p->key->column, text) < 0 ? no_memory(e) : 0;
 }
@@ -83,11 +84,11 @@ static int set_columns(struct otlp_context *c, struct err *e)
     size_t kept = 0;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < c->npairs; i++) {
-        if (c->pairs[i].key->column >= 0)
-            rc = set_column(c, &c->pairs[i], e);
-        else if (c->pairs[i].key->column == OTLP_NO_COLUMN)
-            c->pairs[kept++] = c->pairs[i];
+    for (const struct otlp_pair *p = c->pairs, *end = p + c->npairs; rc == 0 && p < end; p++) {
+        if (p->key->column >= 0)
+            rc = set_column(c, p, e);
+        else if (p->key->column == OTLP_NO_COLUMN)
+            c->pairs[kept++] = *p;
     }
     c->npairs = kept;
     return rc;
@@ -228,7 +229,7 @@ int otlp_log_record(struct otlp_context *c, struct str message, struct err *e)
 {
     struct err why = ERR_INIT;
     struct record r = { 0 };
-    int rc = otlp_read(c, message, record_field, &r, &why);
+    int rc = otlp_read(c, message, RECORD_ATTRIBUTES, record_field, &r, &why);
 
     if (rc == 0)
         rc = otlp_origin_fault(c, &why);

@@ -552,7 +552,7 @@ static int data_point(struct otlp_context *c, struct str message, struct metric 
     p->start_ms = 0;
     p->has_exemplars = false;
     p->exponential = (struct otlp_exponential){ 0 };
-    rc = otlp_read(c, message, field_of(m), p, e);
+    rc = otlp_read(c, message, 0, field_of(m), p, e);
     if (rc == 0)
         rc = add_point(p, m, e);
     if (rc == 0)
@@ -625,10 +625,10 @@ int otlp_metric(struct otlp_context *c, struct str message, struct err *e)
     struct err why = ERR_INIT;
     struct metric m = { 0 };
     uint64_t taken;
-    int rc = otlp_read(c, message, metric_field, &m, &why);
+    int rc = otlp_read(c, message, 0, metric_field, &m, &why);
 
     if (rc == 0 && m.kind)
-        rc = otlp_read(c, m.data, data_field, &m, &why);
+        rc = otlp_read(c, m.data, 0, data_field, &m, &why);
     if (rc == ERR_PARSE || rc == ERR_NOMEM) {
         if (e)
             *e = why;

@@ -179,7 +179,7 @@ int otlp_span(struct otlp_context *c, struct str message, struct err *e)
 {
     struct span s = { .events = BUF_INIT(16 * message.n + 64), .links = BUF_INIT(16 * message.n + 64) };
     struct err why = ERR_INIT;
-    int rc = otlp_read(c, message, span_field, &s, &why);
+    int rc = otlp_read(c, message, SPAN_FIELD_ATTRIBUTES, span_field, &s, &why);
 
     if (rc == 0)
         rc = otlp_origin_fault(c, &why);

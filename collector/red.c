@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { MOST_NAMES = 64 << 10 };
+
 /* --- the whole --- */
 
 static int by_name(const void *a, const void *b)
@@ -15,29 +17,58 @@ static int by_name(const void *a, const void *b)
 }
 
 /* The bounds are written as OTLP's histograms write them (otlp_metrics.c): who sums both jobs gets one bucket. */
-static void print_bounds(struct red *r)
+static struct str bound(struct arena *a, size_t i)
 {
-    for (size_t i = 0; i <= ISTIO_BOUNDS; i++) {
-        struct buf text = BUF_INIT(sizeof(r->le[i]));
+    struct buf text = BUF_INIT(64);
+    struct str s;
 
-        buf_double(&text, i < ISTIO_BOUNDS ? istio_bounds[i] : INFINITY);
-        snprintf(r->le[i], sizeof(r->le[i]), "%.*s", STR_ARG(buf_view(&text)));
-        buf_free(&text);
-    }
+    buf_double(&text, i < ISTIO_BOUNDS ? istio_bounds[i] : INFINITY);
+    s = arena_str(a, buf_view(&text));
+    buf_free(&text);
+    return s;
+}
+
+static void name_histogram(struct red *r, struct batch_own *own, const char *metric)
+{
+    struct str bucket = arena_printf(&r->names, "%s_bucket", metric);
+
+    for (size_t i = 0; i < RED_BUCKETS; i++)
+        own[i] = (struct batch_own){bucket, bound(&r->names, i)};
+    own[RED_BUCKETS].metric = arena_printf(&r->names, "%s_sum", metric);
+    own[RED_BUCKETS + 1].metric = arena_printf(&r->names, "%s_count", metric);
+}
+
+static bool name_series(struct red *r)
+{
+    r->own[RED_REQUESTS].metric = str_of(istio_metrics[ISTIO_REQUESTS].name);
+    for (size_t i = 0; i < ISTIO_HISTOGRAMS; i++)
+        name_histogram(r, &r->own[RED_HISTOGRAM_SERIES + i * RED_HISTOGRAM], istio_metrics[ISTIO_DURATION + i].name);
+    for (size_t i = ISTIO_TCP_OPENED; i < ISTIO_METRICS; i++)
+        r->own[RED_TCP + i - ISTIO_TCP_OPENED].metric = str_of(istio_metrics[i].name);
+    r->own[RED_AWAITED].metric = STR(SPAN_CALLERS_AWAITED);
+    r->own[RED_FOUND].metric = STR(SPAN_CALLERS_FOUND);
+    for (size_t i = 0; i < RED_SERIES; i++)
+        if (!r->own[i].metric.p)
+            return false;
+    return true;
 }
 
 struct red *red_new(struct store *st, struct err *e)
 {
     struct red *r = mem_zalloc(sizeof(*r));
 
-    if (!r) {
+    if (r)
+        r->names = (struct arena)ARENA_INIT(MOST_NAMES);
+    if (!r || !name_series(r)) {
         err_set(e, ERR_NOMEM, "no memory to count log lines and spans");
+        if (r)
+            arena_free(&r->names);
+        mem_free(r);
         return NULL;
     }
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->peers_lock, NULL);
     r->store = st;
-    print_bounds(r);
     for (size_t i = 0; i < ISTIO_LABELS; i++)
         r->order[i] = (struct red_label_at){istio_labels[i].name, i};
     r->order[ISTIO_LABELS] = (struct red_label_at){STR("job"), ISTIO_LABELS};
@@ -50,7 +81,9 @@ void red_free(struct red *r)
     if (!r)
         return;
     red_known_drop(r, r->known);
+    red_sets_drop(r->sets);
     red_peers_free(r->peers);
+    arena_free(&r->names);
     pthread_mutex_destroy(&r->lock);
     pthread_mutex_destroy(&r->peers_lock);
     mem_free(r);
@@ -114,7 +147,7 @@ static int count_rows(struct red_counts *c, const struct red_known *k, size_t fi
         if (is_counted_elsewhere(k, b, row, &c->key))
             continue;
         read_row(b, row, &q, code);
-        rc = red_counts_add(c, &q);
+        rc = red_counts_add(c, &q) ? 0 : ERR_NOMEM;
     }
     return rc;
 }

@@ -1,9 +1,8 @@
 /* red_counts.c: requests to the increments of Istio's metrics.
  *
- * Problem    A batch has thousands of rows of some hundred label sets, and a label set has 67 series of 26 labels.
- * Idea       As in the bundled proxy (proxy/metrics.c): a set is found by one probe with a key made of the raw texts;
- *            its labels are put together once for each batch, and a series' are those with its name and its `le`
- *            between.
+ * A batch has thousands of rows of some hundred label sets: they are summed up by label set first, and then each set's
+ * sums are put into the batch as increments of its series (red_sets.c).
+ *
  * Invariant  The increment of istio_requests_total, or of istio_tcp_connections_opened_total, is the number of
  *            requests that were added with these labels.
  *
@@ -12,23 +11,27 @@
 
 #include "collector/red-internal.h"
 
-enum { LONGEST_KEY = 64 << 10, BUCKETS = ISTIO_BOUNDS + 1, MOST_LABELS = ISTIO_LABELS + 3 /* __name__, job, le */ };
+enum { LONGEST_KEY = 64 << 10 };
 
-struct red_set {
-    struct red_set *next;
-    struct str label[ACCESS_LOG_NFIELDS];
-    bool is_http;
+struct red_sum {
+    struct red_sum *next;
+    struct red_set *set;
     uint64_t requests, sent_bytes, received_bytes;
+    uint64_t awaited, found; /* callers */
     struct red_histogram {
-        uint64_t buckets[BUCKETS], count; /* each bucket for itself */
+        uint64_t buckets[RED_BUCKETS], count; /* each bucket for itself */
         double sum;
     } histograms[ISTIO_HISTOGRAMS];
 };
 
-void red_counts_init(struct red_counts *c, const struct red *r, struct batch *b, const char *job)
+void red_counts_init(struct red_counts *c, struct red *r, struct batch *b, const char *job)
 {
-    *c = (struct red_counts){
-        .red = r, .batch = b, .job = str_of(job), .by_key = STRMAP_INIT, .key = BUF_INIT(LONGEST_KEY)};
+    *c = (struct red_counts){.red = r,
+                             .batch = b,
+                             .job = job,
+                             .sets = red_sets_take(r),
+                             .by_key = STRMAP_INIT,
+                             .key = BUF_INIT(LONGEST_KEY)};
     c->last = &c->first;
 }
 
@@ -36,14 +39,16 @@ void red_counts_fini(struct red_counts *c)
 {
     strmap_free(&c->by_key);
     buf_free(&c->key);
+    red_sets_drop(c->sets);
 }
 
 /* --- adding --- */
 
 /* The raw texts, each behind its length: equal keys are equal label sets. */
-static bool make_key(struct buf *key, const struct red_request *q)
+static bool make_key(const struct red_counts *c, struct buf *key, const struct red_request *q)
 {
     buf_reset(key);
+    buf_puts(key, c->job);
     buf_putc(key, q->is_http ? 'h' : 't');
     for (size_t i = 0; i < ISTIO_LABELS; i++) {
         struct str s = q->label[istio_labels[i].field];
@@ -63,19 +68,16 @@ static bool make_key(struct buf *key, const struct red_request *q)
     return true;
 }
 
-static struct red_set *new_set(struct red_counts *c, const struct red_request *q)
+static struct red_sum *sum_of(struct red_counts *c, struct red_set *set)
 {
-    struct arena *a = c->batch->arena;
-    struct red_set *s = ARENA_NEW(a, struct red_set);
-    struct str key = arena_str(a, buf_view(&c->key));
+    struct red_sum *s = set ? strmap_get(&c->by_key, set->key) : NULL;
 
-    if (!s || !key.p || strmap_put(&c->by_key, key, s, NULL) < 0)
+    if (s || !set)
+        return s;
+    s = ARENA_NEW(c->batch->arena, struct red_sum);
+    if (!s || strmap_put(&c->by_key, set->key, s, NULL) < 0)
         return NULL;
-    memcpy(s->label, q->label, sizeof(s->label));
-    s->label[ACCESS_LOG_response_code] = arena_str(a, q->label[ACCESS_LOG_response_code]);
-    if (!s->label[ACCESS_LOG_response_code].p)
-        return NULL;
-    s->is_http = q->is_http;
+    s->set = set;
     *c->last = s;
     c->last = &s->next;
     return s;
@@ -94,119 +96,134 @@ static void observe(struct red_histogram *h, double v)
     h->sum += v;
 }
 
-int red_counts_add(struct red_counts *c, const struct red_request *q)
+struct red_set *red_counts_add(struct red_counts *c, const struct red_request *q)
 {
-    struct red_set *s;
+    struct red_sum *s;
 
-    if (!make_key(&c->key, q))
-        return ERR_NOMEM;
+    if (!make_key(c, &c->key, q))
+        return NULL;
     s = strmap_get(&c->by_key, buf_view(&c->key));
-    if (!s && !(s = new_set(c, q)))
-        return ERR_NOMEM;
+    if (!s)
+        s = sum_of(c, red_sets_get(c->sets, c->red, c->batch->arena, buf_view(&c->key), q, c->job));
+    if (!s)
+        return NULL;
     s->requests++;
     for (size_t i = 0; q->is_http && i < ISTIO_HISTOGRAMS; i++)
         observe(&s->histograms[i], q->observed[i]);
     s->sent_bytes += q->sent_bytes > 0 ? (uint64_t)q->sent_bytes : 0;
     s->received_bytes += q->received_bytes > 0 ? (uint64_t)q->received_bytes : 0;
+    return s->set;
+}
+
+int red_counts_awaited(struct red_counts *c, struct red_set *set)
+{
+    struct red_sum *s = sum_of(c, set);
+
+    if (!s)
+        return ERR_NOMEM;
+    s->awaited++;
+    return 0;
+}
+
+int red_counts_found(struct red_counts *c, struct red_set *set)
+{
+    struct red_sum *s = sum_of(c, set);
+
+    if (!s)
+        return ERR_NOMEM;
+    s->found++;
     return 0;
 }
 
 /* --- series --- */
 
-/* A set's labels in order, without __name__ and `le`, and where `le` belongs. */
-struct base {
-    struct label v[ISTIO_LABELS + 1];
-    size_t n, le;
+/* One set's share of the batch, which has room for it. */
+struct putting {
+    struct batch *batch;
+    const struct red *red;
+    const struct red_set *set;
+    struct sample *samples;
+    uint32_t ids[RED_SERIES];
 };
 
-static void base_labels(const struct red_counts *c, const struct red_set *s, struct base *out)
+static int put_series(struct putting *p, size_t which, double by)
 {
-    out->n = out->le = 0;
-    for (size_t i = 0; i <= ISTIO_LABELS; i++) {
-        struct str name = c->red->order[i].name, value = c->job;
+    struct sample *sample = p->samples++;
+    const struct batch_series s = {.labels = p->set->labels,
+                                   .own = &p->red->own[which],
+                                   .id = p->ids[which],
+                                   .samples = sample,
+                                   .n = 1,
+                                   .increments = true};
 
-        if (c->red->order[i].at < ISTIO_LABELS) {
-            const struct istio_label *l = &istio_labels[c->red->order[i].at];
-
-            if (l->http_only && !s->is_http)
-                continue;
-            value = s->label[l->field].n ? s->label[l->field] : l->missing;
-        }
-        if (value.n == 0)
-            continue;
-        out->le += str_cmp(name, STR("le")) < 0;
-        out->v[out->n++] = (struct label){name, value};
-    }
+    *sample = (struct sample){0, by};
+    return batch_add_series(p->batch, &s);
 }
 
-/* le NULL: without one. */
-static int put_series(struct red_counts *c, const struct base *base, struct str name, const char *le, double by)
+static int put_histogram(struct putting *p, size_t which, const struct red_histogram *h)
 {
-    struct arena *a = c->batch->arena;
-    struct label *v = arena_alloc(a, MOST_LABELS * sizeof(*v));
-    struct sample *sample = ARENA_NEW(a, struct sample);
-    struct batch_series s = {.labels = {v, 0}, .samples = sample, .n = 1, .increments = true};
-    size_t before = le ? base->le : base->n, n = 0;
-
-    if (!v || !sample || !name.p)
-        return ERR_NOMEM;
-    v[n++] = (struct label){STR("__name__"), name};
-    memcpy(v + n, base->v, before * sizeof(*v));
-    n += before;
-    if (le)
-        v[n++] = (struct label){STR("le"), str_of(le)};
-    memcpy(v + n, base->v + before, (base->n - before) * sizeof(*v));
-    s.labels.n = n + base->n - before;
-    sample->v = by;
-    return batch_add_series(c->batch, &s);
-}
-
-static int put_histogram(struct red_counts *c, const struct base *base, enum istio_metric m,
-                         const struct red_histogram *h)
-{
-    struct arena *a = c->batch->arena;
-    struct str bucket = arena_printf(a, "%s_bucket", istio_metrics[m].name);
     uint64_t below = 0;
     int rc = 0;
 
     if (h->count == 0)
         return 0;
-    for (size_t i = 0; rc == 0 && i < BUCKETS; i++) {
+    for (size_t i = 0; rc == 0 && i < RED_BUCKETS; i++) {
         below += h->buckets[i];
-        rc = put_series(c, base, bucket, c->red->le[i], (double)below);
+        rc = put_series(p, which + i, (double)below);
     }
     if (rc == 0)
-        rc = put_series(c, base, arena_printf(a, "%s_sum", istio_metrics[m].name), NULL, h->sum);
-    return rc < 0 ? rc
-                  : put_series(c, base, arena_printf(a, "%s_count", istio_metrics[m].name), NULL, (double)h->count);
+        rc = put_series(p, which + RED_BUCKETS, h->sum);
+    return rc < 0 ? rc : put_series(p, which + RED_BUCKETS + 1, (double)h->count);
 }
 
-static int put_counter(struct red_counts *c, const struct base *base, enum istio_metric m, uint64_t by)
+static int put_tcp(struct putting *p, const struct red_sum *s)
 {
-    return put_series(c, base, str_of(istio_metrics[m].name), NULL, (double)by);
-}
-
-static int put_set(struct red_counts *c, const struct red_set *s)
-{
-    struct base base;
+    const uint64_t by[] = {s->requests, s->requests, s->sent_bytes, s->received_bytes}; /* opened, closed, sent, … */
     int rc = 0;
 
-    base_labels(c, s, &base);
-    if (!s->is_http) {
-        if ((rc = put_counter(c, &base, ISTIO_TCP_OPENED, s->requests)) < 0 ||
-            (rc = put_counter(c, &base, ISTIO_TCP_CLOSED, s->requests)) < 0 ||
-            (rc = put_counter(c, &base, ISTIO_TCP_SENT, s->sent_bytes)) < 0)
-            return rc;
-        return put_counter(c, &base, ISTIO_TCP_RECEIVED, s->received_bytes);
-    }
-    rc = put_counter(c, &base, ISTIO_REQUESTS, s->requests);
-    for (size_t i = 0; rc == 0 && i < ISTIO_HISTOGRAMS; i++)
-        rc = put_histogram(c, &base, (enum istio_metric)(ISTIO_DURATION + i), &s->histograms[i]);
+    for (size_t i = 0; rc == 0 && i < sizeof(by) / sizeof(by[0]); i++)
+        rc = put_series(p, RED_TCP + i, (double)by[i]);
     return rc;
+}
+
+/* Both or none: who takes one off the other finds both. */
+static int put_callers(struct putting *p, const struct red_sum *s)
+{
+    int rc = s->awaited + s->found ? put_series(p, RED_AWAITED, (double)s->awaited) : 0;
+
+    return rc == 0 && s->awaited + s->found ? put_series(p, RED_FOUND, (double)s->found) : rc;
+}
+
+static int put_http(struct putting *p, const struct red_sum *s)
+{
+    int rc = s->requests ? put_series(p, RED_REQUESTS, (double)s->requests) : 0;
+
+    if (rc == 0)
+        rc = put_callers(p, s);
+    for (size_t i = 0; rc == 0 && i < ISTIO_HISTOGRAMS; i++)
+        rc = put_histogram(p, RED_HISTOGRAM_SERIES + i * RED_HISTOGRAM, &s->histograms[i]);
+    return rc;
+}
+
+static int put_sum(const struct red_counts *c, const struct red_sum *s)
+{
+    struct putting p = {.batch = c->batch, .red = c->red, .set = s->set};
+
+    p.samples = arena_alloc(c->batch->arena, RED_SERIES * sizeof(*p.samples));
+    if (!p.samples)
+        return ERR_NOMEM;
+    red_sets_numbers(c->sets, c->red, s->set, p.ids);
+    return s->set->is_http ? put_http(&p, s) : put_tcp(&p, s);
 }
 
 static int put_metadata(struct batch *b)
 {
+    static const struct batch_metadata own[] = {
+        {STR_INIT(SPAN_CALLERS_AWAITED), STR_INIT("counter"),
+         STR_INIT("Requests that spans tell, counted before their caller's span came."), STR_NULL},
+        {STR_INIT(SPAN_CALLERS_FOUND), STR_INIT("counter"),
+         STR_INIT("Of these, requests whose caller has told of them since."), STR_NULL},
+    };
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < ISTIO_METRICS; i++) {
@@ -216,14 +233,23 @@ static int put_metadata(struct batch *b)
 
         rc = batch_add_metadata(b, &d);
     }
+    for (size_t i = 0; rc == 0 && i < sizeof(own) / sizeof(own[0]); i++)
+        rc = batch_add_metadata(b, &own[i]);
     return rc;
 }
 
 int red_counts_put(struct red_counts *c)
 {
-    int rc = c->first ? put_metadata(c->batch) : 0;
+    int rc;
 
-    for (const struct red_set *s = c->first; rc == 0 && s; s = s->next)
-        rc = put_set(c, s);
+    if (!c->first)
+        return 0;
+    rc = red_sets_lend(c->sets, c->batch->arena);
+    if (rc == 0)
+        rc = batch_reserve_series(c->batch, c->by_key.n * RED_SERIES);
+    if (rc == 0)
+        rc = put_metadata(c->batch);
+    for (const struct red_sum *s = c->first; rc == 0 && s; s = s->next)
+        rc = put_sum(c, s);
     return rc;
 }

@@ -5,6 +5,8 @@
  * Idea       Recent spans are kept by trace and id in a table of fixed size, four places to a bucket, the oldest is
  *            overwritten: who comes second finds the first. And where a call's other end was found so, its host name is
  *            learned: the next call to that host knows where it goes before the other end has told.
+ * Awaited    Who was counted before the caller came is remembered, too, with the label set it was counted by: the
+ *            caller's span finds it, once, so that it can be told that this one is counted twice (red_spans.c).
  * Left out   Holding back a span until its other half comes: what is counted would not be what is committed with it. */
 
 #include "collector/red-internal.h"
@@ -20,12 +22,20 @@ struct seen {
     uint64_t order; /* of arrival */
 };
 
+/* Stands under two ids, as either may be the caller's. */
+struct awaited {
+    uint64_t id, twin; /* id 0: empty */
+    struct red_awaiting by;
+    uint64_t order;
+};
+
 struct red_peers {
     struct arena names;
-    struct strmap parties; /* struct red_party by its texts */
-    struct strmap hosts;   /* struct host by namespace and name */
-    struct seen *seen;     /* BUCKETS * WAYS */
-    struct buf key;        /* of the look-up at hand */
+    struct strmap parties;   /* struct red_party by its texts */
+    struct strmap hosts;     /* struct host by namespace and name */
+    struct seen *seen;       /* BUCKETS * WAYS */
+    struct awaited *awaited; /* BUCKETS * WAYS */
+    struct buf key;          /* of the look-up at hand */
     uint64_t order;
 };
 
@@ -42,9 +52,10 @@ struct red_peers *red_peers_new(void)
     p->names = (struct arena)ARENA_INIT(MOST_MEMORY);
     p->key = (struct buf)BUF_INIT(LONGEST_KEY);
     p->seen = mem_zalloc(BUCKETS * WAYS * sizeof(*p->seen));
-    if (p->seen)
+    p->awaited = mem_zalloc(BUCKETS * WAYS * sizeof(*p->awaited));
+    if (p->seen && p->awaited)
         return p;
-    mem_free(p);
+    red_peers_free(p);
     return NULL;
 }
 
@@ -57,6 +68,7 @@ void red_peers_free(struct red_peers *p)
     arena_free(&p->names);
     buf_free(&p->key);
     mem_free(p->seen);
+    mem_free(p->awaited);
     mem_free(p);
 }
 
@@ -103,7 +115,7 @@ const struct red_party *red_peers_party(struct red_peers *p, const struct red_pa
 
 /* --- spans --- */
 
-static uint64_t id_of(enum red_role role, struct str trace, struct str span)
+static uint64_t id_of(int role, struct str trace, struct str span)
 {
     char key[64];
     size_t n = 0;
@@ -147,6 +159,73 @@ const struct red_party *red_peers_find(const struct red_peers *p, enum red_role 
         if (s[i].id == id)
             return s[i].party;
     return NULL;
+}
+
+/* --- who is awaited --- */
+
+/* What an id is in this table; beyond the roles, so that no hash is of both. */
+enum { AS_PARENT = RED_SENT_BELOW + 1, AS_HALF };
+
+static struct awaited *awaited_bucket(const struct red_peers *p, uint64_t id)
+{
+    return &p->awaited[(id % BUCKETS) * WAYS];
+}
+
+static void put_awaited(struct red_peers *p, uint64_t id, uint64_t twin, const struct red_awaiting *w)
+{
+    struct awaited *s = awaited_bucket(p, id), *oldest = s;
+
+    for (size_t i = 0; i < WAYS && oldest->id; i++)
+        if (!s[i].id || s[i].order < oldest->order)
+            oldest = &s[i];
+    *oldest = (struct awaited){id, twin, *w, p->order};
+}
+
+void red_peers_await(struct red_peers *p, struct str trace, struct str span, struct str parent,
+                     const struct red_awaiting *w)
+{
+    uint64_t above = id_of(AS_PARENT, trace, parent), half = id_of(AS_HALF, trace, span);
+
+    if (!above || !half)
+        return;
+    p->order++;
+    put_awaited(p, above, half, w);
+    put_awaited(p, half, above, w);
+}
+
+/* NULL: nobody. */
+static struct awaited *find_awaited(const struct red_peers *p, uint64_t id, const struct red_party *served_by)
+{
+    struct awaited *s = awaited_bucket(p, id);
+
+    for (size_t i = 0; id && i < WAYS; i++)
+        if (s[i].id == id && (!served_by || s[i].by.party == served_by))
+            return &s[i];
+    return NULL;
+}
+
+static void forget_twin(struct red_peers *p, const struct awaited *a)
+{
+    struct awaited *s = awaited_bucket(p, a->twin);
+
+    for (size_t i = 0; i < WAYS; i++)
+        if (s[i].id == a->twin && s[i].twin == a->id)
+            s[i].id = 0;
+}
+
+bool red_peers_awaiting(struct red_peers *p, struct str trace, struct str span, const struct red_party *served_by,
+                        struct red_awaiting *out)
+{
+    struct awaited *a = find_awaited(p, id_of(AS_PARENT, trace, span), served_by);
+
+    if (!a && !served_by)
+        a = find_awaited(p, id_of(AS_HALF, trace, span), NULL);
+    if (!a)
+        return false;
+    *out = a->by;
+    forget_twin(p, a);
+    a->id = 0;
+    return true;
 }
 
 /* --- hosts --- */

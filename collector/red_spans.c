@@ -10,6 +10,12 @@
  * counts: of two that serve the upper, of two that call the lower. Zipkin's libraries give both ends of a call one
  * id: the server's span counts as below the other then.
  *
+ * Who serves often tells before who calls. Such a request is counted at once, as from "unknown": what is committed is
+ * counted, and a counter cannot be put right later. When the caller's span comes it counts the call between the two,
+ * as the source; that the other count is the same request's two counters of our own tell (SPAN_CALLERS_AWAITED, _FOUND),
+ * each in the transaction of the span that it speaks of, and the graph takes it off. After a restart nobody is awaited:
+ * a request whose two spans came before and after it stays as it was counted.
+ *
  * Source: OpenTelemetry's semantic conventions, attributes of HTTP, RPC, database and messaging spans, in their
  * present and former names; Envoy's tags. */
 
@@ -24,10 +30,11 @@
 #define TAGS(T)                                                                                                        \
     T(DB_SYSTEM, "db.system")                                                                                          \
     T(DB_SYSTEM_NAME, "db.system.name")                                                                                \
-    T(GRPC_STATUS, "grpc.status_code") T(HTTP_REQUEST_SIZE, "http.request.body.size")                                  \
-        T(HTTP_REQUEST_LENGTH, "http.request_content_length") T(HTTP_RESPONSE_SIZE, "http.response.body.size")         \
-            T(HTTP_RESPONSE_CODE, "http.response.status_code") T(HTTP_RESPONSE_LENGTH, "http.response_content_length") \
-                T(HTTP_STATUS, "http.status_code") T(HTTP_URL, "http.url") T(ISTIO_SERVICE, "istio.canonical_service") \
+    T(GRPC_STATUS, "grpc.status_code")                                                                                 \
+    T(HTTP_REQUEST_SIZE, "http.request.body.size") T(HTTP_REQUEST_LENGTH, "http.request_content_length")               \
+        T(HTTP_RESPONSE_SIZE, "http.response.body.size") T(HTTP_RESPONSE_CODE, "http.response.status_code")            \
+            T(HTTP_RESPONSE_LENGTH, "http.response_content_length") T(HTTP_STATUS, "http.status_code")                 \
+                T(HTTP_URL, "http.url") T(ISTIO_SERVICE, "istio.canonical_service")                                    \
                     T(ISTIO_NAMESPACE, "istio.namespace") T(MESSAGING_SYSTEM, "messaging.system")                      \
                         T(NET_PEER_NAME, "net.peer.name") T(PEER_SERVICE, "peer.service")                              \
                             T(REQUEST_SIZE, "request_size") T(RESPONSE_FLAGS, "response_flags")                        \
@@ -228,7 +235,8 @@ static bool same_service(const struct red_party *a, const struct red_party *b)
 }
 
 /* False: a span of the same service further out is the one that counts. */
-static bool put_caller(const struct spans *s, size_t row, struct red_request *q, const struct red_party *own)
+static bool put_caller(const struct spans *s, size_t row, struct red_request *q, const struct red_party *own,
+                       bool *is_awaited)
 {
     const struct red_peers *peers = s->red->peers;
     struct str trace = column(s, row, SPAN_trace_id), parent = column(s, row, SPAN_parent_span_id);
@@ -242,6 +250,7 @@ static bool put_caller(const struct spans *s, size_t row, struct red_request *q,
         above = red_peers_find(peers, RED_OTHER, trace, parent);
     if (above)
         put_source(q, above);
+    *is_awaited = !above && parent.n;
     return true;
 }
 
@@ -315,23 +324,64 @@ static void note_span(const struct spans *s, size_t row, const struct red_party 
         red_peers_note(peers, RED_SERVED_BELOW, trace, column(s, row, SPAN_span_id), party);
 }
 
+/* Of a label set that has been forgotten since, nothing can be told any more. */
+static bool is_kept(const struct spans *s, const struct red_awaiting *w)
+{
+    return s->counts.sets && w->sets == s->counts.sets->number;
+}
+
+static int await_caller(struct spans *s, size_t row, struct red_set *set, const struct red_party *own)
+{
+    const struct red_awaiting w = {s->counts.sets ? s->counts.sets->number : 0, set, keep_party(s, own)};
+
+    if (set->is_passing || !w.party)
+        return 0;
+    red_peers_await(s->red->peers, column(s, row, SPAN_trace_id), column(s, row, SPAN_span_id),
+                    column(s, row, SPAN_parent_span_id), &w);
+    return red_counts_awaited(&s->counts, set);
+}
+
+/* Tells of those that were counted before this span, which calls them, came; a span that serves is that for its own
+ * service's further in, and counts instead of them. */
+static int tell_awaiting(struct spans *s, size_t row, enum side side, const struct red_party *own)
+{
+    const struct red_party *served_by = side == SERVES ? keep_party(s, own) : NULL;
+    struct red_awaiting w;
+    int rc = 0;
+
+    if (side == SERVES && !served_by)
+        return 0;
+    while (rc == 0 && red_peers_awaiting(s->red->peers, column(s, row, SPAN_trace_id), column(s, row, SPAN_span_id),
+                                         served_by, &w))
+        if (is_kept(s, &w))
+            rc = red_counts_found(&s->counts, w.set);
+    return rc;
+}
+
 static int count_span(struct spans *s, size_t row, const struct str tags[NTAGS], const struct red_party *own)
 {
     enum side side = side_of(s, row);
     struct red_request q = {.label[ACCESS_LOG_reporter] = side == SERVES ? STR("destination") : STR("source")};
     const struct red_reporter who = {q.label[ACCESS_LOG_reporter], own->ns, column(s, row, SPAN_pod), own->workload,
                                      own->service};
+    struct red_set *set;
+    bool is_awaited = false;
 
+    if (tell_awaiting(s, row, side, own) < 0)
+        return ERR_NOMEM;
     if (red_known_elsewhere(s->known, &who, &s->counts.key))
         return 0;
-    if (!(side == SERVES ? put_caller(s, row, &q, own) : put_called(s, row, &q, own, peer_name(tags))))
+    if (!(side == SERVES ? put_caller(s, row, &q, own, &is_awaited) : put_called(s, row, &q, own, peer_name(tags))))
         return 0;
     if (side == SERVES)
         put_destination(&q, own);
     else
         put_source(&q, own);
     put_result(s, row, &q, tags);
-    return red_counts_add(&s->counts, &q);
+    set = red_counts_add(&s->counts, &q);
+    if (!set)
+        return ERR_NOMEM;
+    return is_awaited ? await_caller(s, row, set, own) : 0;
 }
 
 static int count_spans(struct spans *s)

@@ -66,8 +66,8 @@ struct trace_dependency {
     struct str parent, child; /* services */
     uint64_t calls;
 };
-/* Who called whom: spans whose parent is another service's, of the newest TRACE_MOST_DEPENDENT spans in the range. Sorted. */
-enum { TRACE_MOST_DEPENDENT = 1000000 };
+/* Who called whom: spans whose parent is another service's and in the range, too. Sorted. ERR_LIMIT: more services, or
+ * spans of one trace, than can be told apart. */
 int traces_dependencies(struct store *st, int64_t from_ns, int64_t to_ns, struct arena *a, struct trace_dependency **out,
                         size_t *n, struct err *e);
 

@@ -12,11 +12,36 @@ void batch_init(struct batch *b, struct arena *a)
 
 int batch_add_series(struct batch *b, const struct batch_series *s)
 {
-    if (arena_grow(b->arena, &b->series, &b->series_cap, b->nseries + 1, sizeof(*b->series)) < 0)
+    if (batch_reserve_series(b, 1) < 0)
         return ERR_NOMEM;
     b->series[b->nseries++] = *s;
-    b->bytes += sizeof(*s) + s->n * sizeof(*s->samples) + s->labels.n * 48 + s->raw.n;
+    b->bytes += sizeof(*s) + s->n * sizeof(*s->samples) + (s->own ? 0 : s->labels.n * 48) + s->raw.n;
     return 0;
+}
+
+int batch_reserve_series(struct batch *b, size_t n)
+{
+    return arena_grow(b->arena, &b->series, &b->series_cap, b->nseries + n, sizeof(*b->series));
+}
+
+struct labels batch_series_labels(const struct batch_series *s, struct label *room)
+{
+    struct label own[2];
+    size_t nown = 0, at = 0, n = 0;
+
+    if (!s->own)
+        return s->labels;
+    own[nown++] = (struct label){ STR("__name__"), s->own->metric };
+    if (s->own->le.n)
+        own[nown++] = (struct label){ STR("le"), s->own->le };
+    for (size_t i = 0; i < s->labels.n; i++) {
+        while (at < nown && str_cmp(own[at].name, s->labels.v[i].name) < 0)
+            room[n++] = own[at++];
+        room[n++] = s->labels.v[i];
+    }
+    while (at < nown)
+        room[n++] = own[at++];
+    return (struct labels){ room, n };
 }
 
 int batch_add_metadata(struct batch *b, const struct batch_metadata *m)

@@ -10,8 +10,16 @@
 #include "store/event.h"
 #include "store/sample.h"
 
+/* What a series has beside labels that it shares with others, as the buckets of a histogram do. */
+struct batch_own {
+    struct str metric; /* __name__ */
+    struct str le;     /* empty: it has none */
+};
+
 struct batch_series {
     struct labels labels; /* with __name__; sorted, unique (labels_normalise) */
+    /* NULL, or the rest of the labels: those above are without __name__ and `le` then, and may be shared. */
+    const struct batch_own *own;
     /* The label fields of a remote write TimeSeries as they came, from the first field's tag to the last one's end; n 0:
      * there are none. store_recognise knows many series by them, and these need no labels. */
     struct str raw;
@@ -70,6 +78,10 @@ struct batch {
 void batch_init(struct batch *b, struct arena *a);
 /* All return 0 or ERR_NOMEM. The values, samples and strings are not copied. */
 int batch_add_series(struct batch *b, const struct batch_series *s);
+/* Room for n series more: else it grows by itself. */
+int batch_reserve_series(struct batch *b, size_t n);
+/* All labels of a series: its own put between the shared ones, in `room` for labels.n + 2. */
+struct labels batch_series_labels(const struct batch_series *s, struct label *room);
 int batch_add_metadata(struct batch *b, const struct batch_metadata *m);
 int batch_add_exemplar(struct batch *b, const struct batch_exemplar *x);
 int batch_add_event(struct batch *b, enum event_kind kind, const struct event *ev);
@@ -96,6 +108,18 @@ static inline int batch_set_event(struct batch *b, enum event_kind kind, int col
     r->columns[column][r->n] = v;
     if (event_tables[kind].columns[column].is_text)
         b->bytes += v.s.n;
+    return 0;
+}
+
+/* The same for a column of texts. */
+static inline int batch_set_event_text(struct batch *b, enum event_kind kind, int column, struct str text)
+{
+    struct event_rows *r = &b->events[kind];
+
+    if (r->n == r->cap || !r->columns[column])
+        return batch_set_first(b, kind, column, (union event_value){ .s = text });
+    r->columns[column][r->n].s = text;
+    b->bytes += text.n;
     return 0;
 }
 

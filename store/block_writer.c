@@ -24,7 +24,7 @@ static int check(const struct block_row *r, struct err *e)
     return 0;
 }
 
-const struct blocks_kind sample_blocks = { STR_INIT("metrics"), PARTITION_MS, check };
+const struct blocks_kind sample_blocks = { STR_INIT("metrics"), PARTITION_MS, check, NULL };
 
 struct block_writer *block_writer_new(struct blocks *bs, int64_t partition, struct err *e)
 {

@@ -35,6 +35,7 @@ static inline int64_t partition_of(int64_t t)
 
 struct blocks;
 struct partition;
+struct block;
 struct block_row;
 
 /* What the blocks of a folder are of. */
@@ -42,6 +43,7 @@ struct blocks_kind {
     struct str folder; /* "metrics" */
     int64_t span;      /* of a partition, in the unit of the blocks' times */
     int (*check)(const struct block_row *row, struct err *e); /* whether its figures make sense; the times do. ERR_CORRUPT */
+    void (*forget)(struct block *b); /* NULL, or called once no list has the block any more: what is kept for it goes */
 };
 extern const struct blocks_kind sample_blocks; /* block_writer.c */
 
@@ -60,6 +62,7 @@ struct block {
     uint32_t series, pages; /* series: columns of its pages; each series has one. Of rows: 0, and its parts */
     uint64_t rows, bytes;   /* samples, or rows; bytes of its pages, or of all parts */
     atomic_bool damaged;    /* set aside: its rows stay */
+    void *kept;             /* NULL, or what its readers keep in memory: theirs, and they say how it is guarded */
     struct block *next;     /* of those that nobody holds and that wait for blocks_clean */
 };
 

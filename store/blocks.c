@@ -76,6 +76,8 @@ struct block_list *blocks_hold(struct blocks *bs)
 
 void blocks_discard(struct blocks *bs, struct block *b)
 {
+    if (bs->kind->forget)
+        bs->kind->forget(b);
     b->next = NULL;
     *bs->garbage_end = b;
     bs->garbage_end = &b->next;

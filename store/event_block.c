@@ -202,8 +202,8 @@ static int block_overflow(struct event_source *s, size_t *columns, struct event_
 
 /* --- opening --- */
 
-static struct event_source *make_source(const struct sealed_directory *d, event_part_read *read, void *arg,
-                                        struct arena *a, struct err *e)
+struct event_source *event_block_of(const struct sealed_directory *d, event_part_read *read, void *arg, struct arena *a,
+                                    struct err *e)
 {
     static const struct event_source_ops ops = { block_summary, block_may_hold,   block_open,    block_open_apart,
                                                  block_rows,    block_times,      block_attributes, block_overflow };
@@ -227,11 +227,11 @@ struct event_source *event_block_open(struct str directory, event_part_read *rea
 {
     const struct sealed_directory *d;
 
-    return sealed_directory_read(directory, a, &d, e) == 0 ? make_source(d, read, arg, a, e) : NULL;
+    return sealed_directory_read(directory, a, &d, e) == 0 ? event_block_of(d, read, arg, a, e) : NULL;
 }
 
 struct event_source *event_block_again(const struct event_source *s, event_part_read *read, void *arg, struct arena *a,
                                        struct err *e)
 {
-    return make_source(((const struct sealed *)s)->directory, read, arg, a, e);
+    return event_block_of(((const struct sealed *)s)->directory, read, arg, a, e);
 }

@@ -175,11 +175,38 @@ static int open_dictionary(struct sealed_view *v, struct err *e)
     return 0;
 }
 
+/* Inlined for each number of bits, so that nothing is computed per row but a shift. */
+static inline void spread(const uint8_t *from, size_t n, unsigned bits, uint8_t *to)
+{
+    const unsigned each = 8 / bits, mask = (1u << bits) - 1;
+    size_t i = 0;
+
+    for (; n - i >= each; from++)
+        for (unsigned k = 0; k < each; k++)
+            to[i++] = (uint8_t)(*from >> k * bits & mask);
+    for (unsigned k = 0; i < n; k++)
+        to[i++] = (uint8_t)(*from >> k * bits & mask);
+}
+
+static void spread_codes(const uint8_t *from, size_t n, unsigned bits, uint8_t *to)
+{
+    switch (bits) {
+    case 1:
+        spread(from, n, 1, to);
+        break;
+    case 2:
+        spread(from, n, 2, to);
+        break;
+    default:
+        spread(from, n, 4, to);
+    }
+}
+
 /* Several in a byte. */
 static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, unsigned bits, const uint8_t **codes,
                            struct err *e)
 {
-    size_t n = v->view.n, each = 8 / bits;
+    size_t n = v->view.n;
     struct bytes r = { NULL, NULL };
     uint8_t *to;
     int rc = sealed_piece_get(v->block, p, v->view.arena, &r, e);
@@ -190,8 +217,7 @@ static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, 
     to = arena_alloc(v->view.arena, n);
     if (!to)
         return sealed_no_memory(v->block, e);
-    for (size_t i = 0; i < n; i++)
-        to[i] = r.p[i / each] >> i % each * bits & ((1u << bits) - 1);
+    spread_codes(r.p, n, bits, to);
     *codes = to;
     return 0;
 }
@@ -231,15 +257,64 @@ static int get_codes(struct sealed_view *v, struct err *e)
 
 /* --- ids --- */
 
+/* Where an id's bytes come from: runs of noise, and planes. */
+struct id_parts {
+    const uint8_t *noise;
+    const struct bytes *planes;
+    size_t width, apart, nplanes, nruns;                   /* apart: bytes of noise of an id */
+    uint8_t plane_to[EVENT_ID_BYTES];                      /* of each plane: the byte it is */
+    uint8_t run_from[EVENT_ID_BYTES], run_to[EVENT_ID_BYTES]; /* of each run: its first byte, in the noise and in the id */
+};
+
+static struct id_parts id_parts_of(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width)
+{
+    struct id_parts p = { .noise = noise->p, .planes = planes, .width = width };
+    bool in_run = false;
+
+    for (size_t byte = 0; byte < width; byte++) {
+        bool is_plane = which >> byte & 1;
+
+        if (is_plane) {
+            p.plane_to[p.nplanes++] = (uint8_t)byte;
+        } else if (!in_run) {
+            p.run_from[p.nruns] = (uint8_t)p.apart;
+            p.run_to[p.nruns++] = (uint8_t)byte;
+        }
+        p.apart += !is_plane;
+        in_run = !is_plane;
+    }
+    return p;
+}
+
+/* A run is copied with what follows it, EVENT_ID_BYTES in all, which costs less than to copy just as much as it has; what is
+ * too much is written over by the next runs and ids. */
+static void join_by_runs(const struct id_parts *p, size_t i, uint8_t *to)
+{
+    for (size_t k = 0; k < p->nruns; k++)
+        memcpy(to + i * p->width + p->run_to[k], p->noise + i * p->apart + p->run_from[k], EVENT_ID_BYTES);
+    for (size_t k = 0; k < p->nplanes; k++)
+        to[i * p->width + p->plane_to[k]] = p->planes[k].p[i];
+}
+
+static void join_by_bytes(const struct id_parts *p, uint32_t which, size_t i, uint8_t *to)
+{
+    const uint8_t *from = p->noise + i * p->apart;
+
+    for (size_t byte = 0, plane = 0; byte < p->width; byte++)
+        to[i * p->width + byte] = which >> byte & 1 ? p->planes[plane++].p[i] : *from++;
+}
+
 /* The ids' bytes: those that are planes from these, the others one id behind the other. */
 static void join_bytes(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width, size_t n,
                        uint8_t *to)
 {
-    const uint8_t *from = noise->p;
+    const struct id_parts p = id_parts_of(noise, planes, which, width);
+    size_t i = 0;
 
-    for (size_t i = 0; i < n; i++)
-        for (size_t byte = 0, plane = 0; byte < width; byte++)
-            *to++ = which >> byte & 1 ? planes[plane++].p[i] : *from++;
+    for (; n - i > EVENT_ID_BYTES; i++) /* of the last ones a run has too little behind it */
+        join_by_runs(&p, i, to);
+    for (; i < n; i++)
+        join_by_bytes(&p, which, i, to);
 }
 
 static int get_id_bytes(struct sealed_view *v, struct err *e)

@@ -13,12 +13,15 @@ extern const struct blocks_kind event_blocks[EVENT_KINDS];
 int event_block_write(struct blocks *bs, int64_t partition, const struct event_picks *rows, uint64_t upto,
                       struct block *const *replaced, size_t n, struct block **left, struct err *e);
 
+struct event_directory_cache;
+
 /* A block that is read: through `reader`, which belongs to the caller's thread, or (NULL) through one that is taken anew for
- * each read. */
+ * each read; its directory out of `directories`, or (NULL) from the disk. */
 struct event_block_input {
     struct blocks *bs;
     struct block *block; /* held */
     struct block_reader *reader;
+    struct event_directory_cache *directories;
 };
 event_part_read event_block_read; /* `arg` is a struct event_block_input */
 /* The block as a source that lives in `a`, as `in` does. ERR_CORRUPT: also when it is not as its row says. */

@@ -1,5 +1,6 @@
 #include "store/event_blocks-internal.h"
 
+#include "store/event_directory_cache-internal.h"
 #include "store/sqlite-internal.h"
 
 static int check(const struct block_row *r, struct err *e)
@@ -11,7 +12,7 @@ static int check(const struct block_row *r, struct err *e)
     return 0;
 }
 
-#define ROWS_OF(name) { STR_INIT(name), PARTITION_MS * 1000000, check }
+#define ROWS_OF(name) { STR_INIT(name), PARTITION_MS * 1000000, check, event_directory_cache_forget }
 
 const struct blocks_kind event_blocks[EVENT_KINDS] = {
     [EVENT_ACCESS_LOG] = ROWS_OF("access_log"),
@@ -59,55 +60,74 @@ int event_block_read(void *arg, uint32_t no, size_t at, size_t n, void *to, stru
     return rc;
 }
 
-/* Part 0, in `a`. */
-static int read_directory(const struct event_block_input *in, struct arena *a, struct str *directory, struct err *e)
+/* Part 0. */
+static int read_directory(const struct event_block_input *in, struct buf *out, struct err *e)
 {
-    struct buf b = BUF_INIT(EVENT_BLOCK_BYTES);
     struct block_reader *r = in->reader ? in->reader : block_reader_take(in->bs, in->block->partition, e);
-    int rc = r ? block_part(r, in->block, 0, &b, e) : e->code;
+    int rc = r ? block_part(r, in->block, 0, out, e) : e->code;
 
     if (!in->reader)
         block_reader_give(in->bs, r);
-    if (rc == 0) {
-        *directory = arena_str(a, buf_view(&b));
-        rc = directory->p ? 0 : err_set(e, ERR_NOMEM, "no memory for a block's directory");
-    }
-    buf_free(&b);
     return rc;
+}
+
+static bool agrees(const struct sealed_directory *d, const struct block *b)
+{
+    return d->n == b->rows && d->first_ns == b->first && d->last_ns == b->last;
+}
+
+static int parse_directory(const struct event_block_input *in, struct str bytes, struct arena *a,
+                           const struct sealed_directory **d, struct err *e)
+{
+    size_t before = a->used;
+    int rc = sealed_directory_read(bytes, a, d, e);
+
+    if (rc == 0 && !agrees(*d, in->block))
+        rc = err_set(e, ERR_CORRUPT, "the directory does not agree with the block's row");
+    if (rc == 0 && in->directories)
+        event_directory_cache_put(in->directories, in->block, bytes, a->used - before, a);
+    return rc;
+}
+
+/* NULL: *e says why. */
+static const struct sealed_directory *find_directory(const struct event_block_input *in, struct arena *a, struct err *e)
+{
+    struct buf bytes = BUF_INIT(EVENT_BLOCK_BYTES);
+    const struct sealed_directory *d = in->directories ? event_directory_cache_get(in->directories, in->block, a) : NULL;
+    int rc = 0;
+
+    if (!d)
+        rc = read_directory(in, &bytes, e);
+    if (!d && rc == 0)
+        rc = parse_directory(in, buf_view(&bytes), a, &d, e);
+    buf_free(&bytes);
+    return rc == 0 ? d : NULL;
 }
 
 struct event_source *event_block_source(struct event_block_input *in, struct arena *a, struct err *e)
 {
-    const struct block *b = in->block;
-    struct event_source *s;
-    struct str directory;
+    const struct sealed_directory *d = find_directory(in, a, e);
 
-    if (read_directory(in, a, &directory, e) < 0)
-        return NULL;
-    s = event_block_open(directory, event_block_read, in, a, e);
-    if (s && s->n == b->rows && s->first_ns == b->first && s->last_ns == b->last)
-        return s;
-    if (s)
-        err_set(e, ERR_CORRUPT, "the directory does not agree with the block's row");
-    return NULL;
+    return d ? event_block_of(d, event_block_read, in, a, e) : NULL;
 }
 
 int event_block_check(struct blocks *bs, struct block *b, struct err *e)
 {
-    struct event_block_input in = { bs, b, block_reader_take(bs, b->partition, e) };
+    struct event_block_input in = { bs, b, block_reader_take(bs, b->partition, e), NULL };
     struct arena a = ARENA_INIT(0); /* bounded by the directory */
-    struct str directory = STR_NULL;
+    struct buf directory = BUF_INIT(EVENT_BLOCK_BYTES);
     int rc = in.reader ? block_check_row(in.reader, b, e) : e->code;
 
     if (rc == 0)
-        rc = read_directory(&in, &a, &directory, e);
+        rc = read_directory(&in, &directory, e);
     if (rc == 0)
         rc = block_check_parts(in.reader, b, b->pages - 1, b->bytes - directory.n, e);
     if (rc == 0)
         rc = event_block_source(&in, &a, e) ? 0 : e->code;
     if (rc == 0)
-        rc = event_block_verify(directory, event_block_read, &in, e);
+        rc = event_block_verify(buf_view(&directory), event_block_read, &in, e);
     block_reader_give(bs, in.reader);
+    buf_free(&directory);
     arena_free(&a);
     return rc;
 }

@@ -41,8 +41,8 @@ int event_build(const struct event_picks *p, int (*put)(void *arg, uint32_t no, 
 /* Reads [at, at + n) of part `no` into `to`; ERR_CORRUPT when there is no such part, or it is shorter. */
 typedef int event_part_read(void *arg, uint32_t no, size_t at, size_t n, void *to, struct err *e);
 
-/* A block as a source: `directory` is part 0, which must outlive it. The directory's own checksum is verified here,
- * those of the columns when they are read. `arg` is what `read` gets. */
+/* A block as a source: `directory` is part 0, of which nothing is needed any more afterwards. Its own checksum is verified
+ * here, those of the columns when they are read. `arg` is what `read` gets. */
 struct event_source *event_block_open(struct str directory, event_part_read *read, void *arg, struct arena *a,
                                       struct err *e);
 /* The same block for another thread: the parsed directory is shared. */

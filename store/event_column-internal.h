@@ -35,12 +35,14 @@ struct event_coder {
     struct event_odd *odd;
     struct event_slot *slots; /* a hash table of values; its first `nslots` are in use */
     size_t nslots, most_slots;
+    struct event_place *places; /* where texts of the column at work lie that have a code */
+    uint32_t column;            /* which one that is, counted from 1 */
 };
 
 int event_coder_init(struct event_coder *c, size_t rows, struct err *e);
 void event_coder_fini(struct event_coder *c);
 
-/* n values, 1 to c->rows. What `out` points to is valid until the next call, and only as long as v[]. */
+/* n values, 1 to c->rows. Texts that are equal are told so quickest when they are the same view. What `out` points to is valid until the next call, and only as long as v[]. */
 void event_code(struct event_coder *c, const union event_value *v, size_t n, bool is_text, union event_value unset,
                 struct event_coded *out);
 

@@ -4,7 +4,9 @@
  *            come again: each in its smallest form, for tens of nanoseconds a row in all.
  * Idea       Values are compared with the row before first: senders repeat themselves. What differs is looked up in a
  *            dictionary, which is given up as soon as nearly every row brought a new value: ids cost no more than their
- *            first rows. Then the forms that remain are compared by size. */
+ *            first rows. Then the forms that remain are compared by size.
+ *            Receivers give equal texts the same address where they can, and the bytes of a body of megabytes are in no
+ *            cache any more: so a text is first known by where it lies. */
 #include "store/event_column-internal.h"
 
 #include "base/mem.h"
@@ -15,6 +17,15 @@ struct event_slot {
     uint32_t code; /* plus one; 0: empty */
 };
 
+/* A text that has a code, by its address. */
+struct event_place {
+    const char *p;
+    size_t n;
+    uint32_t column; /* in which: the code of another means nothing */
+    uint32_t code;
+};
+
+enum { PLACES = 256, PLACE_BITS = 8 };
 enum { FIRST_SLOTS = 64, MOST_VALUES = EVENT_SOURCE_ROWS };
 /* New values that a dictionary may have before it is asked how many rows they came from. */
 enum { SPARE_VALUES = 16 };
@@ -31,13 +42,14 @@ static size_t slots_for(size_t values)
 int event_coder_init(struct event_coder *c, size_t rows, struct err *e)
 {
     size_t odd = rows / 8 + 1, slots = slots_for(rows);
-    size_t bytes = rows * (sizeof(*c->values) + EVENT_ID_BYTES + sizeof(*c->codes)) + odd * sizeof(*c->odd) +
-                   slots * sizeof(*c->slots);
+    size_t bytes = PLACES * sizeof(*c->places) + rows * (sizeof(*c->values) + EVENT_ID_BYTES + sizeof(*c->codes)) +
+                   odd * sizeof(*c->odd) + slots * sizeof(*c->slots);
 
     *c = (struct event_coder){ .rows = rows, .memory = mem_alloc(bytes), .most_slots = slots };
     if (!c->memory)
         return err_set(e, ERR_NOMEM, "no memory to encode %zu events", rows);
-    c->values = c->memory;
+    c->places = memset(c->memory, 0, PLACES * sizeof(*c->places));
+    c->values = (union event_value *)(c->places + PLACES);
     c->odd = (struct event_odd *)(c->values + rows);
     c->slots = (struct event_slot *)(c->odd + odd);
     c->ids = (uint8_t *)(c->slots + slots);
@@ -122,6 +134,34 @@ static size_t most_values(size_t i, size_t n, bool ids)
     return SPARE_VALUES + (i < n / 4 ? i - i / 16 : n / 8 + i / 2);
 }
 
+static struct event_place *place_of(const struct event_coder *c, struct str text)
+{
+    uint64_t h = (uint64_t)(uintptr_t)text.p * UINT64_C(0x9e3779b97f4a7c15);
+
+    return &c->places[h >> (64 - PLACE_BITS)];
+}
+
+/* The code of v[0], which is not v[-1], whose code is `before`, by its address at least. */
+static uint32_t next_code(struct event_coder *c, const union event_value *v, uint32_t before, struct event_coded *d)
+{
+    struct event_place *at;
+
+    if (!d->is_text)
+        return event_dictionary_code(c, d, v[0]);
+    at = place_of(c, v[0].s);
+    if (at->p == v[0].s.p && at->n == v[0].s.n && at->column == c->column)
+        return at->code;
+    *at = (struct event_place){ v[0].s.p, v[0].s.n, c->column, before };
+    if (!same(true, v[0], v[-1]))
+        at->code = event_dictionary_code(c, d, v[0]);
+    return at->code;
+}
+
+static bool is_same_view(bool is_text, union event_value a, union event_value b)
+{
+    return is_text ? a.s.p == b.s.p && a.s.n == b.s.n : a.i == b.i;
+}
+
 /* False: they are too many. v[0..first) are one value. */
 static bool code_dictionary(struct event_coder *c, const union event_value *v, size_t first, struct event_coded *d)
 {
@@ -130,10 +170,11 @@ static bool code_dictionary(struct event_coder *c, const union event_value *v, s
 
     event_dictionary_begin(c, d);
     event_dictionary_code(c, d, v[0]);
+    c->column++;
     memset(c->codes, 0, first * sizeof(*c->codes));
     for (size_t i = first; i < d->n; i++) {
-        if (!same(d->is_text, v[i], v[i - 1])) {
-            last = event_dictionary_code(c, d, v[i]);
+        if (!is_same_view(d->is_text, v[i], v[i - 1])) {
+            last = next_code(c, v + i, last, d);
             if (d->distinct > most || d->distinct > most_values(i, d->n, ids))
                 return false;
         }

@@ -26,14 +26,31 @@ enum event_id event_id_of_length(size_t n)
     }
 }
 
-/* Returns what is not zero when one of the digits is none. */
-static uint64_t parse_eight(const char *digits, uint8_t *to)
+/* Eight bytes of a text, the first one lowest. */
+static inline uint64_t eight_at(const char *p)
 {
-    uint64_t text, letters, low, value, bad;
+    uint64_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return le64toh(v);
+}
+
+/* Eight of two times four. */
+static inline uint64_t four_and_four(const char *p, const char *q)
+{
+    uint32_t low, high;
+
+    memcpy(&low, p, sizeof(low));
+    memcpy(&high, q, sizeof(high));
+    return le32toh(low) | (uint64_t)le32toh(high) << 32;
+}
+
+/* Returns what is not zero when one of the digits is none. */
+static inline uint64_t parse_eight(uint64_t text, uint8_t *to)
+{
+    uint64_t letters, low, value, bad;
     uint32_t bytes;
 
-    memcpy(&text, digits, sizeof(text));
-    text = le64toh(text);
     letters = text >> 6 & EACH(1);
     low = text & EACH(0x0f);
     value = low + 9 * letters;
@@ -71,24 +88,33 @@ bool event_id_is_zero(enum event_id kind, const uint8_t *id)
     return (words[0] | words[1]) == 0;
 }
 
+static uint64_t parse_digits(const char *p, size_t width, uint8_t *to)
+{
+    uint64_t bad = 0;
+
+    for (size_t i = 0; i < width; i += 4)
+        bad |= parse_eight(eight_at(p + 2 * i), to + i);
+    return bad;
+}
+
+/* Eight digits, dash, four, dash, four, dash, four, dash, twelve. */
+static uint64_t parse_uuid(const char *p, uint8_t *to)
+{
+    uint64_t bad = (uint64_t)(p[8] != '-') | (p[13] != '-') | (p[18] != '-') | (p[23] != '-');
+
+    bad |= parse_eight(eight_at(p), to);
+    bad |= parse_eight(four_and_four(p + 9, p + 14), to + 4);
+    bad |= parse_eight(four_and_four(p + 19, p + 24), to + 8);
+    return bad | parse_eight(eight_at(p + 28), to + 12);
+}
+
 bool event_id_parse(enum event_id kind, struct str text, uint8_t *to)
 {
-    size_t width = event_id_width(kind);
-    char digits[2 * EVENT_ID_BYTES];
-    const char *p = text.p;
-    uint64_t bad = 0;
+    uint64_t bad;
 
     if (kind == EVENT_ID_NONE || text.n != event_id_length(kind))
         return false;
-    if (kind == EVENT_ID_UUID) {
-        for (size_t g = 0; g < GROUPS; g++) {
-            memcpy(digits + groups[g].digit, p + groups[g].text, groups[g].n);
-            bad |= g && p[groups[g].text - 1] != '-';
-        }
-        p = digits;
-    }
-    for (size_t i = 0; i < width; i += 4)
-        bad |= parse_eight(p + 2 * i, to + i);
+    bad = kind == EVENT_ID_UUID ? parse_uuid(text.p, to) : parse_digits(text.p, event_id_width(kind), to);
     return bad == 0 && !event_id_is_zero(kind, to);
 }
 

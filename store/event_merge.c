@@ -76,7 +76,7 @@ static int open_block(struct input *in, struct blocks *bs, struct block *b, size
 
     if (!input)
         return err_set(e, ERR_NOMEM, "no memory to merge blocks");
-    *input = (struct event_block_input){ bs, b, NULL };
+    *input = (struct event_block_input){ bs, b, NULL, NULL };
     in->sources[i] = event_block_source(input, &in->a, e);
     in->rows[i] = all;
     in->n[i] = b->rows;

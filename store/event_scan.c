@@ -76,6 +76,12 @@ static const struct event_odd *odd_at(const struct event_view *v, uint32_t row, 
     return *at < v->nodd && v->odd[*at].row == row ? &v->odd[*at] : NULL;
 }
 
+/* Widths are 8 and 16. */
+static inline bool same_id(const uint8_t *x, const uint8_t *y, size_t width)
+{
+    return memcmp(x, y, 8) == 0 && (width == 8 || memcmp(x + 8, y + 8, 8) == 0);
+}
+
 /* EQ and NE, and what contains or lacks a whole id. `sought` NULL: only texts of another form, or none at all, can be it. */
 static size_t keep_ids(const struct event_condition *c, const struct event_view *v, const uint8_t *sought,
                        struct narrowing r)
@@ -88,11 +94,11 @@ static size_t keep_ids(const struct event_condition *c, const struct event_view 
         uint32_t row = row_at(&r, i);
         const uint8_t *id = v->ids + (size_t)row * v->width;
         const struct event_odd *o = v->nodd ? odd_at(v, row, &odd) : NULL;
-        bool holds = (sought && memcmp(id, sought, v->width) == 0) != negated;
+        bool holds = (sought && same_id(id, sought, v->width)) != negated;
 
         if (o)
             holds = event_condition_text(c, o->text);
-        else if (unset_holds != negated && memcmp(id, none, v->width) == 0)
+        else if (unset_holds != negated && same_id(id, none, v->width))
             holds = unset_holds;
         r.to[kept] = row;
         kept += holds;

@@ -43,7 +43,11 @@ struct sealed_directory {
     const struct sealed_column *overflow;
 };
 
-/* In `a`; texts are views into `bytes` or into `a`. ERR_CORRUPT, ERR_UNSUPPORTED: a newer format, ERR_NOMEM. */
+/* In `a`, with all its texts. ERR_CORRUPT, ERR_UNSUPPORTED: a newer format, ERR_NOMEM. */
 int sealed_directory_read(struct str bytes, struct arena *a, const struct sealed_directory **out, struct err *e);
+
+/* A block as a source by its directory, which must outlive it. `arg` is what `read` gets. */
+struct event_source *event_block_of(const struct sealed_directory *d, event_part_read *read, void *arg, struct arena *a,
+                                    struct err *e);
 
 #endif

@@ -342,13 +342,29 @@ static int get_header(struct str bytes, struct sealed_directory *d, uint8_t *pac
     return 0;
 }
 
+/* *columns[0..raw), in `a`. */
+static int unpack_columns(struct str stored, uint8_t packing, uint32_t raw, struct arena *a, struct str *columns,
+                          struct err *e)
+{
+    char *to = arena_alloc(a, raw);
+    int rc = 0;
+
+    if (!to)
+        return err_set(e, ERR_NOMEM, "no memory for a directory of %u bytes", raw);
+    if (packing == BLOCK_ZSTD)
+        rc = zstd_unpack_exact(stored, to, raw, e);
+    else if (raw)
+        memcpy(to, stored.p, raw);
+    *columns = (struct str){ to, raw };
+    return rc == 0 || rc == ERR_NOMEM ? rc : err_set(e, ERR_CORRUPT, "block: the directory does not unpack");
+}
+
 int sealed_directory_read(struct str bytes, struct arena *a, const struct sealed_directory **out, struct err *e)
 {
     struct sealed_directory *d = ARENA_NEW(a, struct sealed_directory);
-    struct str columns = str_from(bytes, BLOCK_HEADER);
+    struct str columns = STR_NULL;
     uint8_t packing = 0;
     uint32_t raw = 0;
-    char *to;
     int rc;
 
     if (!d)
@@ -356,15 +372,9 @@ int sealed_directory_read(struct str bytes, struct arena *a, const struct sealed
     rc = get_header(bytes, d, &packing, &raw, e);
     if (rc < 0)
         return rc;
-    if (packing == BLOCK_ZSTD) {
-        to = arena_alloc(a, raw);
-        if (!to)
-            return err_set(e, ERR_NOMEM, "no memory for a directory of %u bytes", raw);
-        rc = zstd_unpack_exact(columns, to, raw, e);
-        if (rc < 0)
-            return rc == ERR_NOMEM ? rc : err_set(e, ERR_CORRUPT, "block: the directory does not unpack");
-        columns = (struct str){ to, raw };
-    }
+    rc = unpack_columns(str_from(bytes, BLOCK_HEADER), packing, raw, a, &columns, e);
+    if (rc < 0)
+        return rc;
     *out = d;
     return get_columns(d, columns, a, e);
 }

@@ -2,7 +2,7 @@
  *
  * Both are held together under the store's lock: at any moment a row is in one of them (event_store-internal.h). A block's
  * reader is taken anew for each read, so that sources need not know which thread they are read by, and a query over many
- * blocks holds no connections. */
+ * blocks holds no connections. Directories come out of a cache and are held by the query's arena. */
 #include "store/store-internal.h"
 
 #include "base/log.h"
@@ -15,6 +15,7 @@ struct event_origin {
 };
 
 struct event_hold {
+    struct event_directory_cache *directories;
     struct event_chunk **chunks;
     size_t nchunks;
     struct blocks *bs;
@@ -67,6 +68,7 @@ static int hold_all(struct store *st, enum event_kind kind, int64_t from_ns, int
         hold_chunks(hold, es->frozen, from_ns, to_ns, after);
         hold_chunks(hold, es->head, from_ns, to_ns, after);
         hold->last = es->shown;
+        hold->directories = st->directories;
         hold->bs = es->blocks;
         hold->list = blocks_hold(es->blocks);
     }
@@ -138,14 +140,14 @@ static struct event_source *open_chunk(const struct event_chunk *c, uint64_t aft
     return s;
 }
 
-static struct event_source *open_block(struct blocks *bs, struct block *b, struct arena *a, struct err *e)
+static struct event_source *open_block(const struct event_hold *hold, struct block *b, struct arena *a, struct err *e)
 {
     struct event_origin *o = origin_new(a, e);
     struct event_source *s;
 
     if (!o)
         return NULL;
-    o->input = (struct event_block_input){ bs, b, NULL };
+    o->input = (struct event_block_input){ hold->bs, b, NULL, hold->directories };
     s = event_block_source(&o->input, a, e);
     if (s)
         s->origin = o;
@@ -163,7 +165,7 @@ static int open_all(const struct event_hold *hold, int64_t from_ns, int64_t to_n
 
         if (!reaches(b->first, b->last, from_ns, to_ns))
             continue;
-        out->v[out->n] = open_block(hold->bs, b, a, &why);
+        out->v[out->n] = open_block(hold, b, a, &why);
         out->n += out->v[out->n] != NULL;
         if (why.code == ERR_CORRUPT)
             blocks_set_aside(hold->bs, b, &why);

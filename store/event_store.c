@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/event_blocks-internal.h"
+#include "store/event_directory_cache-internal.h"
 
 /* Settings of vigla.db: the watermarks. Their names stay when a table's should change. */
 static const char *const watermarks[EVENT_KINDS] = {
@@ -75,8 +76,10 @@ static int open_one(struct store *st, enum event_kind kind, struct err *e)
 int event_stores_open(struct store *st, struct err *e)
 {
     struct err why = ERR_INIT;
-    int rc = 0;
+    int rc;
 
+    st->directories = event_directory_cache_new(st->options.directory_bytes, &why);
+    rc = st->directories ? 0 : ERR_NOMEM;
     for (int kind = 0; rc == 0 && kind < EVENT_KINDS; kind++)
         rc = open_one(st, (enum event_kind)kind, &why);
     if (rc < 0 && e)
@@ -97,6 +100,7 @@ void event_stores_close(struct store *st)
         event_head_free(es->head);
         days_fini(&es->days);
     }
+    event_directory_cache_free(st->directories);
 }
 
 /* --- a group --- */

@@ -111,4 +111,36 @@ int events_tally(struct store *st, const struct event_tally *t, struct arena *a,
 int events_distinct(struct store *st, enum event_kind kind, int column, int64_t from_ns, int64_t to_ns, size_t limit,
                     struct arena *a, struct str **values, size_t *n, struct err *e);
 
+/* --- all rows in no order: for joins --- */
+
+struct event_strips_query {
+    enum event_kind kind;
+    int64_t from_ns, to_ns; /* from inclusive, to exclusive */
+    uint64_t hashed, coded; /* bit i: text column i, as hashes; as codes */
+};
+
+struct event_codes {
+    const uint32_t *rows; /* of each row, its value */
+    const struct str *values;
+    size_t n;
+};
+
+/* Rows that stand together, valid until the next ones. Equal texts have equal hashes, in all strips of a process; an
+ * unset text has 0. */
+struct event_strip {
+    size_t n;
+    const uint64_t *hashes[EVENT_MAX_COLUMNS];
+    struct event_codes codes[EVENT_MAX_COLUMNS];
+};
+
+struct event_strips; /* the rows as they are at one moment; one thread's */
+
+/* Lives in `a`, is to be closed before. NULL: ERR_NOMEM, ERR_IO. */
+struct event_strips *events_strips_open(struct store *st, const struct event_strips_query *q, struct arena *a,
+                                        struct err *e);
+uint64_t events_strips_most(const struct event_strips *x); /* rows, at most */
+int events_strips_next(struct event_strips *x, struct event_strip *out, struct err *e); /* 1; 0: no more; ERR_* */
+void events_strips_rewind(struct event_strips *x);
+void events_strips_close(struct event_strips *x); /* NULL is fine */
+
 #endif

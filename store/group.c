@@ -195,11 +195,12 @@ static uint32_t add_again(struct store *st, struct str raw, struct err *e)
 
 static int resolve(struct store *st, struct batch_series *bs, struct err *e)
 {
+    struct label room[INDEX_MAX_LABELS];
     struct err why = ERR_INIT;
 
     if (bs->id && index_has(st->index, bs->id))
         return 0;
-    bs->id = bs->labels.n ? find_or_add(st, bs->labels, bs->raw, &why) : add_again(st, bs->raw, &why);
+    bs->id = bs->labels.n ? find_or_add(st, batch_series_labels(bs, room), bs->raw, &why) : add_again(st, bs->raw, &why);
     if (bs->id)
         return 0;
     if (e)
@@ -207,25 +208,45 @@ static int resolve(struct store *st, struct batch_series *bs, struct err *e)
     return why.code;
 }
 
+/* False: there is nothing to know it by, or no memory. */
+static bool key_of(const struct store *st, const struct batch_series *bs, struct buf *canonical, struct index_key *key)
+{
+    struct label room[INDEX_MAX_LABELS];
+    struct str bytes = bs->raw;
+
+    if (bytes.n == 0 && bs->labels.n && bs->labels.n <= INDEX_MAX_LABELS - 2) {
+        buf_reset(canonical);
+        labels_canonical(canonical, batch_series_labels(bs, room));
+        bytes = buf_view(canonical);
+    }
+    if (bytes.n == 0 || buf_failed(canonical))
+        return false;
+    *key = index_key(&st->key, bytes);
+    return true;
+}
+
 void store_recognise(struct store *st, struct batch *b)
 {
-    struct index_key keys[AHEAD] = { 0 };
+    struct buf canonical = BUF_INIT(1 << 29);
+    struct index_key keys[AHEAD];
+    bool is_known[AHEAD] = { false };
 
     pthread_rwlock_rdlock(&st->lock);
     for (size_t i = 0; i < b->nseries + AHEAD; i++) {
         struct index_key *key = &keys[i % AHEAD];
+        bool *known = &is_known[i % AHEAD];
 
-        if (i >= AHEAD && b->series[i - AHEAD].raw.n) {
+        if (i >= AHEAD && *known) {
             uint32_t id = index_find(st->index, *key);
 
             b->series[i - AHEAD].id = id < st->committed ? id : 0;
         }
-        if (i >= b->nseries || b->series[i].raw.n == 0)
-            continue;
-        *key = index_key(&st->key, b->series[i].raw);
-        index_prefetch(st->index, *key);
+        *known = i < b->nseries && key_of(st, &b->series[i], &canonical, key);
+        if (*known)
+            index_prefetch(st->index, *key);
     }
     pthread_rwlock_unlock(&st->lock);
+    buf_free(&canonical);
 }
 
 /* Whether the series starts from zero after all that is known of it: then the first increment shows. A series that comes

@@ -94,6 +94,7 @@ struct store {
     pthread_mutex_t writing;
     struct blocks *blocks;   /* of samples */
     struct event_store events[EVENT_KINDS];
+    struct event_directory_cache *directories; /* of their blocks */
 
     /* The committer's own. */
     struct group group;

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #define DEFAULT_QUEUE ((size_t)64 << 20)
+#define DEFAULT_DIRECTORIES ((size_t)16 << 20)
 #define FIRST_RETAIN_MS 10000
 
 static const struct store_tuning default_tuning = {
@@ -139,6 +140,8 @@ static struct store *new_store(const char *dir, const struct store_options *opti
         st->options = *options;
     if (st->options.queue_bytes == 0)
         st->options.queue_bytes = DEFAULT_QUEUE;
+    if (st->options.directory_bytes == 0)
+        st->options.directory_bytes = DEFAULT_DIRECTORIES;
     st->group.record = (struct buf)BUF_INIT(1 << 28);
     st->group.labels = (struct buf)BUF_INIT(1 << 29);
     st->group.log = (struct buf)BUF_INIT(1 << 29);

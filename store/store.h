@@ -20,6 +20,7 @@ struct store_options {
     enum store_durability durability;
     int64_t retention_ms; /* 0 = for ever */
     size_t queue_bytes;   /* of batches that wait for the committer; 0 = 64 MiB */
+    size_t directory_bytes; /* of directories of blocks of events that are kept in memory; 0 = 16 MiB */
 };
 
 /* Creates `dir` when missing. The caller owns the result. NULL: ERR_CONFLICT (another server holds it, named by pid),
@@ -28,7 +29,8 @@ struct store *store_open(const char *dir, const struct store_options *options, s
 /* Commits what is queued, then closes. NULL is fine. */
 void store_close(struct store *st);
 
-/* Finds the series that are known by their raw bytes and notes so in batch_series.id: they can do without labels. */
+/* Finds the series that are known, by their raw bytes or else by their labels, and notes so in batch_series.id: who is
+ * known by raw bytes can do without labels. Without memory they are not found. */
 void store_recognise(struct store *st, struct batch *b);
 
 /* Queues `b` and calls done(arg, rc, e) from the committer's thread when it is committed (rc 0) or refused; `b` and

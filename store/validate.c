@@ -42,13 +42,25 @@ int series_labels_check(struct labels l, struct err *e)
     return rc;
 }
 
+/* What is known was checked when it was new. */
+static int check_series_labels(const struct batch_series *s, struct err *e)
+{
+    struct label room[MAX_LABELS];
+
+    if (s->id)
+        return 0;
+    if (s->own && s->labels.n > MAX_LABELS - 2)
+        return err_set(e, ERR_LIMIT, "%zu shared labels, at most %d", s->labels.n, MAX_LABELS - 2);
+    return series_labels_check(batch_series_labels(s, room), e);
+}
+
 static int check_series(const struct batch *b, struct err *e)
 {
     size_t samples = 0;
 
     for (size_t i = 0; i < b->nseries; i++) {
         const struct batch_series *s = &b->series[i];
-        int rc = s->id ? 0 : series_labels_check(s->labels, e); /* what is known was checked when it was new */
+        int rc = check_series_labels(s, e);
 
         if (rc < 0) {
             err_wrap(e, "series %zu", i);

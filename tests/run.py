@@ -5,18 +5,28 @@
 
 A program's own count is read from its last line that has one: Check's "98%: Checks: 50, Failures: 1, Errors: 0" or
 "N passed, N failed, N skipped". A program without one counts as one test by its exit status. What a failing program
-printed is shown; the last line is "NAME: N passed, N failed, N skipped".
+printed is shown as soon as it ended. At the end come the seconds of the programs that took longest, a line
+"failed: PROGRAM: WHY" for each thing that failed, and "NAME: N passed, N failed, N skipped".
+
+Programs run side by side, so the longest must not begin last: they begin in the order of the seconds that they took
+when they last ran, in whatever build (a sanitizer's is slower, but by much the same for all); unknown ones first.
 """
 import argparse
 import concurrent.futures
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 
 CHECK = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
 PLAIN = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
+# Why a program failed, in its own words: Check's line of a test, or a sanitizer's summary.
+REASON = re.compile(r"^(?:(\S+:\d+:[FE]:.*)|(SUMMARY: .*)|(.*runtime error: .*)|(no end within .*))$")
+SECONDS = "build/test/seconds.json"  # {a program's path in the plain build: seconds}
+SLOWEST = 15                         # programs whose seconds are told
 
 
 def count(output, status):
@@ -33,6 +43,11 @@ def count(output, status):
     return passed, failed + int(status != 0 and failed == 0), skipped
 
 
+def reasons(output, status):
+    found = [line.strip() for line in output.splitlines() if REASON.match(line.strip())]
+    return found or [signal.Signals(-status).name if status < 0 else f"exit {status}"]
+
+
 def run(program, timeout):
     environment = dict(os.environ)
     environment.setdefault("CK_DEFAULT_TIMEOUT", "120")  # for a test that hangs, not for one on a slow machine
@@ -46,8 +61,34 @@ def run(program, timeout):
                               env=environment, stdin=subprocess.DEVNULL)
         output, status = done.stdout.decode(errors="replace"), done.returncode
     except subprocess.TimeoutExpired as over:
-        output, status = (over.stdout or b"").decode(errors="replace") + f"\nno end within {timeout} s\n", 1
+        output, status = (over.stdout or b"").decode(errors="replace") + f"\nno end within {timeout:g} s\n", 1
     return output, status, time.monotonic() - started
+
+
+def name(program):
+    """The same for every build of a program."""
+    return re.sub(r"^build/[^/]+/tests/", "build/tests/", program)
+
+
+def known_seconds():
+    try:
+        with open(SECONDS, encoding="utf-8") as f:
+            return json.load(f)
+    except (OSError, ValueError):
+        return {}
+
+
+def remember(took):
+    os.makedirs(os.path.dirname(SECONDS), exist_ok=True)
+    known = {**known_seconds(), **{name(program): round(seconds, 2) for program, seconds in took.items()}}
+    with open(SECONDS + ".new", "w", encoding="utf-8") as f:
+        json.dump(known, f, indent=0, sort_keys=True)
+    os.replace(SECONDS + ".new", SECONDS)
+
+
+def tell_slowest(took):
+    for program, seconds in sorted(took.items(), key=lambda item: -item[1])[:SLOWEST]:
+        print(f"{seconds:7.1f} s  {program}")
 
 
 def main():
@@ -57,16 +98,22 @@ def main():
     parser.add_argument("--timeout", type=float, default=600)
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
-    totals = [0, 0, 0]
+    known = known_seconds()
+    order = sorted(arguments.programs, key=lambda program: -known.get(name(program), float("inf")))
+    totals, took, failures = [0, 0, 0], {}, []
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        runs = [(p, pool.submit(run, p, arguments.timeout)) for p in arguments.programs]
-        for program, future in runs:
-            output, status, seconds = future.result()
+        runs = {pool.submit(run, program, arguments.timeout): program for program in order}
+        for future in concurrent.futures.as_completed(runs):
+            program, (output, status, seconds) = runs[future], future.result()
             counts = count(output, status)
             totals = [a + b for a, b in zip(totals, counts)]
+            took[program] = seconds
             if counts[1]:
-                print(f"--- {program} (exit {status}, {seconds:.1f} s)\n{output.rstrip()}\n---")
-    print("{}: {} passed, {} failed, {} skipped".format(arguments.label, *totals))
+                failures += [f"failed: {program}: {why}" for why in reasons(output, status)]
+                print(f"--- {program} (exit {status}, {seconds:.1f} s)\n{output.rstrip()}\n---", flush=True)
+    remember(took)
+    tell_slowest(took)
+    print("".join(line + "\n" for line in failures) + "{}: {} passed, {} failed, {} skipped".format(arguments.label, *totals))
     return 1 if totals[1] else 0
 
 

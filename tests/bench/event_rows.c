@@ -8,13 +8,11 @@
  * chance as in a mesh: few distinct values for most, long tails for durations and sizes. */
 #include "base/buf.h"
 #include "base/pb.h"
+#include "tests/bench/mesh_rows.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-enum { SERVICES = 24, EDGES = 60, CALLERS = 3 };
+enum { EDGES = 60 };
 
 struct row {
     int64_t time_ns, duration_us, upstream_us, bytes_sent, bytes_received, code;
@@ -25,48 +23,11 @@ struct row {
     const char *ns, *name;
 };
 
-static uint64_t state;
-
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next(void)
-{
-    uint64_t z = (state += UINT64_C(0x9e3779b97f4a7c15));
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-static uint64_t below(uint64_t n)
-{
-    return (next() >> 11) % n;
-}
-
-/* Long-tailed, with this median. */
-static double tailed(double median, double spread)
-{
-    double u = ((double)(next() >> 11) + 1) / 9007199254740993.0, v = ((double)(next() >> 11) + 1) / 9007199254740993.0;
-
-    return median * exp(spread * sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
-}
-
-static const char *const names[SERVICES] = {
-    "frontend", "catalog", "cart", "checkout", "payment", "shipping", "currency", "email", "recommend", "ads", "search", "users",
-    "sessions", "inventory", "pricing", "reviews", "ratings", "details", "orders", "invoices", "fraud", "geo", "media", "audit",
-};
 static const char *const agents[] = {
     "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/119.0", "Go-http-client/2.0", "python-requests/2.31.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15", "curl/8.4.0", "okhttp/4.12.0",
     "grpc-go/1.59.0", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/119.0.0.0 Safari/537.36",
 };
-static const char *const nouns[] = { "products", "items", "users", "orders", "quotes", "carts", "images", "reviews" };
-
-static void hex(char *to, const uint8_t *from, size_t n)
-{
-    for (size_t i = 0; i < n; i++, to += 2)
-        snprintf(to, 3, "%02x", from[i]);
-}
-
 static void random_ids(struct row *r)
 {
     for (int i = 0; i < 2; i++) {
@@ -89,40 +50,10 @@ static void random_ids(struct row *r)
     hex(r->request_id + 24, r->id + 10, 6);
 }
 
-static int64_t code_of(void)
-{
-    static const int64_t rare[] = { 404, 404, 404, 301, 400, 401, 403, 429, 500, 503, 503, 504 };
-    uint64_t p = below(1000);
-
-    return p < 930 ? 200 : p < 955 ? 201 : p < 965 ? 204 : rare[below(sizeof(rare) / sizeof(rare[0]))];
-}
-
-static void path_of(struct row *r, uint64_t service)
-{
-    const char *noun = nouns[service % 8];
-
-    switch (below(10)) {
-    case 0:
-        snprintf(r->path, sizeof(r->path), "/api/v1/%s?page=%" PRIu64 "&size=20", noun, below(50));
-        break;
-    case 1:
-    case 2:
-        snprintf(r->path, sizeof(r->path), "/healthz");
-        break;
-    case 3:
-    case 4:
-    case 5:
-        snprintf(r->path, sizeof(r->path), "/api/v1/%s", noun);
-        break;
-    default: /* few are asked for often */
-        snprintf(r->path, sizeof(r->path), "/api/v1/%s/%" PRIu64, noun, below(1 + below(20000)));
-    }
-}
-
 static void make(struct row *r, int64_t time_ns)
 {
     uint64_t edge = below(1 + below(EDGES)), service = (edge * 7 + 1) % SERVICES, caller = (edge * 5) % SERVICES;
-    uint64_t pod = below(CALLERS), port = 1 + below(28000);
+    uint64_t pod = below(PODS), port = 1 + below(28000);
 
     caller = caller == service ? (caller + 1) % SERVICES : caller;
     r->time_ns = time_ns;
@@ -137,7 +68,7 @@ static void make(struct row *r, int64_t time_ns)
     r->duration_us = r->upstream_us + 300 + (int64_t)below(400);
     r->bytes_sent = r->code == 204 ? 0 : (int64_t)tailed(900 + 200 * (double)service, 0.5);
     r->bytes_received = r->method[0] == 'G' ? 0 : (int64_t)tailed(300, 0.5);
-    path_of(r, service);
+    path_of(r->path, sizeof(r->path), service);
     random_ids(r);
     snprintf(r->source, sizeof(r->source), "%s-v1", names[caller]);
     snprintf(r->destination, sizeof(r->destination), "%s-v%d", names[service], pod == 2 ? 2 : 1);
@@ -145,7 +76,7 @@ static void make(struct row *r, int64_t time_ns)
     snprintf(r->authority, sizeof(r->authority), "%s.shop:8080", names[service]);
     snprintf(r->cluster, sizeof(r->cluster), "outbound|8080||%s.shop.svc.cluster.local", names[service]);
     snprintf(r->upstream_host, sizeof(r->upstream_host), "10.1.%" PRIu64 ".%" PRIu64 ":8080", service, 10 + pod);
-    snprintf(r->remote, sizeof(r->remote), "10.1.%" PRIu64 ".%" PRIu64 ":%" PRIu64, caller, 10 + below(CALLERS), 32768 + port);
+    snprintf(r->remote, sizeof(r->remote), "10.1.%" PRIu64 ".%" PRIu64 ":%" PRIu64, caller, 10 + below(PODS), 32768 + port);
     snprintf(r->pod, sizeof(r->pod), "%s-%" PRIu64, names[service], pod);
 }
 

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Access logs: vigla beside ClickHouse and `zstd -3` of JSON lines, on the same rows, in one run.
+"""Access logs: vigla beside ClickHouse and `zstd -3` of JSON lines, on the same rows, in one run. And spans, when asked for.
 
-  tests/bench/events.py [--rows 10000000] [--per-body 5000] [--only vigla,clickhouse,zstd] [--json FILE]
+  tests/bench/events.py [--rows 10000000] [--per-body 5000] [--only vigla,clickhouse,zstd,spans] [--json FILE]
 
 Each server is loaded through its own door (vigla: OTLP protobuf to /v1/logs; ClickHouse: RowBinary by HTTP), one connection, one
 body after the other; then it rests until its disk does not change any more, and answers each query seven times: the median of the
-last six counts. CPU is of the whole process, kernel included; memory is its peak (VmHWM) while loading.
+last six counts. CPU is of the whole process, kernel included; memory is its peak (VmHWM) while loading. `spans`, which is left out unless it is named:
+as many spans in traces of about eight, by OTLP protobuf to /v1/traces, asked for through Jaeger's API.
 """
 import argparse, http.client, json, os, re, shutil, statistics, struct, subprocess, sys, tempfile, time, urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-GENERATOR = os.path.join(ROOT, "build/tests/bench/event_rows")
+GENERATORS = os.path.join(ROOT, "build/tests/bench")
 START_NS = 1790000000 * 10**9
 
 TABLE = """CREATE TABLE access_log (time DateTime, time_ns Int64, reporter LowCardinality(String), method LowCardinality(String),
@@ -50,7 +51,7 @@ def settle(path, pid, calm=4):
 
 
 class Vigla:
-    name = "vigla"
+    name, door = "vigla", "/v1/logs"
 
     def start(self, directory, port):
         self.dir, self.port = directory, port
@@ -60,7 +61,7 @@ class Vigla:
         self.http = http.client.HTTPConnection("127.0.0.1", port)
 
     def post(self, body):
-        self.http.request("POST", "/v1/logs", body, {"Content-Type": "application/x-protobuf"})
+        self.http.request("POST", self.door, body, {"Content-Type": "application/x-protobuf"})
         r = self.http.getresponse()
         text = r.read()
         if r.status != 200:
@@ -69,13 +70,19 @@ class Vigla:
     def bytes(self):
         return disk(self.dir)
 
-    def loki(self, path, **kw):
-        self.http.request("GET", "/loki/api/v1/" + path + "?" + urllib.parse.urlencode(kw))
+    def get(self, path, expected=200, **kw):
+        self.http.request("GET", path + "?" + urllib.parse.urlencode(kw))
         r = self.http.getresponse()
         text = r.read()
-        if r.status != 200:
+        if r.status != expected:
             raise SystemExit(f"vigla: {path} {kw}: {r.status} {text[:300]}")
-        return json.loads(text)["data"]["result"]
+        return json.loads(text)["data"]
+
+    def bodies(self, rows, per_body):
+        return bodies("event_rows", "otlp", rows, per_body)
+
+    def loki(self, path, **kw):
+        return self.get("/loki/api/v1/" + path, **kw)["result"]
 
     def vector(self, query):
         return sum(float(v["value"][1]) for v in self.loki("query", query=query, time=self.end_ns))
@@ -106,8 +113,38 @@ class Vigla:
         self.process.wait()
 
 
+class Spans(Vigla):
+    """The needle is (trace, how many spans it has)."""
+    name, door = "spans", "/v1/traces"
+
+    def bodies(self, rows, per_body):
+        return bodies("span_rows", "otlp", rows, per_body)
+
+    def trace(self, trace_id, **kw):
+        return sum(len(t["spans"]) for t in self.get("/jaeger/api/traces/" + trace_id, **kw) or [])
+
+    def search(self, **kw):
+        return len(self.get("/jaeger/api/traces", start=START_NS // 1000, end=self.end_ns // 1000, service=SERVICE, **kw))
+
+    def queries(self, needle, span_ns):
+        trace_id, spans = needle
+        self.end_ns = START_NS + (span_ns // 10**9 + 1) * 10**9
+        if self.trace(trace_id) != spans:
+            raise SystemExit(f"spans: trace {trace_id} should have {spans} spans")
+        return {
+            "trace by id": lambda: self.trace(trace_id),
+            "a trace id that is not there": lambda: self.trace("00112233445566778899aabbccddeeff", expected=404),
+            "20 latest traces of one service": lambda: self.search(limit=20),
+            "20 traces of one service, above 20 ms": lambda: self.search(limit=20, minDuration="20ms"),
+            "those of one service above 1 s, of which there are none": lambda: self.search(limit=20, minDuration="1s"),
+        }
+
+
 class ClickHouse:
     name = "clickhouse"
+
+    def bodies(self, rows, per_body):
+        return bodies("event_rows", "rowbinary", rows, per_body)
 
     def start(self, directory, port):
         self.dir, self.port = directory, port
@@ -172,17 +209,21 @@ class ClickHouse:
         self.process.wait()
 
 
-def bodies(form, rows, per_body):
-    p = subprocess.Popen([GENERATOR, form, str(rows), str(per_body), str(START_NS)], stdout=subprocess.PIPE, bufsize=1 << 22)
+def generate(program, form, rows, per_body):
+    return subprocess.Popen([os.path.join(GENERATORS, program), form, str(rows), str(per_body), str(START_NS)], stdout=subprocess.PIPE, bufsize=1 << 22)
+
+
+def bodies(program, form, rows, per_body):
+    p = generate(program, form, rows, per_body)
     while head := p.stdout.read(8):
         yield p.stdout.read(struct.unpack("<Q", head)[0])
     if p.wait():
-        raise SystemExit("event_rows failed")
+        raise SystemExit(f"{program} failed")
 
 
 def sample(rows, per_body):
     """A request id from the midst, and how long the rows span: they are the same each time."""
-    p = subprocess.Popen([GENERATOR, "jsonl", str(rows), str(per_body), str(START_NS)], stdout=subprocess.PIPE, bufsize=1 << 22)
+    p = generate("event_rows", "jsonl", rows, per_body)
     needle = last = None
     for i, line in enumerate(p.stdout):
         if i == rows // 2:
@@ -191,13 +232,19 @@ def sample(rows, per_body):
     return needle, json.loads(last)["time"] - START_NS
 
 
+def sample_spans(rows, per_body):
+    """The same of spans."""
+    trace_id, spans, span_ns = generate("span_rows", "about", rows, per_body).communicate()[0].split()
+    return (trace_id.decode(), int(spans)), int(span_ns)
+
+
 def measure(server, port, rows, per_body, needle, span_ns):
     directory = tempfile.mkdtemp(prefix=f"bench-{server.name}-", dir=os.environ.get("TMPDIR", "/var/tmp"))
     out = {}
     try:
         server.start(directory, port)
         began, cpu_before = time.monotonic(), cpu(server.process.pid)
-        for i, body in enumerate(bodies("otlp" if server.name == "vigla" else "rowbinary", rows, per_body)):
+        for i, body in enumerate(server.bodies(rows, per_body)):
             server.post(body)
             if sys.stderr.isatty() and i % 50 == 0:
                 print(f"\r{server.name}: {i * per_body:,} rows", end="", file=sys.stderr)
@@ -224,12 +271,29 @@ def measure(server, port, rows, per_body, needle, span_ns):
 
 
 def zstd(rows, per_body):
-    a = subprocess.Popen([GENERATOR, "jsonl", str(rows), str(per_body), str(START_NS)], stdout=subprocess.PIPE)
+    a = generate("event_rows", "jsonl", rows, per_body)
     b = subprocess.Popen(["zstd", "-3", "-q", "-c"], stdin=a.stdout, stdout=subprocess.PIPE)
     n = 0
     while chunk := b.stdout.read(1 << 20):
         n += len(chunk)
     return {"disk, bytes per row": n / rows}
+
+
+def compare(which, a):
+    """Access logs."""
+    needle, span_ns = sample(a.rows, a.per_body) if {"vigla", "clickhouse"} & set(which) else (None, 0)
+    servers = {"vigla": Vigla, "clickhouse": ClickHouse}
+    return {w: zstd(a.rows, a.per_body) if w == "zstd" else measure(servers[w](), a.port, a.rows, a.per_body, needle, span_ns) for w in which}
+
+
+def show(title, results):
+    if not results:
+        return
+    print(f"{title}\n\n| what | " + " | ".join(results) + " |\n|---|" + "---|" * len(results))
+    for n in next(iter(results.values())):
+        cells = [results[w].get(n) for w in results]
+        print(f"| {n} | " + " | ".join("" if c is None else f"{c:,.3g}" if c < 1000 else f"{c:,.0f}" for c in cells) + " |")
+    print()
 
 
 def main():
@@ -240,16 +304,12 @@ def main():
     p.add_argument("--only", default="vigla,clickhouse,zstd")
     p.add_argument("--json")
     a = p.parse_args()
-    needle, span_ns = sample(a.rows, a.per_body)
-    results = {}
-    for which in a.only.split(","):
-        results[which] = zstd(a.rows, a.per_body) if which == "zstd" else measure(
-            Vigla() if which == "vigla" else ClickHouse(), a.port, a.rows, a.per_body, needle, span_ns)
-    names = [n for n in next(iter(results.values()))]
-    print(f"{a.rows:,} access logs, {a.per_body} in a body\n\n| what | " + " | ".join(results) + " |\n|---|" + "---|" * len(results))
-    for n in names:
-        cells = [results[w].get(n) for w in results]
-        print(f"| {n} | " + " | ".join("" if c is None else f"{c:,.3g}" if c < 1000 else f"{c:,.0f}" for c in cells) + " |")
+    which = a.only.split(",")
+    results = compare([w for w in which if w != "spans"], a)
+    show(f"{a.rows:,} access logs, {a.per_body} in a body", results)
+    if "spans" in which:
+        results["spans"] = measure(Spans(), a.port, a.rows, a.per_body, *sample_spans(a.rows, a.per_body))
+        show(f"{a.rows:,} spans, {a.per_body} in a body", {"vigla": results["spans"]})
     if a.json:
         with open(a.json, "w") as f:
             json.dump(results, f, indent=1)

@@ -4,17 +4,18 @@
 CONFORMANCE_DIR (default ../shared/conformance) holds them; without it each is skipped by name. Scenarios in LATER need what
 this version does not offer; they are skipped by name, too.
 """
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+sys.path.append(os.path.join(ROOT, "tests", "e2e"))
+from mesh import free_port  # noqa: E402
+
 DATA = os.path.abspath(os.path.join(ROOT, os.environ.get("CONFORMANCE_DIR", "../shared/conformance")))
 BUILD = os.path.abspath(os.environ.get("VIGLA_BUILD", os.path.join(ROOT, "build")))
 PROXY = os.path.join(BUILD, "vigla-proxy")
@@ -67,18 +68,14 @@ status: {podIP: 127.0.0.1, conditions: [{type: Ready, status: "True"}]}
 """
 
 
-def free_port():
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def run(command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1500)
     found = COUNTS.findall(done.stdout)
     counts = [int(n or 0) for n in found[-1]] if found else [int(done.returncode == 0), int(done.returncode != 0), 0]
     if counts[1] or done.returncode:
-        print("\n".join("    " + line for line in done.stdout.splitlines()[-40:]))
+        lines = done.stdout.splitlines()
+        failed = [line for line in lines[:-40] if line.startswith("FAIL")]
+        print("\n".join("    " + line for line in failed + lines[-40:]))
     return counts
 
 

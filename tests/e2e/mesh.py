@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,12 +19,25 @@ BUILD = os.environ.get("VIGLA_BUILD", os.path.join(ROOT, "build"))
 VIGLA = os.path.join(BUILD, "vigla")
 GUESTBOOK = os.path.join(ROOT, "demo", "guestbook")
 HOST = "guestbook.lvh.me"
+given_ports = set()
+
+
+def listening_ports():
+    """Those that the kernel does not give to outgoing connections, one of which could take a free one at any moment."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        lowest = int(f.read().split()[0])
+    return range(10000, lowest) if lowest > 12000 else range(10000, 65536)
 
 
 def free_port():
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port on which nobody listens, and each time another: several are asked for before the first is used."""
+    while True:
+        port = random.choice(listening_ports())
+        with contextlib.closing(socket.socket()) as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            if port not in given_ports:
+                given_ports.add(port)
+                return port
 
 
 def until(condition, seconds, what):
@@ -75,7 +89,7 @@ class Server:
         self.folder, self.options = folder, options
         if "--otlp-grpc" not in options and "--config" not in options:
             self.options += ("--otlp-grpc", "none")  # several run at a time
-        self.start(port)
+        self.start(port or free_port())  # one that is there again when it is killed and started anew
 
     def start(self, port):
         self.process = Process([VIGLA, "serve", "--data", os.path.join(self.folder, "data"), "--listen",

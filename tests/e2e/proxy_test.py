@@ -26,14 +26,10 @@ import threading
 import time
 import traceback
 
+from mesh import free_port
+
 PROXY = os.environ.get("VIGLA_PROXY", "build/vigla-proxy")
 WAIT = 10                       # seconds for anything that should come soon
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def until(true, what, seconds=WAIT):

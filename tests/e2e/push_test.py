@@ -163,6 +163,24 @@ def chain(prefix, us, services, **more):
              "localEndpoint": {"serviceName": service}, **more} for i, service in enumerate(services)]
 
 
+def test_who_serves_tells_first(server):
+    """Each service sends its own spans, and the called one's come first: the graph has one edge all the same."""
+    us = time.time_ns() // 1000
+
+    def span(trace_id, number, parent, kind, service):
+        return {"traceId": f"{trace_id:032x}", "id": f"{number:016x}", **({"parentId": f"{parent:016x}"} if parent else {}),
+                "kind": kind, "name": "op", "timestamp": us, "duration": 1000, "localEndpoint": {"serviceName": service}}
+    traces = range(0x77000, 0x77000 + 25)
+    push_spans(server, [span(t, 3, 2, "SERVER", "late-cart") for t in traces])
+    push_spans(server, [span(t, n, n - 1, kind, "late-web") for t in traces for n, kind in ((1, "SERVER"), (2, "CLIENT"))])
+
+    elements = server.get("/api/graph", window="10m", graphType="workload")["elements"]
+    names = {n["data"]["id"]: n["data"].get("workload") or n["data"].get("service") for n in elements["nodes"]}
+    calls = {(names[e["data"]["source"]], names[e["data"]["target"]]): e["data"]["vigla"]["requests"] for e in elements["edges"]}
+    late = {pair: n for pair, n in calls.items() if pair[1] in ("late-web", "late-cart")}
+    assert late == {("unknown", "late-web"): 25, ("late-web", "late-cart"): 25}, late
+
+
 def thrift(kind, number, value):
     """A field of Thrift's binary protocol; a struct is a list of fields, a list of structs a list of those."""
     head = struct.pack(">bh", kind, number)

@@ -221,6 +221,28 @@ START_TEST(is_charged)
 }
 END_TEST
 
+/* One block, of just that size: measured by a budget, which counts blocks. */
+START_TEST(reserves)
+{
+    struct arena_budget budget = { .max = 40000 };
+    struct arena a = ARENA_INIT(0);
+
+    a.budget = &budget;
+    ck_assert_int_eq(arena_reserve(&a, 9057), 0);
+    ck_assert_uint_eq(a.used, 0);
+    ck_assert_uint_eq(budget.used, 9072);
+    for (int i = 0; i < 9; i++)
+        ck_assert_ptr_nonnull(arena_alloc(&a, 1000));
+    ck_assert_uint_eq(budget.used, 9072);
+    ck_assert_ptr_nonnull(arena_alloc(&a, 16));
+    ck_assert_uint_gt(budget.used, 9072);
+    ck_assert_int_eq(arena_reserve(&a, 40000), ERR_NOMEM);
+    ck_assert_int_eq(arena_reserve(&a, SIZE_MAX), ERR_NOMEM);
+    arena_free(&a);
+    ck_assert_uint_eq(budget.used, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("arena");
@@ -235,6 +257,7 @@ static Suite *suite(void)
     tcase_add_test(t, says_when_memory_is_short);
     tcase_add_test(t, shares_a_budget);
     tcase_add_test(t, is_charged);
+    tcase_add_test(t, reserves);
     suite_add_tcase(s, t);
     return s;
 }

@@ -20,7 +20,9 @@ static inline void dump_sample(struct buf *out, const struct sample *s)
 
 static inline void dump_series(struct buf *out, const struct batch_series *s)
 {
-    labels_print(out, s->labels);
+    struct label room[64];
+
+    labels_print(out, s->own ? batch_series_labels(s, room) : s->labels);
     for (size_t i = 0; i < s->n && !s->increments; i++)
         dump_sample(out, &s->samples[i]);
     for (size_t i = 0; i < s->n && s->increments; i++) {

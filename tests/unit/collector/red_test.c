@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "collector/red-internal.h"
+#include "store/series.h"
 #include "tests/unit/collector/dump.h"
 #include "tests/unit/unit.h"
 
@@ -83,16 +84,18 @@ static const char *increments(struct fixture *f, const char *metric)
     buf_reset(&f->text);
     for (size_t i = 0; i < f->batch.nseries; i++) {
         const struct batch_series *s = &f->batch.series[i];
-        struct label v[40];
-        struct labels l = {v, 0};
+        struct label room[40], v[40];
+        struct labels all = batch_series_labels(s, room), l = {v, 0};
 
-        if (!str_eqz(labels_get(s->labels, STR("__name__")), metric))
+        if (!str_eqz(labels_get(all, STR("__name__")), metric))
             continue;
         ck_assert(s->increments);
         ck_assert_uint_eq(s->n, 1);
-        for (size_t k = 1; k < s->labels.n; k++)
-            if (!str_eqz(s->labels.v[k].value, "unknown"))
-                v[l.n++] = s->labels.v[k];
+        for (size_t k = 1; k < all.n; k++) {
+            ck_assert_int_lt(str_cmp(all.v[k - 1].name, all.v[k].name), 0);
+            if (!str_eqz(all.v[k].value, "unknown"))
+                v[l.n++] = all.v[k];
+        }
         labels_print(&f->text, l);
         buf_puts(&f->text, " ");
         buf_double(&f->text, s->samples[0].v);
@@ -215,10 +218,9 @@ START_TEST(buckets_are_cumulated_and_all_there)
     for (size_t i = 0; i < f.batch.nseries; i++) {
         const struct batch_series *s = &f.batch.series[i];
 
-        if (!str_eqz(labels_get(s->labels, STR("__name__")), "istio_request_duration_milliseconds_bucket"))
+        if (!str_eqz(s->own->metric, "istio_request_duration_milliseconds_bucket"))
             continue;
-        ck_assert_msg(str_eqz(labels_get(s->labels, STR("le")), le[n]), "%zu: %.*s", n,
-                      STR_ARG(labels_get(s->labels, STR("le"))));
+        ck_assert_msg(str_eqz(s->own->le, le[n]), "%zu: %.*s", n, STR_ARG(s->own->le));
         ck_assert_double_eq(s->samples[0].v, by[n++]);
     }
     ck_assert_uint_eq(n, COUNT(le));
@@ -290,7 +292,7 @@ START_TEST(increments_are_rows)
     ck_assert_int_eq(red_access_logs(f.red, &f.batch, first, NULL), 0);
     for (size_t i = 0; i < f.batch.nseries; i++) {
         const struct batch_series *s = &f.batch.series[i];
-        struct str name = labels_get(s->labels, STR("__name__"));
+        struct str name = s->own->metric;
 
         for (size_t k = 0; k < COUNT(counts); k++)
             if (str_eqz(name, counts[k]))
@@ -377,6 +379,123 @@ START_TEST(metrics_that_come_later_are_seen)
     add_row(&f.batch, EVENT_ACCESS_LOG, OUTBOUND);
     ck_assert_int_eq(red_access_logs(f.red, &f.batch, 1, NULL), 0);
     ck_assert_uint_eq(f.batch.nseries, before);
+    end(&f);
+}
+END_TEST
+
+/* --- sets that are known --- */
+
+/* Another batch of the row, committed; numbers as the store gives them, 0 while it does not know the series. */
+static void commit_row(struct fixture *f, const char *row, bool known)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct err e = ERR_INIT;
+    struct batch b;
+
+    batch_init(&b, &a);
+    add_row(&b, EVENT_ACCESS_LOG, row);
+    ck_assert_int_eq(red_access_logs(f->red, &b, 0, NULL), 0);
+    for (size_t i = 0; i < b.nseries; i++)
+        ck_assert_int_eq(b.series[i].id != 0, known);
+    ck_assert_msg(store_commit(f->store, &b, &e) == 0, "%s", e.msg);
+    arena_free(&a);
+}
+
+/* The sum of the last samples of istio_requests_total; how many series of this job there are. */
+static double requests(struct fixture *f, size_t *nseries)
+{
+    struct arena a = ARENA_INIT(64 << 20);
+    struct matcher m;
+    struct err e = ERR_INIT;
+    struct series_set *set;
+    struct labels l;
+    double sum = 0;
+
+    *nseries = 0;
+    ck_assert_int_eq(matcher_init(&m, &a, MATCH_EQ, STR("job"), STR(RED_LOGS_JOB), &e), 0);
+    set = series_open(f->store, &(struct series_query){&m, 1, 0, INT64_MAX, false}, &a, &e);
+    ck_assert_msg(set != NULL, "%s", e.msg);
+    while (series_next(set, &l, &e) == 1) {
+        struct sample_columns samples;
+        double last = 0;
+
+        ++*nseries;
+        while (series_samples(set, &samples, &e) == 1)
+            last = samples.v[samples.n - 1];
+        if (str_eqz(labels_get(l, STR("__name__")), "istio_requests_total"))
+            sum += last;
+    }
+    arena_free(&a);
+    return sum;
+}
+
+static struct red_set *only_set(struct fixture *f)
+{
+    size_t at = 0;
+    const struct strmap_slot *slot = strmap_next(&f->red->sets->by_key, &at);
+
+    ck_assert_ptr_nonnull(slot);
+    ck_assert_uint_eq(f->red->sets->by_key.n, 1);
+    return slot->value;
+}
+
+START_TEST(a_known_set_has_its_series_numbers)
+{
+    struct fixture f;
+    size_t n;
+
+    begin(&f);
+    commit_row(&f, OUTBOUND, false);
+    only_set(&f)->ask_again_ns = 1;
+    commit_row(&f, OUTBOUND, true);
+    ck_assert_double_eq(requests(&f, &n), 2);
+    ck_assert_uint_eq(n, 67);
+    end(&f);
+}
+END_TEST
+
+/* Series that retention has taken since: the labels are there all the same. */
+START_TEST(a_number_that_is_gone_does_no_harm)
+{
+    struct fixture f;
+    size_t n;
+
+    begin(&f);
+    commit_row(&f, OUTBOUND, false);
+    only_set(&f)->ask_again_ns = INT64_MAX;
+    for (size_t i = 0; i < RED_SERIES; i++)
+        only_set(&f)->ids[i] = 1000000 + (uint32_t)i;
+    commit_row(&f, OUTBOUND, true);
+    ck_assert_double_eq(requests(&f, &n), 2);
+    ck_assert_uint_eq(n, 67);
+    end(&f);
+}
+END_TEST
+
+/* More sets than are kept: all are counted, memory is bounded, and what a batch has seen stays as long as it does. */
+START_TEST(sets_are_bounded)
+{
+    struct fixture f;
+    const size_t n = 500;
+    double total = 0;
+    char row[6000];
+
+    begin(&f);
+    red_sets_drop(red_sets_take(f.red));
+    f.red->sets->memory.max = 1 << 20;
+    for (size_t i = 0; i < n; i++) {
+        int at = snprintf(row, sizeof(row), "reporter=source method=GET destination_workload=");
+
+        memset(row + at, 'a' + (int)(i % 26), 5000);
+        snprintf(row + at + 5000, sizeof(row) - (size_t)at - 5000, "-%zu", i);
+        add_row(&f.batch, EVENT_ACCESS_LOG, row);
+        if (i % 250 == 249)
+            ck_assert_int_eq(red_access_logs(f.red, &f.batch, i - 249, NULL), 0);
+    }
+    for (size_t i = 0; i < f.batch.nseries; i++)
+        total += str_eqz(f.batch.series[i].own->metric, "istio_requests_total") ? f.batch.series[i].samples[0].v : 0;
+    ck_assert_double_eq(total, (double)n);
+    ck_assert_uint_eq(f.red->nsets, 2);
     end(&f);
 }
 END_TEST
@@ -533,6 +652,69 @@ START_TEST(spans_are_calls)
 }
 END_TEST
 
+/* Who serves tells first: counted as from nobody known, and taken back by whom it was called. */
+#define SHARED_CART TRACE "service=cart namespace=shop version=v2 span_id=0000000000000001 "
+#define AS_UNKNOWN  "reporter=\"destination\", " OK_HTTP "source_canonical_revision=\"latest\"} "
+#define HALF_UNKNOWN                                                                                                   \
+    "reporter=\"destination\", request_protocol=\"http\", response_code=\"500\", response_flags=\"-\", "                 \
+    "source_canonical_revision=\"latest\"} "
+
+static const struct {
+    const char *name;
+    const char *batches[3][3]; /* one after the other */
+    const char *awaited, *found;
+} late[] = {
+    {"the caller comes later", {{CART_SERVES}, {WEB_CALLS}}, TO_CART AS_UNKNOWN "1\n" TO_CART AS_UNKNOWN "0\n",
+     TO_CART AS_UNKNOWN "0\n" TO_CART AS_UNKNOWN "1\n"},
+    {"the caller comes first", {{WEB_CALLS}, {CART_SERVES}}, "", ""},
+    {"together", {{CART_SERVES, WEB_CALLS}}, "", ""},
+    {"twice is told once", {{CART_SERVES}, {WEB_CALLS}, {WEB_CALLS}},
+     TO_CART AS_UNKNOWN "1\n" TO_CART AS_UNKNOWN "0\n", TO_CART AS_UNKNOWN "0\n" TO_CART AS_UNKNOWN "1\n"},
+    {"nobody calls: a span without a parent", {{TRACE "service=cart span_id=0000000000000002 kind=server"}, {WEB_CALLS}},
+     "", ""},
+    {"another span", {{CART_SERVES}, {TRACE "service=web namespace=shop span_id=0000000000000009 kind=client"}},
+     TO_CART AS_UNKNOWN "1\n", TO_CART AS_UNKNOWN "0\n"},
+    {"a span inside calls nobody",
+     {{CART_SERVES}, {TRACE "service=web namespace=shop span_id=0000000000000001 kind=internal"}},
+     TO_CART AS_UNKNOWN "1\n", TO_CART AS_UNKNOWN "0\n"},
+    {"two called by one",
+     {{CART_SERVES, TRACE "service=cart namespace=shop version=v2 span_id=0000000000000003 status=2 "
+                          "parent_span_id=0000000000000001 kind=consumer"},
+      {TRACE "service=web namespace=shop version=v1 span_id=0000000000000001 kind=producer"}},
+     TO_CART AS_UNKNOWN "1\n" TO_CART HALF_UNKNOWN "1\n" TO_CART AS_UNKNOWN "0\n" TO_CART HALF_UNKNOWN "0\n",
+     TO_CART AS_UNKNOWN "0\n" TO_CART HALF_UNKNOWN "0\n" TO_CART AS_UNKNOWN "1\n" TO_CART HALF_UNKNOWN "1\n"},
+    {"both ends share one id", {{SHARED_CART "parent_span_id=0000000000000009 kind=server"}, {WEB_CALLS}},
+     TO_CART AS_UNKNOWN "1\n" TO_CART AS_UNKNOWN "0\n", TO_CART AS_UNKNOWN "0\n" TO_CART AS_UNKNOWN "1\n"},
+    {"an application, then its sidecar",
+     {{TRACE "service=cart namespace=shop version=v2 span_id=0000000000000003 parent_span_id=0000000000000002 "
+             "kind=server"},
+      {CART_SERVES}},
+     TO_CART AS_UNKNOWN "1\n" TO_CART AS_UNKNOWN "1\n", TO_CART AS_UNKNOWN "0\n" TO_CART AS_UNKNOWN "1\n"},
+    {"who serves and is another service's parent does not count the call",
+     {{CART_SERVES}, {TRACE "service=web namespace=shop span_id=0000000000000001 kind=server"}},
+     TO_CART AS_UNKNOWN "1\n", TO_CART AS_UNKNOWN "0\n"},
+};
+
+START_TEST(who_was_counted_too_early_is_told)
+{
+    struct fixture f;
+
+    begin(&f);
+    for (size_t i = 0; i < COUNT(late[_i].batches); i++) {
+        size_t first = f.batch.events[EVENT_SPAN].n;
+
+        for (size_t k = 0; k < COUNT(late[_i].batches[i]) && late[_i].batches[i][k]; k++)
+            add_row(&f.batch, EVENT_SPAN, late[_i].batches[i][k]);
+        ck_assert_int_eq(red_spans(f.red, &f.batch, first, NULL), 0);
+    }
+    ck_assert_msg(strcmp(increments(&f, SPAN_CALLERS_AWAITED), late[_i].awaited) == 0, "%s: awaited\n%s", late[_i].name,
+                  increments(&f, SPAN_CALLERS_AWAITED));
+    ck_assert_msg(strcmp(increments(&f, SPAN_CALLERS_FOUND), late[_i].found) == 0, "%s: found\n%s", late[_i].name,
+                  increments(&f, SPAN_CALLERS_FOUND));
+    end(&f);
+}
+END_TEST
+
 START_TEST(spans_of_who_has_metrics_or_logs_are_left_alone)
 {
     static const char *const jobs[] = {"scraped", "vigla/logs"};
@@ -590,8 +772,12 @@ static Suite *red_suite(void)
     tcase_add_loop_test(t, increments_are_rows, 0, 10);
     tcase_add_loop_test(t, what_has_metrics_is_left_alone, 0, (int)COUNT(twice));
     tcase_add_test(t, metrics_that_come_later_are_seen);
+    tcase_add_test(t, a_known_set_has_its_series_numbers);
+    tcase_add_test(t, a_number_that_is_gone_does_no_harm);
+    tcase_add_test(t, sets_are_bounded);
     tcase_add_test(t, no_memory_is_an_error);
     tcase_add_loop_test(t, spans_are_calls, 0, (int)COUNT(calls));
+    tcase_add_loop_test(t, who_was_counted_too_early_is_told, 0, (int)COUNT(late));
     tcase_add_loop_test(t, spans_of_who_has_metrics_or_logs_are_left_alone, 0, 2);
     tcase_add_test(t, what_is_remembered_is_bounded);
     suite_add_tcase(s, t);

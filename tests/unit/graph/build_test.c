@@ -3,6 +3,7 @@
 #include "tests/unit/graph/hops.h"
 
 #include "base/clock.h"
+#include "base/istio_metrics.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -121,6 +122,54 @@ START_TEST(counts_exactly)
     x = edge_named(g, "ns/a", "ns/b");
     ck_assert_msg(x && x->counts.total == windows[_i].requests, "%s: %.17g, not %g", windows[_i].what,
                   x ? x->counts.total : -1, windows[_i].requests);
+    graph_free(g);
+    close_store(&f);
+}
+END_TEST
+
+#define UNKNOWN(code) { "destination", "", "b.ns", "b.ns", "http", code, "-", 0 }
+#define CALLS(v_20, v_80) { REQUESTS, NULL, HOP("source", "200"), 10, { { 20, v_20 }, { 80, v_80 } } }
+#define SERVES(code, v_20, v_80) { REQUESTS, NULL, UNKNOWN(code), 10, { { 20, v_20 }, { 80, v_80 } } }
+#define AWAITED(code, v_20, v_80) { SPAN_CALLERS_AWAITED, NULL, UNKNOWN(code), 10, { { 20, v_20 }, { 80, v_80 } } }
+#define FOUND(code, v_20, v_80) { SPAN_CALLERS_FOUND, NULL, UNKNOWN(code), 10, { { 20, v_20 }, { 80, v_80 } } }
+
+/* What spans tell: called by "unknown" is only who was not claimed by a caller. */
+static const struct {
+    const char *what;
+    struct counter c[6];
+    int to;
+    double known, unknown;
+} spans[] = {
+    { "all were found", { CALLS(5, 17), SERVES("200", 5, 17), AWAITED("200", 5, 17), FOUND("200", 5, 17) }, 100, 17, 0 },
+    { "all were found, of several codes",
+      { CALLS(5, 17), SERVES("200", 5, 10), AWAITED("200", 5, 10), FOUND("200", 5, 10), SERVES("500", 0, 7) }, 100, 17, 7 },
+    { "the last ones may still be found",
+      { CALLS(5, 5), SERVES("200", 5, 17), AWAITED("200", 5, 17), FOUND("200", 5, 5) }, 85, 5, 0 },
+    { "they were not found in time",
+      { CALLS(5, 5), SERVES("200", 5, 17), AWAITED("200", 5, 17), FOUND("200", 5, 5) }, 95, 5, 12 },
+    { "nobody is found in a short life",
+      { CALLS(5, 5), SERVES("200", 5, 5), AWAITED("200", 5, 5), FOUND("200", 0, 0) }, 25, 5, 0 },
+    { "who has no caller is awaited by nobody", { SERVES("200", 5, 17) }, 100, 0, 17 },
+    { "some without a caller, some found", { CALLS(5, 17), SERVES("200", 9, 30), AWAITED("200", 5, 17), FOUND("200", 5, 17) }, 100, 17, 13 },
+};
+
+START_TEST(a_request_told_by_two_spans_counts_once)
+{
+    struct fixture f;
+    struct graph *g;
+    const struct graph_edge *known, *unknown;
+
+    open_store(&f);
+    for (size_t i = 0; i < COUNT(spans[_i].c) && spans[_i].c[i].metric; i++)
+        commit(f.st, &spans[_i].c[i]);
+    g = build(f.st, 1, spans[_i].to, NULL);
+    known = edge_named(g, "ns/a", "ns/b");
+    unknown = edge_named(g, "unknown source", "ns/b");
+    ck_assert_msg((known ? known->counts.total : 0) == spans[_i].known, "%s: %g known", spans[_i].what,
+                  known ? known->counts.total : 0);
+    ck_assert_msg((unknown ? unknown->counts.total : 0) == spans[_i].unknown, "%s: %g unknown", spans[_i].what,
+                  unknown ? unknown->counts.total : 0);
+    ck_assert_ptr_eq(node_named(g, "unknown source"), unknown ? unknown->source : NULL);
     graph_free(g);
     close_store(&f);
 }
@@ -288,6 +337,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, counts_exactly, 0, COUNT(windows));
+    tcase_add_loop_test(t, a_request_told_by_two_spans_counts_once, 0, (int)COUNT(spans));
     tcase_add_test(t, windows_add_up);
     tcase_add_test(t, draws_workloads);
     tcase_add_loop_test(t, draws_views, 0, COUNT(views));

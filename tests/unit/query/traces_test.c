@@ -1,4 +1,4 @@
-#include "query/traces.h"
+#include "query/dependencies-internal.h"
 #include "tests/unit/query/events_store.h"
 
 #define SECOND INT64_C(1000000000)
@@ -270,6 +270,133 @@ START_TEST(counts_many)
 }
 END_TEST
 
+/* --- property: as a look at every pair of spans tells it --- */
+
+enum { MOST_SPANS = 1500, SERVICES = 6 };
+
+struct plain_span {
+    int trace, id, parent; /* parent 0: none */
+    bool server;
+    int service; /* 0: it has no name */
+    int64_t time_ns;
+};
+
+/* Ids of each form that the store keeps them in, and of none. */
+static struct str id_text(struct arena *a, int id, int width)
+{
+    return id % 50 == 7 ? arena_printf(a, "odd-%d", id) : arena_printf(a, "%0*x", width, id);
+}
+
+static void put_plain(struct events_store *s, const struct plain_span *p)
+{
+    struct arena *a = s->batch.arena;
+    union event_value v[SPAN_NCOLUMNS] = { 0 };
+    const struct event ev = { p->time_ns, v, { NULL, 0 } };
+
+    v[SPAN_trace_id].s = id_text(a, p->trace, 32);
+    v[SPAN_span_id].s = id_text(a, p->id, 16);
+    v[SPAN_parent_span_id].s = p->parent ? id_text(a, p->parent, 16) : STR_NULL;
+    v[SPAN_kind].s = p->server ? STR("server") : STR("client");
+    v[SPAN_service].s = p->service ? arena_printf(a, "s%d", p->service) : STR_NULL;
+    ck_assert_int_eq(batch_add_event(&s->batch, EVENT_SPAN, &ev), 0);
+}
+
+static const struct plain_span *find_plain(const struct plain_span *v, size_t n, int trace, int id, bool server)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i].trace == trace && v[i].id == id && v[i].server == server)
+            return &v[i];
+    return NULL;
+}
+
+static void count_plain(const struct plain_span *v, size_t n, unsigned calls[SERVICES + 1][SERVICES + 1])
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct plain_span *s = &v[i], *caller = NULL;
+
+        if (s->server)
+            caller = find_plain(v, n, s->trace, s->id, false);
+        if (!caller && s->parent)
+            caller = find_plain(v, n, s->trace, s->parent, true);
+        if (!caller && s->parent)
+            caller = find_plain(v, n, s->trace, s->parent, false);
+        if (caller && caller->service && s->service && caller->service != s->service)
+            calls[caller->service][s->service]++;
+    }
+}
+
+/* Each half of each span once: which of two would count is nobody's promise. */
+static size_t make_plain(struct plain_span *v, unsigned *seed)
+{
+    size_t n = 0, want = (size_t)rand_r(seed) % MOST_SPANS;
+
+    for (size_t tries = 0; n < want && tries < 4 * MOST_SPANS; tries++) {
+        struct plain_span s = { .trace = 1 + rand_r(seed) % 120, .id = 1 + rand_r(seed) % 40, .server = rand_r(seed) % 2,
+                                .service = rand_r(seed) % (SERVICES + 1), .time_ns = T0 + rand_r(seed) % 1000000 };
+
+        s.parent = rand_r(seed) % 4 ? 1 + rand_r(seed) % 40 : 0;
+        if (!find_plain(v, n, s.trace, s.id, s.server))
+            v[n++] = s;
+    }
+    return n;
+}
+
+START_TEST(dependencies_are_what_every_pair_tells)
+{
+    static struct plain_span v[MOST_SPANS];
+    unsigned seed = (unsigned)_i + 1, calls[SERVICES + 1][SERVICES + 1] = { { 0 } }, total = 0;
+    size_t n = make_plain(v, &seed), found, first = 0;
+    const uint64_t most_spans = _i % 3 ? 1 + (uint64_t)rand_r(&seed) % MOST_SPANS : UINT64_MAX;
+    struct arena a = ARENA_INIT(64 << 20);
+    struct trace_dependency *d;
+    struct events_store s;
+    struct err e = ERR_INIT;
+
+    events_store_open(&s);
+    for (size_t i = 0; i < n; i++) {
+        put_plain(&s, &v[i]);
+        if (i + 1 == n || rand_r(&seed) % 300 == 0) {
+            events_store_commit(&s);
+            first = i + 1;
+        }
+    }
+    ck_assert_uint_eq(first, n);
+    count_plain(v, n, calls);
+    ck_assert_msg(dependencies_find(s.st, INT64_MIN, INT64_MAX, most_spans, &a, &d, &found, &e) == 0, "%s", e.msg);
+    for (size_t i = 0; i < found; i++)
+        ck_assert_uint_eq(d[i].calls, calls[d[i].parent.p[1] - '0'][d[i].child.p[1] - '0']);
+    for (int i = 0; i <= SERVICES; i++)
+        for (int k = 0; k <= SERVICES; k++)
+            total += calls[i][k] > 0;
+    ck_assert_uint_eq(found, total);
+    arena_free(&a);
+    events_store_close(&s);
+}
+END_TEST
+
+START_TEST(dependencies_are_of_the_range)
+{
+    static const struct plain_span v[] = { { 1, 1, 0, false, 1, T0 }, { 1, 2, 1, true, 2, T0 + 5 }, { 1, 3, 2, false, 3, T0 + 9 } };
+    struct arena a = ARENA_INIT(64 << 20);
+    struct trace_dependency *d;
+    struct events_store s;
+    size_t n;
+
+    events_store_open(&s);
+    for (size_t i = 0; i < COUNT(v); i++)
+        put_plain(&s, &v[i]);
+    events_store_commit(&s);
+    ck_assert_int_eq(traces_dependencies(s.st, T0 + 1, T0 + 10, &a, &d, &n, NULL), 0);
+    ck_assert_uint_eq(n, 1);
+    ck_assert(str_eqz(d[0].parent, "s2") && str_eqz(d[0].child, "s3"));
+    ck_assert_int_eq(traces_dependencies(s.st, T0, T0 + 9, &a, &d, &n, NULL), 0);
+    ck_assert_uint_eq(n, 1);
+    ck_assert(str_eqz(d[0].parent, "s1") && str_eqz(d[0].child, "s2"));
+    arena_free(&a);
+    events_store_close(&s);
+}
+END_TEST
+
 static int all_of_it(struct store *st, struct arena *a, struct err *e)
 {
     const struct trace_search q = { .service = STR("web"), .to_ns = INT64_MAX, .limit = 9 };
@@ -319,6 +446,8 @@ static Suite *suite(void)
     tcase_add_test(t, lists_services_and_operations);
     tcase_add_test(t, sums_up_who_calls_whom);
     tcase_add_test(t, counts_many);
+    tcase_add_loop_test(t, dependencies_are_what_every_pair_tells, 0, 12);
+    tcase_add_test(t, dependencies_are_of_the_range);
     tcase_add_test(t, survives_failing_allocations);
     suite_add_tcase(s, t);
     return s;

@@ -120,6 +120,33 @@ START_TEST(joins)
 }
 END_TEST
 
+/* Texts are known by where they lie, too: equal ones at one place or at several, others at the same place but shorter,
+ * and the same views in two columns, where they have other codes. */
+START_TEST(tells_texts_by_their_bytes)
+{
+    static const char bytes[] = "checkoutcheckoutcheckoutch";
+    static const int columns[] = { LOG_pod, LOG_service };
+    enum { PLACES = 3, LONGEST = 8, ROWS = 4000 };
+    struct arena a = ARENA_INIT(0);
+    struct rng r = rng_of((uint64_t)_i);
+    struct buf out = BUF_INIT(1 << 30);
+    struct batch b;
+
+    batch_init(&b, &a);
+    for (int64_t i = 0; i < ROWS; i++) {
+        for (size_t c = 0; c < COUNT(columns); c++) {
+            struct str text = { bytes + 8 * rng_below(&r, PLACES) + rng_below(&r, 2), rng_below(&r, LONGEST) };
+
+            batch_set_event(&b, EVENT_LOG, columns[c], (union event_value){ .s = text });
+        }
+        batch_end_event(&b, EVENT_LOG, i, (struct labels){ NULL, 0 });
+    }
+    must_hold(encoded(&b.events[EVENT_LOG], EVENT_LOG, 0, ROWS, &out, &a), &b.events[EVENT_LOG], NULL);
+    buf_free(&out);
+    arena_free(&a);
+}
+END_TEST
+
 START_TEST(takes_as_many_rows_as_a_source_may_have)
 {
     struct arena a = ARENA_INIT(0);
@@ -201,6 +228,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, comes_back, 0, (int)(SIZES * EVENT_KINDS * ROUNDS));
     tcase_add_test(tc, takes_some_rows);
     tcase_add_loop_test(tc, joins, 0, 24);
+    tcase_add_loop_test(tc, tells_texts_by_their_bytes, 0, 4);
     tcase_add_test(tc, takes_as_many_rows_as_a_source_may_have);
     tcase_add_test(tc, keys_differ);
     tcase_add_test(tc, is_small);

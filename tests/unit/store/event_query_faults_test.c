@@ -231,19 +231,26 @@ static const struct {
     { ACCESS_LOG_response_code_details, EVENT_CONTAINS, " absent ", 0, 1 }, /* a word: by the filter */
 };
 
+static void none_is_found(size_t i)
+{
+    struct event_condition c = { .column = hopeless[i].column, .op = hopeless[i].op };
+    size_t before = all_reads();
+
+    if (c.op == EVENT_RE)
+        c.re = regex_compile(&model.arena, str_of(hopeless[i].text), REGEX_FULL, NULL);
+    else if (event_tables[EVENT_ACCESS_LOG].columns[c.column].is_text)
+        c.value.s = str_of(hopeless[i].text);
+    else
+        c.value.i = hopeless[i].number;
+    ck_assert_msg(rows_found(&c, 1, 0, false) == 0, "condition %zu", i);
+    ck_assert_msg(all_reads() - before <= 4 * hopeless[i].reads, "condition %zu: %zu reads", i, all_reads() - before);
+}
+
 START_TEST(what_no_row_can_have_is_not_read)
 {
-    struct event_condition c = { .column = hopeless[_i].column, .op = hopeless[_i].op };
-
-    make_blocks();
-    if (c.op == EVENT_RE)
-        c.re = regex_compile(&model.arena, str_of(hopeless[_i].text), REGEX_FULL, NULL);
-    else if (event_tables[EVENT_ACCESS_LOG].columns[c.column].is_text)
-        c.value.s = str_of(hopeless[_i].text);
-    else
-        c.value.i = hopeless[_i].number;
-    ck_assert_uint_eq(rows_found(&c, 1, 0, false), 0);
-    ck_assert_msg(all_reads() <= 4 * hopeless[_i].reads, "%zu reads", all_reads());
+    make_blocks(); /* once: they take longer than what is read of them */
+    for (size_t i = 0; i < COUNT(hopeless); i++)
+        none_is_found(i);
     model_fini();
 }
 END_TEST
@@ -332,7 +339,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, keeps_its_ceiling, 0, COUNT(readers));
     tcase_add_loop_test(tc, a_damaged_block_is_left_out, 0, COUNT(readers));
     tcase_add_loop_test(tc, a_limit_reads_one_end, 0, 2);
-    tcase_add_loop_test(tc, what_no_row_can_have_is_not_read, 0, COUNT(hopeless));
+    tcase_add_test(tc, what_no_row_can_have_is_not_read);
     tcase_add_test(tc, whole_blocks_are_counted_by_their_dictionaries);
     tcase_add_test(tc, a_crew_counts_all);
     tcase_add_loop_test(tc, a_needle_is_sought_by_all, 0, 2);

@@ -22,11 +22,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { ROUNDS = 15 };
-#else
-enum { ROUNDS = 40 };
-#endif
+enum { ROUNDS = UNIT_SANITIZED ? 15 : 40 };
 enum { BYTES_UNDER_WAY = 8192, LIVE = 4, DAYS = 3, BACK = 7, GONE_EACH = 20, SAMPLES = LIVE + 3, MOST_BATCHES = 1 << 20 };
 #define RETENTION (10 * PARTITION_MS)
 
