@@ -103,7 +103,7 @@ def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     os.makedirs("build/test", exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        rows = [pool.submit(run_row, COMPUTING, ["nice", "-n", "15"], sys.argv[1:]),
+        rows = [pool.submit(run_row, COMPUTING, ["nice", "-n", "10"], sys.argv[1:]),
                 pool.submit(run_row, WAITING, [], sys.argv[1:])]
         suites = [suite for row in rows for suite in row.result()]
     for suite in suites:
