@@ -556,8 +556,11 @@ void tls_link_free(struct tls_link *l)
 {
     if (!l)
         return;
-    if (l->ssl)
+    if (l->ssl) {
         SSL_set_app_data(l->ssl, NULL);
+        if (!l->broken) /* to OpenSSL the session of a connection that ends without a word is not to be resumed */
+            SSL_set_shutdown(l->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    }
     SSL_free(l->ssl);
     tls_target_put(l->target);
     buf_free(&l->out);
