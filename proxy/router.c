@@ -273,7 +273,7 @@ bool router_retries_reset(const struct retry_policy *p, enum router_reset how)
         return true;
     if (how == RESET_CONNECT && p->on & (RETRY_CONNECT_FAILURE | RETRY_RESET_BEFORE_REQUEST))
         return true;
-    return how == RESET_BEFORE_REQUEST && p->on & RETRY_RESET_BEFORE_REQUEST;
+    return how == RESET_REFUSED && p->on & RETRY_REFUSED_STREAM;
 }
 
 int64_t router_backoff_ms(const struct retry_policy *p, unsigned retry, struct rng *rng)

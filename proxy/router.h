@@ -30,7 +30,11 @@ bool router_cors_allows(const struct cors *c, struct str origin);
 /* Whether a failure with `status` (0: no response) is one the policy retries. */
 bool router_retries_status(const struct retry_policy *p, unsigned status, struct str grpc_status);
 
-enum router_reset { RESET_CONNECT, RESET_BEFORE_REQUEST, RESET_LATER };
+enum router_reset {
+    RESET_CONNECT, /* nothing of the request has gone out */
+    RESET_REFUSED, /* the host has not looked at it */
+    RESET_LATER
+};
 bool router_retries_reset(const struct retry_policy *p, enum router_reset how);
 /* The pause before try number `retry` (1: the first retry): Envoy's, with full jitter, at most ten times the base. */
 int64_t router_backoff_ms(const struct retry_policy *p, unsigned retry, struct rng *rng);

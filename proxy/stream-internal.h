@@ -17,13 +17,13 @@ enum {
     STREAM_XFF = 192
 };
 
-/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF
+/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF, WAITING (for a connection)
  *                                            |  head of the response
  *                                            v
  *                                        RESPONDING --101--> TUNNEL
  * Each may end in a local reply, and each in stream_end(). */
 enum stream_state {
-    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL
+    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_WAITING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL
 };
 
 struct stream {
@@ -48,10 +48,12 @@ struct stream {
     const struct destination *destination;
     struct upstream_cluster *cluster;
     const struct endpoint *endpoint; /* of the last try */
-    struct upstream_host *host;
+    struct upstream_host *host;      /* likewise; a reference */
     struct upstream_call *up;
+    struct upstream_waiter waiter;
     char up_local[CONN_ADDR_TEXT];   /* of the last try */
     unsigned tries, retries;
+    bool retrying;                   /* one of the cluster's retries, until that is told to have failed or not */
     bool repeated;                   /* once more after a kept connection had gone away */
     uint32_t tried[STREAM_MOST_TRIED];
     size_t ntried;
@@ -105,6 +107,7 @@ static inline void stream_touch(struct stream *s)
 
 /* stream_try.c */
 void stream_forward(struct stream *s);
+void stream_leave_upstream(struct stream *s); /* gives up what it has there, or waits for */
 void stream_continue(struct stream *s);      /* the backoff is over */
 void stream_try_timeout(struct stream *s);
 void stream_timeout(struct stream *s);       /* the route's */

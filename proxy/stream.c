@@ -107,11 +107,10 @@ static struct client *leave(struct stream *s)
 {
     struct client *cl = s->cl;
 
-    if (s->up)
-        upstream_abort(s->up);
-    s->up = NULL;
+    stream_leave_upstream(s);
     mirror_leave_all(s);
     stream_record(s);
+    upstream_host_put(s->host);
     cl->stream = NULL;
     give_back(s);
     return cl;
@@ -443,7 +442,7 @@ bool stream_wants(const struct stream *s)
     if (s->state == STREAM_TUNNEL)
         return s->up && !upstream_is_full(s->up);
     return !s->request_done && s->state != STREAM_DELAYED && s->state != STREAM_BACKING_OFF &&
-           (!s->up || !upstream_is_full(s->up));
+           s->state != STREAM_WAITING && (!s->up || !upstream_is_full(s->up));
 }
 
 void stream_data(struct stream *s, struct str bytes)

@@ -5,10 +5,14 @@
  *                        |               v
  *                        +-- backoff -- may_retry? --no--> local reply, or the response as it is
  *
+ * Where no connection more may be made, open_try leaves the request WAITING for one of that host's; what goes over one of
+ * the cluster's limits (circuit.h) is told so at once, and never retried.
+ *
  * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
  * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy. */
 #include "proxy/stream-internal.h"
 
+#include "proxy/outlier.h"
 #include "proxy/worker.h"
 
 #include <errno.h>
@@ -70,17 +74,36 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
     return true;
 }
 
+static void retry_is_over(struct stream *s)
+{
+    if (s->retrying)
+        circuit_give(&s->cluster->circuit->retries);
+    s->retrying = false;
+}
+
+/* One of those that the cluster may have at once. */
+static bool take_retry(struct stream *s)
+{
+    const struct cluster *c = s->cluster->cluster;
+    struct circuit *circuit = s->cluster->circuit;
+    uint32_t most = circuit_most_retries(circuit, c->max_retries, c->retry_budget_percent, c->retry_budget_min);
+
+    s->retrying = circuit_take(&circuit->retries, most, &circuit->retry_overflows);
+    if (!s->retrying)
+        s->flags |= FLAG_UO;
+    return s->retrying;
+}
+
 /* Whether the policy would have it tried again, and whether it may be. */
 static bool may_retry(struct stream *s, bool policy)
 {
     const struct retry_policy *p = &s->route->retry;
 
-    if (!policy || p->attempts == 0 || s->response_started)
-        return false;
-    if (!s->replayable)
+    retry_is_over(s);
+    if (!policy || p->attempts == 0 || s->response_started || !s->replayable)
         return false;
     if (s->retries < p->attempts)
-        return true;
+        return take_retry(s);
     s->flags |= FLAG_URX;
     return false;
 }
@@ -102,6 +125,16 @@ void stream_continue(struct stream *s)
 }
 
 #define RESET "upstream connect error or disconnect/reset before headers. reset reason: "
+
+static void reply_overflow(struct stream *s)
+{
+    struct fields f = { .n = 0 };
+
+    fields_add(&f, STR("x-envoy-overloaded"), STR("true"));
+    s->flags |= FLAG_UO;
+    s->details = "upstream_reset_before_response_started{overflow}";
+    stream_reply_with(s, 503, &f, STR(RESET "overflow"));
+}
 
 static void reply_failed(struct stream *s, enum upstream_failure why)
 {
@@ -126,6 +159,9 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
         stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_refused_stream_reset}",
                      STR(RESET "remote refused stream reset"));
         break;
+    case UPSTREAM_OVERFLOW:
+        reply_overflow(s);
+        break;
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
                      STR(RESET "protocol error"));
@@ -133,13 +169,52 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
     }
 }
 
+/* What the host's outlier detection learns of a try. */
+static bool is_watched(const struct stream *s)
+{
+    return s->cluster->cluster->outlier.on && s->host->shared;
+}
+
+static struct outlier outlier_of(const struct stream *s)
+{
+    return (struct outlier){ .rules = &s->cluster->cluster->outlier, .circuit = s->cluster->circuit,
+                             .host = s->host->shared, .nhosts = s->cluster->nslots, .now_ns = s->w->now_ns };
+}
+
+static void tell_failed(const struct stream *s, enum outlier_result r)
+{
+    struct outlier o;
+
+    if (!is_watched(s))
+        return;
+    o = outlier_of(s);
+    outlier_ended(&o, r);
+}
+
+static void tell_answered(const struct stream *s, unsigned status, struct str grpc)
+{
+    unsigned as = grpc.n ? outlier_grpc_status(grpc) : 0;
+    struct outlier o;
+
+    if (!is_watched(s))
+        return;
+    o = outlier_of(s);
+    outlier_answered(&o, as ? as : status);
+}
+
+static enum router_reset reset_kind(enum upstream_failure why)
+{
+    return why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT :
+           why == UPSTREAM_REFUSED ? RESET_REFUSED : RESET_LATER;
+}
+
 /* A try came to nothing before its response's head. */
 static void try_failed(struct stream *s, enum upstream_failure why, int err)
 {
-    bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry,
-                  why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT : RESET_LATER);
+    bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry, reset_kind(why));
 
     event_del(&s->pause);
+    tell_failed(s, why == UPSTREAM_TIMEOUT ? OUTLIER_TIMEOUT : OUTLIER_RESET);
     if (why == UPSTREAM_CONNECT)
         s->transport_failure = upstream_why(err);
     if (may_retry(s, policy))
@@ -229,6 +304,7 @@ static void on_head(void *arg, const struct http_head *h)
     s->upstream_ns = s->w->now_ns;
     stream_touch(s);
     event_del(&s->pause);
+    tell_answered(s, h->status, grpc);
     if (h->status == 101 && !s->upgrade) {
         give_up_try(s);
         try_failed(s, UPSTREAM_PROTOCOL, 0);
@@ -239,6 +315,7 @@ static void on_head(void *arg, const struct http_head *h)
         back_off(s);
         return;
     }
+    retry_is_over(s);
     if (h->status == 101) {
         event_del(&s->timer);
         upstream_tunnel(s->up);
@@ -309,7 +386,7 @@ static void send_try(struct stream *s)
 
 static long pick_host(struct stream *s)
 {
-    struct lb *lb = &s->cluster->lb;
+    struct lb *lb = upstream_lb(s->cluster, s->w->now_ns);
 
     if (s->hashed) /* a retry goes to the same host, as Envoy's does */
         return lb_pick_hash(lb, s->hash, NULL, 0);
@@ -323,29 +400,68 @@ static bool speaks_http2(const struct stream *s)
     return !s->upgrade && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
 }
 
+static void on_room(void *arg);
+
+/* Goes to the host that is chosen. */
+static void reach_host(struct stream *s, bool fresh)
+{
+    const struct cluster *c = s->cluster->cluster;
+
+    s->state = STREAM_TRYING;
+    s->up = upstream_open(s->host, c, s->view->snapshot->self.ip, speaks_http2(s), fresh, &handler, s);
+    if (s->up)
+        send_try(s);
+    else if (errno == EAGAIN && upstream_wait(&s->waiter, s->host, c, on_room, s))
+        s->state = STREAM_WAITING;
+    else if (errno == EAGAIN || errno == EDQUOT)
+        reply_overflow(s);
+    else
+        try_failed(s, UPSTREAM_CONNECT, errno);
+}
+
+static void on_room(void *arg)
+{
+    struct stream *s = arg;
+    struct client *cl = s->cl;
+
+    reach_host(s, false);
+    if (cl->stream == s && s->state == STREAM_TRYING)
+        cl->ops->resume(cl);
+}
+
+void stream_leave_upstream(struct stream *s)
+{
+    upstream_wait_end(&s->waiter);
+    if (s->up)
+        upstream_abort(s->up);
+    s->up = NULL;
+    if (s->cluster)
+        retry_is_over(s);
+}
+
+static void choose(struct stream *s, size_t slot)
+{
+    const struct upstream_slot *to = &s->cluster->slots[slot];
+
+    upstream_host_put(s->host);
+    s->host = upstream_host_get(to->host);
+    s->endpoint = to->endpoint;
+    if (s->ntried < STREAM_MOST_TRIED)
+        s->tried[s->ntried++] = (uint32_t)slot;
+}
+
 static void open_try(struct stream *s, bool fresh)
 {
     long slot = pick_host(s);
-    uint32_t at;
 
     if (slot < 0) {
         stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
         return;
     }
-    at = s->cluster->slot_endpoint[slot];
-    s->endpoint = &s->cluster->cluster->endpoints[at];
-    s->host = s->cluster->hosts[at];
-    if (s->ntried < STREAM_MOST_TRIED)
-        s->tried[s->ntried++] = (uint32_t)slot;
-    s->state = STREAM_TRYING;
+    choose(s, (size_t)slot);
     s->tries++;
     s->up_local[0] = '\0';
-    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, speaks_http2(s), fresh, &handler,
-                          s);
-    if (s->up)
-        send_try(s);
-    else
-        try_failed(s, UPSTREAM_CONNECT, errno);
+    reach_host(s, fresh);
 }
 
 void stream_forward(struct stream *s)
@@ -359,7 +475,7 @@ void stream_forward(struct stream *s)
         stream_reply(s, 503, FLAG_NC, "cluster_not_found", STR_NULL);
         return;
     }
-    if (s->cluster->lb.table.n)
+    if (lb_hashes(&s->cluster->lb))
         s->hashed = stream_hash(s, &s->cluster->cluster->hash, &s->hash);
     s->path = router_rewrite(&s->arena, r, &s->rq);
     if (!s->path.p) {
@@ -408,6 +524,7 @@ void stream_try_timeout(struct stream *s)
     if (s->state != STREAM_TRYING || !s->up)
         return;
     give_up_try(s);
+    tell_failed(s, OUTLIER_TIMEOUT);
     if (may_retry(s, router_retries_reset(&s->route->retry, RESET_LATER)))
         back_off(s);
     else
@@ -416,6 +533,8 @@ void stream_try_timeout(struct stream *s)
 
 void stream_timeout(struct stream *s)
 {
+    if (s->up && !s->response_started)
+        tell_failed(s, OUTLIER_TIMEOUT);
     if (s->response_started)
         cut_response(s, FLAG_UT, "response_timeout");
     else

@@ -5,6 +5,7 @@
 #include "proxy/worker.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 
 enum { MOST_BYTES = 256 * 1024 * 1024 };
 
@@ -33,94 +34,189 @@ static bool parse_addr(struct upstream_host *h, struct str ip, uint16_t port)
     return true;
 }
 
-/* The worker's host for an endpoint, new or known. *out stays NULL when the address is none. 0 or ERR_NOMEM. */
-static int find_host(struct worker *w, struct arena *a, const struct cluster *c, const struct endpoint *e,
-                     struct upstream_host **out)
+static struct upstream_host *new_host(struct worker *w, struct circuit *circuit, struct str key, struct str ip,
+                                      uint16_t port)
 {
-    struct str key = arena_printf(a, "%.*s %.*s:%u", STR_ARG(c->name), STR_ARG(e->ip), e->port);
-    struct upstream_host *h = key.p ? strmap_get(&w->hosts, key) : NULL;
+    struct upstream_host *h = mem_zalloc(sizeof(*h) + key.n);
 
-    if (!key.p)
-        return ERR_NOMEM;
-    if (!h) {
-        h = mem_zalloc(sizeof(*h) + key.n);
-        if (!h)
-            return ERR_NOMEM;
-        if (!parse_addr(h, e->ip, e->port)) {
-            mem_free(h);
-            return 0;
-        }
-        memcpy(h + 1, key.p, key.n);
-        h->key = (struct str){ (const char *)(h + 1), key.n };
-        h->w = w;
-        if (strmap_put(&w->hosts, h->key, h, NULL) < 0) {
-            mem_free(h);
-            return ERR_NOMEM;
-        }
+    if (!h)
+        return NULL;
+    memcpy(h + 1, key.p, key.n);
+    h->key = (struct str){ (const char *)(h + 1), key.n };
+    h->w = w;
+    if (!parse_addr(h, ip, port) || strmap_put(&w->hosts, h->key, h, NULL) < 0) {
+        mem_free(h);
+        return NULL;
     }
+    h->circuit = circuit_get(circuit->all, circuit->name);
+    return h;
+}
+
+struct upstream_host *upstream_host_get(struct upstream_host *h)
+{
     h->refs++;
-    h->views++;
-    *out = h;
-    return 0;
+    return h;
 }
 
 void upstream_host_put(struct upstream_host *h)
 {
-    if (--h->refs > 0)
+    if (!h || --h->refs > 0)
         return;
     strmap_del(&h->w->hosts, h->key);
+    circuit_host_put(h->circuit, h->shared);
+    circuit_put(h->circuit);
     mem_free(h);
 }
 
-/* Slots are known by their addresses, which stay the same from one snapshot to the next. */
-static int make_table(struct view *v, struct upstream_cluster *u, size_t n)
+/* The worker's host for an endpoint, new or known; held as one of the view's. *out is NULL when the address is none.
+ * 0 or ERR_NOMEM. */
+static int find_host(struct view *v, const struct upstream_cluster *u, const struct endpoint *e,
+                     struct upstream_host **out)
 {
-    struct str *keys = arena_array(&v->arena, n, sizeof(*keys));
-    uint32_t *weights = arena_array(&v->arena, n, sizeof(*weights));
+    struct str key = arena_printf(&v->arena, "%.*s %.*s:%u", STR_ARG(u->cluster->name), STR_ARG(e->ip), e->port);
+    struct upstream_host *h = key.p ? strmap_get(&v->w->hosts, key) : NULL;
+    struct upstream_host address = { .addr_n = 0 };
 
-    if (!keys || !weights)
+    *out = NULL;
+    if (!key.p)
+        return ERR_NOMEM;
+    if (!h && !parse_addr(&address, e->ip, e->port))
+        return 0;
+    if (!h)
+        h = new_host(v->w, u->circuit, key, e->ip, e->port);
+    if (!h)
+        return ERR_NOMEM;
+    upstream_host_get(h)->views++;
+    *out = h;
+    return 0;
+}
+
+static void let_host_go(struct upstream_host *h)
+{
+    if (!h)
+        return;
+    if (--h->views == 0)
+        upstream_close_idle(h);
+    upstream_host_put(h);
+}
+
+/* ---- which hosts count ---- */
+
+static bool is_watched(const struct cluster *c)
+{
+    return c->outlier.on || c->warmup_ms > 0;
+}
+
+/* A warming host's share is looked at again a hundred times on its way up, and ten times a second at most. */
+static int64_t next_step_ns(const struct cluster *c)
+{
+    int64_t step_ms = c->warmup_ms / 100;
+
+    return (step_ms > 100 ? step_ms : 100) * 1000000;
+}
+
+static void update_slot(struct upstream_cluster *u, size_t i, int64_t now_ns)
+{
+    const struct circuit_host *h = u->slots[i].host->shared;
+    struct lb_slot *s = &u->lb.slots[i];
+    int64_t until_ns;
+
+    if (!h)
+        return;
+    until_ns = atomic_load_explicit(&h->ejected_until_ns, memory_order_relaxed);
+    s->ejected = u->cluster->outlier.on && until_ns > now_ns;
+    s->share_ppm = lb_warmup_ppm(u->cluster, (now_ns - h->born_ns) / 1000000);
+    if (s->ejected && until_ns < u->look_again_ns)
+        u->look_again_ns = until_ns;
+    if (s->share_ppm < LB_WHOLE_PPM && now_ns + next_step_ns(u->cluster) < u->look_again_ns)
+        u->look_again_ns = now_ns + next_step_ns(u->cluster);
+}
+
+struct lb *upstream_lb(struct upstream_cluster *u, int64_t now_ns)
+{
+    unsigned epoch;
+
+    if (!is_watched(u->cluster))
+        return &u->lb;
+    epoch = atomic_load_explicit(&u->circuit->epoch, memory_order_acquire);
+    if (epoch == u->epoch && now_ns < u->look_again_ns)
+        return &u->lb;
+    u->epoch = epoch;
+    u->look_again_ns = INT64_MAX;
+    for (size_t i = 0; i < u->lb.n; i++)
+        update_slot(u, i, now_ns);
+    lb_update(&u->lb, u->cluster->outlier.min_health_percent);
+    return &u->lb;
+}
+
+/* ---- clusters ---- */
+
+static int by_priority(const void *x, const void *y)
+{
+    const struct upstream_slot *a = x, *b = y;
+
+    if (a->endpoint->priority != b->endpoint->priority)
+        return a->endpoint->priority < b->endpoint->priority ? -1 : 1;
+    return a->endpoint < b->endpoint ? -1 : a->endpoint > b->endpoint;
+}
+
+/* Slots are known by their addresses, which stay the same from one snapshot to the next. */
+static int open_lb(struct view *v, struct upstream_cluster *u, size_t n)
+{
+    struct lb_slot *slots = arena_array(&v->arena, n, sizeof(*slots));
+    struct str *keys = arena_array(&v->arena, n, sizeof(*keys));
+
+    if (!slots || !keys)
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++) {
-        keys[i] = str_of(u->hosts[u->slot_endpoint[i]]->text);
-        weights[i] = u->slots[i].weight;
+        const struct endpoint *e = u->slots[i].endpoint;
+
+        keys[i] = str_of(u->slots[i].host->text);
+        slots[i] = (struct lb_slot){ .weight = e->weight, .priority = e->priority, .share_ppm = LB_WHOLE_PPM,
+                                     .active = &u->slots[i].host->active };
     }
-    return lb_table_init(&u->lb.table, &v->arena, u->cluster->lb, u->cluster->hash.table, keys, weights, n);
+    return lb_init(&u->lb, &v->arena, u->cluster->lb, slots, n, keys, u->cluster->hash.table);
+}
+
+static int watch_host(struct view *v, struct upstream_host *h)
+{
+    if (!h->shared)
+        h->shared = circuit_host_get(h->circuit, str_of(h->text), v->w->now_ns);
+    return h->shared ? 0 : ERR_NOMEM;
 }
 
 static int open_cluster(struct view *v, struct upstream_cluster *u, const struct cluster *c)
 {
-    size_t n = 0;
-
     u->cluster = c;
-    u->hosts = arena_array(&v->arena, c->nendpoints, sizeof(struct upstream_host *));
+    u->circuit = circuit_get(v->w->settings->circuits, c->name);
     u->slots = arena_array(&v->arena, c->nendpoints, sizeof(*u->slots));
-    u->slot_endpoint = arena_array(&v->arena, c->nendpoints, sizeof(*u->slot_endpoint));
-    if (!u->hosts || !u->slots || !u->slot_endpoint)
+    if (!u->circuit || !u->slots)
         return ERR_NOMEM;
     for (size_t i = 0; i < c->nendpoints; i++) {
-        if (find_host(v->w, &v->arena, c, &c->endpoints[i], &u->hosts[i]) < 0)
-            return ERR_NOMEM;
-        if (!u->hosts[i] || c->endpoints[i].weight == 0)
+        struct upstream_host *h;
+
+        if (c->endpoints[i].weight == 0)
             continue;
-        u->slots[n] = (struct lb_slot){ .weight = c->endpoints[i].weight, .active = &u->hosts[i]->active };
-        u->slot_endpoint[n++] = (uint32_t)i;
+        if (find_host(v, u, &c->endpoints[i], &h) < 0)
+            return ERR_NOMEM;
+        if (!h)
+            continue;
+        u->slots[u->nslots++] = (struct upstream_slot){ h, &c->endpoints[i] };
+        if (is_watched(c) && watch_host(v, h) < 0)
+            return ERR_NOMEM;
     }
-    lb_init(&u->lb, c->lb, u->slots, n);
-    return c->lb == LB_RING_HASH || c->lb == LB_MAGLEV ? make_table(v, u, n) : 0;
+    if (u->nslots > 1)
+        qsort(u->slots, u->nslots, sizeof(*u->slots), by_priority);
+    return open_lb(v, u, u->nslots);
 }
 
 static void close_clusters(struct view *v)
 {
-    for (size_t i = 0; v->clusters && i < v->snapshot->nclusters; i++)
-        for (size_t k = 0; v->clusters[i].hosts && k < v->clusters[i].cluster->nendpoints; k++) {
-            struct upstream_host *h = v->clusters[i].hosts[k];
-
-            if (!h)
-                continue;
-            if (--h->views == 0)
-                upstream_close_idle(h);
-            upstream_host_put(h);
-        }
+    for (size_t i = 0; v->clusters && i < v->snapshot->nclusters; i++) {
+        for (size_t k = 0; k < v->clusters[i].nslots; k++)
+            let_host_go(v->clusters[i].slots[k].host);
+        circuit_put(v->clusters[i].circuit);
+    }
 }
 
 struct view *view_new(struct worker *w, struct snapshot_ref *ref)

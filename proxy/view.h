@@ -5,6 +5,7 @@
 #ifndef PROXY_VIEW_H
 #define PROXY_VIEW_H
 
+#include "proxy/circuit.h"
 #include "proxy/conn.h"
 #include "proxy/lb.h"
 #include "proxy/snapshot_ref.h"
@@ -12,26 +13,42 @@
 struct http1_upstream;
 struct http2_upstream;
 
-/* One endpoint of one cluster. */
+struct upstream_waiter;
+
+/* One address of one cluster. */
 struct upstream_host {
-    size_t refs;                  /* views and connections */
+    size_t refs;                  /* views, connections, requests, those that wait */
     size_t views;                 /* 0: no view names it any more, its connections are not kept */
     struct worker *w;
     struct str key;               /* cluster name, address */
     struct sockaddr_storage addr;
     socklen_t addr_n;
     char text[CONN_ADDR_TEXT];    /* "127.0.0.1:80" */
+    struct circuit *circuit;      /* the cluster's */
+    struct circuit_host *shared;  /* what all workers know of it; NULL: nobody asked for that yet */
     uint32_t active;              /* requests and TCP connections under way */
+    uint32_t conns;               /* of this worker */
     struct http1_upstream *idle;  /* connections without a request, the last used first */
     struct http2_upstream *http2; /* all connections, the newest first */
+    struct upstream_waiter *first_waiter, *last_waiter; /* for a connection */
+    bool wake_listed, waking;
+    struct upstream_host *wake_next; /* of the worker's */
+};
+
+/* What a slot of the balancer is. */
+struct upstream_slot {
+    struct upstream_host *host;
+    const struct endpoint *endpoint;
 };
 
 struct upstream_cluster {
     const struct cluster *cluster;
-    struct upstream_host **hosts; /* as cluster->endpoints; NULL where the address is none */
-    struct lb_slot *slots;
-    uint32_t *slot_endpoint;      /* index of each slot's endpoint */
+    struct circuit *circuit;
+    struct upstream_slot *slots;  /* as lb.slots */
+    size_t nslots;
     struct lb lb;
+    unsigned epoch;               /* the circuit's when `lb` was updated */
+    int64_t look_again_ns;        /* when time alone changes which slots count; INT64_MAX: never */
 };
 
 struct view {
@@ -50,6 +67,10 @@ void view_put(struct view *v); /* NULL is accepted */
 /* NULL when `c` is NULL or not of this view's snapshot. */
 struct upstream_cluster *view_cluster(const struct view *v, const struct cluster *c);
 
-void upstream_host_put(struct upstream_host *h);
+/* The balancer, once it knows what has changed since the last time. */
+struct lb *upstream_lb(struct upstream_cluster *u, int64_t now_ns);
+
+struct upstream_host *upstream_host_get(struct upstream_host *h);
+void upstream_host_put(struct upstream_host *h); /* NULL is accepted */
 
 #endif

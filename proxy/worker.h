@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+struct circuits;
 struct stream;
 struct worker_message;
 
@@ -22,6 +23,7 @@ struct worker_settings {
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
+    struct circuits *circuits;   /* of all workers */
 };
 
 /* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
@@ -58,6 +60,7 @@ struct worker {
     struct conn *conns;
     size_t nconns;
     struct conn *flush, *dead;   /* what worker_leave has to do */
+    struct upstream_host *wake;  /* and whose waiting requests may go on */
     struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
     struct stream *free_streams;
     size_t nfree_streams;
