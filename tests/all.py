@@ -28,6 +28,7 @@ COMPUTING = [
 WAITING = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
+    ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
     ("logs", ["python3", "tests/e2e/logs_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
     ("grpc", ["/usr/bin/python3", "tests/e2e/grpc_test.py"]),

@@ -1017,9 +1017,8 @@ def test_control():
             p.communicate()
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
-    wanted = sys.argv[1:]
+def run(tests, wanted):
+    """Runs those of [(name, function)] whose name contains one of the words; the exit status."""
     passed = failed = 0
     for name, test in tests:
         if wanted and not any(word in name for word in wanted):
@@ -1034,6 +1033,10 @@ def main():
             print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
     print(f"{passed} passed, {failed} failed, 0 skipped")
     return failed > 0
+
+
+def main():
+    return run([(name[5:], f) for name, f in globals().items() if name.startswith("test_")], sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+"""DestinationRule's resilience through a real vigla-proxy: limits, queues, ejection, failover, retry budgets, names.
+
+    resilience_test.py [NAME...]        only the tests whose name contains one of these
+
+Backends and proxy are proxy_test.py's. Closing line: N passed, N failed, N skipped.
+"""
+import collections
+import concurrent.futures
+import contextlib
+import json
+import re
+import socket
+import sys
+import threading
+import time
+
+import proxy_test
+from mesh import free_port
+from proxy_test import Backend, Handler, Proxy, WAIT, expect, gateway, pod, receive_all, service, until, virtual_service
+
+APP = "  - route: [{destination: {host: app}}]"
+NO_RETRIES = APP + "\n    retries: {attempts: 0}"
+
+
+class Gate:
+    """Requests to a Gated backend stay until it opens."""
+
+    def __init__(self):
+        self.opened, self.inside, self.most, self.lock = threading.Event(), 0, 0, threading.Lock()
+
+    def __enter__(self):
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.opened.wait(WAIT)
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.inside -= 1
+
+
+class Gated(Handler):
+    def answer(self, *args):
+        with self.server.gate:
+            return super().answer(*args)
+
+
+class World:
+    """Hosts 127.8.1.1, … of one service behind a gateway, with a DestinationRule."""
+
+    def __init__(self, policy, hosts=1, rules=NO_RETRIES, handler=Handler, threads=1, port_name="http", labels=lambda i: ""):
+        self.port, self.policy, self.rules, self.port_name = free_port(), policy, rules, port_name
+        self.backends = [Backend(f"127.8.1.{i + 1}", self.port, f"h{i}", handler) for i in range(hosts)]
+        for backend in self.backends:
+            backend.gate = Gate()
+        self.labels = labels
+        self.proxy = Proxy(self.config(range(hosts)), "--threads", str(threads))
+
+    def config(self, hosts):
+        rule = f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: app, namespace: default}}
+spec:
+  host: app
+  trafficPolicy:
+{self.policy}
+---"""
+        return (service("app", self.port, "app", self.port_name) + gateway() + virtual_service(self.rules) + rule +
+                "".join(self.pod(i) for i in hosts))
+
+    def pod(self, i):
+        return pod(f"p{i}", "app", "v1", f"127.8.1.{i + 1}", self.port)
+
+    def __enter__(self):
+        self.proxy.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        for backend in self.backends:
+            backend.gate.opened.set()
+        self.proxy.__exit__(*exception)
+        for backend in self.backends:
+            backend.stop()
+
+    def who(self, n=1, headers=None):
+        """How often each backend answered with 200, and each other status."""
+        seen = collections.Counter()
+        for _ in range(n):
+            r, data = self.proxy.request(headers=headers)
+            seen[json.loads(data)["backend"] if r.status == 200 else r.status] += 1
+        return seen
+
+
+class Clients:
+    """Requests that are under way all at once."""
+
+    def __init__(self, proxy, n, **request):
+        self.pool = concurrent.futures.ThreadPoolExecutor(n)
+        self.futures = [self.pool.submit(proxy.request, **request) for _ in range(n)]
+
+    def done(self):
+        return [f for f in self.futures if f.done()]
+
+    def statuses(self):
+        return collections.Counter(f.result()[0].status for f in self.futures)
+
+
+OVERFLOW = b"upstream connect error or disconnect/reset before headers. reset reason: overflow"
+
+
+def test_pending_overflow():
+    policy = "    connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 2}}"
+    with World(policy, handler=Gated) as w:
+        gate = w.backends[0].gate
+        first = Clients(w.proxy, 1)
+        until(lambda: gate.inside == 1, "the first request is at the backend")
+        rest = Clients(w.proxy, 5)
+        until(lambda: len(rest.done()) == 3, "three of five find the queue full")
+        for f in rest.done():
+            r, data = f.result()
+            expect((r.status, data, r.getheader("x-envoy-overloaded")), (503, OVERFLOW, "true"))
+        lines = w.proxy.lines(3)
+        assert all(" 503 UO upstream_reset_before_response_started{overflow} " in line for line in lines), lines
+        gate.opened.set()
+        expect(first.statuses(), {200: 1})
+        expect(rest.statuses(), {200: 2, 503: 3})
+        expect((gate.most, len(w.backends[0].connections)), (1, 1), "requests at once, connections")
+        expect(w.who(5), {"h0": 5}, "afterwards")
+
+
+def test_waiting_requests_take_bodies_later():
+    policy = "    connectionPool: {tcp: {maxConnections: 1}}"
+    with World(policy, handler=Gated) as w:
+        body = b"x" * 300000
+        all_at_once = Clients(w.proxy, 4, method="POST", body=body)
+        until(lambda: w.backends[0].gate.inside == 1, "one is at the backend")
+        w.backends[0].gate.opened.set()
+        expect([json.loads(f.result()[1])["size"] for f in all_at_once.futures], [len(body)] * 4)
+        expect(len(w.backends[0].connections), 1)
+
+
+def test_a_waiting_client_goes_away():
+    policy = "    connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1}}"
+    with World(policy, handler=Gated) as w:
+        gate = w.backends[0].gate
+        first = Clients(w.proxy, 1)
+        until(lambda: gate.inside == 1, "the first request is at the backend")
+        s = w.proxy.connect()
+        s.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        until(lambda: w.proxy.request()[0].status == 503, "the queue is full")
+        s.close()
+        until(lambda: any(" 0 DC " in line for line in w.proxy.lines()), "its end in the log")
+        second = Clients(w.proxy, 1)                # its place is free again
+        gate.opened.set()
+        expect(first.statuses() + second.statuses(), {200: 2})
+
+
+def test_connections_end_and_the_queue_goes_on():
+    policy = "    connectionPool: {tcp: {maxConnections: 1}, http: {maxRequestsPerConnection: 1}}"
+    with World(policy) as w:
+        expect(Clients(w.proxy, 8, headers={"X-Test-Delay": "0.02"}).statuses(), {200: 8})
+        expect(len(w.backends[0].connections), 8)
+        w.backends[0].stop()
+        expect(Clients(w.proxy, 8).statuses(), {503: 8}, "each is told that nobody is there")
+
+
+def test_max_requests():
+    policy = "    connectionPool: {http: {http2MaxRequests: 2}}"
+    with World(policy, handler=Gated) as w:
+        clients = Clients(w.proxy, 5)
+        until(lambda: len(clients.done()) == 3, "three are too many")
+        w.backends[0].gate.opened.set()
+        expect(clients.statuses(), {200: 2, 503: 3})
+
+
+def test_a_new_limit_counts_what_is_there():
+    with World("    connectionPool: {tcp: {maxConnections: 100}}", handler=Gated) as w:
+        gate = w.backends[0].gate
+        first = Clients(w.proxy, 3)
+        until(lambda: gate.inside == 3, "three at the backend")
+        w.policy = "    connectionPool: {tcp: {maxConnections: 3}}"
+        w.proxy.reload(w.config([0]))
+        second = Clients(w.proxy, 2)
+        gate.opened.set()
+        expect(first.statuses() + second.statuses(), {200: 5})
+        expect((gate.most, len(w.backends[0].connections)), (3, 3))
+
+
+class Holder(proxy_test.Echo):
+    pass
+
+
+def test_tcp_connections():
+    port = free_port()
+    backend = Backend("127.8.1.1", port, "tcp", Holder)
+    policy = f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: app, namespace: default}}
+spec: {{host: app, trafficPolicy: {{connectionPool: {{tcp: {{maxConnections: 1, maxConnectionDuration: 1s,
+  tcpKeepalive: {{time: 7s, interval: 3s, probes: 2}}}}}}}}}}
+---"""
+    tcp_gateway = f"""
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec: {{selector: {{istio: ingressgateway}}, servers: [{{port: {{number: 80, name: tcp, protocol: TCP}}, hosts: ["*"]}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: vs, namespace: default}}
+spec: {{hosts: ["*"], gateways: [gw], tcp: [{{route: [{{destination: {{host: app}}}}]}}]}}
+---"""
+    config = service("app", port, "app", "tcp") + pod("p", "app", "v1", "127.8.1.1", port) + policy + tcp_gateway
+    with Proxy(config, "--threads", "1") as p:
+        with p.connect() as a:
+            a.sendall(b"one")
+            expect(a.recv(100), b"ONE")
+            options = sockets_to("127.8.1.1", port)
+            assert options and "keepalive" in options[0], options
+            expect(p.raw(b"two"), b"", "a second connection")
+            assert " 0 UO " in p.lines(1)[0], p.lines(1)
+            expect(receive_all(a), b"", "the first, at its age")
+        assert " 0 DT " in p.lines(2)[1], p.lines(2)
+        with p.connect() as b:
+            b.sendall(b"three")
+            expect(b.recv(100), b"THREE", "afterwards")
+    backend.stop()
+
+
+def sockets_to(ip, port):
+    """What the kernel has to say of connections to an address: its timers."""
+    import subprocess
+    said = subprocess.run(["ss", "-Htno", f"dst {ip}:{port}"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return said.splitlines()
+
+
+EJECT = """    outlierDetection: {consecutive5xxErrors: 3, interval: 1s, baseEjectionTime: 2s, maxEjectionPercent: 100}
+    loadBalancer: {simple: ROUND_ROBIN}"""
+
+
+def test_ejection_and_return():
+    with World(EJECT, hosts=2) as w:
+        w.backends[1].fail_first = 3
+        seen = w.who(6)
+        expect(seen, {"h0": 3, 503: 3})
+        expect(w.who(20), {"h0": 20}, "without the ejected host")
+        until(lambda: w.who()["h1"], "it is back")
+        expect(w.who(20), {"h0": 10, "h1": 10})
+
+
+def test_ejection_is_known_to_all_workers():
+    with World(EJECT.replace("baseEjectionTime: 2s", "baseEjectionTime: 60s"), hosts=2, threads=2) as w:
+        w.backends[1].fail_first = 1000
+        until(lambda: w.who()[503] == 0 and w.backends[1].fail_first <= 997, "three failures, whoever saw them")
+        left = w.backends[1].fail_first
+        expect(w.who(40), {"h0": 40})
+        expect(w.backends[1].fail_first, left)
+
+
+def test_no_healthy_host():
+    with World(EJECT) as w:
+        w.backends[0].fail_first = 3
+        expect(w.who(3), {503: 3})
+        r, data = w.proxy.request()
+        expect((r.status, data), (503, b"no healthy upstream"))
+        assert " 503 UH no_healthy_upstream " in w.proxy.lines(4)[3]
+        w.policy = EJECT.replace("maxEjectionPercent", "minHealthPercent: 50, maxEjectionPercent")
+        w.proxy.reload(w.config([0]))
+        expect(w.who(3), {"h0": 3}, "too few are healthy: all are taken; the sentence has outlived the snapshot")
+
+
+def test_dead_host_is_ejected():
+    with World(EJECT, hosts=2, rules=APP) as w:
+        w.backends[1].stop()
+        expect(w.who(20), {"h0": 20}, "retried elsewhere, then not asked any more")
+        attempts = [json.loads(w.proxy.request()[1])["fields"]["x-envoy-attempt-count"] for _ in range(6)]
+        expect(attempts, ["1"] * 6)
+
+
+def test_hash_passes_over_an_ejected_host():
+    policy = EJECT.replace("{simple: ROUND_ROBIN}", "{consistentHash: {httpHeaderName: x-user}}")
+    with World(policy, hosts=3) as w:
+        users = [f"user{i}" for i in range(30)]
+        before = {user: next(iter(w.who(headers={"X-User": user}))) for user in users}
+        expect(set(before.values()), {"h0", "h1", "h2"})
+        gone = before[users[0]]
+        backend = w.backends[int(gone[1])]
+        backend.fail_first = 3
+        expect(w.who(3, {"X-User": users[0]}), {503: 3})
+        during = {user: next(iter(w.who(headers={"X-User": user}))) for user in users}
+        assert gone not in during.values(), during
+        assert all(during[user] == before[user] for user in users if before[user] != gone), "nobody else has moved"
+        until(lambda: w.who(headers={"X-User": users[0]})[gone], "it is back")
+        expect({user: next(iter(w.who(headers={"X-User": user}))) for user in users}, before)
+
+
+def zoned(name, ip, zone, port):
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: {name}, namespace: default}}
+spec: {{address: {ip}, labels: {{app: app, tier: {zone}}}}}
+---"""
+
+
+def test_priority_failover():
+    policy = EJECT + "\n      localityLbSetting: {enabled: true, failoverPriority: [\"tier=near\"]}"
+    policy = policy.replace("{simple: ROUND_ROBIN}", "\n      simple: ROUND_ROBIN")
+
+    class Zoned(World):
+        def pod(self, i):
+            return super().pod(i).replace("app: app, ", f"app: app, tier: {'near' if i == 0 else 'far'}, ")
+
+    with Zoned(policy, hosts=2) as w:
+        expect(w.who(10), {"h0": 10}, "the near one alone")
+        w.backends[0].fail_first = 3
+        expect(w.who(3), {503: 3})
+        expect(w.who(10), {"h1": 10}, "the far one takes over")
+        until(lambda: w.who()["h0"], "the near one is back")
+        expect(w.who(10), {"h0": 10})
+
+
+def test_retry_budget():
+    rules = APP + "\n    retries: {attempts: 5, retryOn: \"5xx\"}"
+    policy = "    retryBudget: {percent: 1, minRetryConcurrency: 1}"
+    with World(policy, rules=rules) as w:
+        w.backends[0].fail_first = 3
+        expect(w.who(), {"h0": 1}, "one at a time may")
+        expect(w.backends[0].calls, 4)
+    with World(policy.replace("minRetryConcurrency: 1", "minRetryConcurrency: 0"), rules=rules) as w:
+        w.backends[0].fail_first = 1
+        expect(w.who(), {503: 1}, "none may")
+        expect(w.backends[0].calls, 1)
+        assert " 503 UO via_upstream " in w.proxy.lines()[0], w.proxy.lines()
+
+
+def test_warm_up():
+    policy = "    loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 3600s, minimumPercent: 10}}"
+    with World(policy, hosts=2) as w:
+        w.proxy.reload(w.config([0]))
+        expect(w.who(10), {"h0": 10})
+        w.proxy.reload(w.config([0, 1]))         # h0 is seconds old, h1 new: both at the least of their share
+        seen = w.who(40)
+        assert abs(seen["h0"] - seen["h1"]) <= 2, seen
+
+
+def main():
+    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
+    return proxy_test.run(tests, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
