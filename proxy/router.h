@@ -21,6 +21,8 @@ const struct route *router_match(const struct virtual_host *vh, const struct rou
 const struct destination *router_pick(const struct destination *d, size_t n, uint64_t total_weight, struct rng *rng);
 /* The path to ask the upstream for, query included; in `a` when it differs from the request's. p NULL: no memory. */
 struct str router_rewrite(struct arena *a, const struct route *rt, const struct router_request *r);
+/* "host", "host:port", "[IPv6]:port" without port and brackets; *port is 0 when there is none. */
+struct str router_split_authority(struct str authority, uint16_t *port);
 /* The Location of a redirect. p NULL: no memory. */
 struct str router_location(struct arena *a, const struct route *rt, const struct router_request *r);
 /* httpsRedirect: the same place by https. */

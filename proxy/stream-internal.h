@@ -17,13 +17,15 @@ enum {
     STREAM_XFF = 192
 };
 
-/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF, WAITING (for a connection)
+/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF, WAITING (for a connection),
+ *                                            |      RESOLVING (a name's first answer)
  *                                            |  head of the response
  *                                            v
  *                                        RESPONDING --101--> TUNNEL
  * Each may end in a local reply, and each in stream_end(). */
 enum stream_state {
-    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_WAITING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL
+    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_WAITING, STREAM_BACKING_OFF, STREAM_RESOLVING,
+    STREAM_RESPONDING, STREAM_TUNNEL
 };
 
 struct stream {
@@ -51,6 +53,8 @@ struct stream {
     struct upstream_host *host;      /* likewise; a reference */
     struct upstream_call *up;
     struct upstream_waiter waiter;
+    struct name *name;               /* the request's host, where that says where it goes */
+    int64_t resolving_until_ns;
     char up_local[CONN_ADDR_TEXT];   /* of the last try */
     unsigned tries, retries;
     bool retrying;                   /* one of the cluster's retries, until that is told to have failed or not */

@@ -18,6 +18,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum { NAME_LOOK_MS = 5 };
+
 static void open_try(struct stream *s, bool fresh);
 
 static bool is_idempotent(struct str method)
@@ -439,26 +441,82 @@ void stream_leave_upstream(struct stream *s)
         retry_is_over(s);
 }
 
-static void choose(struct stream *s, size_t slot)
-{
-    const struct upstream_slot *to = &s->cluster->slots[slot];
+/* ---- which host ---- */
 
+enum choice { CHOSEN, NOBODY, NOT_KNOWN_YET };
+
+static enum choice choose_slot(struct stream *s, struct str host)
+{
+    long slot = s->cluster->cluster->passthrough ? upstream_slot_at(s->cluster, host) : -1;
+
+    if (slot < 0)
+        slot = pick_host(s);
+    if (slot < 0)
+        return upstream_is_asking(s->cluster) ? NOT_KNOWN_YET : NOBODY;
     upstream_host_put(s->host);
-    s->host = upstream_host_get(to->host);
-    s->endpoint = to->endpoint;
+    s->host = upstream_host_get(s->cluster->slots[slot].host);
+    s->endpoint = s->cluster->slots[slot].endpoint;
     if (s->ntried < STREAM_MOST_TRIED)
         s->tried[s->ntried++] = (uint32_t)slot;
+    return CHOSEN;
+}
+
+/* The addresses of the request's host: it may be one itself. */
+static enum name_state read_host(struct stream *s, struct str host, struct name_addresses *a)
+{
+    a->n = 1;
+    if (upstream_parse_address(&a->v[0], host))
+        return NAME_KNOWN;
+    if (!s->name)
+        s->name = name_get(s->w->settings->names, host);
+    return s->name ? name_read(s->name, a) : NAME_UNKNOWN;
+}
+
+static enum choice choose_named(struct stream *s, struct str host, uint16_t port)
+{
+    struct name_addresses a;
+    enum name_state state = read_host(s, host, &a);
+    uint16_t own = s->cluster->cluster->port;
+
+    if (state != NAME_KNOWN)
+        return state == NAME_ASKING ? NOT_KNOWN_YET : NOBODY;
+    upstream_host_put(s->host);
+    s->host = upstream_named(s->cluster, &a, s->tries, own ? own : port ? port : s->l->port);
+    s->endpoint = NULL;
+    return s->host ? CHOSEN : NOBODY;
+}
+
+static enum choice choose(struct stream *s)
+{
+    uint16_t port;
+    struct str host = router_split_authority(s->rq.authority, &port);
+
+    return upstream_goes_by_request(s->cluster) ? choose_named(s, host, port) : choose_slot(s, host);
+}
+
+/* A name's first answer is looked for every few milliseconds: it is rare, and a way back from the resolver's threads into
+ * each worker's loop would be one more thing to get wrong. */
+static bool wait_for_name(struct stream *s)
+{
+    if (s->resolving_until_ns == 0)
+        s->resolving_until_ns = s->w->now_ns + s->cluster->cluster->connect_timeout_ms * 1000000;
+    if (s->w->now_ns >= s->resolving_until_ns)
+        return false;
+    s->state = STREAM_RESOLVING;
+    stream_set_timer(&s->pause, NAME_LOOK_MS);
+    return true;
 }
 
 static void open_try(struct stream *s, bool fresh)
 {
-    long slot = pick_host(s);
+    enum choice choice = choose(s);
 
-    if (slot < 0) {
+    if (choice == NOT_KNOWN_YET && wait_for_name(s))
+        return;
+    if (choice != CHOSEN) {
         stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
         return;
     }
-    choose(s, (size_t)slot);
     s->tries++;
     s->up_local[0] = '\0';
     reach_host(s, fresh);

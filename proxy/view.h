@@ -8,6 +8,7 @@
 #include "proxy/circuit.h"
 #include "proxy/conn.h"
 #include "proxy/lb.h"
+#include "proxy/names.h"
 #include "proxy/snapshot_ref.h"
 
 struct http1_upstream;
@@ -38,12 +39,21 @@ struct upstream_host {
 /* What a slot of the balancer is. */
 struct upstream_slot {
     struct upstream_host *host;
-    const struct endpoint *endpoint;
+    const struct endpoint *endpoint; /* NULL: the cluster's own name, which the snapshot has no endpoint for */
 };
 
+enum { UPSTREAM_MOST_MET = 64 };
+
 struct upstream_cluster {
+    struct view *view;
     const struct cluster *cluster;
     struct circuit *circuit;
+    struct name **names;          /* of endpoints without an address, and of a passthrough cluster's own host */
+    size_t nnames;
+    unsigned names_generation;    /* the sum of theirs, as of which the slots are */
+    struct arena arena;           /* of the slots, while there are names: they come and go without a snapshot */
+    struct upstream_host **met;   /* hosts that requests named (upstream_named), kept for their connections */
+    size_t nmet;
     struct upstream_slot *slots;  /* as lb.slots */
     size_t nslots;
     struct lb lb;
@@ -69,6 +79,18 @@ struct upstream_cluster *view_cluster(const struct view *v, const struct cluster
 
 /* The balancer, once it knows what has changed since the last time. */
 struct lb *upstream_lb(struct upstream_cluster *u, int64_t now_ns);
+
+/* Whether some of its names have never been answered: a host may still come. */
+bool upstream_is_asking(const struct upstream_cluster *u);
+/* Whether the host of a request says where it goes: the cluster has no hosts of its own. */
+bool upstream_goes_by_request(const struct upstream_cluster *u);
+bool upstream_parse_address(struct name_address *out, struct str ip);
+/* The slot whose address is the request's host, or -1. */
+long upstream_slot_at(const struct upstream_cluster *u, struct str ip);
+/* Where "host" at `port` is, by the name's addresses or as an address itself; a reference. `which` is counted round.
+ * NULL: no such address, no memory, or one of our own listeners: it would come back to us. */
+struct upstream_host *upstream_named(struct upstream_cluster *u, const struct name_addresses *a, size_t which,
+                                     uint16_t port);
 
 struct upstream_host *upstream_host_get(struct upstream_host *h);
 void upstream_host_put(struct upstream_host *h); /* NULL is accepted */
