@@ -7,17 +7,18 @@ Backends and proxy are proxy_test.py's. Closing line: N passed, N failed, N skip
 """
 import collections
 import concurrent.futures
-import contextlib
 import json
-import re
-import socket
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 import proxy_test
 from mesh import free_port
-from proxy_test import Backend, Handler, Proxy, WAIT, expect, gateway, pod, receive_all, service, until, virtual_service
+from proxy_test import Backend, Echo, Handler, Proxy, WAIT, expect, gateway, pod, receive_all, service, until, virtual_service
 
 APP = "  - route: [{destination: {host: app}}]"
 NO_RETRIES = APP + "\n    retries: {attempts: 0}"
@@ -188,13 +189,9 @@ def test_a_new_limit_counts_what_is_there():
         expect((gate.most, len(w.backends[0].connections)), (3, 3))
 
 
-class Holder(proxy_test.Echo):
-    pass
-
-
 def test_tcp_connections():
     port = free_port()
-    backend = Backend("127.8.1.1", port, "tcp", Holder)
+    backend = Backend("127.8.1.1", port, "tcp", Echo)
     policy = f"""
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -232,7 +229,6 @@ spec: {{hosts: ["*"], gateways: [gw], tcp: [{{route: [{{destination: {{host: app
 
 def sockets_to(ip, port):
     """What the kernel has to say of connections to an address: its timers."""
-    import subprocess
     said = subprocess.run(["ss", "-Htno", f"dst {ip}:{port}"], stdout=subprocess.PIPE, text=True, check=False).stdout
     return said.splitlines()
 
@@ -297,15 +293,6 @@ def test_hash_passes_over_an_ejected_host():
         expect({user: next(iter(w.who(headers={"X-User": user}))) for user in users}, before)
 
 
-def zoned(name, ip, zone, port):
-    return f"""
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {{name: {name}, namespace: default}}
-spec: {{address: {ip}, labels: {{app: app, tier: {zone}}}}}
----"""
-
-
 def test_priority_failover():
     policy = EJECT + "\n      localityLbSetting: {enabled: true, failoverPriority: [\"tier=near\"]}"
     policy = policy.replace("{simple: ROUND_ROBIN}", "\n      simple: ROUND_ROBIN")
@@ -338,13 +325,144 @@ def test_retry_budget():
 
 
 def test_warm_up():
-    policy = "    loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 3600s, minimumPercent: 10}}"
+    policy = "    loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 4s, minimumPercent: 10}}"
     with World(policy, hosts=2) as w:
         w.proxy.reload(w.config([0]))
         expect(w.who(10), {"h0": 10})
-        w.proxy.reload(w.config([0, 1]))         # h0 is seconds old, h1 new: both at the least of their share
-        seen = w.who(40)
-        assert abs(seen["h0"] - seen["h1"]) <= 2, seen
+        time.sleep(4)                            # h0 is warm
+        w.proxy.reload(w.config([0, 1]))
+        seen = w.who(22)                         # within the two seconds until it has half of its share
+        assert 0 < seen["h1"] < seen["h0"] / 2, seen
+        until(lambda: w.who(10) == {"h0": 5, "h1": 5}, "h1 is warm, too")
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int resolver(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+/* The names of $TEST_HOSTS, "NAME IP [IP]" a line, each answered as two addresses at most; no others. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **out)
+{
+    resolver *real = (resolver *)dlsym(RTLD_NEXT, "getaddrinfo");
+    FILE *f = fopen(getenv("TEST_HOSTS"), "r");
+    struct addrinfo **tail = out;
+    char line[256], name[64], ip[2][64];
+    int n, rc = EAI_NONAME;
+
+    while (f && fgets(line, sizeof(line), f))
+        if ((n = sscanf(line, "%63s %63s %63s", name, ip[0], ip[1])) > 1 && strcmp(name, host) == 0)
+            for (int i = 0; i < n - 1 && (rc = real(ip[i], port, hints, tail)) == 0; i++)
+                tail = &(*tail)->ai_next;
+    if (f)
+        fclose(f);
+    return rc;
+}
+"""
+
+
+class Names:
+    """What names a proxy's resolver knows. Environment for the proxy; `set` changes them."""
+
+    def __init__(self, **hosts):
+        self.dir = tempfile.mkdtemp(prefix="vigla-names-")
+        self.file = os.path.join(self.dir, "hosts")
+        library = os.path.join(self.dir, "names.so")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], input=SHIM, text=True, check=True)
+        self.env = {**os.environ, "LD_PRELOAD": library, "TEST_HOSTS": self.file}
+        self.set(**hosts)
+
+    def set(self, **hosts):
+        with open(self.file + ".new", "w", encoding="ascii") as f:
+            f.writelines(f"{name}.test {addresses}\n" for name, addresses in hosts.items())
+        os.rename(self.file + ".new", self.file)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.dir)
+
+
+def service_entry(host, port, resolution):
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: ext, namespace: default}}
+spec:
+  hosts: ["{host}"]
+  ports: [{{number: {port}, name: http, protocol: HTTP}}]
+  resolution: {resolution}
+---"""
+
+
+def answered_by(proxy, n=1, **request):
+    seen = collections.Counter()
+    for _ in range(n):
+        r, data = proxy.request(**request)
+        seen[json.loads(data)["backend"] if r.status == 200 else r.status] += 1
+    return seen
+
+
+def test_names_change():
+    port = free_port()
+    backends = [Backend(f"127.8.1.{i + 1}", port, f"h{i}") for i in range(3)]
+    config = gateway() + virtual_service(APP.replace("app", "app.test")) + service_entry("app.test", port, "DNS")
+    with Names(app="127.8.1.1 127.8.1.2") as names, Proxy(config, "--dns-refresh", "50ms", env=names.env) as p:
+        expect(p.request()[0].status, 200, "the first request waits for the name's first answer")
+        expect(set(answered_by(p, 30)), {"h0", "h1"})
+        names.set(app="127.8.1.3")
+        until(lambda: answered_by(p, 5) == {"h2": 5}, "the name's new address")
+        names.set(other="127.8.1.1")
+        time.sleep(0.2)
+        expect(answered_by(p, 5), {"h2": 5}, "a name that is gone: what was known stays")
+    for backend in backends:
+        backend.stop()
+
+
+def test_first_address_alone():
+    port = free_port()
+    backends = [Backend(f"127.8.1.{i + 1}", port, f"h{i}") for i in range(2)]
+    config = gateway() + virtual_service(APP.replace("app", "app.test")) + service_entry("app.test", port, "DNS_ROUND_ROBIN")
+    with Names(app="127.8.1.1 127.8.1.2") as names, Proxy(config, env=names.env) as p:
+        expect(len(answered_by(p, 20)), 1)
+    for backend in backends:
+        backend.stop()
+
+
+def test_name_without_address():
+    config = gateway() + virtual_service(APP.replace("app", "nobody.test")) + service_entry("nobody.test", 8080, "DNS")
+    with Names() as names, Proxy(config, env=names.env) as p:
+        r, data = p.request()
+        expect((r.status, data), (503, b"no healthy upstream"))
+
+
+def sidecar(config, port, **more):
+    return Proxy(service("known", 80, "known") + config, "--bind", "127.0.0.1", "--threads", "1", role=("--workload", "client-v1.default"), **more)
+
+
+def test_unknown_hosts_go_where_they_want():
+    port = free_port()
+    backends = [Backend(f"127.8.1.{i + 1}", port, f"h{i}") for i in range(2)]
+    own = pod("client-1", "client", "v1", "127.8.2.1", 8080)
+    with Names(out="127.8.1.1", loop="127.0.0.1") as names, sidecar(own, port, env=names.env) as p:
+        expect(answered_by(p, 3, headers={"Host": f"out.test:{port}"}), {"h0": 3}, "by name")
+        expect(answered_by(p, 3, headers={"Host": f"127.8.1.2:{port}"}), {"h1": 3}, "by address")
+        expect(len(backends[1].connections), 1, "its connection is kept")
+        expect(answered_by(p, headers={"Host": f"nobody.test:{port}"}), {503: 1})
+        for itself in (f"127.0.0.1:{p.port}", f"loop.test:{p.port}"):
+            expect(answered_by(p, headers={"Host": itself}), {503: 1}, "back to ourselves")
+        lines = p.lines(9)
+        assert "|PassthroughCluster|" in lines[0].replace(" ", "|"), lines[0]
+    for backend in backends:
+        backend.stop()
 
 
 def main():
