@@ -7,6 +7,7 @@ Backends and proxy are proxy_test.py's. Closing line: N passed, N failed, N skip
 """
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -334,6 +335,83 @@ def test_warm_up():
         seen = w.who(22)                         # within the two seconds until it has half of its share
         assert 0 < seen["h1"] < seen["h0"] / 2, seen
         until(lambda: w.who(10) == {"h0": 5, "h1": 5}, "h1 is warm, too")
+
+
+class Unavailable(Handler):
+    """gRPC's way to say no: status 200 and grpc-status in a head without a body."""
+
+    def answer(self, method, path, fields, digest, size):
+        with self.server.lock:
+            self.server.calls += 1
+        if self.server.calls > 2:
+            return super().answer(method, path, fields, digest, size)
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nGrpc-Status: 14\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+
+def test_grpc_statuses_are_retried():
+    rules = APP + "\n    retries: {attempts: 3, retryOn: \"unavailable\"}"
+    with World("    loadBalancer: {simple: RANDOM}", rules=rules, handler=Unavailable) as w:
+        expect(w.who(), {"h0": 1})
+        expect(w.backends[0].calls, 4, "two refusals, and Handler counts its own answer once more")
+
+
+def test_client_fields_set_no_retries():
+    with World("    loadBalancer: {simple: RANDOM}") as w:
+        w.backends[0].fail_first = 1
+        expect(w.who(headers={"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "5"}), {503: 1})
+
+
+# --- HTTP/2 -------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def two_hops(pool):
+    """A proxy that speaks HTTP/2 to a second one, in front of a Gated backend. Yields the first, its connections to the
+    second as a function, and the backend."""
+    with World("    loadBalancer: {simple: RANDOM}", handler=Gated) as w:
+        rule = f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: hop, namespace: default}}
+spec: {{host: hop, trafficPolicy: {{connectionPool: {pool}}}}}
+---"""
+        config = (service("hop", w.proxy.port, "hop", "http2") + pod("hop-1", "hop", "v1", "127.0.0.1", w.proxy.port) + rule +
+                  gateway() + virtual_service(NO_RETRIES.replace("app", "hop")))
+        with Proxy(config, "--threads", "1") as p:
+            def connections():
+                return len([line for line in sockets_to("127.0.0.1", w.proxy.port) if line.startswith("ESTAB")])
+            yield p, connections, w.backends[0]
+
+
+def test_http2_streams_share_a_connection():
+    with two_hops("{http: {http2MaxRequests: 1000}}") as (p, connections, backend):
+        clients = Clients(p, 4)
+        until(lambda: backend.gate.inside == 4, "all are under way")
+        expect(connections(), 1)
+        backend.gate.opened.set()
+        expect(clients.statuses(), {200: 4})
+
+
+def test_http2_max_streams():
+    with two_hops("{http: {maxConcurrentStreams: 2}}") as (p, connections, backend):
+        clients = Clients(p, 5)
+        until(lambda: backend.gate.inside == 5, "all are under way")
+        expect(connections(), 3, "connections for five requests, two on each")
+        backend.gate.opened.set()
+        expect(clients.statuses(), {200: 5})
+
+
+def test_http2_waits_for_a_stream():
+    pool = "{tcp: {maxConnections: 1}, http: {maxConcurrentStreams: 2, http1MaxPendingRequests: 2}}"
+    with two_hops(pool) as (p, connections, backend):
+        first = Clients(p, 2)
+        until(lambda: backend.gate.inside == 2, "two are under way")
+        rest = Clients(p, 4)
+        until(lambda: len(rest.done()) == 2, "two of four find the queue full")
+        expect(connections(), 1)
+        backend.gate.opened.set()
+        expect((first.statuses(), rest.statuses()), ({200: 2}, {200: 2, 503: 2}))
+        expect(backend.gate.most, 2, "requests at once")
 
 
 # --- names --------------------------------------------------------------------------------------------------------
