@@ -30,6 +30,8 @@ struct app {
     struct options o;
     struct arena arena;
     struct event_base *base;
+    struct circuits *circuits;
+    struct names *names;
     struct worker_settings settings;
     struct record_ring **rings;
     struct server *server;
@@ -218,12 +220,16 @@ static int start_workers(struct app *a, struct err *e)
 {
     sigset_t all, before;
 
+    a->circuits = circuits_new();
+    a->names = names_new(a->o.dns_refresh_ms, NULL);
+    if (!a->circuits || !a->names)
+        return err_set(e, ERR_NOMEM, "no memory for the workers");
     a->settings = (struct worker_settings){ .sampling_ppm = a->o.sampling_ppm,
                                             .header_timeout_ns = INT64_C(60) * 1000000000,
                                             .keep_alive_ns = INT64_C(3600) * 1000000000,
                                             .stream_idle_ns = INT64_C(300) * 1000000000,
                                             .drain_ns = a->o.drain_ms * 1000000,
-                                            .tls = a->tls };
+                                            .tls = a->tls, .circuits = a->circuits, .names = a->names };
     a->rings = arena_array(&a->arena, a->o.threads, sizeof(struct record_ring *));
     for (size_t i = 0; a->rings && i < a->o.threads; i++) {
         a->rings[i] = record_ring_new(RING_BYTES);
@@ -277,6 +283,8 @@ static void stop(struct app *a)
     if (a->telemetry)
         telemetry_stop(a->telemetry, FLUSH_MS);
     server_free(a->server);
+    names_free(a->names);
+    circuits_free(a->circuits);
     tls_store_free(a->tls);
     for (size_t i = 0; a->rings && i < a->o.threads; i++)
         record_ring_free(a->rings[i]);

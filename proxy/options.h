@@ -21,6 +21,7 @@ struct options {
     bool access_log_json;
     size_t threads;
     int64_t drain_ms;
+    int64_t dns_refresh_ms;
     uint32_t sampling_ppm;
     int log_level;
     bool help, version;

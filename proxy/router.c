@@ -1,5 +1,7 @@
 #include "proxy/router.h"
 
+#include "base/num.h"
+
 enum { MOST_JOINED = 8192, MOST_GROUPS = 10, MOST_BACKOFF = 10 };
 
 void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme, struct str target)
@@ -207,6 +209,17 @@ static struct str without_port(struct str authority)
     return at > 0 && authority.p[at - 1] == ':' ? (struct str){ authority.p, at - 1 } : authority;
 }
 
+struct str router_split_authority(struct str authority, uint16_t *port)
+{
+    struct str host = without_port(authority);
+    uint64_t v = 0;
+
+    if (host.n < authority.n && (!num_u64(str_from(authority, host.n + 1), &v) || v > UINT16_MAX))
+        v = 0;
+    *port = (uint16_t)v;
+    return host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']' ? (struct str){ host.p + 1, host.n - 2 } : host;
+}
+
 struct str router_location(struct arena *a, const struct route *rt, const struct router_request *r)
 {
     const struct redirect *d = &rt->redirect;
@@ -273,7 +286,7 @@ bool router_retries_reset(const struct retry_policy *p, enum router_reset how)
         return true;
     if (how == RESET_CONNECT && p->on & (RETRY_CONNECT_FAILURE | RETRY_RESET_BEFORE_REQUEST))
         return true;
-    return how == RESET_BEFORE_REQUEST && p->on & RETRY_RESET_BEFORE_REQUEST;
+    return how == RESET_REFUSED && p->on & RETRY_REFUSED_STREAM;
 }
 
 int64_t router_backoff_ms(const struct retry_policy *p, unsigned retry, struct rng *rng)

@@ -17,13 +17,15 @@ enum {
     STREAM_XFF = 192
 };
 
-/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF
+/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF, WAITING (for a connection),
+ *                                            |      RESOLVING (a name's first answer)
  *                                            |  head of the response
  *                                            v
  *                                        RESPONDING --101--> TUNNEL
  * Each may end in a local reply, and each in stream_end(). */
 enum stream_state {
-    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL
+    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_WAITING, STREAM_BACKING_OFF, STREAM_RESOLVING,
+    STREAM_RESPONDING, STREAM_TUNNEL
 };
 
 struct stream {
@@ -48,11 +50,15 @@ struct stream {
     const struct destination *destination;
     struct upstream_cluster *cluster;
     const struct endpoint *endpoint; /* of the last try */
-    struct upstream_host *host;
+    struct upstream_host *host;      /* likewise; a reference */
     struct upstream_call *up;
+    struct upstream_waiter waiter;
+    struct name *name;               /* the request's host, where that says where it goes */
+    int64_t resolving_until_ns;
     char up_local[CONN_ADDR_TEXT];   /* of the last try */
     struct tls_peer *up_peer;        /* likewise, who answered by TLS; NULL: plain text */
     unsigned tries, retries;
+    bool retrying;                   /* one of the cluster's retries, until that is told to have failed or not */
     bool repeated;                   /* once more after a kept connection had gone away */
     uint32_t tried[STREAM_MOST_TRIED];
     size_t ntried;
@@ -106,8 +112,8 @@ static inline void stream_touch(struct stream *s)
 }
 
 /* stream_try.c */
-void stream_forget_try(struct stream *s);    /* it is over; what is told of it stays */
 void stream_forward(struct stream *s);
+void stream_leave_upstream(struct stream *s); /* gives up what it has there, or waits for */
 void stream_continue(struct stream *s);      /* the backoff is over */
 void stream_try_timeout(struct stream *s);
 void stream_timeout(struct stream *s);       /* the route's */

@@ -30,7 +30,7 @@ static void on_pause(evutil_socket_t fd, short what, void *arg)
     worker_enter(w);
     if (s->state == STREAM_DELAYED)
         end_delay(s);
-    else if (s->state == STREAM_BACKING_OFF)
+    else if (s->state == STREAM_BACKING_OFF || s->state == STREAM_RESOLVING)
         stream_continue(s);
     else
         stream_try_timeout(s);
@@ -108,14 +108,11 @@ static struct client *leave(struct stream *s)
 {
     struct client *cl = s->cl;
 
-    if (s->up) {
-        struct upstream_call *u = s->up;
-
-        stream_forget_try(s);
-        upstream_abort(u);
-    }
+    stream_leave_upstream(s);
     mirror_leave_all(s);
     stream_record(s);
+    upstream_host_put(s->host);
+    name_put(s->name);
     cl->stream = NULL;
     give_back(s);
     return cl;
@@ -324,6 +321,20 @@ static void end_delay(struct stream *s)
         after_delay(s);
 }
 
+/* A host that nobody knows: it is let go where it wants (Istio's ALLOW_ANY). NULL: no memory. */
+static const struct route *allow_any(struct stream *s)
+{
+    struct route *r = arena_array(&s->arena, 1, sizeof(*r));
+    struct destination *to = arena_array(&s->arena, 1, sizeof(*to));
+
+    if (!r || !to)
+        return NULL;
+    *to = (struct destination){ .cluster = s->l->passthrough, .cluster_name = s->l->passthrough->name, .weight = 1 };
+    *r = (struct route){ .name = STR("allow_any"), .action = ROUTE_FORWARD, .destinations = to, .ndestinations = 1,
+                         .total_weight = 1 };
+    return r;
+}
+
 static void route(struct stream *s)
 {
     s->vh = listener_host(s->l, s->rq.authority);
@@ -331,7 +342,7 @@ static void route(struct stream *s)
         reply_redirect(s, 301, router_https_location(&s->arena, &s->rq));
         return;
     }
-    s->route = s->vh ? router_match(s->vh, &s->rq) : NULL;
+    s->route = s->vh ? router_match(s->vh, &s->rq) : s->l->passthrough ? allow_any(s) : NULL;
     if (!s->route) {
         stream_reply(s, 404, FLAG_NR, "route_not_found", STR_NULL);
         return;
@@ -447,7 +458,7 @@ bool stream_wants(const struct stream *s)
     if (s->state == STREAM_TUNNEL)
         return s->up && !upstream_is_full(s->up);
     return !s->request_done && s->state != STREAM_DELAYED && s->state != STREAM_BACKING_OFF &&
-           (!s->up || !upstream_is_full(s->up));
+           s->state != STREAM_WAITING && s->state != STREAM_RESOLVING && (!s->up || !upstream_is_full(s->up));
 }
 
 void stream_data(struct stream *s, struct str bytes)

@@ -54,13 +54,13 @@ static void start_one(struct stream *s, const struct destination *to)
     static const struct upstream_handler handler = { .head = on_head, .data = on_data, .end = on_end, .fail = on_fail,
                                                      .drained = on_drained };
     struct upstream_cluster *cluster = view_cluster(s->view, to->cluster);
-    long slot = cluster ? lb_pick(&cluster->lb, &s->w->rng, NULL, 0) : -1;
+    long slot = cluster ? lb_pick(upstream_lb(cluster, s->w->now_ns), &s->w->rng, NULL, 0) : -1;
     struct upstream_host *host;
     struct stream_mirror *m = slot >= 0 ? mem_zalloc(sizeof(*m)) : NULL;
 
     if (!m)
         return;
-    host = cluster->hosts[cluster->slot_endpoint[slot]];
+    host = cluster->slots[slot].host;
     m->u = upstream_open(host, cluster->cluster, s->view->snapshot->self.ip, cluster->cluster->http2, false, &handler, m);
     if (!m->u) {
         mem_free(m);

@@ -5,15 +5,21 @@
  *                        |               v
  *                        +-- backoff -- may_retry? --no--> local reply, or the response as it is
  *
+ * Where no connection more may be made, open_try leaves the request WAITING for one of that host's; what goes over one of
+ * the cluster's limits (circuit.h) is told so at once, and never retried.
+ *
  * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
  * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy. */
 #include "proxy/stream-internal.h"
 
+#include "proxy/outlier.h"
 #include "proxy/worker.h"
 #include "proxy/xfcc.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+enum { NAME_LOOK_MS = 5 };
 
 static void open_try(struct stream *s, bool fresh);
 
@@ -28,7 +34,6 @@ static bool is_idempotent(struct str method)
     return false;
 }
 
-/* What the next hop learns about the request's way. */
 /* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else,
  * and what an application says of itself is dropped. False: no memory. */
 static bool add_certificate(struct stream *s, struct fields *f)
@@ -53,6 +58,7 @@ static bool add_certificate(struct stream *s, struct fields *f)
     return true;
 }
 
+/* What the next hop learns about the request's way. */
 static void add_context(struct stream *s, struct fields *f)
 {
     int n;
@@ -97,17 +103,36 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
     return true;
 }
 
+static void retry_is_over(struct stream *s)
+{
+    if (s->retrying)
+        circuit_give(&s->cluster->circuit->retries);
+    s->retrying = false;
+}
+
+/* One of those that the cluster may have at once. */
+static bool take_retry(struct stream *s)
+{
+    const struct cluster *c = s->cluster->cluster;
+    struct circuit *circuit = s->cluster->circuit;
+    uint32_t most = circuit_most_retries(circuit, c->max_retries, c->retry_budget_percent, c->retry_budget_min);
+
+    s->retrying = circuit_take(&circuit->retries, most, &circuit->retry_overflows);
+    if (!s->retrying)
+        s->flags |= FLAG_UO;
+    return s->retrying;
+}
+
 /* Whether the policy would have it tried again, and whether it may be. */
 static bool may_retry(struct stream *s, bool policy)
 {
     const struct retry_policy *p = &s->route->retry;
 
-    if (!policy || p->attempts == 0 || s->response_started)
-        return false;
-    if (!s->replayable)
+    retry_is_over(s);
+    if (!policy || p->attempts == 0 || s->response_started || !s->replayable)
         return false;
     if (s->retries < p->attempts)
-        return true;
+        return take_retry(s);
     s->flags |= FLAG_URX;
     return false;
 }
@@ -144,6 +169,16 @@ static void reply_tls_failed(struct stream *s)
     stream_reply(s, 503, FLAG_UF, details, body);
 }
 
+static void reply_overflow(struct stream *s)
+{
+    struct fields f = { .n = 0 };
+
+    fields_add(&f, STR("x-envoy-overloaded"), STR("true"));
+    s->flags |= FLAG_UO;
+    s->details = "upstream_reset_before_response_started{overflow}";
+    stream_reply_with(s, 503, &f, STR(RESET "overflow"));
+}
+
 static void reply_failed(struct stream *s, enum upstream_failure why)
 {
     switch (why) {
@@ -170,6 +205,9 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
         stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_refused_stream_reset}",
                      STR(RESET "remote refused stream reset"));
         break;
+    case UPSTREAM_OVERFLOW:
+        reply_overflow(s);
+        break;
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
                      STR(RESET "protocol error"));
@@ -177,13 +215,52 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
     }
 }
 
+/* What the host's outlier detection learns of a try. */
+static bool is_watched(const struct stream *s)
+{
+    return s->cluster->cluster->outlier.on && s->host->shared;
+}
+
+static struct outlier outlier_of(const struct stream *s)
+{
+    return (struct outlier){ .rules = &s->cluster->cluster->outlier, .circuit = s->cluster->circuit,
+                             .host = s->host->shared, .nhosts = s->cluster->nslots, .now_ns = s->w->now_ns };
+}
+
+static void tell_failed(const struct stream *s, enum outlier_result r)
+{
+    struct outlier o;
+
+    if (!is_watched(s))
+        return;
+    o = outlier_of(s);
+    outlier_ended(&o, r);
+}
+
+static void tell_answered(const struct stream *s, unsigned status, struct str grpc)
+{
+    unsigned as = grpc.n ? outlier_grpc_status(grpc) : 0;
+    struct outlier o;
+
+    if (!is_watched(s))
+        return;
+    o = outlier_of(s);
+    outlier_answered(&o, as ? as : status);
+}
+
+static enum router_reset reset_kind(enum upstream_failure why)
+{
+    return why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT :
+           why == UPSTREAM_REFUSED ? RESET_REFUSED : RESET_LATER;
+}
+
 /* A try came to nothing before its response's head. */
 static void try_failed(struct stream *s, enum upstream_failure why, int err)
 {
-    bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry,
-                  why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT : RESET_LATER);
+    bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry, reset_kind(why));
 
     event_del(&s->pause);
+    tell_failed(s, why == UPSTREAM_TIMEOUT ? OUTLIER_TIMEOUT : OUTLIER_RESET);
     if (why == UPSTREAM_CONNECT)
         s->transport_failure = s->tls_failure.n ? s->tls_failure.p : upstream_why(err);
     if (may_retry(s, policy))
@@ -199,8 +276,8 @@ static void cut_response(struct stream *s, unsigned flags, const char *details)
     stream_cut(s);
 }
 
-/* Its connection may be gone before the request's record is written. */
-void stream_forget_try(struct stream *s)
+/* The try is over; what is told of it stays: its connection may be gone before the request's record is written. */
+static void forget_try(struct stream *s)
 {
     const struct tls_link *tls = s->up->tls;
 
@@ -216,7 +293,7 @@ static void give_up_try(struct stream *s)
 {
     struct upstream_call *u = s->up;
 
-    stream_forget_try(s);
+    forget_try(s);
     upstream_abort(u);
 }
 
@@ -225,7 +302,7 @@ static void on_fail(void *arg, enum upstream_failure why, int err)
     struct stream *s = arg;
     bool stale = why == UPSTREAM_CLOSED && s->up->reused && !s->up->any_byte;
 
-    stream_forget_try(s);
+    forget_try(s);
     if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
     } else if (stale && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
@@ -279,6 +356,7 @@ static void on_head(void *arg, const struct http_head *h)
     s->upstream_ns = s->w->now_ns;
     stream_touch(s);
     event_del(&s->pause);
+    tell_answered(s, h->status, grpc);
     if (h->status == 101 && !s->upgrade) {
         give_up_try(s);
         try_failed(s, UPSTREAM_PROTOCOL, 0);
@@ -289,6 +367,7 @@ static void on_head(void *arg, const struct http_head *h)
         back_off(s);
         return;
     }
+    retry_is_over(s);
     if (h->status == 101) {
         event_del(&s->timer);
         upstream_tunnel(s->up);
@@ -323,7 +402,7 @@ static void on_end(void *arg)
 {
     struct stream *s = arg;
 
-    stream_forget_try(s);
+    forget_try(s);
     stream_end(s);
 }
 
@@ -359,7 +438,7 @@ static void send_try(struct stream *s)
 
 static long pick_host(struct stream *s)
 {
-    struct lb *lb = &s->cluster->lb;
+    struct lb *lb = upstream_lb(s->cluster, s->w->now_ns);
 
     if (s->hashed) /* a retry goes to the same host, as Envoy's does */
         return lb_pick_hash(lb, s->hash, NULL, 0);
@@ -373,30 +452,124 @@ static bool speaks_http2(const struct stream *s)
     return !s->upgrade && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
 }
 
+static void on_room(void *arg);
+
+/* Goes to the host that is chosen. */
+static void reach_host(struct stream *s, bool fresh)
+{
+    const struct cluster *c = s->cluster->cluster;
+
+    s->state = STREAM_TRYING;
+    s->up = upstream_open(s->host, c, s->view->snapshot->self.ip, speaks_http2(s), fresh, &handler, s);
+    if (s->up)
+        send_try(s);
+    else if (errno == EAGAIN && upstream_wait(&s->waiter, s->host, c, on_room, s))
+        s->state = STREAM_WAITING;
+    else if (errno == EAGAIN || errno == EDQUOT)
+        reply_overflow(s);
+    else
+        try_failed(s, UPSTREAM_CONNECT, errno);
+}
+
+static void on_room(void *arg)
+{
+    struct stream *s = arg;
+    struct client *cl = s->cl;
+
+    reach_host(s, false);
+    if (cl->stream == s && s->state == STREAM_TRYING)
+        cl->ops->resume(cl);
+}
+
+void stream_leave_upstream(struct stream *s)
+{
+    upstream_wait_end(&s->waiter);
+    if (s->up)
+        give_up_try(s);
+    if (s->cluster)
+        retry_is_over(s);
+}
+
+/* ---- which host ---- */
+
+enum choice { CHOSEN, NOBODY, NOT_KNOWN_YET };
+
+static enum choice choose_slot(struct stream *s, struct str host)
+{
+    long slot = s->cluster->cluster->passthrough ? upstream_slot_at(s->cluster, host) : -1;
+
+    if (slot < 0)
+        slot = pick_host(s);
+    if (slot < 0)
+        return upstream_is_asking(s->cluster) ? NOT_KNOWN_YET : NOBODY;
+    upstream_host_put(s->host);
+    s->host = upstream_host_get(s->cluster->slots[slot].host);
+    s->endpoint = s->cluster->slots[slot].endpoint;
+    if (s->ntried < STREAM_MOST_TRIED)
+        s->tried[s->ntried++] = (uint32_t)slot;
+    return CHOSEN;
+}
+
+/* The addresses of the request's host: it may be one itself. */
+static enum name_state read_host(struct stream *s, struct str host, struct name_addresses *a)
+{
+    a->n = 1;
+    if (upstream_parse_address(&a->v[0], host))
+        return NAME_KNOWN;
+    if (!s->name)
+        s->name = name_get(s->w->settings->names, host);
+    return s->name ? name_read(s->name, a) : NAME_UNKNOWN;
+}
+
+static enum choice choose_named(struct stream *s, struct str host, uint16_t port)
+{
+    struct name_addresses a;
+    enum name_state state = read_host(s, host, &a);
+    uint16_t own = s->cluster->cluster->port;
+
+    if (state != NAME_KNOWN)
+        return state == NAME_ASKING ? NOT_KNOWN_YET : NOBODY;
+    upstream_host_put(s->host);
+    s->host = upstream_named(s->cluster, host, &a, s->tries, own ? own : port ? port : s->l->port);
+    s->endpoint = NULL;
+    return s->host ? CHOSEN : NOBODY;
+}
+
+static enum choice choose(struct stream *s)
+{
+    uint16_t port;
+    struct str host = router_split_authority(s->rq.authority, &port);
+
+    return upstream_goes_by_request(s->cluster) ? choose_named(s, host, port) : choose_slot(s, host);
+}
+
+/* A name's first answer is looked for every few milliseconds: it is rare, and a way back from the resolver's threads into
+ * each worker's loop would be one more thing to get wrong. */
+static bool wait_for_name(struct stream *s)
+{
+    if (s->resolving_until_ns == 0)
+        s->resolving_until_ns = s->w->now_ns + s->cluster->cluster->connect_timeout_ms * 1000000;
+    if (s->w->now_ns >= s->resolving_until_ns)
+        return false;
+    s->state = STREAM_RESOLVING;
+    stream_set_timer(&s->pause, NAME_LOOK_MS);
+    return true;
+}
+
 static void open_try(struct stream *s, bool fresh)
 {
-    long slot = pick_host(s);
-    uint32_t at;
+    enum choice choice = choose(s);
 
-    if (slot < 0) {
+    if (choice == NOT_KNOWN_YET && wait_for_name(s))
+        return;
+    if (choice != CHOSEN) {
         stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
         return;
     }
-    at = s->cluster->slot_endpoint[slot];
-    s->endpoint = &s->cluster->cluster->endpoints[at];
-    s->host = s->cluster->hosts[at];
-    if (s->ntried < STREAM_MOST_TRIED)
-        s->tried[s->ntried++] = (uint32_t)slot;
-    s->state = STREAM_TRYING;
     s->tries++;
     s->up_local[0] = '\0';
     s->tls_failure = STR_NULL;
-    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, speaks_http2(s), fresh, &handler,
-                          s);
-    if (s->up)
-        send_try(s);
-    else
-        try_failed(s, UPSTREAM_CONNECT, errno);
+    reach_host(s, fresh);
 }
 
 void stream_forward(struct stream *s)
@@ -410,7 +583,7 @@ void stream_forward(struct stream *s)
         stream_reply(s, 503, FLAG_NC, "cluster_not_found", STR_NULL);
         return;
     }
-    if (s->cluster->lb.table.n)
+    if (lb_hashes(&s->cluster->lb))
         s->hashed = stream_hash(s, &s->cluster->cluster->hash, &s->hash);
     s->path = router_rewrite(&s->arena, r, &s->rq);
     if (!s->path.p) {
@@ -459,6 +632,7 @@ void stream_try_timeout(struct stream *s)
     if (s->state != STREAM_TRYING || !s->up)
         return;
     give_up_try(s);
+    tell_failed(s, OUTLIER_TIMEOUT);
     if (may_retry(s, router_retries_reset(&s->route->retry, RESET_LATER)))
         back_off(s);
     else
@@ -467,6 +641,8 @@ void stream_try_timeout(struct stream *s)
 
 void stream_timeout(struct stream *s)
 {
+    if (s->up && !s->response_started)
+        tell_failed(s, OUTLIER_TIMEOUT);
     if (s->response_started)
         cut_response(s, FLAG_UT, "response_timeout");
     else

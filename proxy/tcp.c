@@ -9,6 +9,7 @@
 #include "proxy/downstream.h"
 #include "proxy/http2_server.h"
 #include "proxy/identity.h"
+#include "proxy/outlier.h"
 #include "proxy/response_flags.h"
 #include "proxy/router.h"
 #include "proxy/upstream.h"
@@ -42,7 +43,7 @@ struct tcp {
     unsigned flags;
     const char *details, *transport_failure;
     char denied[POLICY_DETAILS];
-    bool opened, over;
+    bool opened, over, counted;  /* counted: among the circuit's connections */
     int64_t started_ns, active_ns;
     uint64_t received, sent, received_told, sent_told;
 };
@@ -86,6 +87,16 @@ static void record(struct tcp *t, enum record_kind kind)
     record_ring_push(t->w->ring, &r);
 }
 
+/* What the host's outlier detection learns. */
+static void tell(const struct tcp *t, enum outlier_result r)
+{
+    const struct outlier_detection *rules = &t->cluster->cluster->outlier;
+    struct outlier o = { rules, t->cluster->circuit, t->host->shared, t->cluster->nslots, t->w->now_ns };
+
+    if (rules->on && t->host->shared)
+        outlier_ended(&o, r);
+}
+
 static void open_told(struct tcp *t)
 {
     if (!t->opened)
@@ -103,6 +114,8 @@ static void finish(struct tcp *t)
     record(t, RECORD_TCP_CLOSE);
     if (t->host)
         t->host->active--;
+    if (t->counted)
+        circuit_give(&t->cluster->circuit->connections);
     conn_linger(&t->down.c);
     if (t->up.t)
         conn_linger(&t->up.c);
@@ -140,6 +153,7 @@ static void on_error(struct conn *c, int err)
     if (c->connecting) {
         t->flags |= FLAG_UF;
         t->transport_failure = conn_tls_failure(c) ? conn_tls_failure(c) : upstream_why(err);
+        tell(t, err == ETIMEDOUT ? OUTLIER_TIMEOUT : OUTLIER_RESET);
     }
     finish(t);
     conn_close(c);
@@ -150,6 +164,7 @@ static void on_connected(struct conn *c)
     struct tcp *t = of(c)->t;
 
     conn_local_text(c, t->up_local);
+    tell(t, OUTLIER_CONNECTED);
     open_told(t);
 }
 
@@ -158,19 +173,33 @@ static void on_drained(struct conn *c)
     conn_resume(&of(c)->other->c);
 }
 
+static int64_t next_look_ns(const struct tcp *t)
+{
+    int64_t most_ms = t->cluster ? t->cluster->cluster->max_connection_ms : 0;
+    int64_t report = t->w->now_ns + report_ns, end = t->started_ns + most_ms * 1000000;
+
+    return most_ms > 0 && end < report ? end : report;
+}
+
 /* Every five seconds: what passed since the last time is told. */
 static void on_deadline(struct conn *c)
 {
     struct tcp *t = of(c)->t;
     const struct cluster *cluster = t->cluster->cluster;
 
+    if (cluster->max_connection_ms > 0 && t->w->now_ns - t->started_ns >= cluster->max_connection_ms * 1000000) {
+        t->flags |= FLAG_DT;
+        t->details = "max_connection_duration";
+        finish(t);
+        return;
+    }
     if (cluster->idle_timeout_ms > 0 && t->w->now_ns - t->active_ns > cluster->idle_timeout_ms * 1000000) {
         finish(t);
         return;
     }
     if (t->received != t->received_told || t->sent != t->sent_told)
         record(t, RECORD_TCP_BYTES);
-    c->deadline_ns = t->w->now_ns + report_ns;
+    c->deadline_ns = next_look_ns(t);
 }
 
 static void destroy(struct conn *c)
@@ -179,6 +208,7 @@ static void destroy(struct conn *c)
 
     if (--t->conns > 0)
         return;
+    upstream_host_put(t->host);
     view_put(t->view);
     worker_listener_put(t->wl);
     mem_free(t);
@@ -186,6 +216,17 @@ static void destroy(struct conn *c)
 
 static const struct conn_ops tcp_ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
                                          .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
+
+/* TCP has nothing to wait for: its client would, without a word. */
+static bool take_connection(struct tcp *t)
+{
+    struct circuit *circuit = t->cluster->circuit;
+
+    t->counted = circuit_take(&circuit->connections, t->cluster->cluster->max_connections, &circuit->connection_overflows);
+    if (!t->counted)
+        t->flags = FLAG_UO;
+    return t->counted;
+}
 
 /* Chooses a host and dials it. -1: flags and details are set. */
 static int dial(struct tcp *t, struct conn_socket *out)
@@ -198,18 +239,21 @@ static int dial(struct tcp *t, struct conn_socket *out)
         t->flags = t->destination ? FLAG_NC : FLAG_NR;
         return -1;
     }
-    slot = lb_pick(&t->cluster->lb, &t->w->rng, NULL, 0);
+    slot = lb_pick(upstream_lb(t->cluster, t->w->now_ns), &t->w->rng, NULL, 0);
     if (slot < 0) {
         t->flags = FLAG_UH;
         return -1;
     }
-    t->endpoint = &t->cluster->cluster->endpoints[t->cluster->slot_endpoint[slot]];
-    t->host = t->cluster->hosts[t->cluster->slot_endpoint[slot]];
+    if (!take_connection(t))
+        return -1;
+    t->endpoint = t->cluster->slots[slot].endpoint;
+    t->host = upstream_host_get(t->cluster->slots[slot].host);
     t->host->active++;
-    if (upstream_dial(t->host, t->view->snapshot->self.ip, TLS_BYTES, out) == 0)
+    if (upstream_dial(t->host, t->cluster->cluster, t->view->snapshot->self.ip, TLS_BYTES, out) == 0)
         return 0;
     t->flags = FLAG_UF;
     t->transport_failure = upstream_why(errno);
+    tell(t, OUTLIER_RESET);
     return -1;
 }
 
@@ -254,11 +298,11 @@ void tcp_new(const struct incoming *in)
     t->conns = 1;
     t->up.c.fd = -1;
     conn_open(&t->down.c, w, down, &tcp_ops);
-    t->down.c.deadline_ns = w->now_ns + report_ns;
     if (!admitted(t) || dial(t, &up) < 0) {
         finish(t);
         return;
     }
+    t->down.c.deadline_ns = next_look_ns(t);
     t->up.t = t;
     t->up.other = &t->down;
     t->conns = 2;

@@ -24,7 +24,24 @@ struct upstream_route {
     struct str source;
 };
 
-/* A call on a kept connection, or on a new one; its handler is not set yet. NULL: errno says why. */
+/* A call whose connection is not there yet is one of the cluster's pending. False, with errno EDQUOT: too many are. */
+bool upstream_may_pend(const struct upstream_route *r);
+/* The connection is there. The call pends no more; nothing when it did not. */
+void upstream_connected(struct upstream_call *u);
+/* Room for a connection and its first, pending call. False: errno is EDQUOT or, for connections, EAGAIN. */
+bool upstream_may_connect(const struct upstream_route *r);
+/* It came to nothing. errno stays. */
+void upstream_not_connected(const struct upstream_route *r);
+/* A connection's end. */
+void upstream_disconnected(struct upstream_host *h);
+/* When a new connection is too old for further requests; INT64_MAX: never. */
+int64_t upstream_old_at(const struct upstream_route *r);
+/* The deadline of a connection without requests; 0: none. */
+int64_t upstream_rest_until(int64_t now_ns, int64_t idle_timeout_ms, int64_t old_ns);
+/* A request may have become possible: who waits is woken at the end of the event. */
+void upstream_has_room(struct upstream_host *h);
+
+/* A call on a kept connection, or on a new one, then `pending`; its handler is not set yet. NULL: errno says why. */
 struct upstream_call *http1_call(const struct upstream_route *r, bool fresh);
 struct upstream_call *http2_call(const struct upstream_route *r, bool fresh);
 void http1_close_idle(struct upstream_host *h);

@@ -17,6 +17,7 @@ enum upstream_failure {
     UPSTREAM_CLOSED,     /* gone before the response was complete */
     UPSTREAM_RESET,      /* HTTP/2: this request was given up by the host */
     UPSTREAM_REFUSED,    /* HTTP/2: the host has not looked at it: it may be sent again, whatever it is */
+    UPSTREAM_OVERFLOW,   /* a limit of the cluster's (circuit.h) is reached */
     UPSTREAM_PROTOCOL    /* the response is none, or one that cannot be read in one way only */
 };
 
@@ -48,12 +49,14 @@ struct upstream_call {
     void *arg;
     bool reused;          /* its connection has served before: the host may have closed it just now, for no fault of ours */
     bool any_byte;        /* of a response */
+    bool pending, counted; /* among the circuit's pending, its requests */
     const struct tls_link *tls; /* of the connection; NULL: plain text */
     const char *local;    /* the connection's own address, "" until it is connected */
 };
 
 /* A call on a kept connection, or on a new one when there is none (or `fresh` is asked for). `source` is the address to
- * come from; empty: any. `http2`: what the host speaks. NULL: no socket, no memory; errno says why. */
+ * come from; empty: any. `http2`: what the host speaks. NULL: errno says why: EAGAIN: no connection more may be made,
+ * upstream_wait says when to ask again; EDQUOT: another limit is reached; else no socket, no memory. */
 struct upstream_call *upstream_open(struct upstream_host *h, const struct cluster *c, struct str source, bool http2,
                                     bool fresh, const struct upstream_handler *handler, void *arg);
 void upstream_head(struct upstream_call *u, const struct upstream_request *rq);
@@ -72,13 +75,30 @@ void upstream_resume(struct upstream_call *u);
 /* Gives it up; the handler hears no more. */
 void upstream_abort(struct upstream_call *u);
 
+/* One that waits for a connection to a host. Embedded in what waits. */
+struct upstream_waiter {
+    struct upstream_host *host; /* NULL: does not wait */
+    void (*ready)(void *arg);   /* upstream_open finds room now; if not, it has failed for another reason */
+    void *arg;
+    struct upstream_waiter *prev, *next;
+};
+
+/* Waits behind those that do already. False: there are as many as may be. */
+bool upstream_wait(struct upstream_waiter *q, struct upstream_host *h, const struct cluster *c, void (*ready)(void *arg),
+                   void *arg);
+/* Waits no more; it need not. */
+void upstream_wait_end(struct upstream_waiter *q);
+/* For worker_leave: those whose hosts have room again go on. */
+void upstream_wake(struct worker *w);
+
 /* Closes what no request is on. */
 void upstream_close_idle(struct upstream_host *h);
 
 /* Envoy's words for an errno of connecting. */
 const char *upstream_why(int err);
-/* A socket connecting to a host, bound to `source`, and what will secure it; `speech` goes within. -1: errno says why,
- * EPROTO that there is nothing to secure it with. */
-int upstream_dial(struct upstream_host *h, struct str source, enum tls_speech speech, struct conn_socket *out);
+/* A socket connecting to a host, bound to `source`, with the cluster's keep-alive, and what will secure it; `speech` goes
+ * within. -1: errno says why, EPROTO that there is nothing to secure it with. */
+int upstream_dial(struct upstream_host *h, const struct cluster *c, struct str source, enum tls_speech speech,
+                  struct conn_socket *out);
 
 #endif

@@ -15,6 +15,7 @@ struct http1_upstream {
     struct conn c;
     struct upstream_call call;
     int64_t idle_timeout_ms;
+    int64_t old_ns;           /* when it serves no more requests; INT64_MAX: never */
     uint32_t requests, most_requests;
     bool to_head;             /* the request is a HEAD */
     bool chunk_request;       /* its body goes out in chunks */
@@ -75,7 +76,8 @@ static void enter_pool(struct http1_upstream *u)
     if (u->next_idle)
         u->next_idle->prev_idle = u;
     h->idle = u;
-    u->c.deadline_ns = u->idle_timeout_ms > 0 ? u->c.w->now_ns + u->idle_timeout_ms * 1000000 : 0;
+    u->c.deadline_ns = upstream_rest_until(u->c.w->now_ns, u->idle_timeout_ms, u->old_ns);
+    upstream_has_room(h);
 }
 
 /* ---- responses ---- */
@@ -86,7 +88,7 @@ static void finish(struct http1_upstream *u, bool more_bytes)
     const struct upstream_handler *handler = upstream_let_go(&u->call, &arg);
     bool keep = u->keep && u->request_sent && !more_bytes && !u->c.eof_seen && u->call.host->views > 0 &&
                 conn_unsent(&u->c) == 0 && !u->c.w->draining &&
-                (u->most_requests == 0 || u->requests < u->most_requests);
+                (u->most_requests == 0 || u->requests < u->most_requests) && u->c.w->now_ns < u->old_ns;
 
     if (keep) {
         enter_pool(u);
@@ -191,6 +193,7 @@ static void on_error(struct conn *c, int err)
 static void on_connected(struct conn *c)
 {
     conn_local_text(c, of(c)->local);
+    upstream_connected(&of(c)->call);
 }
 
 static void on_drained(struct conn *c)
@@ -219,6 +222,7 @@ static void destroy(struct conn *c)
 {
     struct http1_upstream *u = of(c);
 
+    upstream_disconnected(u->call.host);
     upstream_host_put(u->call.host);
     mem_free(u);
 }
@@ -320,7 +324,7 @@ static struct http1_upstream *connect_new(const struct upstream_route *r)
     struct conn_socket socket;
     struct http1_upstream *u;
 
-    if (upstream_dial(r->host, r->source, TLS_HTTP1, &socket) < 0)
+    if (upstream_dial(r->host, r->cluster, r->source, TLS_HTTP1, &socket) < 0)
         return NULL;
     u = mem_zalloc(sizeof(*u));
     if (!u) {
@@ -332,7 +336,22 @@ static struct http1_upstream *connect_new(const struct upstream_route *r)
     r->host->refs++;
     u->idle_timeout_ms = r->cluster->idle_timeout_ms;
     u->most_requests = r->cluster->max_requests_per_connection;
+    u->old_ns = upstream_old_at(r);
     conn_open_connecting(&u->c, r->host->w, socket, &ops, r->cluster->connect_timeout_ms);
+    return u;
+}
+
+static struct http1_upstream *connect_within_limits(const struct upstream_route *r)
+{
+    struct http1_upstream *u;
+
+    if (!upstream_may_connect(r))
+        return NULL;
+    u = connect_new(r);
+    if (u)
+        u->call.pending = true;
+    else
+        upstream_not_connected(r);
     return u;
 }
 
@@ -343,7 +362,7 @@ struct upstream_call *http1_call(const struct upstream_route *r, bool fresh)
     if (u)
         leave_pool(u);
     else
-        u = connect_new(r);
+        u = connect_within_limits(r);
     if (!u)
         return NULL;
     u->c.deadline_ns = 0;

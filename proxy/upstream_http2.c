@@ -37,6 +37,7 @@ struct http2_upstream {
     uint32_t nstreams, requests;
     uint32_t most_streams, most_requests;
     int64_t idle_timeout_ms;
+    int64_t old_ns;             /* when it takes no more requests; INT64_MAX: never */
     bool leaving;               /* nothing new on it */
     bool broken, some_drained, listed;
     char local[CONN_ADDR_TEXT];
@@ -83,7 +84,8 @@ static bool has_room(const struct http2_upstream *h)
     uint32_t most = nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 
     return !h->leaving && !h->broken && h->nstreams < most && h->nstreams < h->most_streams &&
-           (h->most_requests == 0 || h->requests < h->most_requests) && nghttp2_session_check_request_allowed(h->session);
+           (h->most_requests == 0 || h->requests < h->most_requests) && h->c.w->now_ns < h->old_ns &&
+           nghttp2_session_check_request_allowed(h->session);
 }
 
 /* One without requests: it is kept for a while, or it goes. */
@@ -92,7 +94,7 @@ static void rest(struct http2_upstream *h)
     bool keep = has_room(h) && h->host->views > 0 && !h->c.w->draining;
 
     if (keep)
-        h->c.deadline_ns = h->idle_timeout_ms > 0 ? h->c.w->now_ns + h->idle_timeout_ms * 1000000 : 0;
+        h->c.deadline_ns = upstream_rest_until(h->c.w->now_ns, h->idle_timeout_ms, h->old_ns);
     else
         h->broken = true;
     wake(h);
@@ -112,6 +114,7 @@ static void forget(struct http2_stream *s)
     h->dead = s;
     if (--h->nstreams == 0)
         rest(h);
+    upstream_has_room(h->host);
 }
 
 static void free_dead(struct http2_upstream *h)
@@ -446,7 +449,11 @@ static void on_error(struct conn *c, int err)
 
 static void on_connected(struct conn *c)
 {
-    conn_local_text(c, of(c)->local);
+    struct http2_upstream *h = of(c);
+
+    conn_local_text(c, h->local);
+    for (struct http2_stream *s = h->streams; s; s = s->next)
+        upstream_connected(&s->call);
 }
 
 static void on_drained(struct conn *c)
@@ -478,6 +485,7 @@ static void destroy(struct conn *c)
     free_dead(h);
     nghttp2_session_del(h->session);
     http2_block_free(&h->block);
+    upstream_disconnected(h->host);
     upstream_host_put(h->host);
     mem_free(h);
 }
@@ -525,7 +533,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
         errno = ENOMEM;
         return NULL;
     }
-    if (upstream_dial(r->host, r->source, TLS_HTTP2, &socket) < 0) {
+    if (upstream_dial(r->host, r->cluster, r->source, TLS_HTTP2, &socket) < 0) {
         int saved = errno;
 
         nghttp2_session_del(h->session);
@@ -536,6 +544,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
     h->host = r->host;
     h->host->refs++;
     h->most_streams = r->cluster->max_streams ? r->cluster->max_streams : UINT32_MAX;
+    h->old_ns = upstream_old_at(r);
     h->most_requests = r->cluster->max_requests_per_connection;
     h->idle_timeout_ms = r->cluster->idle_timeout_ms;
     h->next = h->host->http2;
@@ -547,20 +556,36 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
     return h;
 }
 
-struct upstream_call *http2_call(const struct upstream_route *r, bool fresh)
+/* A connection that takes one more request, and whether that has to wait for it to be made. NULL: errno says why. */
+static struct http2_upstream *find_room(const struct upstream_route *r, bool fresh, bool *pending)
 {
     struct http2_upstream *h = fresh ? NULL : r->host->http2;
-    struct http2_stream *s = mem_zalloc(sizeof(*s));
 
     while (h && !has_room(h))
         h = h->next;
-    if (s && !h)
-        h = connect_new(r);
-    if (!s || !h) {
+    *pending = !h || h->c.connecting;
+    if (h)
+        return !*pending || upstream_may_pend(r) ? h : NULL;
+    if (!upstream_may_connect(r))
+        return NULL;
+    h = connect_new(r);
+    if (!h)
+        upstream_not_connected(r);
+    return h;
+}
+
+struct upstream_call *http2_call(const struct upstream_route *r, bool fresh)
+{
+    struct http2_stream *s = mem_zalloc(sizeof(*s));
+    bool pending;
+    struct http2_upstream *h = s ? find_room(r, fresh, &pending) : NULL;
+
+    if (!h) {
         mem_free(s);
         return NULL;
     }
-    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .tls = h->c.tls, .local = h->local, .reused = h->requests > 0 };
+    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .tls = h->c.tls, .local = h->local,
+                                      .reused = h->requests > 0, .pending = pending };
     s->h = h;
     s->waiting = (struct buf)BUF_INIT(HTTP2_WINDOW);
     http2_source_init(&s->body);

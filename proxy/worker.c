@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "proxy/incoming.h"
 #include "proxy/stream.h"
+#include "proxy/upstream.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -32,13 +33,15 @@ void worker_enter(struct worker *w)
 
 void worker_leave(struct worker *w)
 {
-    while (w->flush || w->dead) {
+    while (w->flush || w->dead || w->wake) {
         struct conn *c = w->flush;
 
         if (c) {
             w->flush = c->flush_next;
             c->flush_listed = false;
             conn_flush(c);
+        } else if (!w->dead) {
+            upstream_wake(w);
         } else { /* nobody on the flush list is freed: it is empty */
             c = w->dead;
             w->dead = c->dead_next;

@@ -13,6 +13,8 @@
 
 #include <pthread.h>
 
+struct circuits;
+struct names;
 struct stream;
 struct worker_message;
 
@@ -23,6 +25,8 @@ struct worker_settings {
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
+    struct circuits *circuits;   /* of all workers, as are the names */
+    struct names *names;
 };
 
 /* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
@@ -63,6 +67,7 @@ struct worker {
     struct conn *conns;
     size_t nconns;
     struct conn *flush, *dead;   /* what worker_leave has to do */
+    struct upstream_host *wake;  /* and whose waiting requests may go on */
     struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
     struct stream *free_streams;
     size_t nfree_streams;

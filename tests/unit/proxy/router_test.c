@@ -1,4 +1,5 @@
 /* router_test.c: matching, rewriting, redirecting, choosing: tables over hand-made routes. */
+#include "proxy/http1_parser.h"
 #include "proxy/router.h"
 #include "tests/unit/unit.h"
 
@@ -206,6 +207,31 @@ START_TEST(picks_by_weight)
 }
 END_TEST
 
+/* By which words of retryOn a try is repeated that came to nothing. */
+static const struct {
+    unsigned on;
+    bool connect, refused, later;
+} resets[] = {
+    { 0, false, false, false },
+    { RETRY_CONNECT_FAILURE, true, false, false },
+    { RETRY_RESET_BEFORE_REQUEST, true, false, false },
+    { RETRY_REFUSED_STREAM, false, true, false },
+    { RETRY_RESET, true, true, true },
+    { RETRY_5XX, true, true, true },
+    { RETRY_GATEWAY_ERROR, true, true, true },
+    { RETRY_UNAVAILABLE | RETRY_STATUS_CODES | RETRY_RETRIABLE_4XX, false, false, false },
+};
+
+START_TEST(knows_which_resets_are_retried)
+{
+    struct retry_policy p = { .on = resets[_i].on };
+
+    ck_assert_int_eq(router_retries_reset(&p, RESET_CONNECT), resets[_i].connect);
+    ck_assert_int_eq(router_retries_reset(&p, RESET_REFUSED), resets[_i].refused);
+    ck_assert_int_eq(router_retries_reset(&p, RESET_LATER), resets[_i].later);
+}
+END_TEST
+
 START_TEST(knows_what_is_retried)
 {
     static const uint16_t codes[] = { 418 };
@@ -256,6 +282,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, rewrites_paths, 0, COUNT(rewrites));
     tcase_add_loop_test(t, redirects_requests, 0, COUNT(redirects));
     tcase_add_test(t, picks_by_weight);
+    tcase_add_loop_test(t, knows_which_resets_are_retried, 0, COUNT(resets));
     tcase_add_test(t, knows_what_is_retried);
     tcase_add_test(t, allows_origins);
     suite_add_tcase(s, t);
