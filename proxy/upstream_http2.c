@@ -19,6 +19,7 @@ struct http2_stream {
     struct upstream_call call;
     struct http2_upstream *h;
     int32_t id;                 /* 0: no head has gone out */
+    bool to_head;               /* the request is a HEAD */
     bool head_seen, ended, paused, closed;
     struct buf waiting;         /* of the response's body */
     struct fields *trailers;    /* of the response, behind it */
@@ -214,13 +215,19 @@ static void keep_trailers(struct http2_stream *s, struct http2_block *b)
 
 static void take_head(struct http2_upstream *h, struct http2_stream *s, bool ends)
 {
+    struct http_head *head = &h->block.head;
+
     if (!http2_block_finish(&h->block, false, !ends)) {
         give_up(s, UPSTREAM_PROTOCOL);
-    } else if (s->head_seen) {
+        return;
+    }
+    if (ends && !s->to_head && head->status != 204 && head->status != 304)
+        head->framing = HTTP_LENGTH; /* an empty body, which HTTP/1 has to be told */
+    if (s->head_seen) {
         keep_trailers(s, &h->block);
     } else if (h->block.head.status >= 200) {
         s->head_seen = true;
-        s->call.handler->head(s->call.arg, &h->block.head);
+        s->call.handler->head(s->call.arg, head);
     }
 }
 
@@ -301,6 +308,7 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
     bool empty = rq->framing == HTTP_NO_BODY || (rq->framing == HTTP_LENGTH && rq->length == 0);
     char length[24];
 
+    s->to_head = str_eqz(rq->method, "HEAD");
     http2_list_add(&list, STR(":method"), rq->method);
     http2_list_add(&list, STR(":scheme"), rq->scheme);
     http2_list_add(&list, STR(":authority"), rq->authority);
