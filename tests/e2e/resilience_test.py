@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import socketserver
 import subprocess
 import sys
 import tempfile
@@ -426,6 +427,27 @@ def test_http2_waits_for_a_stream():
         backend.gate.opened.set()
         expect((first.statuses(), rest.statuses()), ({200: 2}, {200: 2, 503: 2}))
         expect(backend.gate.most, 2, "requests at once")
+
+
+class Silent(socketserver.BaseRequestHandler):
+    """Takes everything and says nothing."""
+
+    def handle(self):
+        with contextlib.suppress(OSError):
+            while self.request.recv(65536):
+                pass
+
+
+def test_http2_pings():
+    policy = "    connectionPool: {http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}"
+    with World(policy, handler=Silent, port_name="http2") as w:
+        r, _ = w.proxy.request()
+        expect(r.status, 503)
+        assert " 503 UC upstream_reset_before_response_started{connection_termination} " in w.proxy.lines()[0], w.proxy.lines()
+    with two_hops("{http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}") as (p, connections, backend):
+        backend.gate.opened.set()
+        expect(answered_by(p, headers={"X-Test-Delay": "4"}), {"h0": 1}, "pings that are answered")
+        expect(connections(), 1)
 
 
 # --- names --------------------------------------------------------------------------------------------------------
