@@ -490,7 +490,8 @@ class Names:
         self.file = os.path.join(self.dir, "hosts")
         library = os.path.join(self.dir, "names.so")
         subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], input=SHIM, text=True, check=True)
-        self.env = {**os.environ, "LD_PRELOAD": library, "TEST_HOSTS": self.file}
+        self.env = {**os.environ, "LD_PRELOAD": library, "TEST_HOSTS": self.file,
+                    "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
         self.set(**hosts)
 
     def set(self, **hosts):
