@@ -91,6 +91,29 @@ void circuit_put(struct circuit *c)
         free_circuit(c);
 }
 
+void circuits_each(struct circuits *cs, void (*each)(void *arg, struct circuit *c), void *arg)
+{
+    const struct strmap_slot *slot;
+    size_t at = 0;
+
+    pthread_mutex_lock(&cs->lock);
+    while ((slot = strmap_next(&cs->by_name, &at)))
+        each(arg, slot->value);
+    pthread_mutex_unlock(&cs->lock);
+}
+
+int64_t circuit_ejected_until(struct circuit *c, struct str address)
+{
+    const struct circuit_host *h;
+    int64_t until_ns;
+
+    pthread_mutex_lock(&c->lock);
+    h = strmap_get(&c->hosts, address);
+    until_ns = h ? atomic_load(&h->ejected_until_ns) : 0;
+    pthread_mutex_unlock(&c->lock);
+    return until_ns;
+}
+
 static struct circuit_host *new_host(struct circuit *c, struct str address, int64_t now_ns)
 {
     struct circuit_host *h = mem_zalloc(sizeof(*h) + address.n);

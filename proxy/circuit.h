@@ -59,8 +59,12 @@ struct circuit *circuit_get(struct circuits *cs, struct str cluster);
 /* With a reference when there is one; NULL: not known. */
 struct circuit *circuit_find(struct circuits *cs, struct str cluster);
 void circuit_put(struct circuit *c); /* NULL is accepted */
+/* Calls back with each, in no order; the callback may not get or put any. */
+void circuits_each(struct circuits *cs, void (*each)(void *arg, struct circuit *c), void *arg);
 
 struct circuit_host *circuit_host_get(struct circuit *c, struct str address, int64_t now_ns);
+/* Until when a host is ejected; 0 or in the past: it is not. */
+int64_t circuit_ejected_until(struct circuit *c, struct str address);
 void circuit_host_put(struct circuit *c, struct circuit_host *h); /* NULL is accepted */
 
 /* One more of what is counted, unless there are `limit` already: then `overflows` counts it. */

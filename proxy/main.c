@@ -49,7 +49,8 @@ static int start_telemetry(struct app *a, struct err *e)
     struct telemetry_options t = { .url = a->o.telemetry, .access_log = a->o.access_log,
                                    .access_log_json = a->o.access_log_json, .admin_host = a->o.admin_host,
                                    .admin_port = a->o.admin_port, .rings = a->rings, .nrings = a->o.threads,
-                                   .snapshot_get = server_get, .snapshot_put = server_put, .snapshot_arg = a->server };
+                                   .snapshot_get = server_get, .snapshot_put = server_put, .snapshot_arg = a->server,
+                                   .circuits = a->circuits };
 
     a->telemetry = telemetry_start(&s->self, &t, e);
     server_put(a->server, s);

@@ -205,9 +205,6 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
         stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_refused_stream_reset}",
                      STR(RESET "remote refused stream reset"));
         break;
-    case UPSTREAM_OVERFLOW:
-        reply_overflow(s);
-        break;
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
                      STR(RESET "protocol error"));

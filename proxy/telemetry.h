@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "mesh/snapshot.h"
+#include "proxy/circuit.h"
 #include "proxy/record.h"
 
 struct telemetry;
@@ -27,6 +28,7 @@ struct telemetry_options {
     const struct proxy_snapshot *(*snapshot_get)(void *arg);
     void (*snapshot_put)(void *arg, const struct proxy_snapshot *s);
     void *snapshot_arg;
+    struct circuits *circuits;   /* what is under way to clusters, for /clusters and /stats; NULL: not told */
 };
 
 /* Starts the thread. `self` is copied. NULL: ERR_IO (a port or file that cannot be opened), ERR_PARSE, ERR_UNSUPPORTED

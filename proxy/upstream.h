@@ -17,7 +17,6 @@ enum upstream_failure {
     UPSTREAM_CLOSED,     /* gone before the response was complete */
     UPSTREAM_RESET,      /* HTTP/2: this request was given up by the host */
     UPSTREAM_REFUSED,    /* HTTP/2: the host has not looked at it: it may be sent again, whatever it is */
-    UPSTREAM_OVERFLOW,   /* a limit of the cluster's (circuit.h) is reached */
     UPSTREAM_PROTOCOL    /* the response is none, or one that cannot be read in one way only */
 };
 

@@ -38,6 +38,10 @@ struct http2_upstream {
     uint32_t most_streams, most_requests;
     int64_t idle_timeout_ms;
     int64_t old_ns;             /* when it takes no more requests; INT64_MAX: never */
+    int64_t rest_ns;            /* when it closes, if it has no requests; 0: never */
+    int64_t ping_interval_ns, ping_timeout_ns; /* 0: no pings */
+    int64_t ping_ns;            /* when the next one goes out, or, with `pinged`, when its answer is missing */
+    bool pinged;
     bool leaving;               /* nothing new on it */
     bool broken, some_drained, listed;
     char local[CONN_ADDR_TEXT];
@@ -79,6 +83,33 @@ static void unlist(struct http2_upstream *h)
         h->next->prev = h->prev;
 }
 
+/* ---- what happens in time ---- */
+
+static void set_deadline(struct http2_upstream *h)
+{
+    int64_t rest = h->nstreams == 0 ? h->rest_ns : 0;
+
+    h->c.deadline_ns = rest && (!h->ping_ns || rest < h->ping_ns) ? rest : h->ping_ns;
+}
+
+/* From now on the peer has to show that it is there: a path that swallows everything says so no other way. */
+static void plan_ping(struct http2_upstream *h)
+{
+    h->pinged = false;
+    h->ping_ns = h->ping_interval_ns > 0 ? h->c.w->now_ns + h->ping_interval_ns : 0;
+    set_deadline(h);
+}
+
+static void ping(struct http2_upstream *h)
+{
+    if (nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL) != 0)
+        h->broken = true;
+    h->pinged = true;
+    h->ping_ns = h->c.w->now_ns + h->ping_timeout_ns;
+    set_deadline(h);
+    wake(h);
+}
+
 static bool has_room(const struct http2_upstream *h)
 {
     uint32_t most = nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
@@ -94,9 +125,10 @@ static void rest(struct http2_upstream *h)
     bool keep = has_room(h) && h->host->views > 0 && !h->c.w->draining;
 
     if (keep)
-        h->c.deadline_ns = upstream_rest_until(h->c.w->now_ns, h->idle_timeout_ms, h->old_ns);
+        h->rest_ns = upstream_rest_until(h->c.w->now_ns, h->idle_timeout_ms, h->old_ns);
     else
         h->broken = true;
+    set_deadline(h);
     wake(h);
 }
 
@@ -244,6 +276,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         h->broken = true;
     if (frame->hd.type == NGHTTP2_GOAWAY)
         h->leaving = true;
+    if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK)
+        plan_ping(h);
     if (!s || !s->call.handler)
         return 0;
     s->call.any_byte = true;
@@ -452,6 +486,7 @@ static void on_connected(struct conn *c)
     struct http2_upstream *h = of(c);
 
     conn_local_text(c, h->local);
+    plan_ping(h);
     for (struct http2_stream *s = h->streams; s; s = s->next)
         upstream_connected(&s->call);
 }
@@ -465,9 +500,12 @@ static void on_drained(struct conn *c)
 static void on_deadline(struct conn *c)
 {
     struct http2_upstream *h = of(c);
+    int64_t now_ns = c->w->now_ns;
 
-    if (h->nstreams == 0)
+    if ((h->nstreams == 0 && h->rest_ns && now_ns >= h->rest_ns) || (h->pinged && now_ns >= h->ping_ns))
         close_all(h, UPSTREAM_CLOSED, 0);
+    else if (h->ping_ns && now_ns >= h->ping_ns)
+        ping(h);
 }
 
 static void on_drain(struct conn *c)
@@ -547,6 +585,8 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
     h->old_ns = upstream_old_at(r);
     h->most_requests = r->cluster->max_requests_per_connection;
     h->idle_timeout_ms = r->cluster->idle_timeout_ms;
+    h->ping_interval_ns = r->cluster->ping_interval_ms * 1000000;
+    h->ping_timeout_ns = r->cluster->ping_timeout_ms * 1000000;
     h->next = h->host->http2;
     if (h->next)
         h->next->prev = h;
@@ -595,7 +635,7 @@ struct upstream_call *http2_call(const struct upstream_route *r, bool fresh)
     h->streams = s;
     h->nstreams++;
     h->requests++;
-    h->c.deadline_ns = 0;
+    set_deadline(h);
     return &s->call;
 }
 

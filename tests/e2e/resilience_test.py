@@ -10,12 +10,15 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import re
 import shutil
+import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 import proxy_test
 from mesh import free_port
@@ -57,7 +60,8 @@ class World:
         for backend in self.backends:
             backend.gate = Gate()
         self.labels = labels
-        self.proxy = Proxy(self.config(range(hosts)), "--threads", str(threads))
+        self.admin = free_port()
+        self.proxy = Proxy(self.config(range(hosts)), "--threads", str(threads), "--admin", f"127.0.0.1:{self.admin}")
 
     def config(self, hosts):
         rule = f"""
@@ -85,6 +89,11 @@ spec:
         self.proxy.__exit__(*exception)
         for backend in self.backends:
             backend.stop()
+
+    def told(self, path):
+        """What the admin port says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=WAIT) as r:
+            return r.read().decode()
 
     def who(self, n=1, headers=None):
         """How often each backend answered with 200, and each other status."""
@@ -125,6 +134,10 @@ def test_pending_overflow():
             expect((r.status, data, r.getheader("x-envoy-overloaded")), (503, OVERFLOW, "true"))
         lines = w.proxy.lines(3)
         assert all(" 503 UO upstream_reset_before_response_started{overflow} " in line for line in lines), lines
+        name = f'{{cluster_name="outbound|{w.port}||app.default.svc.cluster.local"}}'
+        stats = w.told("/stats/prometheus")
+        assert f"envoy_cluster_upstream_rq_pending_overflow{name} 3\n" in stats, stats
+        assert f"envoy_cluster_upstream_rq_pending_active{name} 2\n" in stats, stats
         gate.opened.set()
         expect(first.statuses(), {200: 1})
         expect(rest.statuses(), {200: 2, 503: 3})
@@ -244,6 +257,8 @@ def test_ejection_and_return():
         seen = w.who(6)
         expect(seen, {"h0": 3, 503: 3})
         expect(w.who(20), {"h0": 20}, "without the ejected host")
+        flags = re.findall(r"(127.8.1.\d):\d+::health_flags::(\S+)", w.told("/clusters"))
+        expect(flags, [("127.8.1.1", "healthy"), ("127.8.1.2", "/failed_outlier_check")])
         until(lambda: w.who()["h1"], "it is back")
         expect(w.who(20), {"h0": 10, "h1": 10})
 
@@ -414,6 +429,27 @@ def test_http2_waits_for_a_stream():
         expect(backend.gate.most, 2, "requests at once")
 
 
+class Silent(socketserver.BaseRequestHandler):
+    """Takes everything and says nothing."""
+
+    def handle(self):
+        with contextlib.suppress(OSError):
+            while self.request.recv(65536):
+                pass
+
+
+def test_http2_pings():
+    policy = "    connectionPool: {http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}"
+    with World(policy, handler=Silent, port_name="http2") as w:
+        r, _ = w.proxy.request()
+        expect(r.status, 503)
+        assert " 503 UC upstream_reset_before_response_started{connection_termination} " in w.proxy.lines()[0], w.proxy.lines()
+    with two_hops("{http: {http2KeepAlive: {interval: 1s, timeout: 1s}}}") as (p, connections, backend):
+        backend.gate.opened.set()
+        expect(answered_by(p, headers={"X-Test-Delay": "4"}), {"h0": 1}, "pings that are answered")
+        expect(connections(), 1)
+
+
 # --- names --------------------------------------------------------------------------------------------------------
 
 SHIM = r"""
@@ -454,7 +490,8 @@ class Names:
         self.file = os.path.join(self.dir, "hosts")
         library = os.path.join(self.dir, "names.so")
         subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], input=SHIM, text=True, check=True)
-        self.env = {**os.environ, "LD_PRELOAD": library, "TEST_HOSTS": self.file}
+        self.env = {**os.environ, "LD_PRELOAD": library, "TEST_HOSTS": self.file,
+                    "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
         self.set(**hosts)
 
     def set(self, **hosts):

@@ -222,6 +222,25 @@ static const struct {
     { RETRY_UNAVAILABLE | RETRY_STATUS_CODES | RETRY_RETRIABLE_4XX, false, false, false },
 };
 
+static const struct {
+    const char *authority, *host;
+    uint16_t port;
+} authorities[] = {
+    { "a.example", "a.example", 0 },      { "a.example:80", "a.example", 80 }, { "10.0.0.1:65535", "10.0.0.1", 65535 },
+    { "[::1]:8080", "::1", 8080 },        { "[::1]", "::1", 0 },               { "a.example:", "a.example", 0 },
+    { "a.example:65536", "a.example", 0 }, { "", "", 0 },                      { ":80", "", 80 },
+};
+
+START_TEST(splits_authorities)
+{
+    uint16_t port;
+    struct str host = router_split_authority(str_of(authorities[_i].authority), &port);
+
+    ck_assert_msg(str_eqz(host, authorities[_i].host), "%s: %.*s", authorities[_i].authority, STR_ARG(host));
+    ck_assert_uint_eq(port, authorities[_i].port);
+}
+END_TEST
+
 START_TEST(knows_which_resets_are_retried)
 {
     struct retry_policy p = { .on = resets[_i].on };
@@ -282,6 +301,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, rewrites_paths, 0, COUNT(rewrites));
     tcase_add_loop_test(t, redirects_requests, 0, COUNT(redirects));
     tcase_add_test(t, picks_by_weight);
+    tcase_add_loop_test(t, splits_authorities, 0, COUNT(authorities));
     tcase_add_loop_test(t, knows_which_resets_are_retried, 0, COUNT(resets));
     tcase_add_test(t, knows_what_is_retried);
     tcase_add_test(t, allows_origins);
