@@ -43,7 +43,8 @@ static void add_context(struct stream *s, struct fields *f)
         fields_set(f, STR("x-request-id"), s->request_id);
     n = snprintf(s->attempt_text, sizeof(s->attempt_text), "%u", s->tries);
     fields_set(f, STR("x-envoy-attempt-count"), (struct str){ s->attempt_text, (size_t)n });
-    trace_inject(&s->trace, f);
+    if (!s->telemetry->no_propagation)
+        trace_inject(&s->trace, f);
 }
 
 bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u)
@@ -254,6 +255,8 @@ static void on_data(void *arg, struct str bytes)
     stream_touch(s);
     s->bytes_sent += bytes.n;
     s->response_bytes += bytes.n;
+    if (s->grpc)
+        grpc_count_data(&s->answered, bytes);
     cl->ops->data(cl, bytes);
     if (cl->stream == s && s->up && cl->ops->full(cl))
         upstream_pause(s->up);
@@ -266,6 +269,8 @@ static void on_trailers(void *arg, const struct fields *f)
 
     if (grpc.p)
         s->grpc_status = arena_str(&s->arena, grpc);
+    if (s->w->settings->log_headers->trailers.n)
+        stream_keep_trailers(s, f);
     s->cl->ops->trailers(s->cl, f);
 }
 
@@ -316,7 +321,7 @@ static long pick_host(struct stream *s)
     return lb_pick(lb, &s->w->rng, s->tried, s->ntried);
 }
 
-static bool speaks_http2(const struct stream *s)
+bool stream_speaks_http2(const struct stream *s)
 {
     const struct cluster *c = s->cluster->cluster;
 
@@ -340,7 +345,7 @@ static void open_try(struct stream *s, bool fresh)
     s->state = STREAM_TRYING;
     s->tries++;
     s->up_local[0] = '\0';
-    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, speaks_http2(s), fresh, &handler,
+    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, stream_speaks_http2(s), fresh, &handler,
                           s);
     if (s->up)
         send_try(s);
