@@ -47,7 +47,8 @@ static int start_telemetry(struct app *a, struct err *e)
 {
     const struct proxy_snapshot *s = server_get(a->server);
     struct telemetry_options t = { .url = a->o.telemetry, .access_log = a->o.access_log,
-                                   .access_log_json = a->o.access_log_json, .admin_host = a->o.admin_host,
+                                   .access_log_json = a->o.access_log_json,
+                                   .access_format = a->o.access_format, .admin_host = a->o.admin_host,
                                    .admin_port = a->o.admin_port, .rings = a->rings, .nrings = a->o.threads,
                                    .snapshot_get = server_get, .snapshot_put = server_put, .snapshot_arg = a->server,
                                    .circuits = a->circuits };
@@ -226,6 +227,7 @@ static int start_workers(struct app *a, struct err *e)
     if (!a->circuits || !a->names)
         return err_set(e, ERR_NOMEM, "no memory for the workers");
     a->settings = (struct worker_settings){ .sampling_ppm = a->o.sampling_ppm,
+                                            .log_headers = access_format_headers(a->o.access_format),
                                             .header_timeout_ns = INT64_C(60) * 1000000000,
                                             .keep_alive_ns = INT64_C(3600) * 1000000000,
                                             .stream_idle_ns = INT64_C(300) * 1000000000,

@@ -1,6 +1,7 @@
 #include "proxy/options.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "proxy/http_client-internal.h"
@@ -27,7 +28,10 @@ const char options_usage[] =
     "  --admin HOST:PORT       Envoy's admin paths\n"
     "  --telemetry URL|none    ship logs, metrics and spans there by OTLP/HTTP (default: --control's URL)\n"
     "  --access-log FILE|-|none\n"
-    "  --access-log-format text|json\n"
+    "  --access-log-format text|json|FORMAT|FILE\n"
+    "                          Istio's default line as text or JSON; or a format with Envoy's operators, a text as\n"
+    "                          '[%START_TIME%] %RESPONSE_CODE%' or JSON as '{\"code\": \"%RESPONSE_CODE%\"}'; or a file\n"
+    "                          with one\n"
     "  --trace-sampling PCT    of the traces that start here (default 100)\n"
     "  --dns-refresh DURATION  how often names of hosts are looked up again (default 30s)\n"
     "  --threads N             default: one for each core\n"
@@ -186,18 +190,37 @@ static int parse_sampling(struct options *o, const char *value, struct err *e)
     return 0;
 }
 
-static int parse_log(struct options *o, int id, const char *value, struct err *e)
+/* What has no operator is a file's name. */
+static int parse_log_format(struct options *o, struct arena *a, const char *value, struct err *e)
+{
+    struct buf file = BUF_INIT(ACCESS_FORMAT_MOST);
+    bool is_file = !strchr(value, '%');
+    int rc = 0;
+
+    o->access_format = NULL;
+    o->access_log_json = strcmp(value, "json") == 0;
+    if (o->access_log_json || strcmp(value, "text") == 0)
+        return 0;
+    if (is_file)
+        rc = file_read(value, &file, e);
+    if (rc == 0) {
+        o->access_format = access_format_compile(a, is_file ? buf_view(&file) : str_of(value), e);
+        rc = o->access_format ? 0 : e->code;
+    }
+    buf_free(&file);
+    if (rc == ERR_NOTFOUND)
+        return bad(e, "access-log-format", value, "text, json, a format with %OPERATORS%, or a file with one");
+    return rc < 0 ? err_wrap(e, "--access-log-format") : 0;
+}
+
+static int parse_log(struct options *o, struct arena *a, int id, const char *value, struct err *e)
 {
     if (id == OPT_ACCESS_LOG) {
         o->access_log = strcmp(value, "none") == 0 ? NULL : value;
         return 0;
     }
-    if (id == OPT_ACCESS_LOG_FORMAT) {
-        o->access_log_json = strcmp(value, "json") == 0;
-        if (!o->access_log_json && strcmp(value, "text") != 0)
-            return bad(e, "access-log-format", value, "text or json");
-        return 0;
-    }
+    if (id == OPT_ACCESS_LOG_FORMAT)
+        return parse_log_format(o, a, value, e);
     o->log_level = log_level_parse(value);
     return o->log_level >= 0 ? 0 : bad(e, "log-level", value, "debug, info, warn or error");
 }
@@ -263,7 +286,7 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
     case ':':
         return err_set(e, ERR_INVALID, "an option lacks its value (vigla-proxy --help lists them)");
     default:
-        return parse_log(o, id, value, e);
+        return parse_log(o, a, id, value, e);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "mesh/snapshot.h"
+#include "proxy/access_format.h"
 
 enum { OPTIONS_MOST_CONFIGS = 64, OPTIONS_MOST_THREADS = 64 };
 
@@ -19,6 +20,7 @@ struct options {
     uint16_t admin_port;
     const char *access_log;            /* NULL: none */
     bool access_log_json;
+    const struct access_format *access_format; /* NULL: text or JSON as Istio has it */
     size_t threads;
     int64_t drain_ms;
     int64_t dns_refresh_ms;

@@ -25,5 +25,7 @@ enum { RESPONSE_FLAGS_TEXT = 128 };
 
 /* "UF,URX"; empty when none is set. */
 struct str response_flags_text(char out[RESPONSE_FLAGS_TEXT], unsigned flags);
+/* Envoy's name for one in letters: "UF" is "UpstreamConnectionFailure". Letters that are none are their own name. */
+struct str response_flag_name(struct str letters);
 
 #endif

@@ -1,9 +1,10 @@
 /* stream-internal.h: a request's state, shared by stream.c (what is to be done), stream_try.c (the way to a host and
- * back), stream_mirror.c (copies), and stream_record.c (what is told about it). */
+ * back), stream_mirror.c (copies), stream_told.c and stream_record.c (what is told about it). */
 #ifndef PROXY_STREAM_INTERNAL_H
 #define PROXY_STREAM_INTERNAL_H
 
 #include "proxy/fields.h"
+#include "proxy/grpc_count.h"
 #include "proxy/response_flags.h"
 #include "proxy/router.h"
 #include "proxy/stream.h"
@@ -33,6 +34,7 @@ struct stream {
     struct client *cl;
     struct view *view;
     const struct listener *l;
+    const struct telemetry_policy *telemetry;
     enum stream_state state;
 
     struct buf head_bytes;
@@ -84,7 +86,10 @@ struct stream {
     struct str path, authority;      /* as sent upstream */
     char xff_text[STREAM_XFF];
     struct str xff;
+    bool grpc;                       /* by the request's Content-Type */
     struct str grpc_status;
+    struct grpc_count asked, answered; /* messages */
+    struct str response_headers, response_trailers; /* texts.h: those of worker_settings.log_headers */
     char attempt_text[12], time_text[24];
 
     int64_t deadline_ns;             /* of idleness */
@@ -121,6 +126,8 @@ void stream_pass_body(struct stream *s, struct str bytes);
 void stream_pass_end(struct stream *s, const struct fields *trailers);
 /* The request's head for the upstream. False: it has grown too large. */
 bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u);
+/* Whether the cluster is spoken to in HTTP/2. */
+bool stream_speaks_http2(const struct stream *s);
 void stream_set_timer(struct event *ev, int64_t ms);
 
 /* stream_admit.c: who may. False: it has been answered. */
@@ -135,6 +142,12 @@ void mirror_body(struct stream *s, struct str bytes);
 void mirror_end(struct stream *s);
 /* The request is gone: complete copies go on alone, others are given up. */
 void mirror_leave_all(struct stream *s);
+
+/* stream_told.c: for the log and for spans */
+void stream_keep_response(struct stream *s, const struct fields *f);
+void stream_keep_trailers(struct stream *s, const struct fields *f);
+void stream_tell_headers(const struct stream *s, struct buf *b);
+void stream_tell_tags(const struct stream *s, struct buf *b);
 
 /* stream_record.c */
 void stream_record(struct stream *s);

@@ -187,6 +187,8 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
         fields_add(f, STR("date"), str_of(s->w->date));
     s->status = status;
     s->response_started = true;
+    if (s->w->settings->log_headers->response.n)
+        stream_keep_response(s, f);
     s->response_bytes += s->cl->ops->head(s->cl, &a);
 }
 
@@ -357,6 +359,13 @@ static void route(struct stream *s)
     after_delay(s);
 }
 
+static uint32_t sampling(const struct stream *s)
+{
+    int32_t ppm = s->telemetry->sampling_ppm;
+
+    return ppm >= 0 ? (uint32_t)ppm : s->w->settings->sampling_ppm;
+}
+
 /* The request as its sender knows it: its id, its trace, its way so far. */
 static void identify(struct stream *s)
 {
@@ -377,7 +386,7 @@ static void identify(struct stream *s)
                      (struct str){ s->xff_text, (size_t)n } :
                      arena_printf(&s->arena, "%.*s%s%.*s", STR_ARG(s->xff), comma, STR_ARG(ip));
     }
-    trace_start(&s->trace, h, &s->w->rng, s->w->settings->sampling_ppm);
+    trace_start(&s->trace, h, &s->w->rng, sampling(s));
 }
 
 static bool copy_head(struct stream *s, const struct http_head *h)
@@ -405,6 +414,7 @@ static struct stream *new_stream(struct client *cl)
     s->cl = cl;
     s->view = view_get(cl->wl->view);
     s->l = peer_listener(cl->peer, cl->wl);
+    s->telemetry = record_policy(s->view->snapshot, s->l);
     s->started_ns = cl->started_ns ? cl->started_ns : s->w->now_ns;
     stream_touch(s);
     cl->stream = s;
@@ -437,6 +447,7 @@ void stream_start(struct client *cl, const struct http_head *h)
     s->request_done_ns = s->w->now_ns;
     s->replayable = true;
     s->upgrade = is_websocket(s);
+    s->grpc = grpc_is_content_type(http_value(&s->head, HTTP_CONTENT_TYPE));
     identify(s);
     if (!s->target.p) {
         stream_reply(s, 400, FLAG_DPE, "path_normalization_failed", STR_NULL);
@@ -465,6 +476,8 @@ void stream_data(struct stream *s, struct str bytes)
 {
     s->bytes_received += bytes.n;
     s->request_bytes += bytes.n;
+    if (s->grpc)
+        grpc_count_data(&s->asked, bytes);
     stream_touch(s);
     if (s->state == STREAM_TUNNEL)
         upstream_data(s->up, bytes);

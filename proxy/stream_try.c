@@ -74,7 +74,8 @@ static void add_context(struct stream *s, struct fields *f)
         fields_set(f, STR("x-request-id"), s->request_id);
     n = snprintf(s->attempt_text, sizeof(s->attempt_text), "%u", s->tries);
     fields_set(f, STR("x-envoy-attempt-count"), (struct str){ s->attempt_text, (size_t)n });
-    trace_inject(&s->trace, f);
+    if (!s->telemetry->no_propagation)
+        trace_inject(&s->trace, f);
 }
 
 bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u)
@@ -380,6 +381,8 @@ static void on_data(void *arg, struct str bytes)
     stream_touch(s);
     s->bytes_sent += bytes.n;
     s->response_bytes += bytes.n;
+    if (s->grpc)
+        grpc_count_data(&s->answered, bytes);
     cl->ops->data(cl, bytes);
     if (cl->stream == s && s->up && cl->ops->full(cl))
         upstream_pause(s->up);
@@ -392,6 +395,8 @@ static void on_trailers(void *arg, const struct fields *f)
 
     if (grpc.p)
         s->grpc_status = arena_str(&s->arena, grpc);
+    if (s->w->settings->log_headers->trailers.n)
+        stream_keep_trailers(s, f);
     s->cl->ops->trailers(s->cl, f);
 }
 
@@ -442,7 +447,7 @@ static long pick_host(struct stream *s)
     return lb_pick(lb, &s->w->rng, s->tried, s->ntried);
 }
 
-static bool speaks_http2(const struct stream *s)
+bool stream_speaks_http2(const struct stream *s)
 {
     const struct cluster *c = s->cluster->cluster;
 
@@ -457,7 +462,7 @@ static void reach_host(struct stream *s, bool fresh)
     const struct cluster *c = s->cluster->cluster;
 
     s->state = STREAM_TRYING;
-    s->up = upstream_open(s->host, c, s->view->snapshot->self.ip, speaks_http2(s), fresh, &handler, s);
+    s->up = upstream_open(s->host, c, s->view->snapshot->self.ip, stream_speaks_http2(s), fresh, &handler, s);
     if (s->up)
         send_try(s);
     else if (errno == EAGAIN && upstream_wait(&s->waiter, s->host, c, on_room, s))

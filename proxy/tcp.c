@@ -84,6 +84,8 @@ static void record(struct tcp *t, enum record_kind kind)
     l->downstream_local_address = str_of(t->peer.local);
     l->downstream_remote_address = str_of(t->peer.remote);
     l->request_protocol = STR("tcp");
+    r.request_us = -1;
+    record_obey(&r, record_policy(t->view->snapshot, t->l));
     record_ring_push(t->w->ring, &r);
 }
 

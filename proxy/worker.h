@@ -7,6 +7,7 @@
 
 #include "base/rand.h"
 #include "base/strmap.h"
+#include "proxy/access_format.h"
 #include "proxy/jwt_auth.h"
 #include "proxy/record.h"
 #include "proxy/view.h"
@@ -20,7 +21,8 @@ struct worker_message;
 
 struct worker_settings {
     struct tls_store *tls;
-    uint32_t sampling_ppm;       /* of traces that start here */
+    uint32_t sampling_ppm;       /* of traces that start here, where no Telemetry says otherwise */
+    const struct log_headers *log_headers; /* what records carry of headers; never NULL */
     int64_t header_timeout_ns;   /* for a request's head, from its first byte */
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
