@@ -180,15 +180,18 @@ static struct tls_context *new_context(struct tls_store *s, const struct tls_rec
     c->store = s;
     c->arena = (struct arena)ARENA_INIT(MOST_CONTEXT);
     c->key = arena_str(&c->arena, key);
-    if (!c->key.p || copy_recipe(c, r) < 0 || watch_all(c) < 0 || strmap_put(&s->contexts, c->key, c, NULL) < 0) {
-        free_context(c);
-        return NULL;
-    }
+    if (!c->key.p || copy_recipe(c, r) < 0 || watch_all(c) < 0)
+        goto fail;
     look_at_files(c);
     c->ssl = tls_context_make(&c->recipe, &why);
+    if ((!c->ssl && why.code == ERR_NOMEM) || strmap_put(&s->contexts, c->key, c, NULL) < 0)
+        goto fail;
     if (!c->ssl)
         log_error("TLS: %s: handshakes that need it fail", why.msg);
     return c;
+fail:
+    free_context(c);
+    return NULL;
 }
 
 static struct tls_context *find(struct tls_store *s, const struct tls_recipe *r, struct err *e)
