@@ -1,7 +1,6 @@
 #include "proxy/names.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/strmap.h"
 
@@ -112,7 +111,8 @@ static void take_answer(struct name *n, bool found, const struct name_addresses 
     bool changed = n->state == NAME_ASKING;
 
     if (found) {
-        changed |= n->addresses.n != answer->n || memcmp(n->addresses.v, answer->v, answer->n * sizeof(answer->v[0])) != 0;
+        changed |= n->addresses.n != answer->n ||
+                   memcmp(n->addresses.v, answer->v, answer->n * sizeof(answer->v[0])) != 0;
         n->addresses = *answer;
         n->state = NAME_KNOWN;
     } else if (n->state == NAME_ASKING) {
@@ -120,8 +120,6 @@ static void take_answer(struct name *n, bool found, const struct name_addresses 
     }
     n->due_ns = clock_mono_ns() + n->all->refresh_ns;
     n->asked_now = false;
-    if (changed && !found)
-        log_warn("%.*s: no address is found for it", STR_ARG(n->host));
     if (changed)
         atomic_fetch_add_explicit(&n->generation, 1, memory_order_release);
 }

@@ -5,6 +5,7 @@
 
 #include "proxy/fields.h"
 #include "proxy/grpc_count.h"
+#include "proxy/outlier.h"
 #include "proxy/response_flags.h"
 #include "proxy/router.h"
 #include "proxy/stream.h"
@@ -129,6 +130,13 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
 /* Whether the cluster is spoken to in HTTP/2. */
 bool stream_speaks_http2(const struct stream *s);
 void stream_set_timer(struct event *ev, int64_t ms);
+
+/* stream_host.c: sets host and endpoint. ASKED: a name's first answer is waited for, with stream_continue behind it. */
+enum stream_host_choice { STREAM_HOST_CHOSEN, STREAM_HOST_NONE, STREAM_HOST_ASKED };
+enum stream_host_choice stream_choose_host(struct stream *s);
+/* What came of the try there. `grpc`: a status in the head; empty: none. */
+void stream_tell_failed(const struct stream *s, enum outlier_result r);
+void stream_tell_answered(const struct stream *s, unsigned status, struct str grpc);
 
 /* stream_admit.c: who may. False: it has been answered. */
 bool stream_admit(struct stream *s);

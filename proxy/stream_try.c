@@ -5,21 +5,18 @@
  *                        |               v
  *                        +-- backoff -- may_retry? --no--> local reply, or the response as it is
  *
- * Where no connection more may be made, open_try leaves the request WAITING for one of that host's; what goes over one of
- * the cluster's limits (circuit.h) is told so at once, and never retried.
+ * Where no connection more may be made, open_try leaves the request WAITING for one of that host's; what goes over one
+ * of the cluster's limits (circuit.h) is told so at once, and never retried.
  *
  * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
  * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy. */
 #include "proxy/stream-internal.h"
 
-#include "proxy/outlier.h"
 #include "proxy/worker.h"
 #include "proxy/xfcc.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-enum { NAME_LOOK_MS = 5 };
 
 static void open_try(struct stream *s, bool fresh);
 
@@ -213,39 +210,6 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
     }
 }
 
-/* What the host's outlier detection learns of a try. */
-static bool is_watched(const struct stream *s)
-{
-    return s->cluster->cluster->outlier.on && s->host->shared;
-}
-
-static struct outlier outlier_of(const struct stream *s)
-{
-    return (struct outlier){ .rules = &s->cluster->cluster->outlier, .circuit = s->cluster->circuit,
-                             .host = s->host->shared, .nhosts = s->cluster->nslots, .now_ns = s->w->now_ns };
-}
-
-static void tell_failed(const struct stream *s, enum outlier_result r)
-{
-    struct outlier o;
-
-    if (!is_watched(s))
-        return;
-    o = outlier_of(s);
-    outlier_ended(&o, r);
-}
-
-static void tell_answered(const struct stream *s, unsigned status, struct str grpc)
-{
-    unsigned as = grpc.n ? outlier_grpc_status(grpc) : 0;
-    struct outlier o;
-
-    if (!is_watched(s))
-        return;
-    o = outlier_of(s);
-    outlier_answered(&o, as ? as : status);
-}
-
 static enum router_reset reset_kind(enum upstream_failure why)
 {
     return why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT :
@@ -258,7 +222,7 @@ static void try_failed(struct stream *s, enum upstream_failure why, int err)
     bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry, reset_kind(why));
 
     event_del(&s->pause);
-    tell_failed(s, why == UPSTREAM_TIMEOUT ? OUTLIER_TIMEOUT : OUTLIER_RESET);
+    stream_tell_failed(s, why == UPSTREAM_TIMEOUT ? OUTLIER_TIMEOUT : OUTLIER_RESET);
     if (why == UPSTREAM_CONNECT)
         s->transport_failure = s->tls_failure.n ? s->tls_failure.p : upstream_why(err);
     if (may_retry(s, policy))
@@ -354,7 +318,7 @@ static void on_head(void *arg, const struct http_head *h)
     s->upstream_ns = s->w->now_ns;
     stream_touch(s);
     event_del(&s->pause);
-    tell_answered(s, h->status, grpc);
+    stream_tell_answered(s, h->status, grpc);
     if (h->status == 101 && !s->upgrade) {
         give_up_try(s);
         try_failed(s, UPSTREAM_PROTOCOL, 0);
@@ -438,15 +402,6 @@ static void send_try(struct stream *s)
     }
 }
 
-static long pick_host(struct stream *s)
-{
-    struct lb *lb = upstream_lb(s->cluster, s->w->now_ns);
-
-    if (s->hashed) /* a retry goes to the same host, as Envoy's does */
-        return lb_pick_hash(lb, s->hash, NULL, 0);
-    return lb_pick(lb, &s->w->rng, s->tried, s->ntried);
-}
-
 bool stream_speaks_http2(const struct stream *s)
 {
     const struct cluster *c = s->cluster->cluster;
@@ -492,81 +447,16 @@ void stream_leave_upstream(struct stream *s)
         retry_is_over(s);
 }
 
-/* ---- which host ---- */
-
-enum choice { CHOSEN, NOBODY, NOT_KNOWN_YET };
-
-static enum choice choose_slot(struct stream *s, struct str host)
-{
-    long slot = s->cluster->cluster->passthrough ? upstream_slot_at(s->cluster, host) : -1;
-
-    if (slot < 0)
-        slot = pick_host(s);
-    if (slot < 0)
-        return upstream_is_asking(s->cluster) ? NOT_KNOWN_YET : NOBODY;
-    upstream_host_put(s->host);
-    s->host = upstream_host_get(s->cluster->slots[slot].host);
-    s->endpoint = s->cluster->slots[slot].endpoint;
-    if (s->ntried < STREAM_MOST_TRIED)
-        s->tried[s->ntried++] = (uint32_t)slot;
-    return CHOSEN;
-}
-
-/* The addresses of the request's host: it may be one itself. */
-static enum name_state read_host(struct stream *s, struct str host, struct name_addresses *a)
-{
-    a->n = 1;
-    if (upstream_parse_address(&a->v[0], host))
-        return NAME_KNOWN;
-    if (!s->name)
-        s->name = name_get(s->w->settings->names, host);
-    return s->name ? name_read(s->name, a) : NAME_UNKNOWN;
-}
-
-static enum choice choose_named(struct stream *s, struct str host, uint16_t port)
-{
-    struct name_addresses a;
-    enum name_state state = read_host(s, host, &a);
-    uint16_t own = s->cluster->cluster->port;
-
-    if (state != NAME_KNOWN)
-        return state == NAME_ASKING ? NOT_KNOWN_YET : NOBODY;
-    upstream_host_put(s->host);
-    s->host = upstream_named(s->cluster, host, &a, s->tries, own ? own : port ? port : s->l->port);
-    s->endpoint = NULL;
-    return s->host ? CHOSEN : NOBODY;
-}
-
-static enum choice choose(struct stream *s)
-{
-    uint16_t port;
-    struct str host = router_split_authority(s->rq.authority, &port);
-
-    return upstream_goes_by_request(s->cluster) ? choose_named(s, host, port) : choose_slot(s, host);
-}
-
-/* A name's first answer is looked for every few milliseconds: it is rare, and a way back from the resolver's threads into
- * each worker's loop would be one more thing to get wrong. */
-static bool wait_for_name(struct stream *s)
-{
-    if (s->resolving_until_ns == 0)
-        s->resolving_until_ns = s->w->now_ns + s->cluster->cluster->connect_timeout_ms * 1000000;
-    if (s->w->now_ns >= s->resolving_until_ns)
-        return false;
-    s->state = STREAM_RESOLVING;
-    stream_set_timer(&s->pause, NAME_LOOK_MS);
-    return true;
-}
-
 static void open_try(struct stream *s, bool fresh)
 {
-    enum choice choice = choose(s);
-
-    if (choice == NOT_KNOWN_YET && wait_for_name(s))
+    switch (stream_choose_host(s)) {
+    case STREAM_HOST_ASKED:
         return;
-    if (choice != CHOSEN) {
+    case STREAM_HOST_NONE:
         stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
         return;
+    case STREAM_HOST_CHOSEN:
+        break;
     }
     s->tries++;
     s->up_local[0] = '\0';
@@ -634,7 +524,7 @@ void stream_try_timeout(struct stream *s)
     if (s->state != STREAM_TRYING || !s->up)
         return;
     give_up_try(s);
-    tell_failed(s, OUTLIER_TIMEOUT);
+    stream_tell_failed(s, OUTLIER_TIMEOUT);
     if (may_retry(s, router_retries_reset(&s->route->retry, RESET_LATER)))
         back_off(s);
     else
@@ -644,7 +534,7 @@ void stream_try_timeout(struct stream *s)
 void stream_timeout(struct stream *s)
 {
     if (s->up && !s->response_started)
-        tell_failed(s, OUTLIER_TIMEOUT);
+        stream_tell_failed(s, OUTLIER_TIMEOUT);
     if (s->response_started)
         cut_response(s, FLAG_UT, "response_timeout");
     else

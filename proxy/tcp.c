@@ -223,8 +223,9 @@ static const struct conn_ops tcp_ops = { .data = on_data, .eof = on_eof, .error 
 static bool take_connection(struct tcp *t)
 {
     struct circuit *circuit = t->cluster->circuit;
+    uint32_t most = t->cluster->cluster->max_connections;
 
-    t->counted = circuit_take(&circuit->connections, t->cluster->cluster->max_connections, &circuit->connection_overflows);
+    t->counted = circuit_take(&circuit->connections, most, &circuit->connection_overflows);
     if (!t->counted)
         t->flags = FLAG_UO;
     return t->counted;

@@ -219,8 +219,8 @@ const struct upstream_handler *upstream_let_go(struct upstream_call *u, void **a
  *
  * Who waits is woken from worker_leave, not from where room is found: that is deep inside of another request's end. */
 
-bool upstream_wait(struct upstream_waiter *q, struct upstream_host *h, const struct cluster *c, void (*ready)(void *arg),
-                   void *arg)
+bool upstream_wait(struct upstream_waiter *q, struct upstream_host *h, const struct cluster *c,
+                   void (*ready)(void *arg), void *arg)
 {
     if (!circuit_take(&h->circuit->pending, c->max_pending, &h->circuit->pending_overflows))
         return false;

@@ -83,8 +83,8 @@ struct upstream_waiter {
 };
 
 /* Waits behind those that do already. False: there are as many as may be. */
-bool upstream_wait(struct upstream_waiter *q, struct upstream_host *h, const struct cluster *c, void (*ready)(void *arg),
-                   void *arg);
+bool upstream_wait(struct upstream_waiter *q, struct upstream_host *h, const struct cluster *c,
+                   void (*ready)(void *arg), void *arg);
 /* Waits no more; it need not. */
 void upstream_wait_end(struct upstream_waiter *q);
 /* For worker_leave: those whose hosts have room again go on. */

@@ -230,7 +230,8 @@ static int add_named(struct upstream_cluster *u, struct name *name, const struct
     int rc = 0;
 
     u->names_generation += name_generation(name);
-    name_read(name, &a);
+    if (name_read(name, &a) == NAME_UNKNOWN)
+        log_warn("%.*s: no address is found for %.*s", STR_ARG(u->cluster->name), STR_ARG(e ? e->dns : u->cluster->host));
     for (size_t i = 0; rc == 0 && i < a.n && (i == 0 || !u->cluster->dns_first); i++)
         rc = add_slot(u, &a.v[i], e);
     return rc;

@@ -8,6 +8,7 @@ Backends and proxy are proxy_test.py's. Closing line: N passed, N failed, N skip
 import collections
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -559,15 +560,16 @@ def test_name_without_address():
         expect((r.status, data), (503, b"no healthy upstream"))
 
 
-def sidecar(config, port, **more):
-    return Proxy(service("known", 80, "known") + config, "--bind", "127.0.0.1", "--threads", "1", role=("--workload", "client-v1.default"), **more)
+def sidecar(config, **more):
+    return Proxy(service("known", 80, "known") + config, "--bind", "127.0.0.1", "--threads", "1",
+                 role=("--workload", "client-v1.default"), **more)
 
 
 def test_unknown_hosts_go_where_they_want():
     port = free_port()
     backends = [Backend(f"127.8.1.{i + 1}", port, f"h{i}") for i in range(2)]
     own = pod("client-1", "client", "v1", "127.8.2.1", 8080)
-    with Names(out="127.8.1.1", loop="127.0.0.1") as names, sidecar(own, port, env=names.env) as p:
+    with Names(out="127.8.1.1", loop="127.0.0.1") as names, sidecar(own, env=names.env) as p:
         expect(answered_by(p, 3, headers={"Host": f"out.test:{port}"}), {"h0": 3}, "by name")
         expect(answered_by(p, 3, headers={"Host": f"127.8.1.2:{port}"}), {"h1": 3}, "by address")
         expect(len(backends[1].connections), 1, "its connection is kept")
@@ -578,6 +580,25 @@ def test_unknown_hosts_go_where_they_want():
         assert "|PassthroughCluster|" in lines[0].replace(" ", "|"), lines[0]
     for backend in backends:
         backend.stop()
+
+
+def test_services_by_the_request_name():
+    """Resolution NONE and DYNAMIC_DNS: the name that the client asks for is where it goes, at the service's port."""
+    for resolution, host, asked in (("NONE", "one.test", "one.test"), ("NONE", "*.test", "one.test"),
+                                    ("DYNAMIC_DNS", "*.test", "one.test")):
+        port = free_port()
+        backends = [Backend(f"127.8.1.{i + 1}", port, f"h{i}") for i in range(2)]
+        config = service_entry(host, port, resolution) + pod("client-1", "client", "v1", "127.8.2.1", 8080)
+        with Names(one="127.8.1.1", two="127.8.1.2") as names, sidecar(config, env=names.env) as p:
+            for name, backend in ((asked, "h0"), ("two.test", "h1")):
+                if host.startswith("*") or name == asked:
+                    c = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
+                    expect(answered_by(p, 2, headers={"Host": f"{name}:{port}"}, connection=c), {backend: 2}, resolution + " " + host)
+                    c.close()
+            line = p.lines()[0]
+            assert f" outbound|{port}||{host} " in line, line
+        for backend in backends:
+            backend.stop()
 
 
 if __name__ == "__main__":

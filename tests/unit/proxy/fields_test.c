@@ -1,4 +1,5 @@
 /* fields_test.c: what goes out of what came in, and the trace that it belongs to. */
+#include "proxy/http1_parser.h"
 #include "proxy/trace.h"
 #include "proxy/response_flags.h"
 #include "tests/unit/unit.h"

@@ -12,7 +12,9 @@ static atomic_uint has_first, has_last, asked;
 static bool fake(const char *host, struct name_addresses *out)
 {
     atomic_fetch_add(&asked, 1);
-    for (uint32_t i = atomic_load(&has_first); strcmp(host, "app.test") == 0 && i > 0 && i <= atomic_load(&has_last); i++) {
+    if (strcmp(host, "app.test") != 0)
+        return false;
+    for (uint32_t i = atomic_load(&has_first); i > 0 && i <= atomic_load(&has_last); i++) {
         struct sockaddr_in *a = (void *)&out->v[out->n].addr;
 
         a->sin_family = AF_INET;
