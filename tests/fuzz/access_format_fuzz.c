@@ -1,7 +1,6 @@
 /* access_format_fuzz.c: whatever format compiles prints one line of a record whose texts are as awkward as can be: in
- * text no byte of them ends it, and JSON is JSON again. The input is the format. */
+ * text no byte of them ends it, and in JSON none gets out of its string. The input is the format. */
 #include "base/rand.h"
-#include "base/yaml.h"
 #include "proxy/access_format.h"
 #include "proxy/record.h"
 #include "proxy/texts.h"
@@ -33,14 +32,37 @@ static size_t newlines(struct str s)
     return n;
 }
 
-static void check(struct arena *a, struct str format, struct str line)
+/* One object: strings end, what is open is closed, and no control character stands bare. (base/yaml.h would refuse
+ * characters that JSON allows and YAML does not.) */
+static bool is_object(struct str s)
 {
-    const struct yaml_node *root = NULL;
+    bool in_string = false;
+    int depth = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if ((unsigned char)c < 0x20)
+            return false;
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '{' || c == '['))
+            depth++;
+        else if (!in_string && (c == '}' || c == ']') && --depth == 0)
+            return i + 1 == s.n;
+    }
+    return false;
+}
+
+static void check(struct str format, struct str line)
+{
     bool is_json = str_starts(str_trim(format), STR("{"));
 
     if (line.n == 0 || line.p[line.n - 1] != '\n')
         abort();
-    if (is_json && (newlines(line) != 1 || yaml_read_one(a, "line", line, &root, NULL) == ERR_PARSE))
+    if (is_json && (!is_object((struct str){ line.p, line.n - 1 }) || !str_is_utf8(line)))
         abort();
     if (!is_json && newlines(line) > newlines(format) + 1)
         abort();
@@ -61,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         access_format_render(f, &line, &rec, &with);
         if (!buf_failed(&line))
-            check(&a, format, buf_view(&line));
+            check(format, buf_view(&line));
     } else if (e.code == 0 || e.msg[0] == '\0') {
         abort();
     }
