@@ -24,7 +24,7 @@ import traceback
 import grpc
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from proxy_test import Backend, Proxy, WAIT, World, expect, free_port, gateway, pod, service, until, virtual_service  # noqa: E402
+from proxy_test import Backend, Proxy, WAIT, World, expect, free_port, gateway, metric, pod, service, until, virtual_service  # noqa: E402
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
@@ -159,12 +159,14 @@ def grpc_server(ip, port):
 @contextlib.contextmanager
 def grpc_world():
     """gateway → sidecar → application, all by HTTP/2."""
-    port = free_port()
+    port, side_admin, edge_admin = free_port(), free_port(), free_port()
     config = (service("app", port, "app", "grpc") + pod("app-1", "app", "v1", "127.7.21.1", port) + gateway() +
               virtual_service("  - route: [{destination: {host: app}}]"))
     server = grpc_server("127.7.21.2", port)
-    with Proxy(config, "--app-address", "127.7.21.2", "--bind", "127.7.21.3", role=("--workload", "app-v1.default")) as side, \
-            Proxy(config) as edge:
+    with Proxy(config, "--app-address", "127.7.21.2", "--bind", "127.7.21.3", "--admin", f"127.0.0.1:{side_admin}",
+               role=("--workload", "app-v1.default")) as side, \
+            Proxy(config, "--admin", f"127.0.0.1:{edge_admin}") as edge:
+        side.admin, edge.admin = side_admin, edge_admin
         channel = grpc.insecure_channel(f"127.0.0.1:{edge.port}", (("grpc.default_authority", "app.example"),))
         try:
             yield edge, side, channel
@@ -187,6 +189,24 @@ def test_grpc_unary_with_trailers():
         for p in (edge, side):
             lines = p.lines(2)
             assert '"POST /test.Echo/Unary HTTP/2" 200' in lines[0], lines
+
+
+def test_grpc_messages_are_counted():
+    with grpc_world() as (edge, side, channel):
+        call = channel.unary_unary("/test.Echo/Unary")
+        expect(call(b"x" * 100_000, timeout=WAIT), b"X" * 100_000)
+        sent = [b"", b"a", b"b" * 70_000] * 4
+        expect(len(list(channel.stream_stream("/test.Echo/Chat")(iter(sent), timeout=WAIT))), 12)
+        try:
+            call(b"fail", timeout=WAIT)
+        except grpc.RpcError as e:
+            expect(e.code(), grpc.StatusCode.FAILED_PRECONDITION)
+        for p in (edge, side):
+            until(lambda p=p: metric(p.admin, "istio_requests_total", 'request_protocol="grpc"') == 3, "three requests counted")
+            expect(metric(p.admin, "istio_request_messages_total", 'request_protocol="grpc"', 'grpc_response_status="0"'), 13)
+            expect(metric(p.admin, "istio_response_messages_total", 'request_protocol="grpc"', 'grpc_response_status="0"'), 13)
+            expect(metric(p.admin, "istio_request_messages_total", 'grpc_response_status="9"'), 1)
+            expect(metric(p.admin, "istio_response_messages_total", 'grpc_response_status="9"'), 0)
 
 
 def test_grpc_streams_both_ways_at_once():

@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 import traceback
+import urllib.request
 
 from mesh import free_port
 
@@ -307,6 +308,14 @@ def receive_all(s):
         while (piece := s.recv(65536)):
             data += piece
     return bytes(data)
+
+
+def metric(admin, name, *labels):
+    """The sum of a counter's series that have all of these labels, from the admin port."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats/prometheus", timeout=WAIT) as r:
+        lines = r.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines
+               if line.startswith(name + "{") and all(label in line for label in labels))
 
 
 class World:
@@ -603,6 +612,71 @@ def test_trace_context():
         fields = json.loads(w.proxy.request()[1])["fields"]
         expect(fields["x-b3-traceid"], fields["traceparent"].split("-")[1])
         expect(fields["x-b3-spanid"], fields["traceparent"].split("-")[2])
+
+
+def telemetry(spec):
+    return f"""
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{name: all, namespace: istio-system}}
+spec: {spec}
+"""
+
+
+def test_telemetry_is_obeyed():
+    admin = free_port()
+    missing = "  - match: [{uri: {prefix: /no}}]\n    fault: {abort: {percentage: {value: 100}, httpStatus: 404}}\n    route: [{destination: {host: app}}]\n"
+    with World(missing + TO_V1, args=("--admin", f"127.0.0.1:{admin}")) as w:
+        base = w.config(missing + TO_V1)
+        fields = json.loads(w.proxy.request("/before")[1])["fields"]
+        assert fields["traceparent"].endswith("-01"), fields
+        w.proxy.lines(1)
+
+        w.proxy.reload(base + telemetry("{tracing: [{randomSamplingPercentage: 0}], accessLogging: [{filter: {expression: 'response.code >= 400'}}]}"))
+        until(lambda: json.loads(w.proxy.request("/quiet")[1])["fields"]["traceparent"].endswith("-00"), "nothing is sampled")
+        w.proxy.request("/fine")
+        expect(w.proxy.request("/no")[0].status, 404)
+        until(lambda: '"GET /no HTTP/1.1" 404' in w.proxy.lines()[-1], "the failure is logged")
+        assert not any("/fine" in line for line in w.proxy.lines()), w.proxy.lines()
+        counted = metric(admin, "istio_requests_total")
+        assert counted >= 3, counted
+
+        w.proxy.reload(base + telemetry("{tracing: [{disableContextPropagation: true}], accessLogging: [{disabled: true}], metrics: [{overrides: [{match: {metric: REQUEST_COUNT}, disabled: true}]}]}"))
+        until(lambda: "traceparent" not in json.loads(w.proxy.request("/untold")[1])["fields"], "no context goes on")
+        size = metric(admin, "istio_request_bytes_count")
+        w.proxy.request("/sized")
+        until(lambda: metric(admin, "istio_request_bytes_count") > size, "sizes are observed")
+        before = metric(admin, "istio_requests_total")
+        w.proxy.request("/sized")
+        until(lambda: metric(admin, "istio_request_bytes_count") > size + 1, "sizes are observed")
+        expect(metric(admin, "istio_requests_total"), before)
+        w.proxy.reload(base)
+        until(lambda: "traceparent" in json.loads(w.proxy.request("/again")[1])["fields"], "the context goes on again")
+        until(lambda: '"GET /again' in w.proxy.lines()[-1], "requests are logged again")
+        assert not any("/sized" in line for line in w.proxy.lines()), w.proxy.lines()
+
+
+def test_access_log_formats():
+    text = '%REQ(X-Test?User-Agent):6% "%REQ(:METHOD)% %REQ(:PATH)%" %RESP(X-Backend)% %RESPONSE_CODE% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %METADATA(x)%'
+    with World(TO_V1, args=("--access-log-format", text)) as w:
+        w.proxy.request("/a", headers={"X-Test": 'say "hi"', "User-Agent": "none"})
+        w.proxy.request("/b", headers={"User-Agent": "python"})
+        expect(w.proxy.lines(2), ['say \\x22h "GET /a" v1 200 1 -', 'python "GET /b" v1 200 1 -'])
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        f.write('{"code": "%RESPONSE_CODE%", "who": {"agent": "%REQ(User-Agent)%", "test": "%REQ(X-Test)%"}, '
+                '"said": "<%RESP(X-Backend)%> %PROTOCOL%", "trailer": "%TRAILER(X-Trailer)%", "path": "%REQ(:PATH)%"}')
+        f.flush()
+        with World(TO_V1, args=("--access-log-format", f.name)) as w:
+            w.proxy.request("/a", headers={"X-Test": 'say "hi"\\', "User-Agent": "python"})
+            w.proxy.request("/b", headers={"User-Agent": ""})
+            got = [json.loads(line) for line in w.proxy.lines(2)]
+            expect(got[0], {"code": 200, "who": {"agent": "python", "test": 'say "hi"\\'}, "said": "<v1> HTTP/1.1", "trailer": None,
+                            "path": "/a"})
+            expect((got[1]["who"], got[1]["path"]), ({"agent": None, "test": None}, "/b"))
+    for wrong, what in (("%NO_SUCH%", b"byte 1, %NO_SUCH%: there is no such operator"), ("/no/such/file", b"or a file with one")):
+        done = subprocess.run([PROXY, "--config", "x", "--gateway", "a.b", "--access-log-format", wrong], capture_output=True, check=False)
+        assert done.returncode == 2 and what in done.stderr, done.stderr
 
 
 def test_refused_requests():
