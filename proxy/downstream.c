@@ -14,6 +14,7 @@
 #include "proxy/http1_parser.h"
 #include "proxy/http2_server.h"
 #include "proxy/stream.h"
+#include "proxy/trailers.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ static struct downstream *of_client(struct client *cl)
 static void wait_for_request(struct downstream *d)
 {
     d->scan = (struct http1_scan){ 0 };
+    http1_body_free(&d->body);
     d->client.started_ns = 0;
     d->c.deadline_ns = d->c.w->now_ns + d->c.w->settings->keep_alive_ns;
 }
@@ -66,6 +68,7 @@ static void start_request(struct downstream *d, const struct http_head *h)
 {
     d->scan = (struct http1_scan){ 0 };
     http1_body_init(&d->body, h->framing, h->length);
+    d->body.keeps_trailers = !h->nominates; /* what Connection names is for one hop: by no name may it be a trailer */
     d->version = h->version;
     d->keep_alive = h->keep_alive;
     d->complete = http1_body_may_close(&d->body);
@@ -125,6 +128,15 @@ static size_t read_head(struct downstream *d, struct str bytes)
     return 0;
 }
 
+static void end_body(struct downstream *d)
+{
+    struct fields trailers;
+
+    d->complete = true;
+    trailers_from_lines(&trailers, http1_body_trailers(&d->body));
+    stream_data_end(d->client.stream, &trailers);
+}
+
 /* Returns how many bytes belong to the request and were taken: 0 when it wants none now. */
 static size_t read_body(struct downstream *d, struct str bytes)
 {
@@ -145,8 +157,7 @@ static size_t read_body(struct downstream *d, struct str bytes)
         case HTTP1_BODY_MORE:
             return bytes.n;
         case HTTP1_BODY_END:
-            d->complete = true;
-            stream_data_end(s, NULL);
+            end_body(d);
             break;
         case HTTP1_BODY_BAD:
             d->last = true;
@@ -351,6 +362,7 @@ static void destroy(struct conn *c)
     struct downstream *d = of(c);
 
     worker_listener_put(d->client.wl);
+    http1_body_free(&d->body);
     mem_free(d);
 }
 

@@ -10,7 +10,7 @@ static bool is_hop_by_hop(enum http_id id)
     case HTTP_KEEP_ALIVE:
     case HTTP_PROXY_CONNECTION:
     case HTTP_TE:
-    case HTTP_TRAILER: /* trailers are not passed on */
+    case HTTP_TRAILER: /* says what follows: fields_from_head */
     case HTTP_UPGRADE:
     case HTTP_HTTP2_SETTINGS:
     case HTTP_EXPECT: /* answered here */
@@ -40,7 +40,10 @@ void fields_from_head(struct fields *f, const struct http_head *h)
         const struct http_field *from = &h->fields[i];
         struct str name = http_text(h, from->name);
 
-        if (is_hop_by_hop(from->id) || (h->nominates && is_nominated(h, name)))
+        /* Trailers need a body of unknown length, in HTTP/1 as in what HTTP/2 becomes there: without, none are announced. */
+        if (is_hop_by_hop(from->id) && (from->id != HTTP_TRAILER || h->framing != HTTP_STREAMED))
+            continue;
+        if (h->nominates && is_nominated(h, name))
             continue;
         f->v[f->n++] = (struct field){ name, http_text(h, from->value), from->id };
     }

@@ -12,11 +12,19 @@ enum { SIZE, BLANK, EXT, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, NAME, VALUE, 
 
 void http1_body_init(struct http1_body *b, enum http_framing framing, uint64_t length)
 {
-    *b = (struct http1_body){ .framing = framing, .left = length, .state = DATA };
-    if (framing == HTTP_STREAMED)
-        *b = (struct http1_body){ .framing = framing, .state = SIZE };
-    else if (framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0))
+    *b = (struct http1_body){ .framing = framing, .left = length, .state = DATA,
+                              .trailers = BUF_INIT(HTTP1_MOST_OVERHEAD + HTTP_MOST_FIELDS) };
+    if (framing == HTTP_STREAMED) {
+        b->state = SIZE;
+        b->left = 0;
+    } else if (framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0)) {
         b->state = ENDED;
+    }
+}
+
+void http1_body_free(struct http1_body *b)
+{
+    buf_free(&b->trailers);
 }
 
 bool http1_body_may_close(const struct http1_body *b)
@@ -100,8 +108,26 @@ static enum http1_body_result take_data(struct http1_body *b, struct str *in, st
     return HTTP1_BODY_DATA;
 }
 
+/* One more byte of a trailer, or its end. False: they are more or larger than they may be. */
+static bool take_trailer(struct http1_body *b, char c)
+{
+    if (b->state == NAME || b->state == VALUE) {
+        if (b->keeps_trailers)
+            buf_putc(&b->trailers, c);
+        return ++b->overhead <= HTTP1_MOST_OVERHEAD;
+    }
+    if (b->state == VALUE_LF) {
+        if (b->keeps_trailers)
+            buf_putc(&b->trailers, '\n');
+        return ++b->ntrailers <= HTTP_MOST_FIELDS;
+    }
+    return true;
+}
+
 enum http1_body_result http1_body_next(struct http1_body *b, struct str *in, struct str *data)
 {
+    char c;
+
     *data = STR_NULL;
     for (;;) {
         if (b->state == ENDED)
@@ -112,10 +138,10 @@ enum http1_body_result http1_body_next(struct http1_body *b, struct str *in, str
             return take_data(b, in, data);
         if (in->n == 0)
             return HTTP1_BODY_MORE;
-        b->state = (uint8_t)next_state(b, in->p[0]);
+        c = in->p[0];
+        b->state = (uint8_t)next_state(b, c);
         *in = str_from(*in, 1);
-        if (b->state == EXT || (b->state >= TRAILER && b->state <= VALUE))
-            if (++b->overhead > HTTP1_MOST_OVERHEAD)
-                b->state = BROKEN;
+        if (b->state == EXT ? ++b->overhead > HTTP1_MOST_OVERHEAD : !take_trailer(b, c))
+            b->state = BROKEN;
     }
 }

@@ -285,7 +285,7 @@ static void parse_connection(struct http_head *h)
                     keep = true;
                 else if (str_ieq(option, STR("upgrade")))
                     h->upgrade = true;
-                else if (option.n)
+                else if (option.n && !str_ieq(option, STR("te"))) /* is for one hop in any case */
                     h->nominates = true;
             }
         }

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "proxy/http2-internal.h"
 #include "proxy/stream.h"
+#include "proxy/trailers.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -356,7 +357,7 @@ static void keep_trailers(struct http2_request *rq, struct http2_block *b)
         return;
     texts = memcpy(f + 1, b->head.base, b->bytes.n);
     b->head.base = texts;
-    fields_from_head(f, &b->head);
+    trailers_from_head(f, &b->head);
     rq->trailers = f;
 }
 

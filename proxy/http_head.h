@@ -61,7 +61,7 @@ struct http_head {
     struct http_span reason;
     uint8_t version;           /* enum http_version */
     bool keep_alive;           /* by version and Connection */
-    bool nominates;            /* Connection names fields beyond close, keep-alive and upgrade */
+    bool nominates;            /* Connection names fields beyond close, keep-alive, upgrade and te */
     bool upgrade;              /* Connection: upgrade */
     enum http_framing framing;
     uint64_t length;           /* of HTTP_LENGTH */

@@ -147,7 +147,7 @@ bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);
 /* stream_mirror.c: copies that nobody waits for */
 void mirror_start_all(struct stream *s);
 void mirror_body(struct stream *s, struct str bytes);
-void mirror_end(struct stream *s);
+void mirror_end(struct stream *s, const struct fields *trailers);
 /* The request is gone: complete copies go on alone, others are given up. */
 void mirror_leave_all(struct stream *s);
 

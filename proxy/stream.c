@@ -182,6 +182,8 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
 
     if (s->cors_allowed)
         add_cors(s, f);
+    if (s->head.version == HTTP_VERSION_10)
+        fields_remove(f, STR("trailer")); /* HTTP/1.0 has no room for any */
     fields_set(f, STR("server"), STR("istio-envoy"));
     if (!fields_get(f, HTTP_DATE).p)
         fields_add(f, STR("date"), str_of(s->w->date));
@@ -485,12 +487,28 @@ void stream_data(struct stream *s, struct str bytes)
         stream_pass_body(s, bytes);
 }
 
+static bool is_token_field(const struct stream *s, struct str name)
+{
+    for (size_t i = 0; i < s->nauth_ops; i++)
+        if (str_ieq(s->auth_ops[i].name, name))
+            return true;
+    return false;
+}
+
 void stream_data_end(struct stream *s, const struct fields *trailers)
 {
+    struct fields passed;
+
+    passed.n = 0;
+    passed.overflow = false;
+    /* What a token alone may say in the head, nobody may say behind the body. */
+    for (size_t i = 0; trailers && i < trailers->n; i++)
+        if (!is_token_field(s, trailers->v[i].name))
+            passed.v[passed.n++] = trailers->v[i];
     s->request_done = true;
     s->request_done_ns = s->w->now_ns;
     stream_touch(s);
-    stream_pass_end(s, trailers);
+    stream_pass_end(s, &passed);
 }
 
 void stream_data_bad(struct stream *s)

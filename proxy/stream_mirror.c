@@ -105,10 +105,10 @@ void mirror_body(struct stream *s, struct str bytes)
     }
 }
 
-void mirror_end(struct stream *s)
+void mirror_end(struct stream *s, const struct fields *trailers)
 {
     for (struct stream_mirror *m = s->mirrors; m; m = m->next)
-        upstream_end(m->u, NULL);
+        upstream_end(m->u, trailers);
 }
 
 void mirror_leave_all(struct stream *s)

@@ -12,6 +12,7 @@
  * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy. */
 #include "proxy/stream-internal.h"
 
+#include "proxy/trailers.h"
 #include "proxy/worker.h"
 #include "proxy/xfcc.h"
 
@@ -97,7 +98,8 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
     upstream_head(u, &(struct upstream_request){
         .method = s->rq.method, .scheme = s->rq.scheme, .path = s->path, .fields = &f,
         .authority = authority.n ? authority : str_of(s->cl->peer->local), /* HTTP/1.0 need not name one */
-        .framing = s->head.framing, .length = s->head.length, .websocket = s->upgrade });
+        .framing = s->head.framing, .length = s->head.length, .websocket = s->upgrade,
+        .wants_trailers = trailers_wanted(&s->head) });
     return true;
 }
 
@@ -508,7 +510,7 @@ void stream_pass_body(struct stream *s, struct str bytes)
 
 void stream_pass_end(struct stream *s, const struct fields *trailers)
 {
-    mirror_end(s);
+    mirror_end(s, trailers);
     if (trailers && trailers->n)
         s->replayable = false; /* they are not kept */
     if (s->up)

@@ -36,6 +36,7 @@ struct upstream_request {
     enum http_framing framing;   /* NO_BODY, LENGTH, STREAMED */
     uint64_t length;
     bool websocket;              /* asks for an upgrade */
+    bool wants_trailers;         /* TE: trailers */
 };
 
 struct upstream_ops; /* upstream-internal.h */

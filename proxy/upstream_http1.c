@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "proxy/http1_body.h"
+#include "proxy/trailers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ static void enter_pool(struct http1_upstream *u)
     struct upstream_host *h = u->call.host;
 
     u->scan = (struct http1_scan){ 0 };
+    http1_body_free(&u->body);
     u->next_idle = h->idle;
     if (u->next_idle)
         u->next_idle->prev_idle = u;
@@ -117,8 +119,20 @@ static size_t take_head(struct http1_upstream *u, struct str bytes)
     u->head_seen = true;
     u->keep = h.keep_alive && h.framing != HTTP_UNTIL_CLOSE && h.status != 101;
     http1_body_init(&u->body, h.framing, h.length);
+    u->body.keeps_trailers = !h.nominates; /* as in downstream.c */
     u->call.handler->head(u->call.arg, &h);
     return h.size;
+}
+
+/* The handler may have given up the call with them. */
+static bool pass_trailers(struct http1_upstream *u)
+{
+    struct fields trailers;
+
+    trailers_from_lines(&trailers, http1_body_trailers(&u->body));
+    if (trailers.n && u->call.handler->trailers)
+        u->call.handler->trailers(u->call.arg, &trailers);
+    return u->call.handler != NULL;
 }
 
 static size_t take_body(struct http1_upstream *u, struct str bytes)
@@ -133,7 +147,8 @@ static size_t take_body(struct http1_upstream *u, struct str bytes)
         case HTTP1_BODY_MORE:
             return bytes.n - rest.n;
         case HTTP1_BODY_END:
-            finish(u, rest.n > 0);
+            if (pass_trailers(u))
+                finish(u, rest.n > 0);
             return bytes.n;
         case HTTP1_BODY_BAD:
             fail(u, UPSTREAM_PROTOCOL, 0);
@@ -224,6 +239,7 @@ static void destroy(struct conn *c)
 
     upstream_disconnected(u->call.host);
     upstream_host_put(u->call.host);
+    http1_body_free(&u->body);
     mem_free(u);
 }
 
@@ -249,6 +265,8 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
         buf_puts(b, "transfer-encoding: chunked\r\n");
     if (rq->websocket)
         buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
+    else if (rq->wants_trailers)
+        buf_puts(b, "connection: te\r\nte: trailers\r\n");
     buf_puts(b, "\r\n");
 }
 

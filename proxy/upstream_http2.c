@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "proxy/http2-internal.h"
+#include "proxy/trailers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -243,7 +244,7 @@ static void keep_trailers(struct http2_stream *s, struct http2_block *b)
     if (!f)
         return;
     b->head.base = memcpy(f + 1, b->head.base, b->bytes.n);
-    fields_from_head(f, &b->head);
+    trailers_from_head(f, &b->head);
     mem_free(s->trailers);
     s->trailers = f;
 }
@@ -351,7 +352,7 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
     http2_list_add(&list, STR(":authority"), rq->authority);
     http2_list_add(&list, STR(":path"), rq->path);
     http2_list_fields(&list, rq->fields);
-    if (str_starts(fields_get(rq->fields, HTTP_CONTENT_TYPE), STR("application/grpc")))
+    if (rq->wants_trailers || str_starts(fields_get(rq->fields, HTTP_CONTENT_TYPE), STR("application/grpc")))
         http2_list_add(&list, STR("te"), STR("trailers"));
     if (rq->framing == HTTP_LENGTH) {
         snprintf(length, sizeof(length), "%llu", (unsigned long long)rq->length);

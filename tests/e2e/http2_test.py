@@ -136,6 +136,27 @@ def test_the_two_versions_on_one_port():
         expect(r.status, 200)
 
 
+def test_trailers_between_the_versions():
+    """HTTP/2's become HTTP/1's and the other way round; what is no trailer stays behind."""
+    trailers = literal("x-sum", "7") + literal("authorization", "Bearer x") + literal("x-more", "1")
+    with World() as w:
+        answer = curl(w.proxy, "/", "-i", "-H", "x-test-chunked: 1", "-H", "te: trailers").decode()
+        assert re.search(r"^trailer: X-Trailer\r$", answer, re.M) and "set-cookie" not in answer, answer
+        assert re.search(r"}x-trailer: 1\r$", answer, re.M), answer  # curl shows a trailer as soon as it has come
+        expect(json.loads(answer[answer.index("{"):answer.rindex("}") + 1])["fields"].get("te"), "trailers")
+        with raw(w.proxy) as r:
+            r.send(frame(HEADERS, END_HEADERS, 1, head(method="POST", more=[("trailer", "x-sum")])), frame(DATA, 0, 1, b"abc"),
+                   frame(HEADERS, END_HEADERS | END_STREAM, 1, trailers))
+            said = json.loads(r.until(DATA, 1)[3])
+            expect((said["size"], said["trailers"]), (3, ["x-sum: 7", "x-more: 1"]))
+            expect((said["fields"].get("trailer"), said["fields"].get("te")), ("x-sum", None))
+            # A length is kept as it is: HTTP/1 has no room for trailers then.
+            r.send(frame(HEADERS, END_HEADERS, 3, head(method="POST", more=[("content-length", "3")])),
+                   frame(DATA, 0, 3, b"abc"), frame(HEADERS, END_HEADERS | END_STREAM, 3, trailers))
+            said = json.loads(r.until(DATA, 3)[3])
+            expect((said["size"], said["fields"].get("content-length"), said["trailers"]), (3, "3", []))
+
+
 # --- gRPC -----------------------------------------------------------------------------------------------------------
 
 def grpc_server(ip, port):
@@ -207,6 +228,16 @@ def test_grpc_messages_are_counted():
             expect(metric(p.admin, "istio_response_messages_total", 'request_protocol="grpc"', 'grpc_response_status="0"'), 13)
             expect(metric(p.admin, "istio_request_messages_total", 'grpc_response_status="9"'), 1)
             expect(metric(p.admin, "istio_response_messages_total", 'grpc_response_status="9"'), 0)
+
+
+def test_grpc_answers_a_client_of_http_1():
+    with grpc_world() as (edge, _, _):
+        answer = edge.raw(b"POST /test.Echo/Unary HTTP/1.1\r\nHost: app.example\r\nContent-Type: application/grpc\r\n"
+                          b"Connection: TE, close\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          b"a\r\n\0\0\0\0\5hello\r\n0\r\n\r\n")
+        assert b"a\r\n\0\0\0\0\5HELLO\r\n0\r\n" in answer, answer
+        behind = answer[answer.index(b"HELLO"):]
+        assert b"\r\ngrpc-status: 0\r\n" in behind and b"\r\nx-trailer: behind\r\n" in behind, behind
 
 
 def test_grpc_streams_both_ways_at_once():

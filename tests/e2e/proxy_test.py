@@ -64,13 +64,14 @@ class Handler(socketserver.StreamRequestHandler):
 
     def body(self, fields):
         digest, size = hashlib.sha256(), 0
+        self.trailers = []
         if fields.get("transfer-encoding") == "chunked":
             while (n := int(self.rfile.readline().split(b";")[0], 16)):
                 digest.update(self.rfile.read(n))
                 self.rfile.readline()
                 size += n
-            while self.rfile.readline().strip():
-                pass
+            while (line := self.rfile.readline().decode("latin-1").strip()):
+                self.trailers.append(line)
         else:
             left = int(fields.get("content-length", 0))
             while left:
@@ -101,7 +102,7 @@ class Handler(socketserver.StreamRequestHandler):
         if fields.get("x-test-drop"):
             return False
         status = "503 Service Unavailable" if fail else "200 OK"
-        said = json.dumps({"backend": me.name, "method": method, "path": path, "fields": fields, "size": size,
+        said = json.dumps({"backend": me.name, "method": method, "path": path, "fields": fields, "size": size, "trailers": self.trailers,
                            "sha256": digest.hexdigest()}).encode()
         if (bytes_wanted := int(fields.get("x-test-bytes", 0))):
             said = b"0123456789abcdef" * (bytes_wanted // 16)
@@ -109,11 +110,11 @@ class Handler(socketserver.StreamRequestHandler):
             self.wfile.write(f"HTTP/1.1 {status}\r\nConnection: close\r\n\r\n".encode() + said)
             return False
         if fields.get("x-test-chunked"):
-            self.wfile.write(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            self.wfile.write(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\nTrailer: X-Trailer\r\n\r\n".encode())
             for at in range(0, len(said), 1000):
                 piece = said[at:at + 1000]
                 self.wfile.write(b"%x;ext=1\r\n%s\r\n" % (len(piece), piece))
-            self.wfile.write(b"0\r\nX-Trailer: 1\r\n\r\n")
+            self.wfile.write(b"0\r\nX-Trailer: 1\r\nSet-Cookie: a=b\r\n\r\n")
         else:
             head = f"HTTP/1.1 {status}\r\nContent-Length: {len(said)}\r\nX-Backend: {me.name}\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n"
             self.wfile.write(head.encode() + (b"" if method == "HEAD" else said))
@@ -413,6 +414,24 @@ def test_chunked_both_ways():
         expect(r.headers["transfer-encoding"], "chunked")
         line = w.proxy.lines(1)[0]
         assert f' {said["size"]} {len(data)} ' in line, line
+
+
+def test_trailers_both_ways():
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nX-Test-Chunked: 1\r\nConnection: TE%s\r\nTE: deflate, trailers\r\n"
+    body = b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\nHost: b\r\nX-Hop: 1\r\n\r\n"
+    with World(TO_V1) as w:
+        answer = w.proxy.raw(head % b", close" + body)
+        assert answer.endswith(b"\r\n0\r\nX-Trailer: 1\r\n\r\n"), answer[-100:]
+        assert re.search(rb"^trailer: X-Trailer\r$", answer, re.M | re.I), answer
+        said = json.loads(answer[answer.index(b"{"):answer.rindex(b"}") + 1])
+        expect((said["size"], said["trailers"]), (3, ["X-Sum: 7", "X-Hop: 1"]))
+        expect([said["fields"].get(name) for name in ("te", "connection", "trailer")], ["trailers", "te", "X-Sum"])
+        # A name that Connection has is for one hop, so none goes on; and HTTP/1.0 has no room for any.
+        answer = w.proxy.raw(head % b", X-Hop, close" + body)
+        expect(json.loads(answer[answer.index(b"{"):answer.rindex(b"}") + 1])["trailers"], [])
+        answer = w.proxy.raw(b"GET / HTTP/1.0\r\nHost: a\r\nX-Test-Chunked: 1\r\n\r\n")
+        assert answer.endswith(b"}") and b"railer:" not in answer, answer
+        expect(json.loads(answer[answer.index(b"{"):])["fields"].get("te"), None)
 
 
 def test_body_until_close_becomes_chunked():

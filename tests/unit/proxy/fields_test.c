@@ -36,6 +36,8 @@ static const struct {
     { "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", "" },
     { "TE: trailers\r\nTrailer: X\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nExpect: 100-continue\r\n", "" },
     { "Content-Length: 3\r\nX-A: 1\r\n", "X-A: 1\r\n" },
+    { "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n", "Trailer: X-Sum\r\n" },
+    { "Content-Length: 3\r\nTrailer: X-Sum\r\n", "" },
 };
 
 START_TEST(strips_hop_by_hop)

@@ -1,6 +1,7 @@
 /* http1_test.c: heads and bodies, good and bad; each case whole and cut at every byte. */
 #include "base/buf.h"
 #include "proxy/http1_body.h"
+#include "proxy/trailers.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -266,7 +267,7 @@ START_TEST(frames_bodies)
     struct str in = str_of(bodies[_i].in);
 
     for (size_t piece = in.n; piece >= 1; piece--) {
-        struct http1_body b;
+        struct http1_body b = { .left = 0 };
         struct buf data = BUF_INIT(1 << 16);
         enum http1_body_result r = HTTP1_BODY_MORE;
         size_t at = 0, left = 0;
@@ -291,7 +292,7 @@ END_TEST
 
 START_TEST(bounds_extensions)
 {
-    struct http1_body b;
+    struct http1_body b = { .left = 0 };
     struct str data, ext = STR("1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n");
     enum http1_body_result r = HTTP1_BODY_MORE;
 
@@ -303,6 +304,83 @@ START_TEST(bounds_extensions)
             continue;
     }
     ck_assert_int_eq(r, HTTP1_BODY_BAD);
+}
+END_TEST
+
+static const struct {
+    const char *in, *want; /* as they go on; NULL: refused */
+} trailers[] = {
+    { "0\r\n\r\n", "" },
+    { "0\r\nX-Sum: abc\r\n\r\n", "X-Sum: abc\r\n" },
+    { "1;q\r\nx\r\n0\r\nX-A: \t1 2 \t\r\nx-b:\r\nX-A:3\r\n\r\n", "X-A: 1 2\r\nx-b: \r\nX-A: 3\r\n" },
+    { "0\r\nX-Time: 12:30:00\r\n\r\n", "X-Time: 12:30:00\r\n" },
+    { "0\r\nGrpc-Status: 0\r\nETag: \"a\"\r\n\r\n", "Grpc-Status: 0\r\nETag: \"a\"\r\n" },
+    /* framing, routing, hop-by-hop, who it is, how to read it, what proxies say */
+    { "0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\nHost: b\r\nX-A: 1\r\n\r\n", "X-A: 1\r\n" },
+    { "0\r\nConnection: x-a\r\nKeep-Alive: 1\r\nTE: trailers\r\nUpgrade: h2c\r\nProxy-Connection: close\r\n\r\n", "" },
+    { "0\r\nAuthorization: Bearer x\r\nCookie: a=b\r\nset-cookie: a=b\r\nProxy-Authorization: x\r\n\r\n", "" },
+    { "0\r\nContent-Type: a/b\r\nContent-Encoding: gzip\r\nContent-Range: bytes 0-1/2\r\nCache-Control: no-store\r\n\r\n", "" },
+    { "0\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Client-Cert: x\r\nX-Envoy-Anything: 1\r\nTraceparent: x\r\n\r\n", "" },
+    { "0\r\nX-A: 1\nX-B: 2\r\n\r\n", NULL },
+    { "0\r\nX-A : 1\r\n\r\n", NULL },
+    { "0\r\n: 1\r\n\r\n", NULL },
+};
+
+START_TEST(keeps_trailers)
+{
+    struct str all = str_of(trailers[_i].in);
+
+    for (size_t cut = 0; cut <= all.n; cut++) {
+        struct str first = { all.p, cut }, rest = str_from(all, cut);
+        struct http1_body b = { .left = 0 };
+        struct buf data = BUF_INIT(1 << 16), got = BUF_INIT(1 << 16);
+        enum http1_body_result r;
+        struct fields f;
+
+        http1_body_init(&b, HTTP_STREAMED, 0);
+        b.keeps_trailers = true;
+        r = run_body(&b, &first, &data);
+        if (r == HTTP1_BODY_MORE)
+            r = run_body(&b, &rest, &data);
+        ck_assert_msg(r == (trailers[_i].want ? HTTP1_BODY_END : HTTP1_BODY_BAD), "%s: cut %zu: %d", all.p, cut, (int)r);
+        if (trailers[_i].want) {
+            trailers_from_lines(&f, http1_body_trailers(&b));
+            fields_write(&got, &f);
+            ck_assert_msg(str_eqz(buf_view(&got), trailers[_i].want), "%s: %.*s", all.p, STR_ARG(buf_view(&got)));
+        }
+        http1_body_free(&b);
+        buf_free(&data);
+        buf_free(&got);
+    }
+}
+END_TEST
+
+START_TEST(bounds_trailers)
+{
+    struct http1_body b = { .left = 0 };
+    struct str in = STR("0\r\n"), data;
+
+    http1_body_init(&b, HTTP_STREAMED, 0);
+    b.keeps_trailers = true;
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    for (int i = 0; i < HTTP_MOST_FIELDS; i++) {
+        in = STR("a: b\r\n");
+        ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    }
+    in = STR("a: b\r\n");
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_BAD);
+    http1_body_free(&b);
+    http1_body_init(&b, HTTP_STREAMED, 0);
+    b.keeps_trailers = true;
+    in = STR("0\r\na: ");
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    for (int i = 3; i < HTTP1_MOST_OVERHEAD; i++) { /* "a: " is there */
+        in = STR("x");
+        ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    }
+    in = STR("x");
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_BAD);
+    http1_body_free(&b);
 }
 END_TEST
 
@@ -328,6 +406,8 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, parses_responses, 0, COUNT(responses));
     tcase_add_loop_test(t, frames_bodies, 0, COUNT(bodies));
     tcase_add_test(t, bounds_extensions);
+    tcase_add_loop_test(t, keeps_trailers, 0, COUNT(trailers));
+    tcase_add_test(t, bounds_trailers);
     tcase_add_test(t, knows_fields);
     suite_add_tcase(s, t);
     return s;
