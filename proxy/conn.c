@@ -474,7 +474,7 @@ static bool say_goodbye(struct conn *c)
 static void sent_all(struct conn *c)
 {
     c->out.n = c->out_at = 0;
-    if (c->out.cap > CONN_DIRECT * 4)
+    if (c->out.cap > CONN_DIRECT * 4 || c->tls) /* which is large enough by itself */
         buf_free(&c->out);
     if (c->shut_when_sent && !c->shut) {
         c->shut = true;
