@@ -9,7 +9,8 @@
  * of the cluster's limits (circuit.h) is told so at once, and never retried.
  *
  * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
- * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy. */
+ * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy.
+ * So does one behind the last that a GOAWAY lets pass: the host says that it has not looked at it. */
 #include "proxy/stream-internal.h"
 
 #include "proxy/trailers.h"
@@ -261,15 +262,25 @@ static void give_up_try(struct stream *s)
     upstream_abort(u);
 }
 
+/* Its connection came to its end while the request was on the way, for no fault of either: it may go on another one. */
+static bool came_too_late(const struct stream *s, enum upstream_failure why)
+{
+    const struct upstream_call *u = s->up;
+
+    if (why == UPSTREAM_REFUSED)
+        return u->turned_away;
+    return why == UPSTREAM_CLOSED && u->reused && !u->any_byte && is_idempotent(s->rq.method);
+}
+
 static void on_fail(void *arg, enum upstream_failure why, int err)
 {
     struct stream *s = arg;
-    bool stale = why == UPSTREAM_CLOSED && s->up->reused && !s->up->any_byte;
+    bool late = came_too_late(s, why);
 
     forget_try(s);
     if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
-    } else if (stale && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
+    } else if (late && s->replayable && !s->repeated) {
         s->repeated = true;
         open_try(s, true);
     } else {

@@ -49,6 +49,7 @@ struct upstream_call {
     void *arg;
     bool reused;          /* its connection has served before: the host may have closed it just now, for no fault of ours */
     bool any_byte;        /* of a response */
+    bool turned_away;     /* UPSTREAM_REFUSED: its connection takes no more requests; another one of the host's may */
     bool pending, counted; /* among the circuit's pending, its requests */
     const struct tls_link *tls; /* of the connection; NULL: plain text */
     const char *local;    /* the connection's own address, "" until it is connected */

@@ -317,6 +317,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
     if (!s)
         return 0;
     s->closed = true;
+    s->call.turned_away = s->h->leaving;
     if (s->ended && s->call.handler)
         return nghttp2_session_set_stream_user_data(session, id, NULL), 0; /* what waits is still taken */
     forget(s);
