@@ -5,8 +5,8 @@
  * the owner leaves is kept in the connection, so one that is idle holds no buffers. Writing costs one, too: what is
  * put during an event is sent at its end (worker_leave). Large pieces of bodies go out past the buffer.
  *
- *   conn_open_connecting --> CONNECTING --(TLS: SECURING)--connected--> OPEN --conn_linger--> LINGER --eof, 1 s--> closed
- *   conn_open ----------(conn_secure: SECURING)--connected----------------^
+ *   conn_open_connecting --> CONNECTING --(SECURING)--connected--> OPEN --conn_linger--> LINGER --eof, 1 s--> closed
+ *   conn_open --(conn_secure: SECURING)--connected-------------------^
  *
  * A closed connection's memory stays until the end of the event, so callbacks may close whatever they like. */
 #ifndef PROXY_CONN_H

@@ -18,7 +18,7 @@ struct incoming {
     struct conn_socket socket;     /* the owner's from now on */
     struct sockaddr_storage remote;
     struct str first;              /* bytes already read from it */
-    struct str name;               /* that it asked for in a hello that is passed on; with TLS of ours the link knows it */
+    struct str name;               /* of a hello that is passed on; with TLS of ours the link knows it */
 };
 
 /* A socket that was just accepted. */

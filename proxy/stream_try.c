@@ -37,7 +37,8 @@ static bool is_idempotent(struct str method)
  * and what an application says of itself is dropped. False: no memory. */
 static bool add_certificate(struct stream *s, struct fields *f)
 {
-    static const enum xfcc_mode modes[] = { [LISTENER_OUTBOUND] = XFCC_SANITIZE, [LISTENER_INBOUND] = XFCC_APPEND_FORWARD,
+    static const enum xfcc_mode modes[] = { [LISTENER_OUTBOUND] = XFCC_SANITIZE,
+                                            [LISTENER_INBOUND] = XFCC_APPEND_FORWARD,
                                             [LISTENER_GATEWAY] = XFCC_SANITIZE_SET };
     static const struct str name = STR_INIT("x-forwarded-client-cert");
     const struct peer *p = s->cl->peer;

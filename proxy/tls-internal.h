@@ -1,4 +1,4 @@
-/* tls-internal.h: what a context is made from, for tls_store.c (which there are) and tls_context.c (how one is made). */
+/* tls-internal.h: what a context is made from: for tls_store.c (which there are), tls_context.c (how one is made). */
 #ifndef PROXY_TLS_INTERNAL_H
 #define PROXY_TLS_INTERNAL_H
 

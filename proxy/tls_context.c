@@ -248,8 +248,8 @@ static int set_facts(SSL_CTX *ctx, const struct tls_recipe *r, struct err *e)
     int rc = 0;
 
     if (r->mesh && !identity.n)
-        rc = err_set(e, ERR_INVALID, "%.*s: its certificate has no identity: one URI, spiffe://TRUSTDOMAIN/ns/NS/sa/NAME",
-                     STR_ARG(name_of(&r->pairs[0].certificate)));
+        rc = err_set(e, ERR_INVALID,
+                     "%.*s: its certificate has no identity: one URI, spiffe://TRUSTDOMAIN/ns/NS/sa/NAME", STR_ARG(name_of(&r->pairs[0].certificate)));
     else if (!(f = make_facts(r, identity)) || SSL_CTX_set_ex_data(ctx, facts_index, f) != 1) {
         mem_free(f);
         rc = err_set(e, ERR_NOMEM, "no memory for a context of TLS");
@@ -260,8 +260,8 @@ static int set_facts(SSL_CTX *ctx, const struct tls_recipe *r, struct err *e)
 
 /* ---- protocols ---- */
 
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in, unsigned in_n,
-                           void *arg)
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in,
+                           unsigned in_n, void *arg)
 {
     static const unsigned char http[] = "\2h2\10http/1.1", mesh[] = "\2h2\10http/1.1\23istio-peer-exchange\5istio";
     const struct tls_facts *f = tls_facts(SSL_get_SSL_CTX(ssl));
@@ -299,7 +299,8 @@ static int set_protocols(SSL_CTX *ctx, const struct tls_recipe *r, struct err *e
     if (SSL_CTX_set_cipher_list(ctx, text) != 1)
         return refuse(e, ciphers, "none of these ciphers is known");
     /* 128 bits first: a third less work, and nobody breaks them. */
-    if (SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1)
+    if (SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                      "TLS_CHACHA20_POLY1305_SHA256") != 1)
         return refuse(e, STR("TLS 1.3"), "its ciphers are not known");
     return 0;
 }

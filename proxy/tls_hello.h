@@ -1,8 +1,8 @@
 /* tls_hello.h: a TLS client's first message, read before anything is answered: what it asks for decides who answers.
  *
  *   record:     16 03 vv length:2 | handshake message, or a part of it      (RFC 8446 5.1)
- *   handshake:  01 length:3 | version:2 random:32 session<0..32> suites<2..> compressions<1..> extensions<0..>   (4.1.2)
- *   extension:  type:2 data<0..>; 0: server_name (RFC 6066 3), 16: application_layer_protocol_negotiation (RFC 7301 3.1) */
+ *   handshake:  01 length:3 | version:2 random:32 session<0..32> suites<2..> compressions<1..> extensions<0..> (4.1.2)
+ *   extension:  type:2 data<0..>; 0: server_name (RFC 6066 3), 16: application protocols (RFC 7301 3.1) */
 #ifndef PROXY_TLS_HELLO_H
 #define PROXY_TLS_HELLO_H
 

@@ -115,7 +115,9 @@ static void tell_failure(struct tls_link *l, const char *what)
     unsigned long code = ERR_peek_last_error();
     const char *library = ERR_lib_error_string(code), *reason = ERR_reason_error_string(code);
     long verified = SSL_get_verify_result(l->ssl);
-    const char *why = l->misnamed ? "verify SAN list" : verified == X509_V_OK ? NULL : X509_verify_cert_error_string(verified);
+    const char *why = l->misnamed             ? "verify SAN list"
+                      : verified == X509_V_OK ? NULL
+                                              : X509_verify_cert_error_string(verified);
 
     if (l->failure)
         return;

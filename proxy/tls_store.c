@@ -36,7 +36,7 @@ struct tls_context {
 };
 
 struct tls_store {
-    pthread_mutex_t lock;     /* guards `contexts` and their files, also while one is made: a handshake never takes it */
+    pthread_mutex_t lock;     /* guards `contexts` and their files, also while one is made; no handshake takes it */
     pthread_mutex_t in_force; /* guards every context's `ssl`, for as long as it takes to look */
     struct strmap contexts;   /* by their settings */
     struct arena arena;
@@ -114,7 +114,8 @@ static void key_pem(struct buf *b, const struct pem *p)
 
 static void make_key(struct buf *b, const struct tls_recipe *r)
 {
-    uint8_t bits[] = { r->server, r->mesh, r->http, (uint8_t)r->verify, r->min_version, r->max_version, r->missing != NULL };
+    uint8_t bits[] = { r->server, r->mesh, r->http, (uint8_t)r->verify, r->min_version, r->max_version,
+                       r->missing != NULL };
 
     buf_put(b, bits, sizeof(bits));
     key_str(b, r->ciphers);

@@ -1,4 +1,4 @@
-/* tls_link_test.c: two links on a pair of sockets: handshakes, bytes in pieces, ends, sessions, and too little memory. */
+/* tls_link_test.c: two links on a pair of sockets: handshakes, bytes in pieces, ends, sessions, too little memory. */
 #include "proxy/tls_link.h"
 #include "tests/unit/unit.h"
 
@@ -83,16 +83,18 @@ static void teardown(void)
 static struct tls_context *serve(bool http)
 {
     struct tls_pair pair = { { .text = buf_view(&cert) }, { .text = buf_view(&key) } };
-    struct tls_server t = { .mode = TLS_SERVER_SIMPLE, .pairs = &pair, .npairs = 1, .min_version = 12, .max_version = 13 };
+    struct tls_server t = { .mode = TLS_SERVER_SIMPLE, .pairs = &pair, .npairs = 1, .min_version = 12 };
 
+    t.max_version = 13;
     return tls_store_server(store, &t, http, NULL);
 }
 
 static struct tls_target *call(const char *name)
 {
     struct str want = str_of(name);
-    struct tls_client t = { .mode = TLS_CLIENT_SIMPLE, .sni = STR("a.example"), .names = &want, .nnames = want.n ? 1 : 0 };
+    struct tls_client t = { .mode = TLS_CLIENT_SIMPLE, .sni = STR("a.example"), .names = &want };
 
+    t.nnames = want.n ? 1 : 0;
     t.ca.text = buf_view(&cert);
     return tls_target_new(store, &t, STR_NULL);
 }
