@@ -37,6 +37,8 @@ struct api_options {
 /* Listens and serves; the caller owns the result and keeps the store open longer. NULL: ERR_IO names the address. */
 struct api *api_start(struct store *st, const struct api_options *o, struct err *e);
 uint16_t api_port(const struct api *api);
+/* Now and then: memory that is kept for requests to come is freed. */
+void api_give_back(struct api *api);
 /* Takes no new requests, lets those under way end (at most timeout_ms), then frees. A query that still runs then is
  * waited for: nothing can take the store away from under it. */
 void api_stop(struct api *api, int64_t timeout_ms);

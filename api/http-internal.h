@@ -107,6 +107,26 @@ struct write_count {
     atomic_uint_fast64_t samples, refused, exemplars;
 };
 
+/* --- bodies.c: buffers for bodies, used again --- */
+
+/* Kept at most; 14 MiB in all. A body that is larger than the largest grows like any buffer. */
+enum { BODIES_KEPT = 2, BODIES_LARGEST = 7 << 20 };
+
+struct bodies {
+    pthread_mutex_t lock; /* guards what follows */
+    struct buf spare[BODIES_KEPT];
+    size_t n;
+};
+
+void bodies_init(struct bodies *b);
+void bodies_fini(struct bodies *b);
+/* Gives the body, which has no memory yet, room for n bytes, or for as many as the largest has: who says a length need not
+ * send as much. Without memory for it nothing has changed. */
+void bodies_expect(struct bodies *b, struct buf *body, size_t n);
+/* Instead of buf_free. */
+void bodies_done(struct bodies *b, struct buf *body);
+void bodies_drop(struct bodies *b);
+
 struct api {
     struct store *store;
     struct api_options options;
@@ -120,6 +140,7 @@ struct api {
     struct graph_state *graph;
     struct tails *tails;
     atomic_bool stopping;
+    struct bodies bodies;
     atomic_size_t body_bytes;   /* in all requests together */
     struct arena_budget budget; /* of the arenas of all requests */
     atomic_size_t answer_bytes; /* of values whose encoding is under way */

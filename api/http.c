@@ -27,7 +27,6 @@ enum {
     PACKED = 4 << 10,       /* as long, when it is packed: a thousandfold is easily done */
     SNAPPED = 128 << 10,    /* as long, in Snappy's format: packed, and unpacked, most of which is labels that are known */
     UNSNAPPED = 2 << 20,
-    EXPECTED = 7 << 20,     /* room for a body before it comes: what the heap keeps (mem_keep) */
     DROPPING_SECONDS = 5,   /* without a byte of a body that is not wanted */
     BODIES = 8              /* as many of the largest size may be in memory at one time */
 };
@@ -99,7 +98,7 @@ void http_request_end(void *cls, struct MHD_Connection *connection, void **state
     count_answer(rq);
     atomic_fetch_sub(&api->body_bytes, rq->reserved);
     answer_free(rq);
-    buf_free(&rq->body);
+    bodies_done(&api->bodies, &rq->body);
     buf_free(&rq->out);
     if (rq->release)
         rq->release(rq->owner);
@@ -328,15 +327,14 @@ static void tell_early(struct request *rq)
     rq->told = true;
 }
 
-/* A body whose length is known grows in its place. It gets no more than that at first, as who says a length need not send
- * as much. */
+/* A body whose length is known grows in its place. */
 static void expect_body(struct request *rq)
 {
     struct str text = str_of(request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH));
     uint64_t length;
 
     if (text.p && num_u64(text, &length))
-        buf_expect(&rq->body, length < EXPECTED ? (size_t)length : EXPECTED);
+        bodies_expect(&rq->api->bodies, &rq->body, (size_t)length);
 }
 
 /* False: enough of it. */
@@ -346,7 +344,7 @@ static bool collect(struct request *rq, const char *bytes, size_t n)
         rq->dropped += n;
         return rq->dropped <= most_dropped(rq->api);
     }
-    if (rq->body.n == 0)
+    if (!rq->body.p)
         expect_body(rq);
     if (rq->body.n + n > rq->api->options.max_body)
         reply_too_large(rq);

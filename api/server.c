@@ -110,6 +110,7 @@ static void api_free(struct api *api)
     tails_free(api->tails);
     mesh_state_free(api->mesh);
     graph_state_free(api->graph);
+    bodies_fini(&api->bodies);
     pthread_mutex_destroy(&api->lock);
     pthread_cond_destroy(&api->quiet);
     mem_free(api->counts);
@@ -130,6 +131,7 @@ struct api *api_start(struct store *st, const struct api_options *o, struct err 
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&api->lock, NULL);
+    bodies_init(&api->bodies);
     pthread_cond_init(&api->quiet, &attributes);
     pthread_condattr_destroy(&attributes);
     api->store = st;
@@ -150,6 +152,11 @@ struct api *api_start(struct store *st, const struct api_options *o, struct err 
 fail:
     api_free(api);
     return NULL;
+}
+
+void api_give_back(struct api *api)
+{
+    bodies_drop(&api->bodies);
 }
 
 uint16_t api_port(const struct api *api)

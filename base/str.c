@@ -99,6 +99,22 @@ struct str str_from(struct str s, size_t at)
     return (struct str){ s.p ? s.p + at : NULL, s.n - at };
 }
 
+size_t str_common(struct str a, struct str b)
+{
+    size_t most = a.n < b.n ? a.n : b.n, n = 0;
+    uint64_t x, y;
+
+    for (; most - n >= sizeof(x); n += sizeof(x)) {
+        memcpy(&x, a.p + n, sizeof(x));
+        memcpy(&y, b.p + n, sizeof(y));
+        if (x != y)
+            break;
+    }
+    while (n < most && a.p[n] == b.p[n])
+        n++;
+    return n;
+}
+
 struct str str_cut(struct str *rest, char sep)
 {
     struct str all = *rest;

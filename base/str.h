@@ -48,6 +48,8 @@ ptrdiff_t str_find(struct str s, struct str needle);
 struct str str_trim(struct str s);
 /* From `at` on; at > n gives the empty end. */
 struct str str_from(struct str s, size_t at);
+/* How many bytes they begin with in common. */
+size_t str_common(struct str a, struct str b);
 /* Cuts *rest at the first `sep`: returns what stands before it and leaves *rest behind it.
  * Without a `sep` the whole is returned and rest->p becomes NULL. Loop: while (rest.p) { part = str_cut(&rest, ','); } */
 struct str str_cut(struct str *rest, char sep);

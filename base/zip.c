@@ -142,6 +142,67 @@ int zstd_pack(struct str in, int level, struct buf *out, struct err *e)
     return 0;
 }
 
+/* A context of zstd's under a name of ours. */
+static ZSTD_CCtx *context_of(struct zstd_packer *p)
+{
+    return (ZSTD_CCtx *)p;
+}
+
+struct zstd_packer *zstd_packer_new(struct err *e)
+{
+    struct zstd_packer *p = (struct zstd_packer *)ZSTD_createCCtx();
+
+    if (!p)
+        err_set(e, ERR_NOMEM, "zstd: no memory");
+    return p;
+}
+
+void zstd_packer_free(struct zstd_packer *p)
+{
+    ZSTD_freeCCtx(context_of(p));
+}
+
+/* A step is a block of the frame. Returns zstd's errors. */
+static size_t pack_steps(ZSTD_CCtx *z, struct str in, size_t step, ZSTD_outBuffer *to)
+{
+    size_t left = 0;
+
+    for (size_t at = 0; at < in.n && !ZSTD_isError(left); at += step) {
+        size_t n = in.n - at < step ? in.n - at : step;
+        ZSTD_inBuffer from = { in.p + at, n, 0 };
+
+        do
+            left = ZSTD_compressStream2(z, to, &from, at + n == in.n ? ZSTD_e_end : ZSTD_e_flush);
+        while (left && !ZSTD_isError(left));
+    }
+    return left;
+}
+
+int zstd_packer_pack(struct zstd_packer *p, struct str in, int level, size_t step, struct buf *out, struct err *e)
+{
+    ZSTD_CCtx *z = context_of(p);
+    size_t steps = step ? in.n / step + 1 : 1, bound = ZSTD_compressBound(in.n) + steps * ZSTD_compressBound(0), n;
+    char *to = buf_reserve(out, bound);
+
+    if (!to)
+        return err_set(e, ERR_NOMEM, "zstd: no memory for %zu bytes", bound);
+    if (step == 0 || in.n <= step) {
+        n = ZSTD_compressCCtx(z, to, bound, in.p, in.n, level);
+    } else {
+        ZSTD_outBuffer all = { to, bound, 0 };
+
+        ZSTD_CCtx_reset(z, ZSTD_reset_session_and_parameters);
+        ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level);
+        ZSTD_CCtx_setPledgedSrcSize(z, in.n);
+        n = pack_steps(z, in, step, &all);
+        n = ZSTD_isError(n) ? n : all.pos;
+    }
+    if (ZSTD_isError(n))
+        return err_set(e, ERR_NOMEM, "zstd: %s", ZSTD_getErrorName(n));
+    out->n += n;
+    return 0;
+}
+
 /* --- piece by piece --- */
 
 struct zip {

@@ -18,6 +18,13 @@ int zstd_pack(struct str in, int level, struct buf *out, struct err *e);
 int snappy_unpack(struct str in, struct buf *out, struct err *e);
 int snappy_pack(struct str in, struct buf *out, struct err *e);
 
+/* For packing many pieces: what zstd needs for one is kept for the next. With `step`, not 0, statistics are taken anew
+ * after each so many bytes, for what changes on the way. Appends to `out`. The caller frees it; NULL: ERR_NOMEM. */
+struct zstd_packer;
+struct zstd_packer *zstd_packer_new(struct err *e);
+int zstd_packer_pack(struct zstd_packer *p, struct str in, int level, size_t step, struct buf *out, struct err *e);
+void zstd_packer_free(struct zstd_packer *p); /* NULL is fine */
+
 enum zip_format { ZIP_GZIP, ZIP_ZSTD };
 
 /* Packing piece by piece. The caller closes it; NULL: ERR_NOMEM. */

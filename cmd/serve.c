@@ -61,7 +61,7 @@ static sigset_t block_signals(void)
 }
 
 /* The signal that ends us; meanwhile settings are read again when asked, and memory that is not used is given back. */
-static void wait_for_the_end(struct settings_file *file, struct promql_cache *cache, const sigset_t *signals)
+static void wait_for_the_end(struct settings_file *file, struct promql_cache *cache, struct api *api, const sigset_t *signals)
 {
     const struct timespec pause = { GIVE_BACK_SECONDS, 0 };
     int sig;
@@ -71,6 +71,7 @@ static void wait_for_the_end(struct settings_file *file, struct promql_cache *ca
 
         if (sig < 0) {
             promql_cache_trim(cache, CACHE_IDLE_MS);
+            api_give_back(api);
             mem_give_back();
         } else if (settings_reload(file, &e) < 0) {
             log_error("reload refused, the old settings stay: %s", e.msg);
@@ -189,7 +190,7 @@ static int serve_store(struct settings_file *file, struct store *st, const struc
     }
     printf("ready http://%s%s%s:%u\n", six ? "[" : "", options->host, six ? "]" : "", api_port(api));
     fflush(stdout);
-    wait_for_the_end(file, options->limits.cache, signals);
+    wait_for_the_end(file, options->limits.cache, api, signals);
     api_stop(api, STOP_API_MS);
     stop_receivers(&receivers);
     return EXIT_WELL;

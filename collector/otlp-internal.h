@@ -192,6 +192,13 @@ int otlp_span(struct otlp_context *c, struct str message, struct err *e);
 
 /* Whether an item is refused for it, and not the whole request. */
 bool otlp_is_fault_of_item(int rc);
+/* ERR_INIT for each item, without zeroing all of the message. */
+static inline void otlp_no_fault(struct err *e)
+{
+    e->code = 0;
+    e->msg[0] = '\0';
+}
+
 /* pb_next behind the attributes that are as expected; `attributes`: their field, at most 15, or 0. */
 static inline int otlp_next(struct otlp_context *c, struct pb_reader *r, uint32_t attributes, struct pb_field *f,
                             struct err *e)
@@ -210,10 +217,11 @@ static inline int otlp_read(struct otlp_context *c, struct str message, uint32_t
               struct err *e)
 {
     struct pb_reader r = pb_reader(message);
-    struct err here = ERR_INIT;
+    struct err here;
     struct pb_field f;
     int rc, fault = 0;
 
+    otlp_no_fault(&here);
     c->attributes.n = c->npairs = 0;
     c->last_key = &c->before_first;
     while ((rc = otlp_next(c, &r, attributes, &f, &here)) == 1) {

@@ -231,25 +231,107 @@ static int expect_items(struct str message, size_t *n, struct err *e)
     return 0;
 }
 
-static int scope_items(struct otlp_context *c, struct str message, struct err *e)
+/* The scope, as far as it stands before the items: behind them nobody puts it, and to look there is to wait for a part of
+ * each item, which is not in the cache yet. */
+static int leading_scope(struct otlp_context *c, struct str message, struct err *e)
 {
-    struct envelope *x = (struct envelope *)c;
+    struct pb_reader r = pb_reader(message);
+    struct pb_field f;
     int rc;
 
-    c->scope_name = c->scope_version = STR_NULL;
-    c->scope_rc = 0;
-    if ((rc = each(message, SCOPE_SCOPE, scope_field, c, e)) < 0 || /* fields come in any order: first who, then what */
-        (rc = expect_items(message, &c->expected, e)) < 0)
+    while ((rc = pb_next(&r, &f, e)) == 1 && f.number != SCOPE_ITEMS)
+        if (f.number == SCOPE_SCOPE && ((rc = pb_want(&f, PB_BYTES, e)) < 0 || (rc = scope_field(c, f.bytes, e)) < 0))
+            break;
+    return rc < 0 ? rc : 0;
+}
+
+/* The items, up to a scope that comes behind one all the same: then *late. `late` NULL: it has been read, wherever it
+ * stands. */
+static int items(struct envelope *x, struct str message, bool *late, struct err *e)
+{
+    item_fn *const fn = item_functions[x->signal];
+    struct pb_reader r = pb_reader(message);
+    bool begun = false;
+    struct pb_field f;
+    int rc;
+
+    while ((rc = pb_next(&r, &f, e)) == 1) {
+        if (late && begun && f.number == SCOPE_SCOPE) {
+            *late = true;
+            return 0;
+        }
+        if (f.number != SCOPE_ITEMS)
+            continue;
+        begun = true;
+        if ((rc = pb_want(&f, PB_BYTES, e)) < 0 || (rc = fn(&x->c, f.bytes, e)) < 0)
+            return rc;
+    }
+    return rc;
+}
+
+/* The items of the scope that has been read. */
+static int items_of(struct envelope *x, struct str message, bool *late, struct err *e)
+{
+    struct otlp_context *c = &x->c;
+    int rc = expect_items(message, &c->expected, e);
+
+    if (rc < 0)
         return rc;
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         c->order[kind].is_valid = false;
     c->is_own_scope = is_own_scope(x);
     if (c->is_own_scope && (rc = count_rows(x, e)) < 0)
         return rc;
-    rc = each(message, SCOPE_ITEMS, item_functions[x->signal], c, e);
-    if (c->is_own_scope)
+    rc = items(x, message, late, e);
+    if (c->is_own_scope && !(late && *late))
         pass_rows(x);
     return rc;
+}
+
+/* Log records come in the largest numbers, and what they have become can be taken back: they are read as if the scope
+ * stood before them. */
+static int log_records(struct envelope *x, struct str message, bool *late, struct err *e)
+{
+    struct otlp_context *c = &x->c;
+    const struct otlp_refused refused = *c->refused;
+    size_t rows[EVENT_KINDS];
+    int rc;
+
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        rows[kind] = c->batch->events[kind].n;
+    rc = leading_scope(c, message, e);
+    if (rc == 0)
+        rc = items_of(x, message, late, e);
+    if (rc < 0 || !*late)
+        return rc;
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        batch_drop_events(c->batch, (enum event_kind)kind, rows[kind]);
+    *c->refused = refused;
+    return 0;
+}
+
+static void forget_scope(struct otlp_context *c)
+{
+    c->scope_name = c->scope_version = STR_NULL;
+    c->scope_rc = 0;
+}
+
+/* Fields come in any order: first who, then what. */
+static int scope_items(struct otlp_context *c, struct str message, struct err *e)
+{
+    struct envelope *x = (struct envelope *)c;
+    bool late = false;
+    int rc;
+
+    forget_scope(c);
+    if (x->signal == OTLP_LOGS) {
+        rc = log_records(x, message, &late, e);
+        if (rc < 0 || !late)
+            return rc;
+        forget_scope(c);
+    }
+    rc = each(message, SCOPE_SCOPE, scope_field, c, e);
+    return rc < 0 ? rc : items_of(x, message, NULL, e);
 }
 
 static int resource_items(struct otlp_context *c, struct str message, struct err *e)

@@ -227,10 +227,12 @@ static int add_record(struct otlp_context *c, const struct record *r, struct err
 
 int otlp_log_record(struct otlp_context *c, struct str message, struct err *e)
 {
-    struct err why = ERR_INIT;
     struct record r = { 0 };
-    int rc = otlp_read(c, message, RECORD_ATTRIBUTES, record_field, &r, &why);
+    struct err why;
+    int rc;
 
+    otlp_no_fault(&why);
+    rc = otlp_read(c, message, RECORD_ATTRIBUTES, record_field, &r, &why);
     if (rc == 0)
         rc = otlp_origin_fault(c, &why);
     if (rc == 0)

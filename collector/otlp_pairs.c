@@ -159,8 +159,9 @@ static void begin_repeats(struct otlp_context *c, struct otlp_key *k)
     k->repeats->credit = MOST_CREDIT;
 }
 
-/* Makes *text the earlier one that is equal, or remembers it. False: it is not UTF-8. */
-static inline bool repeat(struct otlp_context *c, struct otlp_key *k, struct str *text)
+/* Makes *text the earlier one that is equal, or remembers it. False: it is not UTF-8. Inline: the call would cost a fourth
+ * of it. */
+static inline __attribute__((always_inline)) bool repeat(struct otlp_context *c, struct otlp_key *k, struct str *text)
 {
     struct otlp_repeats *r = k->repeats;
     struct str *at;

@@ -50,6 +50,7 @@ struct syslog_listener {
     struct syslog *owner;
     const struct syslog_listen *is;
     int fd;
+    bool bound;                  /* the address is ours */
     uint16_t port;               /* 0: none */
     struct event *readable;
     uint32_t dropped;            /* as the kernel counts, since the socket was opened */

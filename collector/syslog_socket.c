@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 enum { BACKLOG = 128, DATAGRAMS = 256, ACCEPTS = 64 /* before others have their turn */ };
+enum { PORT_TRIES = 20 };
 
 /* --- datagrams --- */
 
@@ -158,6 +159,7 @@ static int open_listener(struct syslog_listener *l, const struct syslog_listen *
         return e->code;
     if (bind(l->fd, &is->at.any, is->length) < 0 || (!is->is_datagram && listen(l->fd, BACKLOG) < 0))
         return err_set(e, ERR_IO, "syslog: %.*s: cannot listen: %m", STR_ARG(is->name));
+    l->bound = true;
     if (local && chmod(is->at.local.sun_path, is->mode) < 0)
         return err_set(e, ERR_IO, "syslog: %.*s: cannot set its mode: %m", STR_ARG(is->name));
     bound.length = sizeof(bound.at);
@@ -166,29 +168,59 @@ static int open_listener(struct syslog_listener *l, const struct syslog_listen *
     return 0;
 }
 
-/* "HOST:0" for both protocols is one port. */
-static struct syslog_listen with_port_before(const struct syslog *s, size_t i)
+/* "HOST:0" for both protocols is one port: that of the listener before. */
+static bool shares_port(const struct syslog *s, size_t i)
 {
     struct syslog_listen is = s->config->listeners[i];
-    uint16_t *port = port_of(&is);
+    const uint16_t *port = port_of(&is);
 
-    if (i && port && *port == 0 && str_eq(is.name, s->config->listeners[i - 1].name) && !is.is_datagram)
-        *port = htons(s->listeners[i - 1].port);
-    return is;
+    return i && port && *port == 0 && str_eq(is.name, s->config->listeners[i - 1].name) && !is.is_datagram;
+}
+
+static int open_one(struct syslog *s, size_t i, struct err *e)
+{
+    struct syslog_listener *l = &s->listeners[i];
+    struct syslog_listen is = s->config->listeners[i];
+
+    l->owner = s;
+    l->is = &s->config->listeners[i];
+    if (shares_port(s, i))
+        *port_of(&is) = htons(s->listeners[i - 1].port);
+    return open_listener(l, &is, e);
+}
+
+static void close_one(struct syslog_listener *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
+}
+
+/* The port that was free for datagrams may be somebody's connection: then both get another. */
+static int open_shared(struct syslog *s, size_t i, struct err *e)
+{
+    int rc = open_one(s, i, e);
+
+    for (int tries = 1; rc < 0 && shares_port(s, i) && tries < PORT_TRIES; tries++) {
+        close_one(&s->listeners[i]);
+        close_one(&s->listeners[i - 1]);
+        rc = open_one(s, i - 1, e);
+        rc = rc < 0 ? rc : open_one(s, i, e);
+    }
+    return rc;
 }
 
 int syslog_listen(struct syslog *s, struct err *e)
 {
     for (size_t i = 0; i < s->config->nlisteners; i++) {
-        struct syslog_listener *l = &s->listeners[i];
-        struct syslog_listen is = with_port_before(s, i);
-        int rc;
+        int rc = open_shared(s, i, e);
 
-        l->owner = s;
-        l->is = &s->config->listeners[i];
-        rc = open_listener(l, &is, e);
         if (rc < 0)
             return rc;
+    }
+    for (size_t i = 0; i < s->config->nlisteners; i++) {
+        struct syslog_listener *l = &s->listeners[i];
+
         l->readable =
             event_new(s->base, l->fd, EV_READ | EV_PERSIST, l->is->is_datagram ? on_datagrams : on_connections, l);
         if (!l->readable || event_add(l->readable, NULL) < 0)
@@ -204,11 +236,10 @@ void syslog_unlisten(struct syslog *s)
 
         if (l->readable)
             event_free(l->readable);
-        if (l->fd >= 0)
-            close(l->fd);
-        if (l->readable && l->is->at.any.sa_family == AF_UNIX)
+        close_one(l);
+        if (l->bound && l->is->at.any.sa_family == AF_UNIX)
             unlink(l->is->at.local.sun_path);
+        l->bound = false;
         l->readable = NULL;
-        l->fd = -1;
     }
 }

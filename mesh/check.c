@@ -286,9 +286,11 @@ static void read_numbers(struct check *c, const struct yaml_node *n, struct any_
     struct named_number *v = expect(c, n, YAML_MAP) ? check_alloc(c, n->n, sizeof(*v)) : NULL;
     double number;
 
-    for (size_t i = 0; v && i < n->n; i++)
+    for (size_t i = 0; v && i < n->n; i++) {
+        v[i].at = &n->items[i];
         if (whole(c, &n->items[i], 0, UINT32_MAX, &number))
-            v[i] = (struct named_number){ &n->items[i], (uint32_t)number };
+            v[i].value = (uint32_t)number;
+    }
     if (v)
         *l = (struct any_list){ v, n->n };
 }

@@ -16,8 +16,8 @@ static void check_outlier(struct check *c, void *message)
     if (o->max_percent < 0 || o->max_percent > 100)
         check_error(c, o->at, "maxEjectionPercent", "must be from 0 to 100");
     if (check_get(o->at, "consecutiveErrors"))
-        check_warn(c, o->at, "consecutiveErrors", "is not applied any more, nor does Istio: give consecutive5xxErrors or "
-                   "consecutiveGatewayErrors");
+        check_warn(c, o->at, "consecutiveErrors", "is not applied any more, nor does Istio: give consecutive5xxErrors "
+                   "or consecutiveGatewayErrors");
     if (check_get(o->at, "consecutiveLocalOriginFailures") && !o->split)
         check_error(c, o->at, "consecutiveLocalOriginFailures", "needs splitExternalLocalOriginErrors: true");
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
@@ -117,8 +117,8 @@ static const struct message proxy_protocol_message = { sizeof(struct dr_proxy_pr
 /* ---- the whole ---- */
 
 #define POLICY_FIELDS                                                                                                  \
-    FIELD_OF(MESSAGE, dr_policy, balancer, "loadBalancer", &dr_balancer_message),                                         \
-        FIELD_OF(MESSAGE, dr_policy, pool, "connectionPool", &dr_pool_message),                                           \
+    FIELD_OF(MESSAGE, dr_policy, balancer, "loadBalancer", &dr_balancer_message),                                      \
+        FIELD_OF(MESSAGE, dr_policy, pool, "connectionPool", &dr_pool_message),                                        \
         FIELD_OF(MESSAGE, dr_policy, outlier, "outlierDetection", &outlier_message),                                   \
         FIELD_OF(MESSAGE, dr_policy, tls, "tls", &tls_message)
 

@@ -1,8 +1,8 @@
 /* registry.c: who runs where, and what can be called: Services and ServiceEntries, each with the places where it runs.
  *
- * A Service or ServiceEntry with a selector runs where the ready Pods and the WorkloadEntries of its namespace with such
- * labels are; a ServiceEntry else at its endpoints; a Service without selector where Endpoints or EndpointSlices of its
- * name say, or, as ExternalName, at what that name resolves to or the Service of that name runs. */
+ * A Service or ServiceEntry with a selector runs where the ready Pods and the WorkloadEntries of its namespace with
+ * such labels are; a ServiceEntry else at its endpoints; a Service without selector where Endpoints or EndpointSlices
+ * of its name say, or, as ExternalName, at what that name resolves to or the Service of that name runs. */
 #include "mesh/hosts-internal.h"
 #include "mesh/locality-internal.h"
 #include "mesh/model-internal.h"
@@ -94,13 +94,13 @@ static struct instance of_entry(const struct workload_entry *e)
 }
 
 /* The first of a list sorted by namespace that is of `ns` or beyond. */
-#define FIRST_OF(list, of_ns, at)                                                                                        \
+#define FIRST_OF(list, of_ns, at)                                                                                      \
     do {                                                                                                               \
         size_t high = (list).n, mid;                                                                                   \
                                                                                                                        \
         for ((at) = 0; (at) < high;) {                                                                                 \
             mid = (at) + (high - (at)) / 2;                                                                            \
-            if (str_cmp((list).v[mid].object->ns, of_ns) < 0)                                                   \
+            if (str_cmp((list).v[mid].object->ns, of_ns) < 0)                                                          \
                 (at) = mid + 1;                                                                                        \
             else                                                                                                       \
                 high = mid;                                                                                            \

@@ -135,7 +135,8 @@ static void check_service(struct check *c, void *message)
     if (external && !host_is_valid(s->external_name))
         check_error(c, s->at, "externalName", "must be a host name: where the Service is");
     else if (external && s->ports.n == 0)
-        check_warn(c, s->at, "ports", "missing: a proxy serves the ports that are named, and without any not this Service");
+        check_warn(c, s->at, "ports", "missing: a proxy serves the ports that are named, and without any not this "
+                   "Service");
 }
 
 static const struct field service_fields[] = {
@@ -151,7 +152,8 @@ static const struct message service_message = { sizeof(struct service), service_
 /* "networking.istio.io/exportTo: .,other" */
 static void read_export(struct check *c, struct service *s)
 {
-    struct str rest = yaml_text(yaml_get(yaml_path(c->object->root, "metadata.annotations"), "networking.istio.io/exportTo"));
+    const struct yaml_node *all = yaml_path(c->object->root, "metadata.annotations");
+    struct str rest = yaml_text(yaml_get(all, "networking.istio.io/exportTo"));
 
     s->export_to.v = rest.n ? check_alloc(c, rest.n, sizeof(*s->export_to.v)) : NULL;
     while (rest.n && s->export_to.v)

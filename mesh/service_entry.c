@@ -38,8 +38,8 @@ static void check_port(struct check *c, void *message)
     p->udp = str_ieq(p->protocol, STR("UDP"));
     p->speech = speech_named(p->protocol);
     if (!p->udp && p->protocol.n && p->speech == SPEECH_UNKNOWN)
-        check_error(c, p->at, "protocol", "invalid protocol \"%.*s\": HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, "
-                    "REDIS or MYSQL", STR_ARG(p->protocol));
+        check_error(c, p->at, "protocol", "invalid protocol \"%.*s\": HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, "
+                    "MONGO, REDIS or MYSQL", STR_ARG(p->protocol));
     if (p->name.n && !name_is_label(p->name))
         check_error(c, p->at, "name", "\"%.*s\" is no port name: small letters, digits and '-'", STR_ARG(p->name));
 }
@@ -113,8 +113,8 @@ static void check_resolution(struct check *c, const struct service_entry *e)
                     e->endpoints.n);
     for (size_t i = 0; i < e->hosts.n; i++) {
         if (by_name && e->endpoints.n == 0 && !e->selector && host_is_wild(e->hosts.v[i]))
-            check_error(c, &hosts->items[i], NULL, "\"%.*s\": a wildcard cannot be looked up: give endpoints, or another "
-                        "resolution", STR_ARG(e->hosts.v[i]));
+            check_error(c, &hosts->items[i], NULL, "\"%.*s\": a wildcard cannot be looked up: give endpoints, or "
+                        "another resolution", STR_ARG(e->hosts.v[i]));
         if (e->resolution == DYNAMIC_DNS && !host_is_wild(e->hosts.v[i]))
             check_error(c, &hosts->items[i], NULL, "\"%.*s\": DYNAMIC_DNS is for wildcards; a name is looked up by DNS",
                         STR_ARG(e->hosts.v[i]));
@@ -223,11 +223,12 @@ static void add_endpoints(struct check *c, const struct service_entry *e, struct
         s->instances[s->ninstances++] = (struct instance){ .address = s->host, .workload = &nobody, .weight = 1 };
     for (size_t i = 0; s->instances && i < e->endpoints.n && !c->nomem; i++) {
         const struct workload_entry *w = &e->endpoints.v[i];
+        const struct workload *who = s->external ? stranger(c, &w->workload) : &w->workload;
 
         if (w->address.n && !w->by_socket)
             s->instances[s->ninstances++] = (struct instance){ .address = w->address,
                                                                .labels = w->labels,
-                                                               .workload = s->external ? stranger(c, &w->workload) : &w->workload,
+                                                               .workload = who,
                                                                .ports = w->named,
                                                                .nports = w->ports.n,
                                                                .weight = w->weight };

@@ -12,8 +12,8 @@ static enum service_speech check_port(struct check *c, const struct gw_port *p, 
     enum service_speech speech = speech_named(p->protocol);
 
     if (p->protocol.n && speech == SPEECH_UNKNOWN)
-        check_error(c, p->at, "protocol", "invalid protocol \"%.*s\": HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, "
-                    "REDIS or MYSQL", STR_ARG(p->protocol));
+        check_error(c, p->at, "protocol", "invalid protocol \"%.*s\": HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, "
+                    "MONGO, REDIS or MYSQL", STR_ARG(p->protocol));
     if (!by_socket && (p->number == 0 || p->number > UINT16_MAX))
         check_error(c, p->at, "number", "must be from 1 to 65535");
     if (by_socket && p->number)
@@ -46,8 +46,8 @@ static void check_default_endpoint(struct check *c, struct sc_ingress *in)
         if (str_starts(text, str_of(hosts[i])) && !num_u64(str_from(text, strlen(hosts[i])), &port))
             port = 0;
     if (port == 0 || port > UINT16_MAX)
-        check_error(c, in->at, "defaultEndpoint", "\"%.*s\" must be 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or "
-                    "unix://PATH", STR_ARG(text));
+        check_error(c, in->at, "defaultEndpoint", "\"%.*s\" must be 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, "
+                    "[::]:PORT or unix://PATH", STR_ARG(text));
     else
         in->to_port = (uint16_t)port;
 }
@@ -202,7 +202,8 @@ static void check_sidecar(struct check *c, void *message)
     struct sidecar *s = message;
 
     if (s->ingress.n + s->egress.n == 0 && !s->outbound && !s->pool)
-        check_error(c, s->at, NULL, "one of ingress, egress, outboundTrafficPolicy, inboundConnectionPool must be given");
+        check_error(c, s->at, NULL, "one of ingress, egress, outboundTrafficPolicy, inboundConnectionPool must be "
+                    "given");
     check_twins(c, s);
 }
 

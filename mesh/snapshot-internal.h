@@ -73,6 +73,8 @@ struct cluster_tls {
 };
 /* The cluster's names and endpoints are there. */
 void draft_secure_cluster(struct draft *d, struct cluster *c, const struct cluster_tls *from);
+/* The name by which the mesh asks for a cluster: outbound_.PORT_.SUBSET_.HOST. */
+struct str draft_cluster_sni(struct draft *d, const struct cluster *c);
 /* NULL on d->nomem. */
 const struct tls_server *draft_tls_server(struct draft *d, const struct gw_tls *t);
 

@@ -73,7 +73,7 @@ struct tls_server {
 
 struct endpoint {
     struct str ip;
-    struct str dns;                 /* where `ip` is empty: a name. It stands for one endpoint per address that it has */
+    struct str dns;                 /* where `ip` is empty: a name; one endpoint for each address that it has */
     uint16_t port;                  /* where to connect */
     uint16_t container_port;        /* as Kubernetes has it; the same unless the platform moved a port below 1024 */
     uint32_t weight;
@@ -388,8 +388,8 @@ struct listener {
     size_t nchains;
     struct listener_policy policy;
     bool proxy_protocol;         /* connections begin with PROXY protocol's header */
-    const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where hosts end
-                                        * with "block_all", which answers 502 to all */
+    const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where
+                                        * the last host, "block_all", answers 502 to all */
 };
 
 /* Istio's standard metrics, in the order of Telemetry's words: the bits of telemetry_policy.metrics_off. */
@@ -462,6 +462,8 @@ struct proxy_snapshot *mesh_snapshot(struct arena *a, const struct mesh *m, cons
 /* The virtual host for a Host header (port and case ignored): exact, then the longest "*.suffix", then "*".
  * NULL: none. */
 const struct virtual_host *listener_host(const struct listener *l, struct str authority);
+/* The chain for the name that a TLS client asks for (lower case; empty: none). NULL: none. */
+const struct listener_chain *listener_chain(const struct listener *l, struct str server_name);
 /* NULL: a stranger. */
 const struct workload *snapshot_workload(const struct proxy_snapshot *s, struct str ip);
 

@@ -2,8 +2,8 @@
  *
  * Which DestinationRule counts is a matter of who asks: one in the client's namespace before one in the service's
  * before one in the root namespace; among those of one namespace the most specific host, and where several have that
- * host their subsets are joined and the oldest policy counts. A rule for some workloads alone counts for these, in its own
- * namespace, and there before the rules for all. */
+ * host their subsets are joined and the oldest policy counts. A rule for some workloads alone counts for these, in its
+ * own namespace, and there before the rules for all. */
 #include "mesh/hosts-internal.h"
 #include "mesh/names-internal.h"
 #include "mesh/snapshot-internal.h"
@@ -94,7 +94,8 @@ const struct dr_pool *draft_pool_of(const struct draft *d, const struct service 
 
 /* ---- one upstream ---- */
 
-static void set_endpoints(struct draft *d, struct cluster *c, const struct upstream *u, const struct policy_parts *parts)
+static void set_endpoints(struct draft *d, struct cluster *c, const struct upstream *u,
+                          const struct policy_parts *parts)
 {
     const struct service *s = u->service;
     struct endpoint *v = draft_alloc(d, s->ninstances, sizeof(*v));

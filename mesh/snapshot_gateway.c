@@ -5,9 +5,9 @@
  * catch-all does not hide the younger rules (Istio's SortVHostRoutes). The host served is the narrower one of the
  * VirtualService's and the server's.
  *
- * Servers of HTTP share their port's virtual hosts. Those with TLS each have chains, by the names they serve: what is in
- * them is HTTP with virtual hosts of the server's own (HTTPS), a tcp rule's destinations (TLS), or, passed on as it is, a
- * tls rule's (PASSTHROUGH) or the cluster that the name itself says (AUTO_PASSTHROUGH). */
+ * Servers of HTTP share their port's virtual hosts. Those with TLS each have chains, by the names they serve: what is
+ * in them is HTTP with virtual hosts of the server's own (HTTPS), a tcp rule's destinations (TLS), or, passed on as it
+ * is, a tls rule's (PASSTHROUGH) or the cluster that the name itself says (AUTO_PASSTHROUGH). */
 #include "mesh/hosts-internal.h"
 #include "mesh/snapshot-internal.h"
 
@@ -248,8 +248,7 @@ static void add_by_own_name(struct draft *d, const struct served *s, const struc
         for (size_t k = 0; k < s->server->hosts.n && c->host.n; k++)
             in = in || host_within(c->host, s->server->parsed[k].host);
         if (in)
-            draft_chain(d, out, draft_printf(d, "outbound_.%u_.%.*s_.%.*s", c->port, STR_ARG(c->subset), STR_ARG(c->host)),
-                        NULL, draft_tcp_serve(d, l, c->name));
+            draft_chain(d, out, draft_cluster_sni(d, c), NULL, draft_tcp_serve(d, l, c->name));
     }
 }
 

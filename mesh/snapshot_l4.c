@@ -1,7 +1,7 @@
 /* snapshot_l4.c: routes of connections: a VirtualService's tcp and tls rules, and chains by the name a client asks for.
  *
- * As for http, conditions about the proxy are settled here. Of tcp rules the first counts that is left. A tls rule makes
- * a chain of each name that it matches; which of them counts is the proxy's to see, by SNI. */
+ * As for http, conditions about the proxy are settled here. Of tcp rules the first counts that is left. A tls rule
+ * makes a chain of each name that it matches; which of them counts is the proxy's to see, by SNI. */
 #include "mesh/hosts-internal.h"
 #include "mesh/names-internal.h"
 #include "mesh/snapshot-internal.h"
@@ -155,6 +155,7 @@ static bool common_name(struct str sni, const struct str *hosts, size_t n, struc
 static void add_rule(const struct place *at, const struct vs_l4 *rule, struct str address, const struct str *hosts,
                      size_t nhosts, struct chain_list *out)
 {
+    bool mesh = str_eqz(at->gateway, "mesh");
     struct listener *serve = NULL;
 
     for (size_t i = 0; i < rule->match.n; i++) {
@@ -166,7 +167,7 @@ static void add_rule(const struct place *at, const struct vs_l4 *rule, struct st
             if (!common_name(m->sni_hosts.v[k], hosts, nhosts, &name))
                 continue;
             if (!serve) {
-                serve = new_serve(at->draft, at->port, str_eqz(at->gateway, "mesh") ? LISTENER_OUTBOUND : LISTENER_GATEWAY);
+                serve = new_serve(at->draft, at->port, mesh ? LISTENER_OUTBOUND : LISTENER_GATEWAY);
                 if (!serve)
                     return;
                 bind_rule(at, rule, serve);

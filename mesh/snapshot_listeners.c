@@ -9,12 +9,12 @@
  *                          going". What is not HTTP goes to the oldest service that has the port for it.
  *
  * A port is HTTP, TCP or sniffed by its name and appProtocol; one that several services share is sniffed when they
- * differ. Connections with TLS that is not ours to end go by the name they ask for (chains). A VirtualService of the mesh
- * is whole or not at all: for a host the oldest that names it, or else the one with the most specific wildcard, and where
- * that has no rule for this proxy and port, the service's default.
+ * differ. Connections with TLS that is not ours to end go by the name they ask for (chains). A VirtualService of the
+ * mesh is whole or not at all: for a host the oldest that names it, or else the one with the most specific wildcard,
+ * and where that has no rule for this proxy and port, the service's default.
  *
  * An egress listener of a Sidecar sees its own part of the mesh; one with an address listens there, for all of it. With
- * REGISTRY_ONLY a host that nobody knows is answered 502, by a virtual host that catches all ("block_all", as Istio). */
+ * REGISTRY_ONLY a host that nobody knows is answered 502, by a virtual host for all ("block_all", as Istio has it). */
 #include "base/err.h"
 #include "base/strmap.h"
 #include "mesh/hosts-internal.h"

@@ -2,8 +2,8 @@
  *
  * Shares     A rule of `distribute` whose `from` is where the proxy runs gives each place it names that part of the
  *            whole, which its endpoints divide by their own weights; other endpoints are left out.
- * Failover   Only where outlier detection tells who ails: by the labels of failoverPriority that endpoint and proxy have
- *            in common, counted from the first; else by subzone, zone, region, `failover`'s region, anywhere.
+ * Failover   Only where outlier detection tells who ails: by the labels of failoverPriority that endpoint and proxy
+ *            have in common, counted from the first; else by subzone, zone, region, `failover`'s region, anywhere.
  *            Priorities are made dense, as Envoy wants them. Without a localityLbSetting this is Istio's default. */
 #include "mesh/locality-internal.h"
 #include "mesh/snapshot-internal.h"
@@ -130,8 +130,9 @@ static void make_dense(struct placed *p)
 static void set_priorities(const struct draft *d, struct placed *p, const struct dr_locality *l)
 {
     for (size_t i = 0; i < p->n; i++) {
-        uint32_t at = l && l->priority.n ? (uint32_t)l->priority.n - labels_in_common(d, l, p->v[i].workload, p->labels[i])
-                                         : distance(d, l, p->v[i].workload);
+        const struct workload *w = p->v[i].workload;
+        uint32_t at = l && l->priority.n ? (uint32_t)l->priority.n - labels_in_common(d, l, w, p->labels[i])
+                                         : distance(d, l, w);
 
         p->v[i].priority = at < MOST_PRIORITIES ? at : MOST_PRIORITIES - 1;
     }

@@ -48,7 +48,10 @@ static void set_hash(struct cluster *c, const struct dr_hash *h)
     double ring = h->ring ? h->ring->size : h->minimum_ring_size;
 
     c->lb = h->maglev ? LB_MAGLEV : LB_RING_HASH;
-    c->hash.kind = h->header.n ? LB_HASH_HEADER : h->cookie ? LB_HASH_COOKIE : h->query.n ? LB_HASH_QUERY : LB_HASH_SOURCE_IP;
+    c->hash.kind = h->header.n  ? LB_HASH_HEADER
+                   : h->cookie  ? LB_HASH_COOKIE
+                   : h->query.n ? LB_HASH_QUERY
+                                : LB_HASH_SOURCE_IP;
     c->hash.name = h->header.n ? h->header : h->cookie ? h->cookie->name : h->query;
     if (h->cookie) {
         c->hash.path = h->cookie->path;

@@ -41,6 +41,11 @@ static bool find_ca(struct draft *d, struct str name, struct pem *ca, struct pem
 
 /* ---- what we connect to ---- */
 
+struct str draft_cluster_sni(struct draft *d, const struct cluster *c)
+{
+    return draft_printf(d, "outbound_.%u_.%.*s_.%.*s", c->port, STR_ARG(c->subset), STR_ARG(c->host));
+}
+
 /* The different mesh identities of those who run there. */
 static void take_principals(struct draft *d, struct cluster *c, const struct str *more, size_t nmore)
 {
@@ -64,9 +69,7 @@ static void take_principals(struct draft *d, struct cluster *c, const struct str
 static void secure_in_mesh(struct draft *d, struct cluster *c, const struct cluster_tls *from)
 {
     take_principals(d, c, from->names, from->nnames);
-    c->tls.sni = from->policy && from->policy->sni.n
-                     ? from->policy->sni
-                     : draft_printf(d, "outbound_.%u_.%.*s_.%.*s", c->port, STR_ARG(c->subset), STR_ARG(c->host));
+    c->tls.sni = from->policy && from->policy->sni.n ? from->policy->sni : draft_cluster_sni(d, c);
 }
 
 static void secure_by_files(struct cluster *c, const struct dr_tls *t)

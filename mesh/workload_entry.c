@@ -16,7 +16,8 @@ static void check_address(struct check *c, struct workload_entry *e)
     if (str_starts(e->address, scheme)) {
         e->by_socket = true;
         if (path.n == 0 || (path.p[0] != '/' && path.p[0] != '@'))
-            check_error(c, e->at, "address", "\"%.*s\": must be an absolute path, or begin with '@'", STR_ARG(e->address));
+            check_error(c, e->at, "address", "\"%.*s\": must be an absolute path, or begin with '@'",
+                        STR_ARG(e->address));
         else if (e->ports.n)
             check_error(c, e->at, "ports", "must not be given with a Unix socket");
         else

@@ -57,6 +57,7 @@ struct stream {
     struct name *name;               /* the request's host, where that says where it goes */
     int64_t resolving_until_ns;
     char up_local[CONN_ADDR_TEXT];   /* of the last try */
+    struct tls_peer *up_peer;        /* likewise, who answered by TLS; NULL: plain text */
     unsigned tries, retries;
     bool retrying;                   /* one of the cluster's retries, until that is told to have failed or not */
     bool repeated;                   /* once more after a kept connection had gone away */
@@ -70,6 +71,7 @@ struct stream {
     unsigned status, flags;
     const char *details;
     const char *transport_failure;
+    struct str tls_failure;          /* of the last try; n 0: none */
 
     bool hashed;                     /* the host goes by `hash` */
     uint64_t hash;
@@ -111,6 +113,7 @@ static inline void stream_touch(struct stream *s)
 }
 
 /* stream_try.c */
+void stream_forget_try(struct stream *s);    /* it is over; what is told of it stays */
 void stream_forward(struct stream *s);
 void stream_leave_upstream(struct stream *s); /* gives up what it has there, or waits for */
 void stream_continue(struct stream *s);      /* the backoff is over */

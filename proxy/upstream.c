@@ -38,7 +38,7 @@ static void keep_alive(int fd, const struct cluster *c)
             setsockopt(fd, IPPROTO_TCP, rows[i].option, &rows[i].value, sizeof(rows[i].value));
 }
 
-int upstream_dial(const struct upstream_host *h, const struct cluster *c, struct str source)
+static int dial(const struct upstream_host *h, const struct cluster *c, struct str source)
 {
     int fd = socket(h->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, saved;
     struct sockaddr_storage from;
@@ -65,6 +65,25 @@ fail:
     return -1;
 }
 
+int upstream_dial(struct upstream_host *h, const struct cluster *c, struct str source, enum tls_speech speech,
+                  struct conn_socket *out)
+{
+    *out = (struct conn_socket){ .fd = -1 };
+    if (h->tls) {
+        out->tls = tls_link_connect(h->tls, speech, &h->w->tls, &h->session);
+        if (!out->tls)
+            return -1;
+    }
+    out->fd = dial(h, c, source);
+    if (out->fd < 0) {
+        int saved = errno;
+
+        tls_link_free(out->tls);
+        errno = saved;
+    }
+    return out->fd < 0 ? -1 : 0;
+}
+
 const char *upstream_why(int err)
 {
     switch (err) {
@@ -76,6 +95,8 @@ const char *upstream_why(int err)
         return "delayed connect error: Network is unreachable";
     case ETIMEDOUT:
         return "connection timeout";
+    case EPROTO:
+        return "TLS_error:|0:no certificate, key or authorities to secure the connection with:TLS_error_end";
     default:
         return "immediate connect error";
     }

@@ -49,6 +49,7 @@ struct upstream_call {
     bool reused;          /* its connection has served before: the host may have closed it just now, for no fault of ours */
     bool any_byte;        /* of a response */
     bool pending, counted; /* among the circuit's pending, its requests */
+    const struct tls_link *tls; /* of the connection; NULL: plain text */
     const char *local;    /* the connection's own address, "" until it is connected */
 };
 
@@ -92,9 +93,11 @@ void upstream_wake(struct worker *w);
 /* Closes what no request is on. */
 void upstream_close_idle(struct upstream_host *h);
 
-/* Envoy's words for connect()'s errno. */
+/* Envoy's words for an errno of connecting. */
 const char *upstream_why(int err);
-/* A socket connecting to a host, bound to `source`, with the cluster's keep-alive. -1: errno says why. */
-int upstream_dial(const struct upstream_host *h, const struct cluster *c, struct str source);
+/* A socket connecting to a host, bound to `source`, with the cluster's keep-alive, and what will secure it; `speech` goes
+ * within. -1: errno says why, EPROTO that there is nothing to secure it with. */
+int upstream_dial(struct upstream_host *h, const struct cluster *c, struct str source, enum tls_speech speech,
+                  struct conn_socket *out);
 
 #endif

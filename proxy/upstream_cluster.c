@@ -40,7 +40,7 @@ bool upstream_parse_address(struct name_address *out, struct str ip)
 }
 
 static struct upstream_host *new_host(struct worker *w, struct circuit *circuit, struct str key,
-                                      const struct name_address *at)
+                                      const struct name_address *at, struct tls_target *tls)
 {
     struct upstream_host *h = mem_zalloc(sizeof(*h) + key.n);
 
@@ -57,6 +57,7 @@ static struct upstream_host *new_host(struct worker *w, struct circuit *circuit,
         return NULL;
     }
     h->circuit = circuit_get(circuit->all, circuit->name);
+    h->tls = tls ? tls_target_get(tls) : NULL;
     return h;
 }
 
@@ -71,13 +72,16 @@ void upstream_host_put(struct upstream_host *h)
     if (!h || --h->refs > 0)
         return;
     strmap_del(&h->w->hosts, h->key);
+    tls_session_free(&h->session);
+    tls_target_put(h->tls);
     circuit_host_put(h->circuit, h->shared);
     circuit_put(h->circuit);
     mem_free(h);
 }
 
 /* The worker's host at an address, new or known; held as one of the view's. NULL: no memory. */
-static struct upstream_host *hold_host(const struct upstream_cluster *u, const struct name_address *at, uint16_t port)
+static struct upstream_host *hold_host(const struct upstream_cluster *u, const struct name_address *at, uint16_t port,
+                                       struct tls_target *tls)
 {
     struct worker *w = u->view->w;
     struct name_address with_port = *at;
@@ -87,11 +91,11 @@ static struct upstream_host *hold_host(const struct upstream_cluster *u, const s
 
     set_port(&with_port.addr, port);
     conn_addr_text(text, &with_port.addr);
-    buf_printf(&key, "%.*s %s", STR_ARG(u->cluster->name), text);
+    buf_printf(&key, "%.*s %s %llx", STR_ARG(u->cluster->name), text, tls ? (unsigned long long)tls->hash : 0);
     if (!buf_failed(&key))
         h = strmap_get(&w->hosts, buf_view(&key));
     if (!h && !buf_failed(&key))
-        h = new_host(w, u->circuit, buf_view(&key), &with_port);
+        h = new_host(w, u->circuit, buf_view(&key), &with_port, tls);
     if (h)
         upstream_host_get(h)->views++;
     buf_free(&key);
@@ -180,10 +184,16 @@ static int open_lb(struct upstream_cluster *u, struct arena *a)
     return lb_init(&u->lb, a, u->cluster->lb, slots, n, keys, u->cluster->hash.table);
 }
 
+/* How an endpoint (NULL: none of the snapshot's) is reached. */
+static struct tls_target *tls_for(const struct upstream_cluster *u, const struct endpoint *e)
+{
+    return u->cluster->tls.mode != TLS_CLIENT_AUTO || (e && e->workload->mtls) ? u->tls : NULL;
+}
+
 /* A slot for an address of an endpoint (NULL: of the cluster's own host). */
 static int add_slot(struct upstream_cluster *u, const struct name_address *at, const struct endpoint *e)
 {
-    struct upstream_host *h = hold_host(u, at, e ? e->port : u->cluster->port);
+    struct upstream_host *h = hold_host(u, at, e ? e->port : u->cluster->port, tls_for(u, e));
 
     if (!h)
         return ERR_NOMEM;
@@ -372,7 +382,7 @@ struct upstream_host *upstream_named(struct upstream_cluster *u, const struct na
 
     if (!at || is_own(u->view->snapshot, at, port))
         return NULL;
-    h = hold_host(u, at, port);
+    h = hold_host(u, at, port, tls_for(u, NULL));
     if (!h)
         return NULL;
     upstream_host_get(h);
@@ -392,6 +402,12 @@ struct upstream_host *upstream_named(struct upstream_cluster *u, const struct na
 
 /* ---- clusters ---- */
 
+/* Whether some or all of a cluster's endpoints are reached by TLS. */
+static bool has_tls(const struct worker *w, const struct cluster *c)
+{
+    return c->tls.mode == TLS_CLIENT_AUTO ? tls_store_has_identity(w->settings->tls) : c->tls.mode != TLS_CLIENT_OFF;
+}
+
 int upstream_cluster_open(struct upstream_cluster *u, struct view *v, const struct cluster *c)
 {
     u->view = v;
@@ -400,6 +416,11 @@ int upstream_cluster_open(struct upstream_cluster *u, struct view *v, const stru
     u->circuit = circuit_get(v->w->settings->circuits, c->name);
     if (!u->circuit || ask_names(u, &v->arena) < 0)
         return ERR_NOMEM;
+    if (has_tls(v->w, c)) {
+        u->tls = tls_target_new(v->w->settings->tls, &c->tls, c->host.n && c->host.p[0] == '*' ? STR_NULL : c->host);
+        if (!u->tls)
+            return ERR_NOMEM;
+    }
     return make_slots(u, u->nnames ? &u->arena : &v->arena);
 }
 
@@ -411,5 +432,6 @@ void upstream_cluster_close(struct upstream_cluster *u)
     for (size_t i = 0; i < u->nnames; i++)
         name_put(u->names[i]);
     arena_free(&u->arena);
+    tls_target_put(u->tls);
     circuit_put(u->circuit);
 }

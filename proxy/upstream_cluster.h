@@ -22,10 +22,12 @@ struct upstream_host {
     size_t refs;                  /* views, connections, requests, those that wait */
     size_t views;                 /* 0: no view names it any more, its connections are not kept */
     struct worker *w;
-    struct str key;               /* cluster name, address */
+    struct str key;               /* cluster name, address, how connections are secured */
     struct sockaddr_storage addr;
     socklen_t addr_n;
     char text[CONN_ADDR_TEXT];    /* "127.0.0.1:80" */
+    struct tls_target *tls;       /* NULL: plain text */
+    struct tls_session session;   /* to be resumed by the next connection */
     struct circuit *circuit;      /* the cluster's */
     struct circuit_host *shared;  /* what all workers know of it; NULL: nobody asked for that yet */
     uint32_t active;              /* requests and TCP connections under way */
@@ -49,6 +51,7 @@ struct upstream_cluster {
     struct view *view;
     const struct cluster *cluster;
     struct circuit *circuit;
+    struct tls_target *tls;       /* how connections are secured, of all or some of its hosts; NULL: none */
     struct name **names;          /* of endpoints without an address, and of a passthrough cluster's own host */
     size_t nnames;
     unsigned names_generation;    /* the sum of theirs, as of which the slots are */

@@ -19,6 +19,7 @@ struct http2_stream {
     struct upstream_call call;
     struct http2_upstream *h;
     int32_t id;                 /* 0: no head has gone out */
+    bool to_head;               /* the request is a HEAD */
     bool head_seen, ended, paused, closed;
     struct buf waiting;         /* of the response's body */
     struct fields *trailers;    /* of the response, behind it */
@@ -249,13 +250,19 @@ static void keep_trailers(struct http2_stream *s, struct http2_block *b)
 
 static void take_head(struct http2_upstream *h, struct http2_stream *s, bool ends)
 {
+    struct http_head *head = &h->block.head;
+
     if (!http2_block_finish(&h->block, false, !ends)) {
         give_up(s, UPSTREAM_PROTOCOL);
-    } else if (s->head_seen) {
+        return;
+    }
+    if (ends && !s->to_head && head->status != 204 && head->status != 304)
+        head->framing = HTTP_LENGTH; /* an empty body, which HTTP/1 has to be told */
+    if (s->head_seen) {
         keep_trailers(s, &h->block);
     } else if (h->block.head.status >= 200) {
         s->head_seen = true;
-        s->call.handler->head(s->call.arg, &h->block.head);
+        s->call.handler->head(s->call.arg, head);
     }
 }
 
@@ -338,6 +345,7 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
     bool empty = rq->framing == HTTP_NO_BODY || (rq->framing == HTTP_LENGTH && rq->length == 0);
     char length[24];
 
+    s->to_head = str_eqz(rq->method, "HEAD");
     http2_list_add(&list, STR(":method"), rq->method);
     http2_list_add(&list, STR(":scheme"), rq->scheme);
     http2_list_add(&list, STR(":authority"), rq->authority);
@@ -554,7 +562,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
                                          .drained = on_drained, .fill = on_fill, .deadline = on_deadline,
                                          .drain = on_drain, .destroy = destroy };
     struct http2_upstream *h = mem_zalloc(sizeof(*h));
-    int fd;
+    struct conn_socket socket;
 
     if (!h || open_session(h) != 0) {
         if (h)
@@ -563,8 +571,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
         errno = ENOMEM;
         return NULL;
     }
-    fd = upstream_dial(r->host, r->cluster, r->source);
-    if (fd < 0) {
+    if (upstream_dial(r->host, r->cluster, r->source, TLS_HTTP2, &socket) < 0) {
         int saved = errno;
 
         nghttp2_session_del(h->session);
@@ -585,7 +592,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
         h->next->prev = h;
     h->host->http2 = h;
     h->listed = true;
-    conn_open_connecting(&h->c, h->host->w, fd, &ops, r->cluster->connect_timeout_ms);
+    conn_open_connecting(&h->c, h->host->w, socket, &ops, r->cluster->connect_timeout_ms);
     return h;
 }
 
@@ -617,8 +624,8 @@ struct upstream_call *http2_call(const struct upstream_route *r, bool fresh)
         mem_free(s);
         return NULL;
     }
-    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .local = h->local, .reused = h->requests > 0 };
-    s->call.pending = pending;
+    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .tls = h->c.tls, .local = h->local,
+                                      .reused = h->requests > 0, .pending = pending };
     s->h = h;
     s->waiting = (struct buf)BUF_INIT(HTTP2_WINDOW);
     http2_source_init(&s->body);

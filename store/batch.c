@@ -152,6 +152,16 @@ void batch_drop_event(struct batch *b, enum event_kind kind)
             clear(kind, c, r->columns[c] + r->n, 1);
 }
 
+void batch_drop_events(struct batch *b, enum event_kind kind, size_t n)
+{
+    struct event_rows *r = &b->events[kind];
+
+    for (size_t c = 0; c < event_tables[kind].n; c++)
+        if (r->columns[c])
+            clear(kind, c, r->columns[c] + n, r->n - n);
+    r->n = n;
+}
+
 union event_value batch_event(const struct batch *b, enum event_kind kind, size_t row, int column)
 {
     const union event_value *v = b->events[kind].columns[column];

@@ -93,6 +93,8 @@ static inline int batch_set_event(struct batch *b, enum event_kind kind, int col
 int batch_set_first(struct batch *b, enum event_kind kind, int column, union event_value v); /* where there is no room yet */
 int batch_end_event(struct batch *b, enum event_kind kind, int64_t time_ns, struct labels attributes);
 void batch_drop_event(struct batch *b, enum event_kind kind);
+/* Takes back all rows but the first n. */
+void batch_drop_events(struct batch *b, enum event_kind kind, size_t n);
 /* Sets a column of a row that has been ended. */
 int batch_change_event(struct batch *b, enum event_kind kind, size_t row, int column, union event_value v);
 /* A column's value in row `row`, which may be the one not ended yet. */

@@ -100,6 +100,7 @@ static void *committer_main(void *arg)
         run_jobs(st, jobs);
         more = !stop && sealer_tick(st);
         more |= !stop && retention_tick(st);
+        more |= !stop && rest_tick(st);
     }
     return NULL;
 }

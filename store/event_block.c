@@ -2,7 +2,7 @@
 #include "store/event_block-internal.h"
 
 #include "store/event_block_format-internal.h"
-#include "store/event_filter_build-internal.h"
+#include "store/event_filter-internal.h"
 
 #include <endian.h>
 
@@ -36,19 +36,20 @@ static const struct event_summary *block_summary(struct event_source *s, struct 
 int sealed_slice_read(struct sealed *b, const struct sealed_column *c, size_t slice, uint8_t *bits, size_t *n,
                       struct err *e)
 {
-    uint32_t part = c->filter_part + (uint32_t)slice, sum;
+    uint64_t at = c->filter_at + slice * (EVENT_FILTER_SLICE + SLICE_SUM);
+    uint32_t sum;
     uint8_t bytes[EVENT_FILTER_SLICE + SLICE_SUM];
     int rc;
 
     *n = c->filter_bytes - slice * EVENT_FILTER_SLICE;
     *n = *n < EVENT_FILTER_SLICE ? *n : EVENT_FILTER_SLICE;
-    rc = b->read(b->arg, part, 0, *n + SLICE_SUM, bytes, e);
+    rc = sealed_bytes_read(b, at, *n + SLICE_SUM, bytes, e);
     if (rc < 0)
         return rc;
     memcpy(&sum, bytes + *n, sizeof(sum));
     memcpy(bits, bytes, *n);
     if (le32toh(sum) != block_sum((struct str){ (const char *)bits, *n }))
-        return err_set(e, ERR_CORRUPT, "block: part %u, a filter: checksum wrong", part);
+        return err_set(e, ERR_CORRUPT, "block: a filter at %llu: checksum wrong", (unsigned long long)at);
     return 0;
 }
 
@@ -84,11 +85,13 @@ static int block_may_hold(struct event_source *s, struct event_field f, struct s
     const struct sealed_column *c = find_column(b->directory, f);
 
     *may = block_summary(s, f) != NULL;
-    if (!c || !c->filter_bytes || value.n == 0)
+    if (!c || !c->summary.filtered || value.n == 0)
         return 0;
+    if (c->summary.form == EVENT_FORM_IDS)
+        return sealed_ids_may_hold(b, c, value, may, e);
     if (c->summary.form == EVENT_FORM_TEXTS)
         return probe_tokens(b, c, value, may, e);
-    return probe(b, c, event_filter_id_hash(c->id, value), may, e);
+    return probe(b, c, event_filter_hash(value), may, e);
 }
 
 int sealed_overflow_read(struct sealed *b, struct sealed_view **sets, struct err *e)

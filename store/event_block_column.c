@@ -5,6 +5,9 @@
 #include "base/zip.h"
 #include "store/event_block_format-internal.h"
 
+/* Of a dictionary, together: more than any that was written has. */
+enum { MOST_TEXTS = 2 * EVENT_BLOCK_BYTES };
+
 int sealed_no_memory(const struct sealed *b, struct err *e)
 {
     return err_set(e, ERR_NOMEM, "no memory for a column of a block of %zu events", b->source.n);
@@ -17,12 +20,30 @@ int sealed_malformed(const struct sealed_column *c, const char *what, struct err
 
 /* --- pieces --- */
 
+int sealed_bytes_read(struct sealed *b, uint64_t at, size_t n, void *to, struct err *e)
+{
+    char *next = to;
+    int rc = 0;
+
+    while (rc == 0 && n) {
+        uint32_t part = (uint32_t)(at / BLOCK_PART_BYTES);
+        size_t from = at % BLOCK_PART_BYTES, some = BLOCK_PART_BYTES - from;
+
+        some = n < some ? n : some;
+        rc = b->read(b->arg, 1 + part, from, some, next, e);
+        next += some;
+        at += some;
+        n -= some;
+    }
+    return rc;
+}
+
 static int read_stored(struct sealed *b, const struct sealed_piece *p, size_t n, char *to, struct err *e)
 {
-    int rc = b->read(b->arg, p->part, 0, n, to, e);
+    int rc = sealed_bytes_read(b, p->at - 1, n, to, e);
 
     if (rc == 0 && block_sum((struct str){ to, n }) != p->sum)
-        rc = err_set(e, ERR_CORRUPT, "block: part %u: checksum wrong", p->part);
+        rc = err_set(e, ERR_CORRUPT, "block: %zu bytes at %llu: checksum wrong", n, (unsigned long long)p->at - 1);
     return rc;
 }
 
@@ -47,7 +68,7 @@ static int unpack_part(struct sealed *b, const struct sealed_piece *p, char *to,
 /* to[0..p->raw) */
 int sealed_piece_load(struct sealed *b, const struct sealed_piece *p, char *to, struct err *e)
 {
-    if (p->part)
+    if (p->at)
         return p->packed ? unpack_part(b, p, to, e) : read_stored(b, p, p->raw, to, e);
     if (p->packed)
         return unpack(p->inside, to, p->raw, e);
@@ -62,7 +83,7 @@ int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct aren
     char *to;
     int rc;
 
-    if (!p->part && !p->packed) {
+    if (!p->at && !p->packed) {
         *out = bytes_of(p->inside);
         return 0;
     }
@@ -74,18 +95,66 @@ int sealed_piece_get(struct sealed *b, const struct sealed_piece *p, struct aren
     return rc;
 }
 
+/* --- planes --- */
+
+/* Inlined for each number of bits: all but one shift is known at compile time. 2^shift share a byte. */
+static inline void spread(uint8_t *v, size_t n, unsigned bits, unsigned shift)
+{
+    for (size_t i = n; i-- > 0;)
+        v[i] = v[i >> shift] >> (i & ((1u << shift) - 1)) * bits & ((1u << bits) - 1);
+}
+
+/* From several in a byte to one in each, in place: from the last one on, which never meets one that is still
+ * to come. */
+static void spread_out(uint8_t *v, size_t n, unsigned bits)
+{
+    switch (bits) {
+    case 1:
+        spread(v, n, 1, 3);
+        break;
+    case 2:
+        spread(v, n, 2, 2);
+        break;
+    case 4:
+        spread(v, n, 4, 1);
+        break;
+    }
+}
+
+int sealed_plane_get(struct sealed *b, const struct sealed_piece *p, unsigned bits, size_t n, struct arena *a,
+                     const uint8_t **to, struct err *e)
+{
+    struct bytes r = { NULL, NULL };
+    uint8_t *v;
+    int rc;
+
+    if (bits == 8) {
+        rc = sealed_piece_get(b, p, a, &r, e);
+        *to = r.p;
+        return rc;
+    }
+    v = arena_alloc(a, n + 1);
+    rc = v ? sealed_piece_load(b, p, (char *)v, e) : sealed_no_memory(b, e);
+    if (rc == 0)
+        spread_out(v, n, bits);
+    *to = v;
+    return rc;
+}
+
 /* --- numbers --- */
 
-/* Adds up the planes of all rows. */
-static int get_planes(struct sealed *b, const struct sealed_piece *pieces, size_t width, uint64_t *to, struct err *e)
+/* Adds up the planes of n rows. */
+static int get_planes(struct sealed *b, const struct sealed_piece *pieces, unsigned bits, size_t n, uint64_t *to,
+                      struct err *e)
 {
-    size_t n = b->source.n;
-    uint8_t *plane = mem_alloc(n);
+    uint8_t *plane = mem_alloc(n + 1);
     int rc = plane ? 0 : sealed_no_memory(b, e);
 
     memset(to, 0, n * sizeof(*to));
-    for (size_t w = 0; rc == 0 && w < width; w++) {
+    for (size_t w = 0; rc == 0 && 8 * w < bits; w++) {
         rc = sealed_piece_load(b, &pieces[w], (char *)plane, e);
+        if (rc == 0)
+            spread_out(plane, n, block_plane_bits(bits, w));
         for (size_t i = 0; rc == 0 && i < n; i++)
             to[i] |= (uint64_t)plane[i] << 8 * w;
     }
@@ -93,45 +162,93 @@ static int get_planes(struct sealed *b, const struct sealed_piece *pieces, size_
     return rc;
 }
 
-/* Whether all are within what the summary says; then they are what it says of them. */
-static bool add_to_least(const struct sealed_column *c, uint64_t *v, size_t n)
+/* Puts the rare ones, v[0..c->nrare), where their rows are, and the usual one elsewhere: from the last row on. */
+static bool spread_rare(const struct sealed_column *c, const uint8_t *bits, uint64_t *v, size_t n)
 {
-    uint64_t unit = (uint64_t)c->unit, min = (uint64_t)c->summary.min, range = (uint64_t)c->summary.max - min, most = 0;
+    size_t left = c->nrare;
 
-    for (size_t i = 0; i < n; i++)
-        most = v[i] > most ? v[i] : most;
-    if (most > range / unit)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        v[i] = min + v[i] * unit;
-    return true;
+    for (size_t i = n; i-- > 0;) {
+        bool rare = bits[i / 8] >> i % 8 & 1;
+
+        if (rare && left == 0)
+            return false;
+        v[i] = rare ? v[--left] : (uint64_t)c->usual;
+    }
+    return left == 0;
 }
 
-static bool add_to_before(const struct sealed_column *c, const struct event_source *s, uint64_t *v)
+/* Adds what the column beside has. */
+static int add_beside(struct sealed_view *v, uint64_t *to, struct err *e)
 {
-    uint64_t now = (uint64_t)c->first;
-    bool inside = true;
+    const struct sealed_column *c = v->column, *other = v->block->directory->fixed[c->beside];
+    struct sealed_view *beside = NULL;
+    int rc;
 
-    for (size_t i = 0; i < s->n; i++) {
-        now += unzigzag(v[i]) * (uint64_t)c->unit;
-        v[i] = now;
-        inside &= (int64_t)now >= s->first_ns && (int64_t)now <= s->last_ns;
+    if (!other || other->summary.form != EVENT_FORM_INTS || other->beside >= 0)
+        return sealed_malformed(c, "the column beside", e);
+    rc = sealed_view_new(v->block, other, v->view.arena, &beside, e);
+    rc = rc == 0 ? sealed_view_rows(beside, e) : rc;
+    for (size_t i = 0; rc == 0 && i < v->view.n; i++)
+        to[i] += (uint64_t)beside->view.ints[i];
+    return rc;
+}
+
+/* From what is in the planes to the numbers. */
+static int finish_ints(struct sealed_view *v, uint64_t *to, size_t n, struct err *e)
+{
+    const struct sealed_column *c = v->column;
+    struct bytes bits;
+    int rc = 0;
+
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint64_t)c->least + to[i] * (uint64_t)c->unit;
+    if (c->beside >= 0)
+        return add_beside(v, to, e);
+    if (c->rare)
+        rc = sealed_piece_get(v->block, &c->pieces[0], v->view.arena, &bits, e);
+    return rc == 0 && c->rare && !spread_rare(c, bits.p, to, v->view.n) ? sealed_malformed(c, "rare rows", e) : rc;
+}
+
+static bool all_within(const struct event_summary *s, const int64_t *v, size_t n)
+{
+    int64_t least = INT64_MAX, most = INT64_MIN;
+
+    for (size_t i = 0; i < n; i++) {
+        least = v[i] < least ? v[i] : least;
+        most = v[i] > most ? v[i] : most;
     }
-    return inside;
+    return least >= s->min && most <= s->max;
 }
 
 static int get_ints(struct sealed_view *v, struct err *e)
 {
     const struct sealed_column *c = v->column;
+    size_t n = c->rare ? c->nrare : v->view.n, before = c->rare ? 1 : 0;
     uint64_t *to = arena_alloc(v->view.arena, v->view.n * sizeof(*to));
-    int rc = to ? get_planes(v->block, c->pieces, c->npieces, to, e) : sealed_no_memory(v->block, e);
-    bool good;
+    int rc = to ? get_planes(v->block, c->pieces + before, c->bits, n, to, e) : sealed_no_memory(v->block, e);
+
+    rc = rc == 0 ? finish_ints(v, to, n, e) : rc;
+    v->view.ints = (const int64_t *)to;
+    return rc == 0 && !all_within(&c->summary, v->view.ints, v->view.n) ? sealed_malformed(c, "a number", e) : rc;
+}
+
+static int get_times(struct sealed_view *v, struct err *e)
+{
+    const struct sealed_column *c = v->column;
+    const struct event_source *s = &v->block->source;
+    uint64_t *to = arena_alloc(v->view.arena, s->n * sizeof(*to)), now = (uint64_t)c->first;
+    int rc = to ? get_planes(v->block, c->pieces, c->bits, s->n, to, e) : sealed_no_memory(v->block, e);
+    bool inside = true;
 
     if (rc < 0)
         return rc;
-    good = c->kind == BLOCK_TIME ? add_to_before(c, &v->block->source, to) : add_to_least(c, to, v->view.n);
+    for (size_t i = 0; i < s->n; i++) {
+        now += unzigzag(to[i]) * (uint64_t)c->unit;
+        to[i] = now;
+        inside &= (int64_t)now >= s->first_ns && (int64_t)now <= s->last_ns;
+    }
     v->view.ints = (const int64_t *)to;
-    return good ? 0 : sealed_malformed(c, "a number", e);
+    return inside ? 0 : sealed_malformed(c, "a time", e);
 }
 
 /* --- dictionaries --- */
@@ -147,6 +264,64 @@ static bool get_counts(struct bytes *r, size_t distinct, size_t rows, uint32_t *
         sum += count;
     }
     return sum == rows;
+}
+
+/* How much each text begins like the one before, and how much it has more: values[i].s.n is its length, common[i] what
+ * is taken from the one before. *bytes: of all. */
+static bool get_lengths(struct bytes *r, size_t distinct, union event_value *values, uint32_t *common, size_t *bytes)
+{
+    size_t before = 0;
+    uint64_t shared, more;
+
+    *bytes = 0;
+    for (size_t i = 0; i < distinct; i++) {
+        if (!varint_get(r, &shared) || shared > before || !varint_get(r, &more) || more > MOST_TEXTS)
+            return false;
+        common[i] = (uint32_t)shared;
+        before = values[i].s.n = shared + more;
+        *bytes += before;
+        if (*bytes > MOST_TEXTS)
+            return false;
+    }
+    return true;
+}
+
+/* to[]: as much as get_lengths said. */
+static bool get_ends(struct bytes ends, size_t distinct, union event_value *values, const uint32_t *common, char *to)
+{
+    const char *before = to;
+
+    for (size_t i = 0; i < distinct; i++) {
+        size_t more = values[i].s.n - common[i];
+
+        if (more > bytes_left(&ends))
+            return false;
+        memcpy(to, before, common[i]);
+        if (more)
+            memcpy(to + common[i], ends.p, more);
+        ends.p += more;
+        before = values[i].s.p = to;
+        to += values[i].s.n;
+    }
+    return bytes_left(&ends) == 0;
+}
+
+static int get_sorted(struct sealed_view *v, struct bytes *r, union event_value *values, struct err *e)
+{
+    const struct sealed_column *c = v->column;
+    size_t distinct = c->summary.distinct, bytes;
+    uint32_t *common = arena_alloc(v->view.arena, distinct * sizeof(*common));
+    struct bytes ends;
+    char *to;
+    int rc;
+
+    if (!common)
+        return sealed_no_memory(v->block, e);
+    if (!get_lengths(r, distinct, values, common, &bytes))
+        return sealed_malformed(c, "lengths of values", e);
+    to = arena_alloc(v->view.arena, bytes);
+    rc = to ? sealed_piece_get(v->block, &c->pieces[1], v->view.arena, &ends, e) : sealed_no_memory(v->block, e);
+    return rc == 0 && !get_ends(ends, distinct, values, common, to) ? sealed_malformed(c, "values", e) : rc;
 }
 
 static int open_dictionary(struct sealed_view *v, struct err *e)
@@ -166,60 +341,18 @@ static int open_dictionary(struct sealed_view *v, struct err *e)
     values = arena_alloc(v->view.arena, distinct * sizeof(*values));
     if (!counts || !values)
         return sealed_no_memory(v->block, e);
-    if (!get_counts(&r, distinct, v->view.n, counts) ||
-        !(c->summary.is_text ? event_get_texts : event_get_numbers)(&r, distinct, values) || bytes_left(&r))
-        return sealed_malformed(c, "values", e);
+    if (!get_counts(&r, distinct, v->view.n, counts))
+        return sealed_malformed(c, "counts", e);
+    if (c->summary.is_text)
+        rc = get_sorted(v, &r, values, e);
+    else if (!event_get_numbers(&r, distinct, values))
+        rc = sealed_malformed(c, "values", e);
+    if (rc == 0 && bytes_left(&r))
+        rc = sealed_malformed(c, "values", e);
     v->view.counts = counts;
     v->view.values = values;
     v->view.distinct = distinct;
-    return 0;
-}
-
-/* Inlined for each number of bits, so that nothing is computed per row but a shift. */
-static inline void spread(const uint8_t *from, size_t n, unsigned bits, uint8_t *to)
-{
-    const unsigned each = 8 / bits, mask = (1u << bits) - 1;
-    size_t i = 0;
-
-    for (; n - i >= each; from++)
-        for (unsigned k = 0; k < each; k++)
-            to[i++] = (uint8_t)(*from >> k * bits & mask);
-    for (unsigned k = 0; i < n; k++)
-        to[i++] = (uint8_t)(*from >> k * bits & mask);
-}
-
-static void spread_codes(const uint8_t *from, size_t n, unsigned bits, uint8_t *to)
-{
-    switch (bits) {
-    case 1:
-        spread(from, n, 1, to);
-        break;
-    case 2:
-        spread(from, n, 2, to);
-        break;
-    default:
-        spread(from, n, 4, to);
-    }
-}
-
-/* Several in a byte. */
-static int get_small_codes(struct sealed_view *v, const struct sealed_piece *p, unsigned bits, const uint8_t **codes,
-                           struct err *e)
-{
-    size_t n = v->view.n;
-    struct bytes r = { NULL, NULL };
-    uint8_t *to;
-    int rc = sealed_piece_get(v->block, p, v->view.arena, &r, e);
-
-    *codes = r.p;
-    if (rc < 0 || bits == 8)
-        return rc;
-    to = arena_alloc(v->view.arena, n);
-    if (!to)
-        return sealed_no_memory(v->block, e);
-    spread_codes(r.p, n, bits, to);
-    *codes = to;
-    return 0;
+    return rc;
 }
 
 static int get_wide_codes(struct sealed_view *v, const struct sealed_piece *planes, const uint16_t **codes,
@@ -244,7 +377,8 @@ int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, s
 
     *codes8 = NULL;
     *codes16 = NULL;
-    rc = bits > 8 ? get_wide_codes(v, pieces, codes16, e) : get_small_codes(v, pieces, bits, codes8, e);
+    rc = bits > 8 ? get_wide_codes(v, pieces, codes16, e)
+                  : sealed_plane_get(v->block, pieces, bits, v->view.n, v->view.arena, codes8, e);
     if (rc == 0 && !event_codes_below(*codes8, *codes16, v->view.n, distinct))
         rc = sealed_malformed(v->column, "a code", e);
     return rc;
@@ -252,114 +386,10 @@ int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, s
 
 static int get_codes(struct sealed_view *v, struct err *e)
 {
-    return sealed_codes_get(v, v->column->pieces + 1, v->view.distinct, &v->view.codes8, &v->view.codes16, e);
-}
-
-/* --- ids --- */
-
-/* Where an id's bytes come from: runs of noise, and planes. */
-struct id_parts {
-    const uint8_t *noise;
-    const struct bytes *planes;
-    size_t width, apart, nplanes, nruns;                   /* apart: bytes of noise of an id */
-    uint8_t plane_to[EVENT_ID_BYTES];                      /* of each plane: the byte it is */
-    uint8_t run_from[EVENT_ID_BYTES], run_to[EVENT_ID_BYTES]; /* of each run: its first byte, in the noise and in the id */
-};
-
-static struct id_parts id_parts_of(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width)
-{
-    struct id_parts p = { .noise = noise->p, .planes = planes, .width = width };
-    bool in_run = false;
-
-    for (size_t byte = 0; byte < width; byte++) {
-        bool is_plane = which >> byte & 1;
-
-        if (is_plane) {
-            p.plane_to[p.nplanes++] = (uint8_t)byte;
-        } else if (!in_run) {
-            p.run_from[p.nruns] = (uint8_t)p.apart;
-            p.run_to[p.nruns++] = (uint8_t)byte;
-        }
-        p.apart += !is_plane;
-        in_run = !is_plane;
-    }
-    return p;
-}
-
-/* A run is copied with what follows it, EVENT_ID_BYTES in all, which costs less than to copy just as much as it has; what is
- * too much is written over by the next runs and ids. */
-static void join_by_runs(const struct id_parts *p, size_t i, uint8_t *to)
-{
-    for (size_t k = 0; k < p->nruns; k++)
-        memcpy(to + i * p->width + p->run_to[k], p->noise + i * p->apart + p->run_from[k], EVENT_ID_BYTES);
-    for (size_t k = 0; k < p->nplanes; k++)
-        to[i * p->width + p->plane_to[k]] = p->planes[k].p[i];
-}
-
-static void join_by_bytes(const struct id_parts *p, uint32_t which, size_t i, uint8_t *to)
-{
-    const uint8_t *from = p->noise + i * p->apart;
-
-    for (size_t byte = 0, plane = 0; byte < p->width; byte++)
-        to[i * p->width + byte] = which >> byte & 1 ? p->planes[plane++].p[i] : *from++;
-}
-
-/* The ids' bytes: those that are planes from these, the others one id behind the other. */
-static void join_bytes(const struct bytes *noise, const struct bytes *planes, uint32_t which, size_t width, size_t n,
-                       uint8_t *to)
-{
-    const struct id_parts p = id_parts_of(noise, planes, which, width);
-    size_t i = 0;
-
-    for (; n - i > EVENT_ID_BYTES; i++) /* of the last ones a run has too little behind it */
-        join_by_runs(&p, i, to);
-    for (; i < n; i++)
-        join_by_bytes(&p, which, i, to);
-}
-
-static int get_id_bytes(struct sealed_view *v, struct err *e)
-{
     const struct sealed_column *c = v->column;
-    struct bytes noise, planes[EVENT_ID_BYTES];
-    size_t nplanes = (size_t)__builtin_popcount(c->id_planes), width = event_id_width(c->id);
-    uint8_t *to;
-    int rc = sealed_piece_get(v->block, &c->pieces[0], v->view.arena, &noise, e);
 
-    if (rc < 0)
-        return rc;
-    v->view.ids = noise.p;
-    if (nplanes == 0)
-        return 0;
-    for (size_t i = 0; rc == 0 && i < nplanes; i++)
-        rc = sealed_piece_get(v->block, &c->pieces[1 + i], v->view.arena, &planes[i], e);
-    to = arena_alloc(v->view.arena, v->view.n * width);
-    if (rc == 0 && !to)
-        return sealed_no_memory(v->block, e);
-    if (rc == 0)
-        join_bytes(&noise, planes, c->id_planes, width, v->view.n, to);
-    v->view.ids = to;
-    return rc;
-}
-
-static int get_ids(struct sealed_view *v, struct err *e)
-{
-    const struct sealed_column *c = v->column;
-    struct bytes r;
-    struct event_odd *odd;
-    int rc = get_id_bytes(v, e);
-
-    v->view.uuid = c->id == EVENT_ID_UUID;
-    v->view.width = event_id_width(c->id);
-    if (rc < 0 || c->nodd == 0)
-        return rc;
-    odd = arena_alloc(v->view.arena, c->nodd * sizeof(*odd));
-    rc = odd ? sealed_piece_get(v->block, &c->pieces[c->npieces - 1], v->view.arena, &r, e)
-             : sealed_no_memory(v->block, e);
-    if (rc == 0 && (!event_get_odd(&r, c->nodd, v->view.n, odd) || bytes_left(&r)))
-        rc = sealed_malformed(c, "rows of another form", e);
-    v->view.odd = odd;
-    v->view.nodd = c->nodd;
-    return rc;
+    return sealed_codes_get(v, c->pieces + (c->summary.is_text ? 2 : 1), v->view.distinct, &v->view.codes8,
+                            &v->view.codes16, e);
 }
 
 /* --- views --- */
@@ -393,10 +423,10 @@ int sealed_view_rows(struct sealed_view *v, struct err *e)
         rc = get_codes(v, e);
         break;
     case EVENT_FORM_INTS:
-        rc = get_ints(v, e);
+        rc = (v->column->kind == BLOCK_TIME ? get_times : get_ints)(v, e);
         break;
     case EVENT_FORM_IDS:
-        rc = get_ids(v, e);
+        rc = sealed_ids_get(v, e);
         break;
     case EVENT_FORM_TEXTS:
         rc = sealed_texts_get(v, e);

@@ -3,6 +3,8 @@
  * Templates' codes and numbers are loaded for the whole column; where a frame's numbers begin is counted once. */
 #include "store/event_block-internal.h"
 
+#include "store/event_block_format-internal.h"
+
 /* More than any frame that was written can need. */
 enum { MOST_FRAME = 2 * EVENT_BLOCK_BYTES };
 
@@ -60,7 +62,7 @@ static int get_templates(struct sealed_view *v, struct sealed_templates *t, unio
     if (!event_get_texts(&r, c->templates, values) || bytes_left(&r))
         return sealed_malformed(c, "templates", e);
     for (size_t i = 0; i < c->holes; i++)
-        digits[i] = event_template_digits(c->widths[i]);
+        digits[i] = event_template_digits((c->hole_bits[i] + 7u) / 8);
     for (size_t i = 0; i < c->templates; i++) {
         size_t holes = event_template_holes(values[i].s, digits, c->holes, &t->most[i]);
 
@@ -99,14 +101,15 @@ static int get_numbers(struct sealed_view *v, struct sealed_templates *t, struct
     int rc = 0;
 
     for (size_t h = 0; h < c->holes; h++) {
-        t->numbers[h].width = c->widths[h];
-        for (size_t w = 0; rc == 0 && w < c->widths[h]; w++, piece++) {
-            struct bytes r;
+        size_t n = t->before[c->nframes][h];
 
-            if (piece->raw != t->before[c->nframes][h])
+        t->numbers[h].width = (c->hole_bits[h] + 7u) / 8;
+        for (size_t w = 0; rc == 0 && w < t->numbers[h].width; w++, piece++) {
+            unsigned bits = block_plane_bits(c->hole_bits[h], w);
+
+            if (piece->raw != block_packed_bytes(n, bits))
                 return sealed_malformed(c, "numbers", e);
-            rc = sealed_piece_get(v->block, piece, v->view.arena, &r, e);
-            t->numbers[h].planes[w] = r.p;
+            rc = sealed_plane_get(v->block, piece, bits, n, v->view.arena, &t->numbers[h].planes[w], e);
         }
     }
     return rc;

@@ -1,16 +1,15 @@
 /* event_build-internal.h: sealed blocks of rows: what is written, and how it is read again. Pure: bytes in, bytes out.
  *
- * A block is one directory (part 0: times, summaries, where each column is, small columns themselves), a part for each
- * column, and parts for the filters. Columns are packed by their form and zstd. Rows are sorted by identity, the
- * columns that say whose row it is (reporter, namespace, workload, source and destination, service …), and then by
- * time: what depends on the identity is constant over long runs and costs next to nothing.
+ * A block is one directory (part 0: times, summaries, where each column is, small columns themselves), and bytes: columns
+ * and filters, cut into parts that fill the pages of a database. Columns are packed by their form and zstd. Rows are
+ * sorted by identity, the columns that say whose row it is (reporter, namespace, workload, source and destination,
+ * service …), and then by time: what depends on the identity is constant over long runs and costs next to nothing.
  *
- * Filters (event_filter.c) say for a column of ids or of texts which values or tokens are not there; they are cut into
- * slices by hash, so that a probe reads one slice of about 4 KB.
+ * Whether a value is there a filter tells (event_filter.c), for columns of texts and of many values; it is cut into slices
+ * by hash, so that a probe reads one slice of about 4 KB. Ids stand by their first bits: to look for one is to read as
+ * much.
  *
- * Parts are numbered from 1 as they are written, part 0 comes last; which part is what, the directory tells: a column
- * of many values has a part for each plane or frame, a filter one for each slice. A block has some tens of parts, and
- * with the most rows and attributes some thousands. What is at most 512 bytes stands in the directory itself. */
+ * What is at most 512 bytes stands in the directory itself. */
 #ifndef STORE_EVENT_BUILD_INTERNAL_H
 #define STORE_EVENT_BUILD_INTERNAL_H
 

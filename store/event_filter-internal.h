@@ -1,9 +1,9 @@
 /* event_filter-internal.h: which values, or which tokens of texts, are surely not in a block.
  *
  * Split block Bloom filters (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007; the layout
- * is that of Apache Parquet's BloomFilter.md), 8 bits for each distinct value: one in thirty that are not there
- * seems to be, cut into slices by the high bits of the
- * hash: a value is in one slice, and a probe reads no other.
+ * is that of Apache Parquet's BloomFilter.md), cut into slices by the high bits of the hash: a value is in one
+ * slice, and a probe reads no other. Of what is not there seems to be, with 8 bits for each distinct value one in thirty,
+ * with 5 one in six.
  *
  * A token is a longest run of letters, digits, '_' and bytes >= 0x80. A text that contains a needle contains, whole,
  * the needle's tokens that other bytes of the needle enclose on both sides; the first and the last one may be parts of
@@ -21,8 +21,10 @@ enum { EVENT_FILTER_SLICE = 4000, /* bytes: four of them fill a database page */
 
 /* Never 0. */
 uint64_t event_filter_hash(struct str value);
+/* Bits for each value: of a text's tokens, since texts are long to read; of a dictionary's values. */
+enum { EVENT_FILTER_TOKEN_BITS = 8, EVENT_FILTER_VALUE_BITS = 5 };
 /* Bytes of the whole filter for so many distinct values: a multiple of 32; and in how many slices. */
-size_t event_filter_bytes(size_t distinct);
+size_t event_filter_bytes(size_t distinct, size_t bits);
 size_t event_filter_slices(size_t bytes);
 /* Where the value belongs: its slice, and what event_filter_test needs of it. */
 size_t event_filter_slice(size_t bytes, uint64_t hash);

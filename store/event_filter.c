@@ -7,7 +7,7 @@
 
 #include <endian.h>
 
-enum { BLOCK = 32, WORDS = 8, BITS_EACH = 8, MOST_BYTES = EVENT_FILTER_MOST_SLICES * EVENT_FILTER_SLICE };
+enum { BLOCK = 32, WORDS = 8, MOST_BYTES = EVENT_FILTER_MOST_SLICES * EVENT_FILTER_SLICE };
 _Static_assert(EVENT_FILTER_SLICE % BLOCK == 0, "a slice is whole blocks");
 
 /* Those of Parquet's format. */
@@ -21,9 +21,9 @@ uint64_t event_filter_hash(struct str value)
     return hash ? hash : 1;
 }
 
-size_t event_filter_bytes(size_t distinct)
+size_t event_filter_bytes(size_t distinct, size_t bits)
 {
-    size_t bytes = distinct < MOST_BYTES ? (distinct * BITS_EACH / 8 + BLOCK) / BLOCK * BLOCK : MOST_BYTES;
+    size_t bytes = distinct < MOST_BYTES ? (distinct * bits / 8 + BLOCK) / BLOCK * BLOCK : MOST_BYTES;
 
     return bytes > MOST_BYTES ? MOST_BYTES : bytes;
 }

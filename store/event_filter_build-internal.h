@@ -13,9 +13,7 @@ struct event_hashes {
     bool too_many;   /* more than a filter is made for: nothing was added any more */
 };
 
-/* What a probe for `value` looks for in a filter of ids of this kind. */
-uint64_t event_filter_id_hash(enum event_id kind, struct str value);
-/* Of ids and of dictionaries all values, of texts all tokens. ERR_NOMEM. event_hashes_fini is due in any case. */
+/* Of dictionaries all values, of texts all tokens. ERR_NOMEM. event_hashes_fini is due in any case. */
 int event_hashes_of(struct event_hashes *h, const struct event_coded *d, struct err *e);
 void event_hashes_fini(struct event_hashes *h);
 /* Sets bits[0..bytes), which are zero. */

@@ -40,30 +40,6 @@ static int add(struct event_hashes *h, uint64_t hash)
     return 0;
 }
 
-uint64_t event_filter_id_hash(enum event_id kind, struct str value)
-{
-    uint8_t id[EVENT_ID_BYTES];
-
-    if (event_id_parse(kind, value, id))
-        return event_filter_hash((struct str){ (const char *)id, event_id_width(kind) });
-    return event_filter_hash(value);
-}
-
-static int add_ids(struct event_hashes *h, const struct event_coded *d)
-{
-    size_t width = event_id_width(d->id), cap = FIRST_CAP;
-    int rc;
-
-    while (cap < 2 * d->n) /* most are seen once */
-        cap *= 2;
-    rc = grow(h, cap);
-    for (size_t i = 0; rc == 0 && i < d->n; i++)
-        rc = add(h, event_filter_hash((struct str){ (const char *)d->ids + i * width, width }));
-    for (size_t i = 0; rc == 0 && i < d->nodd; i++)
-        rc = add(h, event_filter_hash(d->odd[i].text));
-    return rc;
-}
-
 /* Tokens of the text from `at` on. */
 static int add_tokens(struct event_hashes *h, struct str text, size_t at)
 {
@@ -77,22 +53,6 @@ static int add_tokens(struct event_hashes *h, struct str text, size_t at)
     return rc;
 }
 
-static size_t common_prefix(struct str a, struct str b)
-{
-    size_t most = a.n < b.n ? a.n : b.n, n = 0;
-    uint64_t x, y;
-
-    for (; most - n >= sizeof(x); n += sizeof(x)) {
-        memcpy(&x, a.p + n, sizeof(x));
-        memcpy(&y, b.p + n, sizeof(y));
-        if (x != y)
-            break;
-    }
-    while (n < most && a.p[n] == b.p[n])
-        n++;
-    return n;
-}
-
 /* Neighbours begin alike: tokens that end before they part were added with the text before. */
 static int add_texts(struct event_hashes *h, const struct event_coded *d)
 {
@@ -102,7 +62,7 @@ static int add_texts(struct event_hashes *h, const struct event_coded *d)
     for (size_t i = 0; rc == 0 && i < d->n; i++) {
         struct str text = d->values[i].s;
 
-        rc = add_tokens(h, text, event_token_begin(text, common_prefix(before, text)));
+        rc = add_tokens(h, text, event_token_begin(text, str_common(before, text)));
         before = text;
     }
     return rc;
@@ -113,8 +73,6 @@ int event_hashes_of(struct event_hashes *h, const struct event_coded *d, struct 
     int rc = 0;
 
     *h = (struct event_hashes){ 0 };
-    if (d->form == EVENT_FORM_IDS)
-        rc = add_ids(h, d);
     for (size_t i = 0; rc == 0 && d->form == EVENT_FORM_DICT && i < d->distinct; i++)
         rc = add(h, event_filter_hash(d->values[i].s));
     if (d->form == EVENT_FORM_TEXTS)

@@ -13,38 +13,68 @@
 
 #include <endian.h>
 
-enum { LEVEL = 3, WORTH_PACKING = 32 };
+enum { WORTH_PACKING = 32 };
 /* A dictionary of fewer texts is read whole as cheaply as a filter. */
 enum { FILTERED_VALUES = 256 };
-/* Ids that are looked at for what in them is not noise; a quarter of them must be there. */
-enum { SAMPLED_IDS = 4096 };
 
 int event_pieces_init(struct event_pieces *w, struct event_coder *coder,
                       int (*put)(void *arg, uint32_t no, struct str body, struct err *e), void *arg, struct err *e)
 {
     *w = (struct event_pieces){ .room = mem_alloc(coder->rows * sizeof(*w->room)), .coder = coder,
                                 .directory = BUF_INIT(UINT32_MAX), .raw = BUF_INIT(UINT32_MAX),
-                                .packed = BUF_INIT(UINT32_MAX), .next_part = 1, .put = put, .arg = arg };
-    return w->room ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
+                                .packed = BUF_INIT(UINT32_MAX), .tail = BUF_INIT(UINT32_MAX), .put = put,
+                                .packer = zstd_packer_new(NULL), .arg = arg };
+    return w->room && w->packer ? 0 : err_set(e, ERR_NOMEM, "no memory for a block of %zu events", coder->rows);
 }
 
 void event_pieces_fini(struct event_pieces *w)
 {
     mem_free(w->room);
+    zstd_packer_free(w->packer);
     buf_free(&w->directory);
     buf_free(&w->raw);
     buf_free(&w->packed);
+    buf_free(&w->tail);
 }
 
-static int no_memory(struct err *e)
+int event_pieces_no_memory(struct err *e)
 {
     return err_set(e, ERR_NOMEM, "no memory for a block of events");
 }
 
-int event_pieces_part(struct event_pieces *w, uint32_t no, struct str body, struct err *e)
+/* --- parts --- */
+
+static int put_part(struct event_pieces *w, uint32_t no, struct str body, struct err *e)
 {
     w->bytes += body.n;
+    w->parts++;
     return w->put(w->arg, no, body, e);
+}
+
+int event_pieces_bytes(struct event_pieces *w, struct str bytes, struct err *e)
+{
+    int rc = 0;
+
+    w->at += bytes.n;
+    while (rc == 0 && w->tail.n + bytes.n >= BLOCK_PART_BYTES) {
+        size_t n = BLOCK_PART_BYTES - w->tail.n;
+
+        buf_str(&w->tail, (struct str){ bytes.p, n });
+        bytes = str_from(bytes, n);
+        if (buf_failed(&w->tail))
+            break;
+        rc = put_part(w, 1 + w->parts, buf_view(&w->tail), e);
+        buf_reset(&w->tail);
+    }
+    buf_str(&w->tail, bytes);
+    return rc == 0 && buf_failed(&w->tail) ? event_pieces_no_memory(e) : rc;
+}
+
+int event_pieces_end(struct event_pieces *w, struct str directory, struct err *e)
+{
+    int rc = w->tail.n ? put_part(w, 1 + w->parts, buf_view(&w->tail), e) : 0;
+
+    return rc == 0 ? put_part(w, 0, directory, e) : rc;
 }
 
 /* --- pieces --- */
@@ -58,115 +88,92 @@ static void put_u32(struct buf *b, uint32_t v)
 static int put_stored(struct event_pieces *w, size_t raw, struct str stored, bool packed, struct err *e)
 {
     bool inside = stored.n <= PIECE_INSIDE;
-    uint32_t part = inside ? 0 : w->next_part++;
 
     varint_put(&w->directory, raw);
     varint_put(&w->directory, packed ? stored.n : 0);
-    varint_put(&w->directory, part);
+    varint_put(&w->directory, inside ? 0 : w->at + 1);
     put_u32(&w->directory, block_sum(stored));
     if (inside)
         buf_str(&w->directory, stored);
     if (buf_failed(&w->directory))
-        return no_memory(e);
-    return inside ? 0 : event_pieces_part(w, part, stored, e);
+        return event_pieces_no_memory(e);
+    return inside ? 0 : event_pieces_bytes(w, stored, e);
 }
 
-/* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. */
-static int put_piece(struct event_pieces *w, struct str raw, struct err *e)
+/* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. Rows are sorted by identity, so
+ * what codes and numbers are like changes on the way. In numbers zstd finds nothing that repeats, only what is
+ * frequent. */
+int event_pieces_raw(struct event_pieces *w, enum event_packing how, struct err *e)
 {
+    static const struct {
+        int level;
+        size_t step;
+    } ways[] = { [EVENT_PACK_TEXTS] = { 3, 0 }, [EVENT_PACK_CODES] = { 3, 8192 }, [EVENT_PACK_NUMBERS] = { 1, 8192 } };
+    struct str raw = buf_view(&w->raw);
     bool packed = false;
     int rc = 0;
 
+    if (buf_failed(&w->raw))
+        return event_pieces_no_memory(e);
     buf_reset(&w->packed);
     if (raw.n >= WORTH_PACKING) {
-        rc = zstd_pack(raw, LEVEL, &w->packed, e);
+        rc = zstd_packer_pack(w->packer, raw, ways[how].level, ways[how].step, &w->packed, e);
         packed = w->packed.n < raw.n - raw.n / 32;
     }
     return rc == 0 ? put_stored(w, raw.n, packed ? buf_view(&w->packed) : raw, packed, e) : rc;
 }
 
-/* What is in w->raw. */
-static int put_raw(struct event_pieces *w, struct err *e)
-{
-    return buf_failed(&w->raw) ? no_memory(e) : put_piece(w, buf_view(&w->raw), e);
-}
-
 /* --- planes --- */
 
-/* Of w->room. */
-static int put_planes(struct event_pieces *w, size_t n, size_t width, struct err *e)
+/* Of each number `bits` from bit `shift` on, several in a byte, the first one in its lowest bits. */
+static void pack_bits(const uint64_t *v, size_t n, size_t shift, unsigned bits, uint8_t *to)
+{
+    for (size_t i = 0; i < n;) {
+        unsigned byte = 0;
+
+        for (unsigned at = 0; at < 8 && i < n; at += bits)
+            byte |= (uint8_t)(v[i++] >> shift) << at;
+        *to++ = (uint8_t)byte;
+    }
+}
+
+static int put_plane(struct event_pieces *w, size_t n, size_t plane, unsigned bits, enum event_packing how,
+                     struct err *e)
+{
+    size_t bytes = block_packed_bytes(n, bits);
+    uint8_t *to;
+
+    buf_reset(&w->raw);
+    to = (uint8_t *)buf_reserve(&w->raw, bytes + 1);
+    if (!to)
+        return event_pieces_no_memory(e);
+    w->raw.n = bytes;
+    if (bits < 8)
+        pack_bits(w->room, n, 8 * plane, bits, to);
+    for (size_t i = 0; bits == 8 && i < n; i++)
+        to[i] = (uint8_t)(w->room[i] >> 8 * plane);
+    return event_pieces_raw(w, how, e);
+}
+
+int event_pieces_planes(struct event_pieces *w, size_t n, unsigned bits, enum event_packing how, struct err *e)
 {
     int rc = 0;
 
-    for (size_t plane = 0; rc == 0 && plane < width; plane++) {
-        uint8_t *to;
-
-        buf_reset(&w->raw);
-        to = (uint8_t *)buf_reserve(&w->raw, n);
-        if (!to)
-            return no_memory(e);
-        for (size_t i = 0; i < n; i++)
-            to[i] = (uint8_t)(w->room[i] >> 8 * plane);
-        w->raw.n = n;
-        rc = put_raw(w, e);
-    }
+    for (size_t plane = 0; rc == 0 && 8 * plane < bits; plane++)
+        rc = put_plane(w, n, plane, block_plane_bits(bits, plane), how, e);
     return rc;
 }
 
-/* Of w->room, which are codes: several in a byte. */
-static int put_codes(struct event_pieces *w, size_t n, size_t distinct, struct err *e)
+int event_pieces_numbers(struct event_pieces *w, size_t n, struct err *e)
 {
-    unsigned bits = block_code_bits(distinct), shift;
-    size_t bytes = block_code_bytes(n, distinct);
-    uint8_t *to;
-
-    if (bits >= 8)
-        return put_planes(w, n, bits / 8, e);
-    shift = bits == 1 ? 3 : bits == 2 ? 2 : 1; /* 2^shift share a byte */
-    buf_reset(&w->raw);
-    to = (uint8_t *)buf_reserve(&w->raw, bytes);
-    if (!to)
-        return no_memory(e);
-    memset(to, 0, bytes);
-    for (size_t i = 0; i < n; i++)
-        to[i >> shift] |= (uint8_t)(w->room[i] << (i & ((1u << shift) - 1)) * bits);
-    w->raw.n = bytes;
-    return put_raw(w, e);
-}
-
-/* The largest unit that all of w->room are multiples of. */
-static size_t find_unit(const struct event_pieces *w, size_t n)
-{
-    for (size_t u = BLOCK_UNITS - 1; u > 0; u--) {
-        uint64_t unit = (uint64_t)block_units[u];
-        size_t i = 0;
-
-        while (i < n && w->room[i] % unit == 0)
-            i++;
-        if (i == n)
-            return u;
-    }
-    return 0;
-}
-
-/* The unit that w->room are in, the width that they need, and their planes. */
-static int put_numbers(struct event_pieces *w, size_t n, size_t unit, struct err *e)
-{
-    uint64_t most = 0;
-    size_t width;
+    uint64_t all = 0;
+    unsigned bits;
 
     for (size_t i = 0; i < n; i++)
-        most |= w->room[i];
-    width = event_int_width(most);
-    buf_putc(&w->directory, (char)unit);
-    buf_putc(&w->directory, (char)width);
-    return put_planes(w, n, width, e);
-}
-
-static void put_range(struct buf *b, int64_t min, int64_t max)
-{
-    varint_put(b, zigzag((uint64_t)min));
-    varint_put(b, (uint64_t)max - (uint64_t)min);
+        all |= w->room[i];
+    bits = all ? 64 - (unsigned)__builtin_clzll(all) : 0;
+    buf_putc(&w->directory, (char)bits);
+    return event_pieces_planes(w, n, bits, EVENT_PACK_NUMBERS, e);
 }
 
 /* --- bodies --- */
@@ -180,138 +187,6 @@ static int put_const(struct event_pieces *w, const struct event_coded *d)
         varint_put(&w->directory, zigzag((uint64_t)d->values[0].i));
     }
     return 0;
-}
-
-/* How many rows have each value, then the values. */
-static void put_values(struct buf *b, const struct event_coded *d, const uint32_t *counts)
-{
-    uint64_t before = 0;
-
-    for (size_t i = 0; i < d->distinct; i++)
-        varint_put(b, counts[i]);
-    for (size_t i = 0; i < d->distinct; i++) {
-        varint_put(b, d->is_text ? d->values[i].s.n : zigzag((uint64_t)d->values[i].i - before));
-        before = d->is_text ? 0 : (uint64_t)d->values[i].i;
-    }
-    for (size_t i = 0; d->is_text && i < d->distinct; i++)
-        buf_str(b, d->values[i].s);
-}
-
-static int put_dictionary(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    uint32_t *counts = (uint32_t *)w->room; /* there are no more values than rows */
-    int rc;
-
-    varint_put(&w->directory, d->distinct);
-    if (!d->is_text)
-        put_range(&w->directory, d->min, d->max);
-    memset(counts, 0, d->distinct * sizeof(*counts));
-    for (size_t i = 0; i < d->n; i++)
-        counts[d->codes[i]]++;
-    buf_reset(&w->raw);
-    put_values(&w->raw, d, counts);
-    rc = put_raw(w, e);
-    for (size_t i = 0; i < d->n; i++)
-        w->room[i] = d->codes[i];
-    return rc == 0 ? put_codes(w, d->n, d->distinct, e) : rc;
-}
-
-static int put_ints(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    size_t unit;
-
-    put_range(&w->directory, d->min, d->max);
-    for (size_t i = 0; i < d->n; i++)
-        w->room[i] = (uint64_t)d->values[i].i - (uint64_t)d->min;
-    unit = find_unit(w, d->n);
-    for (size_t i = 0; unit && i < d->n; i++)
-        w->room[i] /= (uint64_t)block_units[unit];
-    return put_numbers(w, d->n, unit, e);
-}
-
-/* Whether a byte of the ids is far from noise: how often two of them are alike, in a sample. */
-static bool is_skewed(const struct event_coded *d, size_t byte)
-{
-    size_t width = event_id_width(d->id), step = d->n / SAMPLED_IDS + 1, n = 0;
-    uint32_t counts[256] = { 0 };
-    uint64_t alike = 0;
-
-    for (size_t i = 0; i < d->n; i += step, n++)
-        counts[d->ids[i * width + byte]]++;
-    for (size_t i = 0; i < 256; i++)
-        alike += (uint64_t)counts[i] * counts[i];
-    return n >= SAMPLED_IDS / 4 && alike * 256 > 3 * (uint64_t)n * n;
-}
-
-/* Bytes to be planes, as bits. Where many rows have no id it is better to pack all at once. */
-static unsigned skewed_bytes(const struct event_coded *d)
-{
-    unsigned bytes = 0;
-
-    for (size_t i = 0; !d->has_unset && i < event_id_width(d->id); i++)
-        bytes |= is_skewed(d, i) ? 1u << i : 0;
-    return bytes;
-}
-
-static int put_noise(struct event_pieces *w, const struct event_coded *d, unsigned planes, struct err *e)
-{
-    size_t width = event_id_width(d->id), n = 0;
-    uint8_t kept[EVENT_ID_BYTES], *to;
-
-    if (planes == 0)
-        return put_stored(w, d->n * width, (struct str){ (const char *)d->ids, d->n * width }, false, e);
-    buf_reset(&w->raw);
-    to = (uint8_t *)buf_reserve(&w->raw, d->n * width);
-    if (!to)
-        return no_memory(e);
-    for (size_t i = 0; i < width; i++)
-        if (!(planes >> i & 1))
-            kept[n++] = (uint8_t)i;
-    for (const uint8_t *id = d->ids, *end = id + d->n * width; id < end; id += width, to += n)
-        for (size_t i = 0; i < n; i++)
-            to[i] = id[kept[i]];
-    w->raw.n = d->n * n;
-    return put_stored(w, w->raw.n, buf_view(&w->raw), false, e);
-}
-
-static int put_id_bytes(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    size_t width = event_id_width(d->id);
-    unsigned planes = skewed_bytes(d);
-    int rc;
-
-    varint_put(&w->directory, planes);
-    if (d->has_unset)
-        return put_piece(w, (struct str){ (const char *)d->ids, d->n * width }, e);
-    rc = put_noise(w, d, planes, e);
-    for (size_t byte = 0; rc == 0 && byte < width; byte++) {
-        if (!(planes >> byte & 1))
-            continue;
-        for (size_t i = 0; i < d->n; i++)
-            w->room[i] = d->ids[i * width + byte];
-        rc = put_planes(w, d->n, 1, e);
-    }
-    return rc;
-}
-
-static int put_ids(struct event_pieces *w, const struct event_coded *d, struct err *e)
-{
-    size_t before = 0;
-    int rc;
-
-    buf_putc(&w->directory, (char)d->id);
-    varint_put(&w->directory, d->nodd);
-    rc = put_id_bytes(w, d, e);
-    if (rc < 0 || d->nodd == 0)
-        return rc;
-    buf_reset(&w->raw);
-    for (size_t i = 0; i < d->nodd; i++) {
-        varint_put(&w->raw, d->odd[i].row - before);
-        varint_put(&w->raw, d->odd[i].text.n);
-        buf_str(&w->raw, d->odd[i].text);
-        before = d->odd[i].row;
-    }
-    return put_raw(w, e);
 }
 
 /* Rows of the frame that begins with row `first`. */
@@ -331,7 +206,7 @@ static int put_frame(struct event_pieces *w, const union event_value *v, size_t 
         varint_put(&w->raw, v[i].s.n);
     for (size_t i = 0; i < n; i++)
         buf_str(&w->raw, v[i].s);
-    return put_raw(w, e);
+    return event_pieces_raw(w, EVENT_PACK_TEXTS, e);
 }
 
 static int put_frames(struct event_pieces *w, const struct event_coded *d, struct err *e)
@@ -362,16 +237,6 @@ static size_t numbers_in(struct event_pieces *w, const struct event_templates *t
     return n;
 }
 
-static int put_hole(struct event_pieces *w, size_t n, struct err *e)
-{
-    uint64_t most = 0;
-
-    for (size_t i = 0; i < n; i++)
-        most |= w->room[i];
-    buf_putc(&w->directory, (char)event_int_width(most));
-    return put_planes(w, n, event_int_width(most), e);
-}
-
 static int put_templates(struct event_pieces *w, const struct event_templates *t, size_t rows, struct err *e)
 {
     int rc;
@@ -380,9 +245,9 @@ static int put_templates(struct event_pieces *w, const struct event_templates *t
     rc = put_frame(w, t->values, t->n, e);
     for (size_t i = 0; i < rows; i++)
         w->room[i] = t->codes[i];
-    rc = rc == 0 ? put_codes(w, rows, t->n, e) : rc;
+    rc = rc == 0 ? event_pieces_planes(w, rows, block_code_bits(t->n), EVENT_PACK_CODES, e) : rc;
     for (size_t hole = 0; rc == 0 && hole < t->most_holes; hole++)
-        rc = put_hole(w, numbers_in(w, t, rows, hole), e);
+        rc = event_pieces_numbers(w, numbers_in(w, t, rows, hole), e);
     return rc;
 }
 
@@ -419,18 +284,17 @@ static int put_slices(struct event_pieces *w, const uint8_t *bits, size_t bytes,
         buf_reset(&w->packed);
         buf_str(&w->packed, slice);
         put_u32(&w->packed, block_sum(slice));
-        rc = buf_failed(&w->packed) ? no_memory(e) : event_pieces_part(w, w->next_part++, buf_view(&w->packed), e);
+        rc = buf_failed(&w->packed) ? event_pieces_no_memory(e) : event_pieces_bytes(w, buf_view(&w->packed), e);
     }
     return rc;
 }
 
 static bool wants_filter(const struct event_coded *d)
 {
-    return d->form == EVENT_FORM_IDS || d->form == EVENT_FORM_TEXTS ||
-           (d->form == EVENT_FORM_DICT && d->distinct >= FILTERED_VALUES);
+    return d->form == EVENT_FORM_TEXTS || (d->form == EVENT_FORM_DICT && d->distinct >= FILTERED_VALUES);
 }
 
-/* How many bytes it has, and the part of its first slice. */
+/* How many bytes it has, and where its first slice is. */
 static int put_filter(struct event_pieces *w, const struct event_coded *d, struct err *e)
 {
     struct event_hashes h;
@@ -439,14 +303,15 @@ static int put_filter(struct event_pieces *w, const struct event_coded *d, struc
     int rc = event_hashes_of(&h, d, e);
 
     if (rc == 0 && !h.too_many) {
-        bytes = event_filter_bytes(h.n);
+        bytes = event_filter_bytes(h.n, d->form == EVENT_FORM_TEXTS ? EVENT_FILTER_TOKEN_BITS
+                                                                    : EVENT_FILTER_VALUE_BITS);
         buf_reset(&w->raw);
         bits = (uint8_t *)buf_reserve(&w->raw, bytes);
-        rc = bits ? 0 : no_memory(e);
+        rc = bits ? 0 : event_pieces_no_memory(e);
     }
     varint_put(&w->directory, bytes);
     if (bytes)
-        varint_put(&w->directory, w->next_part);
+        varint_put(&w->directory, w->at);
     if (bits) {
         memset(bits, 0, bytes);
         event_hashes_filter(&h, bits, bytes);
@@ -458,24 +323,25 @@ static int put_filter(struct event_pieces *w, const struct event_coded *d, struc
 
 /* --- columns --- */
 
-static int put_body(struct event_pieces *w, const struct event_coded *d, struct err *e)
+static int put_body(struct event_pieces *w, const struct event_coded *d, int form, const struct event_beside *beside,
+                    struct err *e)
 {
     switch (d->form) {
     case EVENT_FORM_CONST:
         return put_const(w, d);
     case EVENT_FORM_DICT:
-        return put_dictionary(w, d, e);
+        return event_pieces_dictionary(w, d, e);
     case EVENT_FORM_INTS:
-        return put_ints(w, d, e);
+        return event_pieces_ints(w, d, form, beside, e);
     case EVENT_FORM_IDS:
-        return put_ids(w, d, e);
+        return event_pieces_ids(w, d, e);
     case EVENT_FORM_TEXTS:
         break;
     }
     return put_texts(w, d, e);
 }
 
-static void put_key(struct event_pieces *w, int kind, struct str name, int form)
+void event_pieces_key(struct event_pieces *w, int kind, struct str name, int form)
 {
     buf_putc(&w->directory, (char)kind);
     if (kind == BLOCK_ATTRIBUTE || kind == BLOCK_FIXED) {
@@ -486,38 +352,20 @@ static void put_key(struct event_pieces *w, int kind, struct str name, int form)
     w->columns++;
 }
 
-int event_pieces_column(struct event_pieces *w, int kind, struct str name, const struct event_coded *d, struct err *e)
+int event_pieces_column(struct event_pieces *w, int kind, struct str name, const struct event_coded *d,
+                        const struct event_beside *beside, struct err *e)
 {
-    int rc;
+    int form = (int)d->form | (d->is_text ? BLOCK_TEXT : 0) | (d->has_unset ? BLOCK_UNSET : 0), rc;
 
-    put_key(w, kind, name, (int)d->form | (d->is_text ? BLOCK_TEXT : 0) | (d->has_unset ? BLOCK_UNSET : 0));
-    rc = put_body(w, d, e);
-    if (rc == 0 && d->is_text && d->form != EVENT_FORM_CONST) {
+    if (d->form == EVENT_FORM_INTS)
+        form |= event_pieces_ints_form(d, beside);
+    event_pieces_key(w, kind, name, form);
+    rc = put_body(w, d, form, beside, e);
+    if (rc == 0 && d->is_text && d->form != EVENT_FORM_CONST && d->form != EVENT_FORM_IDS) {
         if (wants_filter(d) && kind != BLOCK_OVERFLOW)
             rc = put_filter(w, d, e);
         else
             varint_put(&w->directory, 0);
     }
-    return rc == 0 && buf_failed(&w->directory) ? no_memory(e) : rc;
-}
-
-int event_pieces_times(struct event_pieces *w, const int64_t *ns, size_t n, struct err *e)
-{
-    int64_t first = ns[0], last = ns[0], unit;
-    size_t u;
-
-    for (size_t i = 1; i < n; i++) {
-        first = ns[i] < first ? ns[i] : first;
-        last = ns[i] > last ? ns[i] : last;
-    }
-    for (size_t i = 0; i < n; i++)
-        w->room[i] = (uint64_t)ns[i] - (uint64_t)first;
-    u = (uint64_t)last - (uint64_t)first <= INT64_MAX ? find_unit(w, n) : 0;
-    unit = block_units[u];
-    for (size_t i = n - 1; i > 0; i--)
-        w->room[i] = zigzag((uint64_t)((int64_t)(w->room[i] - w->room[i - 1]) / unit));
-    w->room[0] = 0;
-    put_key(w, BLOCK_TIME, STR_NULL, EVENT_FORM_INTS);
-    varint_put(&w->directory, zigzag((uint64_t)ns[0]));
-    return put_numbers(w, n, u, e);
+    return rc == 0 && buf_failed(&w->directory) ? event_pieces_no_memory(e) : rc;
 }

@@ -3,7 +3,7 @@
  * From what costs nothing to what costs a read:
  *
  *     summary      in memory     a column that is not there or is the same everywhere; numbers beyond min and max
- *     filter       about 4 KB    an id, or a word of a needle, that no row has
+ *     filter       about 4 KB    a word of a needle, or a shelf of ids (event_build.c) an id, that no row has
  *     dictionary   a few KB      distinct values, each judged once: when none holds no row does
  *
  * Each may also say that every row holds; then the condition needs no look at rows either. */

@@ -8,8 +8,8 @@
 
 struct sealed_piece {
     uint32_t raw, packed; /* bytes; packed 0: as they are */
-    uint32_t part;        /* 0: inside */
     uint32_t sum;
+    uint64_t at;          /* in the block's bytes, plus one; 0: inside */
     struct str inside;
 };
 
@@ -19,18 +19,29 @@ struct sealed_column {
     struct event_summary summary;
     union event_value constant;
     int64_t first, unit;      /* times: the first row's; of numbers and times */
+    unsigned bits;            /* of what is in the planes of numbers and times */
+    /* INTS: the least number in the planes; the column that they are told by, -1: none; the usual number, how many rows
+     * have another, and whether there is one. */
+    int64_t least, usual;
+    int beside;
+    uint32_t nrare;
+    bool rare;
+    /* IDS: rows of another form, and with an id; bytes of these that are planes, as bits; their key. */
     enum event_id id;
-    uint32_t nodd, id_planes; /* IDS: bytes that are planes, as bits */
+    uint32_t nodd, nids, id_planes;
+    uint8_t key;
+    const uint32_t *shelves;  /* of each shelf, how many ids stand on those before; one more than there are shelves */
+    uint64_t shelves_at;
     struct sealed_piece *pieces;
     size_t
-        npieces; /* numbers: planes; a dictionary: values, then codes; ids: noise, planes, and rows of another form, if
-                       any; texts: frames, or what `templates` says */
+        npieces; /* numbers: which rows are rare, if any, and planes; a dictionary: values, of texts two, then codes; ids: which rows have one, unless all have, keys,
+                       planes, and rows of another form, if any; texts: frames, or what `templates` says */
     const uint32_t *first_rows; /* TEXTS: of each frame; nframes + 1 */
     size_t nframes;
     uint32_t templates, holes; /* TEXTS: when there are any, the pieces are these, codes, and each hole's planes */
-    uint8_t widths[TEMPLATE_HOLES];
+    uint8_t hole_bits[TEMPLATE_HOLES];
     size_t filter_bytes;      /* 0: none */
-    uint32_t filter_part;
+    uint64_t filter_at;
 };
 
 struct sealed_directory {

@@ -8,6 +8,8 @@
 
 #include <endian.h>
 
+/* Beyond any of a block's bytes. */
+#define MOST_PLACE ((uint64_t)BLOCK_PARTS_MOST * BLOCK_PART_BYTES)
 /* A directory's columns, and a piece: more than any that was written. */
 enum { MOST_BYTES = 2 * EVENT_BLOCK_BYTES, COLUMN_BYTES = 2 /* of the shortest column */ };
 
@@ -15,6 +17,7 @@ enum { MOST_BYTES = 2 * EVENT_BLOCK_BYTES, COLUMN_BYTES = 2 /* of the shortest c
 struct reader {
     struct bytes r;
     struct arena *a;
+    enum event_kind kind;
     size_t rows;
     bool no_memory;
 };
@@ -67,14 +70,14 @@ static bool get_piece(struct reader *in, struct sealed_column *c, struct sealed_
     size_t stored;
 
     if (!get_size(in, MOST_BYTES, &p->raw) || !get_size(in, MOST_BYTES, &p->packed) ||
-        !get_size(in, UINT32_MAX, &p->part) || bytes_left(&in->r) < sizeof(p->sum))
+        !varint_get(&in->r, &p->at) || p->at > MOST_PLACE || bytes_left(&in->r) < sizeof(p->sum))
         return false;
     memcpy(&p->sum, in->r.p, sizeof(p->sum));
     p->sum = le32toh(p->sum);
     in->r.p += sizeof(p->sum);
     stored = p->packed ? p->packed : p->raw;
     c->summary.bytes += stored;
-    if (p->part)
+    if (p->at)
         return true;
     if (stored > bytes_left(&in->r))
         return false;
@@ -128,7 +131,9 @@ static bool get_const(struct reader *in, struct sealed_column *c)
 
 static bool get_codes(struct reader *in, struct sealed_column *c, size_t distinct)
 {
-    return get_pieces(in, c, distinct > 256 ? 2 : 1, block_code_bytes(in->rows, distinct));
+    unsigned bits = block_code_bits(distinct);
+
+    return get_pieces(in, c, bits > 8 ? 2 : 1, block_packed_bytes(in->rows, bits > 8 ? 8 : bits));
 }
 
 static bool get_dictionary(struct reader *in, struct sealed_column *c)
@@ -138,25 +143,76 @@ static bool get_dictionary(struct reader *in, struct sealed_column *c)
     if (!get_size(in, EVENT_SOURCE_ROWS, &distinct) || distinct == 0)
         return false;
     c->summary.distinct = distinct;
-    return (c->summary.is_text || get_range(in, &c->summary)) && make_pieces(in, c, 3) && get_pieces(in, c, 1, 0) &&
-           get_codes(in, c, distinct);
+    return (c->summary.is_text || get_range(in, &c->summary)) && make_pieces(in, c, 4) &&
+           get_pieces(in, c, c->summary.is_text ? 2 : 1, 0) && get_codes(in, c, distinct);
 }
 
-static bool get_planes(struct reader *in, struct sealed_column *c)
+/* Behind the pieces that there are. */
+static bool get_planes(struct reader *in, struct sealed_column *c, size_t rows)
 {
-    uint8_t unit, width;
+    uint8_t unit, bits;
 
-    if (!get_byte(in, &unit) || unit >= BLOCK_UNITS || !get_byte(in, &width) || width > sizeof(uint64_t))
+    if (!get_byte(in, &unit) || unit >= BLOCK_UNITS || !get_byte(in, &bits) || bits > 64)
         return false;
     c->unit = block_units[unit];
-    return make_pieces(in, c, width) && get_pieces(in, c, width, in->rows);
+    c->bits = bits;
+    for (size_t plane = 0; 8 * plane < bits; plane++)
+        if (!get_pieces(in, c, 1, block_packed_bytes(rows, block_plane_bits(bits, plane))))
+            return false;
+    return true;
 }
 
-static bool get_ints(struct reader *in, struct sealed_column *c)
+static bool get_beside(struct reader *in, struct sealed_column *c)
 {
+    struct str name;
+
+    if (!get_text(in, &name) || !get_number(in, &c->least))
+        return false;
+    c->beside = event_column_index(in->kind, name);
+    return c->beside >= 0;
+}
+
+static bool get_rare(struct reader *in, struct sealed_column *c)
+{
+    c->rare = true;
+    return get_number(in, &c->usual) && get_size(in, in->rows, &c->nrare) && get_pieces(in, c, 1, (in->rows + 7) / 8) &&
+           get_number(in, &c->least);
+}
+
+static bool get_ints(struct reader *in, struct sealed_column *c, uint8_t form)
+{
+    c->beside = -1;
+    if (!make_pieces(in, c, 1 + sizeof(uint64_t)))
+        return false;
     if (c->kind == BLOCK_TIME)
-        return get_number(in, &c->first) && get_planes(in, c);
-    return get_range(in, &c->summary) && get_planes(in, c);
+        return get_number(in, &c->first) && get_planes(in, c, in->rows);
+    if (!get_range(in, &c->summary))
+        return false;
+    c->least = c->summary.min;
+    if (((form & BLOCK_BESIDE) && !get_beside(in, c)) || ((form & BLOCK_RARE) && !get_rare(in, c)))
+        return false;
+    return get_planes(in, c, c->rare ? c->nrare : in->rows);
+}
+
+/* How many ids each shelf has, and where they are. */
+static bool get_shelves(struct reader *in, struct sealed_column *c, size_t kept)
+{
+    size_t n = (size_t)1 << block_shelf_bits(c->nids), average = c->nids / n;
+    uint32_t *shelves = arena_array(in->a, n + 1, sizeof(*shelves));
+    uint64_t count;
+
+    in->no_memory = !shelves;
+    for (size_t i = 0; shelves && i < n; i++) {
+        if (!varint_get(&in->r, &count))
+            return false;
+        count = average + unzigzag(count);
+        if (count > c->nids - shelves[i])
+            return false;
+        shelves[i + 1] = shelves[i] + (uint32_t)count;
+        c->summary.bytes += count && kept ? count * kept + SHELF_SUM : 0;
+    }
+    c->shelves = shelves;
+    return shelves && shelves[n] == c->nids && varint_get(&in->r, &c->shelves_at) && c->shelves_at < MOST_PLACE;
 }
 
 static bool get_ids(struct reader *in, struct sealed_column *c)
@@ -164,16 +220,21 @@ static bool get_ids(struct reader *in, struct sealed_column *c)
     size_t width, planes;
     uint8_t id;
 
-    if (!get_byte(in, &id) || id == EVENT_ID_NONE || id > EVENT_ID_UUID || !get_size(in, in->rows / 8, &c->nodd))
+    if (!get_byte(in, &id) || id == EVENT_ID_NONE || id > EVENT_ID_UUID || !get_size(in, in->rows / 8, &c->nodd) ||
+        !get_size(in, in->rows, &c->nids))
         return false;
     c->id = id;
     c->summary.id_length = c->nodd ? 0 : (uint32_t)event_id_length(c->id);
+    c->summary.filtered = true;
     width = event_id_width(c->id);
-    if (!get_size(in, (1u << width) - 1, &c->id_planes))
+    if (!get_byte(in, &c->key) || c->key >= width || !get_size(in, (1u << width) - 1, &c->id_planes) ||
+        (c->id_planes >> c->key & 1))
         return false;
     planes = (size_t)__builtin_popcount(c->id_planes);
-    return make_pieces(in, c, 2 + planes) && get_pieces(in, c, 1, in->rows * (width - planes)) &&
-           get_pieces(in, c, planes, in->rows) && (c->nodd == 0 || get_pieces(in, c, 1, 0));
+    return get_shelves(in, c, width - 1 - planes) && make_pieces(in, c, 3 + planes) &&
+           (c->nids == in->rows || get_pieces(in, c, 1, (in->rows + 7) / 8)) &&
+           get_pieces(in, c, 1 + planes, c->nids) &&
+           (c->nodd == 0 || get_pieces(in, c, 1, 0));
 }
 
 static bool get_frames(struct reader *in, struct sealed_column *c)
@@ -205,7 +266,8 @@ static bool get_templates(struct reader *in, struct sealed_column *c)
         !get_pieces(in, c, 1, 0) || !get_codes(in, c, c->templates))
         return false;
     for (size_t i = 0; i < c->holes; i++)
-        if (!get_byte(in, &c->widths[i]) || c->widths[i] > sizeof(uint64_t) || !get_pieces(in, c, c->widths[i], 0))
+        if (!get_byte(in, &c->hole_bits[i]) || c->hole_bits[i] > 64 ||
+            !get_pieces(in, c, (c->hole_bits[i] + 7u) / 8, 0))
             return false;
     return true;
 }
@@ -223,16 +285,16 @@ static bool get_filter(struct reader *in, struct sealed_column *c)
 {
     uint32_t bytes;
 
-    if (!c->summary.is_text || c->summary.form == EVENT_FORM_CONST)
+    if (!c->summary.is_text || c->summary.form == EVENT_FORM_CONST || c->summary.form == EVENT_FORM_IDS)
         return true;
     if (!get_size(in, (size_t)EVENT_FILTER_MOST_SLICES * EVENT_FILTER_SLICE, &bytes) || bytes % 32)
         return false;
     c->filter_bytes = bytes;
     c->summary.filtered = bytes > 0;
-    return bytes == 0 || (get_size(in, UINT32_MAX - EVENT_FILTER_MOST_SLICES, &c->filter_part) && c->filter_part);
+    return bytes == 0 || (varint_get(&in->r, &c->filter_at) && c->filter_at < MOST_PLACE);
 }
 
-static bool get_body(struct reader *in, struct sealed_column *c)
+static bool get_body(struct reader *in, struct sealed_column *c, uint8_t form)
 {
     switch (c->summary.form) {
     case EVENT_FORM_CONST:
@@ -240,7 +302,7 @@ static bool get_body(struct reader *in, struct sealed_column *c)
     case EVENT_FORM_DICT:
         return get_dictionary(in, c);
     case EVENT_FORM_INTS:
-        return !c->summary.is_text && get_ints(in, c);
+        return !c->summary.is_text && get_ints(in, c, form);
     case EVENT_FORM_IDS:
         return c->summary.is_text && get_ids(in, c);
     case EVENT_FORM_TEXTS:
@@ -262,7 +324,7 @@ static bool get_column(struct reader *in, struct sealed_column *c)
         return false;
     c->summary = (struct event_summary){ .form = form & BLOCK_FORM, .is_text = form & BLOCK_TEXT,
                                          .has_unset = form & BLOCK_UNSET };
-    return get_body(in, c) && get_filter(in, c);
+    return get_body(in, c, form) && get_filter(in, c);
 }
 
 /* --- columns --- */
@@ -292,7 +354,7 @@ static bool place_column(struct sealed_directory *d, const struct sealed_column 
 
 static int get_columns(struct sealed_directory *d, struct str bytes, struct arena *a, struct err *e)
 {
-    struct reader in = { bytes_of(bytes), a, d->n, false };
+    struct reader in = { bytes_of(bytes), a, d->kind, d->n, false };
 
     if (d->ncolumns == 0 || d->ncolumns > bytes.n / COLUMN_BYTES)
         return err_set(e, ERR_CORRUPT, "block: %zu columns in %zu bytes", d->ncolumns, bytes.n);
@@ -327,6 +389,10 @@ static int get_header(struct str bytes, struct sealed_directory *d, uint8_t *pac
         return err_set(e, ERR_CORRUPT, "block: the directory's checksum is wrong");
     if (kinds[0] > BLOCK_VERSION)
         return err_set(e, ERR_UNSUPPORTED, "block: version %u, this program knows %d", kinds[0], BLOCK_VERSION);
+    if (kinds[0] && kinds[0] < BLOCK_VERSION)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "block: version %u, of a vigla before its first release; this one reads version %d", kinds[0],
+                       BLOCK_VERSION);
     *packing = kinds[2];
     *raw = le32toh(sizes[2]);
     *d = (struct sealed_directory){ .kind = kinds[1], .n = le32toh(sizes[0]), .ncolumns = le32toh(sizes[1]),

@@ -8,8 +8,7 @@
 #include "store/event_sort-internal.h"
 
 #include "base/mem.h"
-
-#include <stdlib.h>
+#include "store/event_rank-internal.h"
 
 /* Rows of a run, on average, at least; and the pairs that may be possible. */
 enum { RUN_ROWS = 8, MOST_PAIRS = 1 << 24 };
@@ -80,27 +79,6 @@ static uint32_t number_pairs(const struct sorting *s, const struct event_coded *
     return n;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return str_cmp((*(const union event_value *const *)a)->s, (*(const union event_value *const *)b)->s);
-}
-
-/* Of each code, the place of its value among all, sorted: the order of a block does not depend on who came first. */
-static int rank_values(const struct event_coded *d, uint32_t *ranks)
-{
-    const union event_value **v = mem_alloc(d->distinct * sizeof(*v));
-
-    if (!v)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < d->distinct; i++)
-        v[i] = &d->values[i];
-    qsort(v, d->distinct, sizeof(*v), by_text);
-    for (uint32_t i = 0; i < d->distinct; i++)
-        ranks[v[i] - d->values] = i;
-    mem_free(v);
-    return 0;
-}
-
 static int split_runs(struct sorting *s, const struct event_coded *d, struct err *e)
 {
     size_t pairs = (size_t)s->nruns * d->distinct;
@@ -109,7 +87,7 @@ static int split_runs(struct sorting *s, const struct event_coded *d, struct err
     if (d->form != EVENT_FORM_DICT || d->distinct > s->n / RUN_ROWS || pairs > MOST_PAIRS)
         return 0;
     numbers = mem_zalloc(pairs * sizeof(*numbers));
-    if (!numbers || rank_values(d, s->order) < 0) {
+    if (!numbers || event_rank_texts(d->values, d->distinct, s->order, s->to) < 0) {
         mem_free(numbers);
         return err_set(e, ERR_NOMEM, "no memory to sort events by %zu identities", pairs);
     }

@@ -32,7 +32,7 @@ struct event_summary {
     enum event_form form;
     bool is_text;
     bool has_unset;        /* some rows may be unset */
-    bool filtered;         /* there is a filter: event_source_may_hold is worth asking */
+    bool filtered;         /* there is a filter, or shelves of ids: may_hold is worth asking */
     uint32_t distinct;     /* DICT: how many values; CONST: 1; else 0 = not known */
     uint32_t id_length;    /* IDS: of each text that is set, where it is known that none has another form; else 0 */
     int64_t min, max;      /* numbers: of all rows, the unset ones included */

@@ -11,6 +11,8 @@
  *               record its head went, and what counts is the table's watermark: records above it are in heads, blocks at
  *               or below it are listed. At a start, blocks above it are removed and records at or below it are not
  *               replayed. Whenever the process ends, each committed row is in one place that counts.
+ * Pause         A head of a good block's rows is sealed as soon as senders pause: rows take twice the room in the journal,
+ *               and are read slower from a head.
  * Retry         A seal that fails keeps the blocks it has written, and goes on behind them. */
 #ifndef STORE_EVENT_STORE_INTERNAL_H
 #define STORE_EVENT_STORE_INTERNAL_H
@@ -37,7 +39,7 @@ struct event_store {
     struct blocks *blocks;
     /* The committer's own. */
     uint64_t last;      /* journal record written */
-    int64_t oldest_ms;  /* on the monotonic clock: when the head's first rows came */
+    int64_t oldest_ms, newest_ms; /* on the monotonic clock: when the head's first rows came, and its last */
     struct days days;   /* of the head's rows, and of batches refused meanwhile */
     struct event_sealed sealed;
     uint64_t skip_rank; /* the sealer's: runs that begin at or below it can not be merged */

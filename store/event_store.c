@@ -5,6 +5,9 @@
 #include "store/event_blocks-internal.h"
 #include "store/event_directory_cache-internal.h"
 
+/* Rows of a block that is never merged (event_merge.c): with fewer, a pause is not worth a block. */
+enum { GOOD_BLOCK = EVENT_SOURCE_ROWS / 2 };
+
 /* Settings of vigla.db: the watermarks. Their names stay when a table's should change. */
 static const char *const watermarks[EVENT_KINDS] = {
     [EVENT_ACCESS_LOG] = "access_log_sealed",
@@ -62,7 +65,7 @@ static int open_one(struct store *st, enum event_kind kind, struct err *e)
     if (rc < 0)
         return rc;
     es->last = (uint64_t)watermark;
-    es->oldest_ms = clock_mono_ns() / 1000000;
+    es->oldest_ms = es->newest_ms = clock_mono_ns() / 1000000;
     rc = db_event_journal_each(st->db, kind, (uint64_t)watermark, replay, &r, e);
     if (rc < 0)
         return rc;
@@ -147,12 +150,14 @@ int event_stores_reserve(struct store *st, struct err *e)
 void event_stores_show(struct store *st)
 {
     const struct group *g = &st->group;
+    int64_t now_ms = g->nchunks ? clock_mono_ns() / 1000000 : 0;
 
     for (size_t i = 0; i < g->nchunks; i++) {
         struct event_store *es = &st->events[g->chunks[i]->head.kind];
 
         if (es->head->n == 0)
-            es->oldest_ms = clock_mono_ns() / 1000000;
+            es->oldest_ms = now_ms;
+        es->newest_ms = now_ms;
         event_head_append(es->head, g->chunks[i]);
         es->shown = es->head->last;
     }
@@ -210,7 +215,11 @@ static bool full(const struct store *st, int kind, size_t times)
 
 static bool due(const struct store *st, int kind)
 {
-    return full(st, kind, 1) || clock_mono_ns() / 1000000 - st->events[kind].oldest_ms >= st->tuning.seal_ms;
+    const struct event_store *es = &st->events[kind];
+    int64_t now_ms = clock_mono_ns() / 1000000;
+    bool pause = es->head->rows >= GOOD_BLOCK && now_ms - es->newest_ms >= st->tuning.pause_ms;
+
+    return full(st, kind, 1) || pause || now_ms - es->oldest_ms >= st->tuning.seal_ms;
 }
 
 static int freeze(struct store *st, int kind, uint64_t *upto)

@@ -12,50 +12,33 @@ struct parsed {
     char *end; /* of the template */
 };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static size_t count_digits(struct str s, size_t at)
-{
-    size_t n = 0;
-
-    while (at + n < s.n && is_digit(s.p[at + n]))
-        n++;
-    return n;
-}
-
-/* Digits that make a hole: those that come back when the number is printed. Others stay in the template. */
-static void take_number(const char *digits, size_t n, struct parsed *to)
-{
-    uint64_t number = 0;
-
-    for (size_t i = 0; i < n; i++)
-        number = 10 * number + (uint64_t)(digits[i] - '0');
-    to->numbers[to->holes++] = number;
-    *to->end++ = TEMPLATE_HOLE;
-    *to->end++ = (char)(n > 1 && digits[0] == '0' ? n : 0);
-}
-
-/* The template goes to `to`, which has room for two bytes for each of the text's. False: it cannot be one. */
+/* The template goes to `to`, which has room for two bytes for each of the text's. Digits make a hole when they come back as
+ * they are when their number is printed; others stay in the template. False: it cannot be one. */
 static bool parse(struct str text, char *to, struct parsed *out)
 {
-    out->holes = 0;
-    out->end = to;
-    for (size_t i = 0; i < text.n;) {
-        size_t digits = count_digits(text, i);
+    const char *p = text.p, *end = p + text.n;
 
-        if (digits && digits <= TEMPLATE_DIGITS && out->holes < TEMPLATE_HOLES) {
-            take_number(text.p + i, digits, out);
-            i += digits;
+    out->holes = 0;
+    while (p < end) {
+        const char *start = p;
+        uint64_t number = 0; /* of too many digits it is none, and is not used */
+        size_t n;
+
+        for (; p < end && *p >= '0' && *p <= '9'; p++)
+            number = 10 * number + (uint64_t)(*p - '0');
+        n = (size_t)(p - start);
+        if (n && n <= TEMPLATE_DIGITS && out->holes < TEMPLATE_HOLES) {
+            out->numbers[out->holes++] = number;
+            *to++ = TEMPLATE_HOLE;
+            *to++ = (char)(n > 1 && *start == '0' ? n : 0);
             continue;
         }
-        if (text.p[i] == TEMPLATE_HOLE)
+        if (n == 0 && *p++ == TEMPLATE_HOLE)
             return false;
-        for (digits = digits ? digits : 1; digits; digits--)
-            *out->end++ = text.p[i++];
+        for (; start < p; start++)
+            *to++ = *start;
     }
+    out->end = to;
     return true;
 }
 
@@ -80,6 +63,7 @@ static int add_text(struct event_templates *t, struct str text, size_t row, stru
                     struct event_coded *d)
 {
     struct parsed parsed;
+    struct str template;
     char *to;
     uint32_t code;
 
@@ -89,7 +73,10 @@ static int add_text(struct event_templates *t, struct str text, size_t row, stru
         return ERR_NOMEM;
     if (!parse(text, to, &parsed))
         return 0;
-    code = event_dictionary_code(c, d, (union event_value){ .s = { to, (size_t)(parsed.end - to) } });
+    template = (struct str){ to, (size_t)(parsed.end - to) };
+    code = row ? c->codes[row - 1] : 0; /* rows of one identity mostly have one */
+    if (row == 0 || !str_eq(c->values[code].s, template))
+        code = event_dictionary_code(c, d, (union event_value){ .s = template });
     c->codes[row] = (uint16_t)code;
     if (code == t->n) {
         t->n++;

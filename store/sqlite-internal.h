@@ -39,6 +39,8 @@ void db_rollback(struct db *db);
 /* Copies what the WAL holds into the file, as far as readers let it, and without waiting for them; empties the WAL when
  * that was all. A failure costs nothing: what is in the WAL is safe. */
 void db_checkpoint(struct db *db);
+/* Rows that its statements have changed since it was opened. */
+uint64_t db_changes(const struct db *db);
 /* The one number a statement without parameters gives. */
 int db_number(struct db *db, const char *sql, int64_t *out, struct err *e);
 

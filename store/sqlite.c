@@ -207,6 +207,11 @@ void db_checkpoint(struct db *db)
     sqlite3_busy_timeout(db->h, BUSY_MS);
 }
 
+uint64_t db_changes(const struct db *db)
+{
+    return (uint64_t)sqlite3_total_changes64(db->h);
+}
+
 int db_number(struct db *db, const char *sql, int64_t *out, struct err *e)
 {
     struct stmt *s = db_prepare(db, str_of(sql), e);

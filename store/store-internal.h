@@ -36,6 +36,7 @@ struct store_tuning {
     /* A head of rows, of each table. */
     size_t seal_rows, seal_row_bytes;
     int64_t seal_ms;       /* age of the oldest record */
+    int64_t pause_ms;      /* since when nothing came: what is worth a block is sealed, and space is given back */
     /* The sealer looks for blocks to merge, and for what is too old or gone; and tries again what failed. */
     int64_t tidy_ms, retry_ms;
     size_t dead_series; /* that the index keeps in any case */
@@ -68,6 +69,14 @@ struct journal_state {
 struct retention {
     int stage;
     int64_t now_ms;
+    bool done;
+};
+
+/* What the database gives back in a pause; rest.c. */
+struct rest {
+    uint64_t changes;  /* of the database, and since when there are no others, on the monotonic clock */
+    int64_t since_ms;
+    int64_t free_pages; /* at the last step */
     bool done;
 };
 
@@ -106,6 +115,7 @@ struct store {
     struct days days;        /* of the head's samples, and of batches refused meanwhile */
     struct retention retention;
     int64_t retain_ms;       /* on the monotonic clock: when the next pass starts */
+    struct rest rest;
 
     struct sealer sealer;
     _Atomic uint64_t revision; /* of the catalog */
@@ -131,6 +141,12 @@ void group_fini(struct group *g);
 int group_replay(struct store *st, struct str record, struct err *e);
 /* Keeps a copy in st->metadata. 0 or ERR_NOMEM. */
 int metadata_keep(struct store *st, const struct batch_metadata *m);
+
+/* --- rest.c --- */
+
+/* The committer's, between groups: gives back space when nothing was written for a while, in steps; true when there is more
+ * to do. */
+bool rest_tick(struct store *st);
 
 /* --- validate.c --- */
 

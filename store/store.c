@@ -24,9 +24,10 @@
 static const struct store_tuning default_tuning = {
     .seal_samples = 2000000,
     .seal_bytes = (size_t)48 << 20,
-    .seal_rows = 240 * 1024, /* four full blocks, with room for the batch that makes it due */
+    .seal_rows = 120 * 1024, /* two full blocks, with room for the batch that makes it due */
     .seal_row_bytes = (size_t)32 << 20,
     .seal_ms = 2 * 3600 * 1000,
+    .pause_ms = 2000,
     .tidy_ms = 1000,
     .retry_ms = 5000,
     .dead_series = 100000,
@@ -41,6 +42,7 @@ static struct store_tuning tuned(struct store_tuning t)
     t.seal_rows = t.seal_rows ? t.seal_rows : d->seal_rows;
     t.seal_row_bytes = t.seal_row_bytes ? t.seal_row_bytes : d->seal_row_bytes;
     t.seal_ms = t.seal_ms ? t.seal_ms : d->seal_ms;
+    t.pause_ms = t.pause_ms ? t.pause_ms : d->pause_ms;
     t.tidy_ms = t.tidy_ms ? t.tidy_ms : d->tidy_ms;
     t.retry_ms = t.retry_ms ? t.retry_ms : d->retry_ms;
     t.dead_series = t.dead_series ? t.dead_series : d->dead_series;

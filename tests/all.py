@@ -29,6 +29,8 @@ WAITING = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
+    ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
+    ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
     ("logs", ["python3", "tests/e2e/logs_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
     ("grpc", ["/usr/bin/python3", "tests/e2e/grpc_test.py"]),
@@ -103,7 +105,7 @@ def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     os.makedirs("build/test", exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        rows = [pool.submit(run_row, COMPUTING, ["nice", "-n", "15"], sys.argv[1:]),
+        rows = [pool.submit(run_row, COMPUTING, ["nice", "-n", "10"], sys.argv[1:]),
                 pool.submit(run_row, WAITING, [], sys.argv[1:])]
         suites = [suite for row in rows for suite in row.result()]
     for suite in suites:

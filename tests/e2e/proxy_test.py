@@ -1017,8 +1017,10 @@ def test_control():
             p.communicate()
 
 
-def run(tests, wanted):
-    """Runs those of [(name, function)] whose name contains one of the words; the exit status."""
+def run(names):
+    """The tests among a module's names."""
+    tests = [(name[5:], f) for name, f in names.items() if name.startswith("test_")]
+    wanted = sys.argv[1:]
     passed = failed = 0
     for name, test in tests:
         if wanted and not any(word in name for word in wanted):
@@ -1035,9 +1037,5 @@ def run(tests, wanted):
     return failed > 0
 
 
-def main():
-    return run([(name[5:], f) for name, f in globals().items() if name.startswith("test_")], sys.argv[1:])
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

@@ -601,10 +601,5 @@ def test_services_by_the_request_name():
             backend.stop()
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
-    return proxy_test.run(tests, sys.argv[1:])
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(proxy_test.run(globals()))

@@ -1,8 +1,8 @@
 /* event_block_fuzz.c: what opens as a block can be read to its end without harm; when all of it can, a block of its
  * rows has the same rows.
  *
- * The input is a directory without its checksum, which is put right. Its pieces stand inside it: those in parts are
- * refused for their checksums. */
+ * The input is a directory without its checksum, which is put right; the block's bytes; and how many these are, a
+ * little-endian u32. */
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/event_build-internal.h"
@@ -32,9 +32,20 @@ static int get(void *arg, uint32_t no, size_t at, size_t n, void *to, struct err
 {
     struct parts *p = arg;
 
-    if (!p || no >= PARTS || at > p->v[no].n || n > p->v[no].n - at)
+    if (no >= PARTS || at > p->v[no].n || n > p->v[no].n - at)
         return err_set(e, ERR_CORRUPT, "no such part");
     memcpy(to, p->v[no].p + at, n);
+    return 0;
+}
+
+/* The block's bytes of the input. */
+static int get_bytes(void *arg, uint32_t no, size_t at, size_t n, void *to, struct err *e)
+{
+    const struct str *bytes = arg;
+
+    if (no != 1 || at > bytes->n || n > bytes->n - at)
+        return err_set(e, ERR_CORRUPT, "no such part");
+    memcpy(to, bytes->p + at, n);
     return 0;
 }
 
@@ -69,21 +80,38 @@ static void must_rebuild(struct event_source *s)
     mem_free(p);
 }
 
+/* Cuts the block's bytes off the directory's. */
+static struct str cut_bytes(struct str *directory)
+{
+    uint32_t n = 0;
+
+    if (directory->n < sizeof(n))
+        return STR_NULL;
+    directory->n -= sizeof(n);
+    memcpy(&n, directory->p + directory->n, sizeof(n));
+    n = le32toh(n);
+    if (n > directory->n)
+        return STR_NULL;
+    directory->n -= n;
+    return (struct str){ directory->p + directory->n, n };
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *copy = malloc(size + SUMMED);
+    struct str directory = { (const char *)data, size }, bytes = cut_bytes(&directory);
+    char *copy = malloc(directory.n + SUMMED);
     struct arena a = ARENA_INIT(MOST_MEMORY);
     struct event_source *s;
     uint64_t sum;
 
     if (!copy)
         return 0;
-    if (size)
-        memcpy(copy + SUMMED, data, size);
-    sum = htole64(str_hash_stable((struct str){ copy + SUMMED, size }));
+    if (directory.n)
+        memcpy(copy + SUMMED, directory.p, directory.n);
+    sum = htole64(str_hash_stable((struct str){ copy + SUMMED, directory.n }));
     memcpy(copy, &sum, sizeof(sum));
-    s = event_block_open((struct str){ copy, size + SUMMED }, get, NULL, &a, NULL);
+    s = event_block_open((struct str){ copy, directory.n + SUMMED }, get_bytes, &bytes, &a, NULL);
     if (s && read_all(s, NULL) == 0)
         must_rebuild(s);
     arena_free(&a);

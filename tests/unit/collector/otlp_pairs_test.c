@@ -175,6 +175,55 @@ static void put_text(struct buf *b, const char *key, const char *text)
     pb_close(b, pair);
 }
 
+/* Pieces of a scope's message: its records, each alone, and what names it. */
+static void put_scope_in_pieces(struct buf *b, const char *pieces, unsigned *seed)
+{
+    size_t resource_logs = pb_open(b, 1), scope_logs = pb_open(b, 2), scope;
+
+    for (; *pieces; pieces++) {
+        if (*pieces == 'r') {
+            put_record(b, seed);
+            continue;
+        }
+        scope = pb_open(b, 1);
+        pb_put_str(b, 1, *pieces == 'o' ? STR("vigla.access_log") : STR("lib"));
+        pb_close(b, scope);
+    }
+    pb_close(b, scope_logs);
+    pb_close(b, resource_logs);
+}
+
+/* o: our own scope, l: another, r: a record. The last scope counts, for all records. */
+static const struct {
+    const char *pieces, *same_as;
+} scopes[] = { { "rrro", "orrr" }, { "rrrl", "lrrr" }, { "lrro", "orr" }, { "orrl", "lrr" }, { "rolr", "lrr" },
+               { "lorr", "orr" },  { "orro", "orr" }, { "rrr", "rrr" } };
+
+START_TEST(scope_may_stand_behind_its_records)
+{
+    struct buf body = BUF_INIT(1 << 20);
+    struct rows rows[2] = { ROWS_INIT, ROWS_INIT };
+
+    for (int i = 0; i < 2; i++) {
+        unsigned seed = 5;
+
+        buf_reset(&body);
+        put_scope_in_pieces(&body, "lrrr", &seed); /* rows that stay */
+        put_scope_in_pieces(&body, i ? scopes[_i].same_as : scopes[_i].pieces, &seed);
+        put_scope_in_pieces(&body, "orrr", &seed);
+        decode_rows(buf_view(&body), &rows[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(rows[0].tables[i].n, rows[1].tables[i].n);
+        ck_assert(str_eq(buf_view(&rows[0].tables[i]), buf_view(&rows[1].tables[i])));
+    }
+    ck_assert_uint_eq(rows[0].refused, rows[1].refused);
+    rows_free(&rows[0]);
+    rows_free(&rows[1]);
+    buf_free(&body);
+}
+END_TEST
+
 /* A record whose only attribute is the first n bytes of the pair's. */
 static void put_cut(struct buf *records, struct str pair, size_t n)
 {
@@ -288,6 +337,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, nothing_changes_by_what_came_before, 0, 6);
+    tcase_add_loop_test(t, scope_may_stand_behind_its_records, 0, COUNT(scopes));
     tcase_add_test(t, what_is_expected_need_not_come);
     tcase_add_test(t, what_comes_again_is_the_same_view);
     suite_add_tcase(s, t);

@@ -210,6 +210,7 @@ static const struct {
     { WE "  address: a.b:80\n", 5,
       "spec.address: \"a.b:80\" is neither an address nor a host name: ports are given by \"ports\"" },
     { WE "  address: 1.1.1.1\n  ports: {http: 0}\n", 6, "spec.ports.http: must be a port number from 1 to 65535" },
+    { WE "  address: 1.1.1.1\n  ports: {http: x}\n", 6, "spec.ports.http: must be a number, not the string \"x\"" },
     { WE "  address: unix://x\n", 5, "spec.address: \"unix://x\": must be an absolute path, or begin with '@'" },
 
     /* Sidecar */

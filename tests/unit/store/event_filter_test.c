@@ -36,7 +36,7 @@ static const size_t amounts[] = { 0, 1, 30, 500, 4000, 4001, 100000, 1000000 };
 
 START_TEST(holds_what_was_put_in)
 {
-    size_t n = amounts[_i], bytes = event_filter_bytes(n), slices = event_filter_slices(bytes), wrong = 0;
+    size_t n = amounts[_i], bytes = event_filter_bytes(n, EVENT_FILTER_TOKEN_BITS), slices = event_filter_slices(bytes), wrong = 0;
     uint8_t *bits = mem_zalloc(bytes);
     char text[32];
 
