@@ -150,9 +150,11 @@ static int use_argument(struct compiler *c, struct access_use *u)
     case ARGUMENT_NONE:
         return argument.p ? err_set(c->e, ERR_INVALID, "it takes nothing in parentheses") : 0;
     case ARGUMENT_OPTIONAL:
-        if (argument.n == 0 || op->check(argument))
-            return 0;
-        return err_set(c->e, ERR_INVALID, "\"%.*s\": should be %s", STR_ARG(argument), op->right);
+        if (argument.n && op->check(argument)) { /* the format's text, or a JSON tree, does not stay */
+            u->argument = arena_str(c->a, argument);
+            return u->argument.p ? 0 : no_memory(c);
+        }
+        return argument.n == 0 ? 0 : err_set(c->e, ERR_INVALID, "\"%.*s\": should be %s", STR_ARG(argument), op->right);
     case ARGUMENT_IGNORED:
         return argument.n ? 0 : err_set(c->e, ERR_INVALID, "it lacks its argument in parentheses");
     case ARGUMENT_HEADERS:

@@ -77,9 +77,14 @@ static struct access_value nothing(const struct access_use *u, struct access_ren
 
 /* --- times --- */
 
+_Static_assert((int)ACCESS_VALUE_SCRATCH >= (int)CLOCK_TEXT, "a time finds room");
+
 static struct access_value time_text(const struct access_use *u, struct access_rendering *r, int64_t ns)
 {
-    return text_of(access_time_text(r->scratch, sizeof(r->scratch), u->argument, ns));
+    if (u->argument.n)
+        return text_of(access_time_text(r->scratch, sizeof(r->scratch), u->argument, ns));
+    clock_rfc3339_ms(r->scratch, ns / 1000000);
+    return text_of(str_of(r->scratch));
 }
 
 static struct access_value start_time(const struct access_use *u, struct access_rendering *r)
