@@ -24,6 +24,7 @@ struct access_rendering {
 enum access_argument {
     ARGUMENT_NONE,
     ARGUMENT_OPTIONAL,  /* checked by `check` */
+    ARGUMENT_NEEDED,    /* likewise */
     ARGUMENT_IGNORED,   /* of what is always unset */
     ARGUMENT_HEADERS,   /* X or X?Y */
     ARGUMENT_VARIABLE   /* an environment variable's name: read once, when the format is compiled */

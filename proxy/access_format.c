@@ -1,8 +1,8 @@
 /* access_format.c: formats compiled to segments, and lines printed from them.
  *
  * Problem    A line is printed for each request; a format is read once.
- * Idea       A format becomes a list of segments: bytes that stand as they are (all of JSON's punctuation is in them) and
- *            operators with their arguments taken apart. Printing is one walk over the list.
+ * Idea       A format becomes a list of segments: bytes that stand as they are (all of JSON's punctuation is in them)
+ *            and operators with their arguments taken apart. Printing is one walk over the list.
  * Kinds      text:  LITERAL and ESCAPED.
  *            JSON:  LITERAL; TYPED, a string that is one operator; MIXED, a string of n segments (LITERAL and PLAIN),
  *                   which follow it, and are escaped together. */
@@ -75,7 +75,9 @@ static int flush_literal(struct compiler *c)
 
 static struct header_names *names_of(struct access_format *f, enum access_message m)
 {
-    return m == MESSAGE_REQUEST ? &f->headers.request : m == MESSAGE_RESPONSE ? &f->headers.response : &f->headers.trailers;
+    if (m == MESSAGE_REQUEST)
+        return &f->headers.request;
+    return m == MESSAGE_RESPONSE ? &f->headers.response : &f->headers.trailers;
 }
 
 /* The place of a name among those of its message. */
@@ -150,9 +152,12 @@ static int use_argument(struct compiler *c, struct access_use *u)
     case ARGUMENT_NONE:
         return argument.p ? err_set(c->e, ERR_INVALID, "it takes nothing in parentheses") : 0;
     case ARGUMENT_OPTIONAL:
-        if (argument.n == 0 || op->check(argument))
-            return 0;
-        return err_set(c->e, ERR_INVALID, "\"%.*s\": should be %s", STR_ARG(argument), op->right);
+    case ARGUMENT_NEEDED:
+        if (argument.n && op->check(argument)) { /* the format's text, or a JSON tree, does not stay */
+            u->argument = arena_str(c->a, argument);
+            return u->argument.p ? 0 : no_memory(c);
+        }
+        return argument.n == 0 && op->argument == ARGUMENT_OPTIONAL ? 0 : err_set(c->e, ERR_INVALID, "\"%.*s\": should be %s", STR_ARG(argument), op->right);
     case ARGUMENT_IGNORED:
         return argument.n ? 0 : err_set(c->e, ERR_INVALID, "it lacks its argument in parentheses");
     case ARGUMENT_HEADERS:
@@ -240,7 +245,8 @@ static int put_operator(struct compiler *c, struct command cmd, enum segment_kin
     int rc;
 
     if (cmd.bytes == 0)
-        return err_set(c->e, ERR_INVALID, "should be %%OPERATOR%%, %%OPERATOR(ARGUMENT)%%, either with a length, or %%%%");
+        return err_set(c->e, ERR_INVALID,
+                       "should be %%OPERATOR%%, %%OPERATOR(ARGUMENT)%%, either with a length, or %%%%");
     if (!u.op)
         return err_set(c->e, ERR_INVALID, "there is no such operator (docs/access-log.md lists them)");
     rc = use_argument(c, &u);

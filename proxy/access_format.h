@@ -3,9 +3,9 @@
  *     [%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%" %RESPONSE_CODE%       text
  *     {"code": "%RESPONSE_CODE%", "way": "%REQ(:METHOD)% %REQ(:PATH)%", "by": {"pod": "%HOSTNAME%"}}    JSON
  *
- * An operator is %NAME%, %NAME(ARGUMENT)% or either with a greatest length, %NAME(ARGUMENT):20%; %% is a percent sign. In
- * text what is unset prints as "-", and control characters, quotes and backslashes print as \xNN, so that a field never
- * looks like two. In JSON a string that is one operator keeps its type: a number, or null when it is unset.
+ * An operator is %NAME%, %NAME(ARGUMENT)% or either with a greatest length, %NAME(ARGUMENT):20%; %% is a percent sign.
+ * In text what is unset prints as "-", and control characters, quotes and backslashes print as \xNN, so that a field
+ * never looks like two. In JSON a string that is one operator keeps its type: a number, or null when it is unset.
  *
  * Source: Envoy's documentation, "Access logging" (names and meanings of operators). docs/access-log.md has the list. */
 #ifndef PROXY_ACCESS_FORMAT_H

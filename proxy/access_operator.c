@@ -1,7 +1,7 @@
 /* access_operator.c: the operators of access log formats, one line each.
  *
- * Envoy's operators for what this proxy never knows (metadata, filter state, certificates' serial numbers, …) are here,
- * too, and always unset: a format that is at work with Istio works here. A name that is not Envoy's is refused. */
+ * Envoy's operators for what this proxy never knows (metadata, filter state, certificates' serial numbers, …) are
+ * here, too, and always unset: a format that is at work with Istio works here. A name that is not Envoy's is refused. */
 #include "proxy/access_format-internal.h"
 
 #include "base/clock.h"
@@ -77,9 +77,14 @@ static struct access_value nothing(const struct access_use *u, struct access_ren
 
 /* --- times --- */
 
+_Static_assert((int)ACCESS_VALUE_SCRATCH >= (int)CLOCK_TEXT, "a time finds room");
+
 static struct access_value time_text(const struct access_use *u, struct access_rendering *r, int64_t ns)
 {
-    return text_of(access_time_text(r->scratch, sizeof(r->scratch), u->argument, ns));
+    if (u->argument.n)
+        return text_of(access_time_text(r->scratch, sizeof(r->scratch), u->argument, ns));
+    clock_rfc3339_ms(r->scratch, ns / 1000000);
+    return text_of(str_of(r->scratch));
 }
 
 static struct access_value start_time(const struct access_use *u, struct access_rendering *r)
@@ -119,6 +124,61 @@ static struct access_value response_tx_duration(const struct access_use *u, stru
 
     (void)u;
     return number_of(us < 0 ? us : (r->rec->log.duration_us - us) / 1000);
+}
+
+/* Points of a request's way by Envoy's names, D of the client's side and U of the host's, received and sent. */
+static const struct {
+    struct str name;
+    enum { BEGAN, WAS_COMPLETE, WAS_ANSWERED, ENDED, UNKNOWN } at;
+} points[] = {
+    { STR_INIT("DS_RX_BEG"), BEGAN },        { STR_INIT("DS_RX_END"), WAS_COMPLETE }, { STR_INIT("US_TX_BEG"), UNKNOWN },
+    { STR_INIT("US_TX_END"), UNKNOWN },      { STR_INIT("US_RX_BEG"), WAS_ANSWERED }, { STR_INIT("US_RX_END"), ENDED },
+    { STR_INIT("DS_TX_BEG"), WAS_ANSWERED }, { STR_INIT("DS_TX_END"), ENDED },
+};
+
+/* -1: there is none of that name. */
+static int find_point(struct str name)
+{
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+        if (str_eq(points[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+/* Since the request began; negative: not known. */
+static int64_t point_us(const struct record *rec, struct str name)
+{
+    switch (points[find_point(name)].at) {
+    case BEGAN:
+        return 0;
+    case WAS_COMPLETE:
+        return rec->request_us;
+    case WAS_ANSWERED:
+        return first_byte_us(rec);
+    case ENDED:
+        return rec->log.duration_us;
+    case UNKNOWN:
+        break;
+    }
+    return -1;
+}
+
+static bool is_span_of_points(struct str s)
+{
+    struct str from = str_cut(&s, ':'), to = s.p ? str_cut(&s, ':') : STR_NULL;
+
+    return find_point(from) >= 0 && find_point(to) >= 0 && s.p &&
+           (str_eqz(s, "ms") || str_eqz(s, "us") || str_eqz(s, "ns"));
+}
+
+static struct access_value common_duration(const struct access_use *u, struct access_rendering *r)
+{
+    struct str unit = u->argument, first = str_cut(&unit, ':'), last = str_cut(&unit, ':');
+    int64_t from = point_us(r->rec, first), to = point_us(r->rec, last);
+
+    if (from < 0 || to < from)
+        return unset();
+    return number_of(str_eqz(unit, "ms") ? (to - from) / 1000 : str_eqz(unit, "us") ? to - from : (to - from) * 1000);
 }
 
 /* --- sizes --- */
@@ -356,6 +416,7 @@ static const struct access_operator operators[] = {
     OWN("REQUEST_DURATION", request_duration),
     OWN("RESPONSE_DURATION", response_duration),
     OWN("RESPONSE_TX_DURATION", response_tx_duration),
+    { STR_INIT("COMMON_DURATION"), ARGUMENT_NEEDED, common_duration, 0, 0, is_span_of_points, "START:END:ms, us or ns" },
     OWN("UPSTREAM_REQUEST_ATTEMPT_COUNT", attempts),
     FIELD("UPSTREAM_HOST", text, upstream_host),
     FIELD("UPSTREAM_CLUSTER", text, upstream_cluster),

@@ -87,8 +87,6 @@ struct str access_time_text(char *out, size_t n, struct str form, int64_t ns)
     struct tm tm = { .tm_mday = 1 };
     size_t at = 0;
 
-    if (form.n == 0)
-        form = STR("%Y-%m-%dT%H:%M:%E3SZ");
     gmtime_r(&seconds, &tm);
     for (size_t i = 0; i < form.n; i++) {
         char piece[PIECE];

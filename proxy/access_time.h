@@ -8,7 +8,7 @@
 #include "base/str.h"
 
 bool access_time_is_form(struct str form);
-/* Into `out`, cut to n bytes. An empty form: "2020-11-25T21:26:18.409Z". */
+/* Into `out`, cut to n bytes: whole pieces of the form. */
 struct str access_time_text(char *out, size_t n, struct str form, int64_t ns);
 
 #endif

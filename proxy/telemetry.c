@@ -113,8 +113,8 @@ static void ship_span(struct telemetry *t, const struct record *rec)
         seal_spans(t);
 }
 
-/* Istio's two defaults are not made of segments: printing them so takes half as many instructions again, and the text
- * is what the server gets with each record, whatever the file has. */
+/* Istio's two defaults are not printed by formats: that takes a third more instructions (9,400 a line in the place of
+ * 7,100), and the text is what the server gets with each record, whatever the file has. */
 static void log_to_file(struct telemetry *t, const struct record *rec)
 {
     const struct access_format_context with = { t->self.pod, &t->rng };

@@ -1,5 +1,5 @@
-/* texts.h: a short list of texts in one piece of bytes: each behind its length, two bytes. What a record carries beside
- * its fixed fields (record.h) is such a list. */
+/* texts.h: a short list of texts in one piece of bytes: each behind its length, two bytes. What a record carries
+ * beside its fixed fields (record.h) is such a list. */
 #ifndef PROXY_TEXTS_H
 #define PROXY_TEXTS_H
 

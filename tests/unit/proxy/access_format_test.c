@@ -57,7 +57,11 @@ static const struct {
     { "%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded" },
     { "%BYTES_RECEIVED% %REQUEST_HEADERS_BYTES% %BYTES_SENT% %RESPONSE_HEADERS_BYTES%", "100 200 1234 266" },
     { "%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION%", "9 1 5 4" },
-    { "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%", "127.10.0.4:10080 127.10.0.4 10080" },
+    { "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)% %COMMON_DURATION(DS_RX_END:US_RX_BEG:ms)%", "9900 4" },
+    { "%COMMON_DURATION(DS_TX_BEG:DS_TX_END:ns)% %COMMON_DURATION(US_TX_BEG:US_RX_BEG:ms)%", "4900000 -" },
+    { "%COMMON_DURATION(DS_TX_END:DS_RX_BEG:ms)%", "-" },
+    { "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "127.10.0.4:10080 127.10.0.4" },
+    { "%UPSTREAM_REMOTE_PORT%", "10080" },
     { "%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_LOCAL_PORT%", "127.10.0.3:41854 41854" },
     { "%UPSTREAM_CLUSTER%", "outbound|80|v1|frontend.guestbook.svc.cluster.local" },
     { "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "2" },
@@ -201,6 +205,10 @@ static const struct {
     { "%METADATA%", "access log format: byte 1, %METADATA%: it lacks its argument in parentheses" },
     { "%START_TIME(%q)%", "access log format: byte 1, %START_TIME(%q)%: \"%q\": should be a time's form by strftime's "
                           "letters, with %3f, %6f or %9f for fractions" },
+    { "%COMMON_DURATION(DS_RX_BEG:END:ms)%",
+      "access log format: byte 1, %COMMON_DURATION(DS_RX_BEG:END:ms)%: \"DS_RX_BEG:END:ms\": should be START:END:ms, us or "
+      "ns" },
+    { "%COMMON_DURATION%", "access log format: byte 1, %COMMON_DURATION%: \"\": should be START:END:ms, us or ns" },
     { "%GRPC_STATUS(X)%", "access log format: byte 1, %GRPC_STATUS(X)%: \"X\": should be CAMEL_STRING, SNAKE_STRING or "
                           "NUMBER" },
     { "{\"a\": {\"b\": \"x %NO%\"}}", "access log format: \"a\": \"b\": byte 3, %NO%: there is no such operator "

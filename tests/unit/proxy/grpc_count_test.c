@@ -14,7 +14,8 @@ static const struct {
     { "zeros inside a message begin none", STR_INIT("\0\0\0\0\12\0\0\0\0\0\0\0\0\0\0"), 1 },
     { "one cut in its prefix counts as begun", STR_INIT("\0\0\0\0\1a\0\0"), 2 },
     { "one cut in its bytes", STR_INIT("\0\1\0\0\0abc"), 1 },
-    { "a length of more than a byte", STR_INIT("\0\0\0\1\0" "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    { "a length of more than a byte", STR_INIT("\0\0\0\1\0"
+                                               "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
                                                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
                                                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
                                                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
