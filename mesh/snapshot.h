@@ -450,6 +450,7 @@ struct proxy_identity {
     struct str outbound_net;     /* "127.64.3.0/24": each service's own address here, with the host bits of its
                                   * clusterIP; empty: all on `bind` */
     struct str app_address;      /* empty: no inbound listeners */
+    bool proxy_protocol;         /* gateway: whoever connects is a proxy that says for whom (PROXY protocol) */
     const struct port_map *ports;
     size_t nports;
 };

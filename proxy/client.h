@@ -19,6 +19,8 @@ struct client;
 struct peer {
     char remote[CONN_ADDR_TEXT], local[CONN_ADDR_TEXT];
     struct str remote_ip; /* a part of remote */
+    char sender[CONN_ADDR_TEXT]; /* whose socket it is: another proxy's, where that names `remote` (PROXY protocol) */
+    struct str sender_ip; /* a part of sender, or of remote where that is the same */
     bool https;           /* it came by TLS that is not the mesh's own */
     bool mutual;          /* it has shown a certificate, and that was verified */
     struct str principal; /* what its certificate proves, "spiffe://…"; empty: nothing. The connection's memory */

@@ -202,6 +202,9 @@ static void finish_connecting(struct conn *c, short what)
         err = ETIMEDOUT;
     else if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
         err = errno;
+    /* It is short and the first: a socket that does not take it at once is none. */
+    if (!err && c->preamble.n && write(c->fd, c->preamble.p, c->preamble.n) != (ssize_t)c->preamble.n)
+        err = EPIPE;
     if (err) {
         fail(c, err);
         return;

@@ -55,6 +55,7 @@ struct conn {
     struct buf in, out;
     size_t out_at;               /* of `out`, already sent */
     struct tls_link *tls;        /* owned; NULL: plain text */
+    struct str preamble;         /* the owner's: sent as soon as it is connected, in front of TLS; may be empty */
     int64_t deadline_ns;         /* 0: none */
     int64_t connect_by_ns;       /* while connecting; 0: no limit */
     bool connecting;             /* up to and with the TLS handshake */

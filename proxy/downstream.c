@@ -82,15 +82,10 @@ static void start_request(struct downstream *d, const struct http_head *h)
 static bool becomes_http2(struct downstream *d, struct str bytes)
 {
     struct str preface = STR(HTTP2_PREFACE);
-    struct incoming in = { .wl = d->client.wl, .first = bytes };
-    socklen_t n = sizeof(in.remote);
+    struct incoming in = { .wl = d->client.wl, .first = bytes, .like = &d->peer };
 
     if (d->served || bytes.n < preface.n || !str_starts(bytes, preface))
         return false;
-    if (getpeername(d->c.fd, (struct sockaddr *)&in.remote, &n) < 0) {
-        conn_close(&d->c);
-        return true;
-    }
     in.serve = peer_listener(&d->peer, d->client.wl);
     in.socket = conn_detach(&d->c);
     http2_server_new(&in);

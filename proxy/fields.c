@@ -40,7 +40,7 @@ void fields_from_head(struct fields *f, const struct http_head *h)
         const struct http_field *from = &h->fields[i];
         struct str name = http_text(h, from->name);
 
-        /* Trailers need a body of unknown length, in HTTP/1 as in what HTTP/2 becomes there: without, none are announced. */
+        /* Trailers follow a body of unknown length only: without one, none are announced. */
         if (is_hop_by_hop(from->id) && (from->id != HTTP_TRAILER || h->framing != HTTP_STREAMED))
             continue;
         if (h->nominates && is_nominated(h, name))

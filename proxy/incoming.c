@@ -1,4 +1,4 @@
-#include "proxy/incoming.h"
+#include "proxy/incoming-internal.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -7,12 +7,7 @@
 #include "proxy/tcp.h"
 #include "proxy/tls_hello.h"
 
-#include <unistd.h>
-
-enum {
-    ENTER_S = 15,              /* for the hello and the handshake, as Envoy's listener filters have */
-    SERVER_SPEAKS_FIRST_MS = 1000 /* a client that says nothing for so long is no client of TLS */
-};
+enum { SERVER_SPEAKS_FIRST_MS = 1000 }; /* a client that says nothing for so long is no client of TLS */
 
 /* One of which it is not known yet what it speaks. */
 struct entrance {
@@ -20,7 +15,7 @@ struct entrance {
     struct worker_listener *wl;
     struct view *view;             /* holds `serve` */
     const struct listener *serve;
-    struct sockaddr_storage remote;
+    struct sockaddr_storage remote, local;
     struct event timer;
 };
 
@@ -49,7 +44,8 @@ static struct entrance *of(struct conn *c)
 static void hand_over(struct entrance *en, const struct listener *serve, struct str first, struct str name)
 {
     struct buf kept = en->c.in; /* what `first` may point into */
-    struct incoming in = { .wl = en->wl, .serve = serve, .remote = en->remote, .first = first, .name = name };
+    struct incoming in = { .wl = en->wl, .serve = serve, .remote = en->remote, .local = en->local,
+                           .first = first, .name = name };
 
     en->c.in = (struct buf)BUF_INIT(0);
     event_del(&en->timer);
@@ -191,34 +187,49 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
-static void look_first(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote)
+static void look_first(const struct incoming *in)
 {
     static const struct conn_ops ops = { .data = on_data, .eof = on_end, .error = on_error, .connected = on_connected,
                                          .drained = on_drained, .deadline = on_end, .drain = on_drain,
                                          .destroy = destroy };
     struct timeval tv = { SERVER_SPEAKS_FIRST_MS / 1000, SERVER_SPEAKS_FIRST_MS % 1000 * 1000 };
+    struct worker_listener *wl = in->wl;
+    struct conn_socket socket = in->socket;
     struct entrance *en = mem_zalloc(sizeof(*en));
 
     if (!en) {
-        close(fd);
+        conn_socket_close(&socket);
         return;
     }
     en->wl = worker_listener_get(wl);
     en->view = view_get(wl->view);
-    en->remote = *remote;
-    conn_open(&en->c, wl->w, (struct conn_socket){ .fd = fd }, &ops);
-    en->c.deadline_ns = wl->w->now_ns + ENTER_S * INT64_C(1000000000);
+    en->remote = in->remote;
+    en->local = in->local;
+    conn_open(&en->c, wl->w, socket, &ops);
+    en->c.deadline_ns = wl->w->now_ns + INCOMING_S * INT64_C(1000000000);
     event_assign(&en->timer, wl->w->base, -1, 0, on_timer, en);
     if (wl->l->protocol != PROTOCOL_HTTP && takes_plain_text(wl))
         event_add(&en->timer, &tv);
+    if (in->first.n)
+        conn_feed(&en->c, in->first);
+}
+
+void incoming_enter(const struct incoming *in)
+{
+    const struct worker_listener *wl = in->wl;
+
+    if (wl->l->nchains || wl->mesh_tls || wl->l->policy.mtls == MTLS_STRICT)
+        look_first(in);
+    else
+        incoming_serve(in);
 }
 
 void incoming_accept(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote)
 {
     const struct incoming in = { .wl = wl, .serve = wl->l, .socket = { .fd = fd }, .remote = *remote };
 
-    if (wl->l->nchains || wl->mesh_tls || wl->l->policy.mtls == MTLS_STRICT)
-        look_first(wl, fd, remote);
+    if (wl->l->proxy_protocol)
+        incoming_announced(&in);
     else
-        incoming_serve(&in);
+        incoming_enter(&in);
 }

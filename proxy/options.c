@@ -23,6 +23,7 @@ const char options_usage[] =
     "  --outbound-net CIDR     an address of its own for each service, out of this network\n"
     "  --app-address IP        where the application listens; opens inbound listeners on the Pod's address\n"
     "  --port-map P=Q,...      a listener for port P opens on port Q\n"
+    "  --proxy-protocol        a gateway's connections begin with PROXY protocol's header, version 1 or 2\n"
     "  --cert-dir DIR          the workload's cert-chain.pem, key.pem and root-cert.pem, for the mesh's mutual TLS; they\n"
     "                          are read again when they change\n"
     "  --admin HOST:PORT       Envoy's admin paths\n"
@@ -41,9 +42,9 @@ const char options_usage[] =
 
 enum option_id {
     OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
-    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY, OPT_ACCESS_LOG,
-    OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_DRAIN_TIME, OPT_LOG_LEVEL,
-    OPT_HELP, OPT_VERSION
+    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_PROXY_PROTOCOL, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY,
+    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_DRAIN_TIME,
+    OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -58,6 +59,7 @@ static const struct option long_options[] = {
     { "outbound-net", required_argument, NULL, OPT_OUTBOUND_NET },
     { "app-address", required_argument, NULL, OPT_APP_ADDRESS },
     { "port-map", required_argument, NULL, OPT_PORT_MAP },
+    { "proxy-protocol", no_argument, NULL, OPT_PROXY_PROTOCOL },
     { "cert-dir", required_argument, NULL, OPT_CERT_DIR },
     { "admin", required_argument, NULL, OPT_ADMIN },
     { "telemetry", required_argument, NULL, OPT_TELEMETRY },
@@ -257,6 +259,9 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
     case OPT_APP_ADDRESS:
         o->identity.app_address = str_of(value);
         return 0;
+    case OPT_PROXY_PROTOCOL:
+        o->identity.proxy_protocol = true;
+        return 0;
     case OPT_PORT_MAP:
         return parse_port_map(&o->identity, a, value, e);
     case OPT_CERT_DIR:
@@ -318,6 +323,8 @@ int options_parse(struct options *o, struct arena *a, int argc, char **argv, str
         return err_set(e, ERR_INVALID, "\"%s\": not an option (vigla-proxy --help lists them)", argv[optind]);
     if (o->identity.name.n == 0)
         return err_set(e, ERR_INVALID, "command line: --gateway or --workload is missing");
+    if (o->identity.proxy_protocol && o->identity.role != PROXY_GATEWAY)
+        return err_set(e, ERR_INVALID, "--proxy-protocol: only with --gateway");
     if (o->nconfigs == 0 && !o->control)
         return err_set(e, ERR_INVALID, "command line: --config or --control is missing");
     if (o->identity.role == PROXY_GATEWAY && o->identity.labels.n == 0)

@@ -101,7 +101,8 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
         .method = s->rq.method, .scheme = s->rq.scheme, .path = s->path, .fields = &f,
         .authority = authority.n ? authority : str_of(s->cl->peer->local), /* HTTP/1.0 need not name one */
         .framing = s->head.framing, .length = s->head.length, .websocket = s->upgrade,
-        .wants_trailers = trailers_wanted(&s->head) });
+        .wants_trailers = trailers_wanted(&s->head),
+        .from = str_of(s->cl->peer->remote), .to = str_of(s->cl->peer->local) });
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include "proxy/identity.h"
 #include "proxy/outlier.h"
 #include "proxy/response_flags.h"
+#include "proxy/proxy_header.h"
 #include "proxy/router.h"
 #include "proxy/upstream.h"
 
@@ -43,6 +44,7 @@ struct tcp {
     unsigned flags;
     const char *details, *transport_failure;
     char denied[POLICY_DETAILS];
+    char announcement[PROXY_HEADER_MOST_OUT];
     bool opened, over, counted;  /* counted: among the circuit's connections */
     int64_t started_ns, active_ns;
     uint64_t received, sent, received_told, sent_told;
@@ -278,6 +280,15 @@ static bool admitted(struct tcp *t)
     return false;
 }
 
+/* The host is told whose connection it is. */
+static void announce(struct tcp *t)
+{
+    unsigned version = t->cluster->cluster->proxy_protocol;
+
+    if (version)
+        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer.remote), str_of(t->peer.local));
+}
+
 void tcp_new(const struct incoming *in)
 {
     struct worker *w = in->wl->w;
@@ -310,6 +321,7 @@ void tcp_new(const struct incoming *in)
     t->up.other = &t->down;
     t->conns = 2;
     conn_open_connecting(&t->up.c, w, up, &tcp_ops, t->cluster->cluster->connect_timeout_ms);
+    announce(t);
     if (in->first.n)
         conn_feed(&t->down.c, in->first);
 }
@@ -347,14 +359,15 @@ struct sniff {
     struct worker_listener *wl;
     struct view *view;             /* holds `serve` */
     const struct listener *serve;
-    struct sockaddr_storage remote;
+    struct sockaddr_storage remote, local;
     struct event timer;
 };
 
 static void hand_over(struct sniff *f, bool http, struct str first)
 {
     struct buf kept = f->c.in; /* what `first` may point into */
-    struct incoming in = { .wl = f->wl, .serve = f->serve, .remote = f->remote, .first = first };
+    struct incoming in = { .wl = f->wl, .serve = f->serve, .remote = f->remote, .local = f->local,
+                           .first = first };
 
     f->c.in = (struct buf)BUF_INIT(0);
     event_del(&f->timer);
@@ -435,6 +448,7 @@ void tcp_sniff(const struct incoming *in)
     f->view = view_get(in->wl->view);
     f->serve = in->serve;
     f->remote = in->remote;
+    f->local = in->local;
     conn_open(&f->c, in->wl->w, socket, &ops);
     event_assign(&f->timer, in->wl->w->base, -1, 0, on_sniff_timer, f);
     event_add(&f->timer, &tv);

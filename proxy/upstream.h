@@ -37,6 +37,8 @@ struct upstream_request {
     uint64_t length;
     bool websocket;              /* asks for an upgrade */
     bool wants_trailers;         /* TE: trailers */
+    struct str from, to;         /* the client's connection, "IP:port", for a host that PROXY protocol tells it. In HTTP/2,
+                                  * where many clients share a connection, it tells that it is nobody's */
 };
 
 struct upstream_ops; /* upstream-internal.h */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "proxy/http1_body.h"
+#include "proxy/proxy_header.h"
 #include "proxy/trailers.h"
 
 #include <errno.h>
@@ -22,9 +23,11 @@ struct http1_upstream {
     bool chunk_request;       /* its body goes out in chunks */
     bool request_sent, head_seen, tunnel;
     bool keep;                /* by what both sides said */
+    uint8_t proxy_protocol;   /* the version it begins with; 0: none. Else it is one client's, and for one request */
     struct http1_scan scan;
     struct http1_body body;
     char local[CONN_ADDR_TEXT];
+    char announcement[PROXY_HEADER_MOST_OUT];
     struct http1_upstream *next_idle, *prev_idle;
 };
 
@@ -88,8 +91,8 @@ static void finish(struct http1_upstream *u, bool more_bytes)
 {
     void *arg;
     const struct upstream_handler *handler = upstream_let_go(&u->call, &arg);
-    bool keep = u->keep && u->request_sent && !more_bytes && !u->c.eof_seen && u->call.host->views > 0 &&
-                conn_unsent(&u->c) == 0 && !u->c.w->draining &&
+    bool keep = u->keep && u->proxy_protocol == 0 && u->request_sent && !more_bytes && !u->c.eof_seen &&
+                u->call.host->views > 0 && conn_unsent(&u->c) == 0 && !u->c.w->draining &&
                 (u->most_requests == 0 || u->requests < u->most_requests) && u->c.w->now_ns < u->old_ns;
 
     if (keep) {
@@ -250,6 +253,8 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
     struct http1_upstream *u = of_call(call);
     struct buf *b = conn_out(&u->c);
 
+    if (u->proxy_protocol)
+        u->c.preamble = proxy_header_write(u->announcement, u->proxy_protocol, rq->from, rq->to);
     u->to_head = str_eqz(rq->method, "HEAD");
     u->chunk_request = rq->framing == HTTP_STREAMED;
     buf_str(b, rq->method);
@@ -355,6 +360,7 @@ static struct http1_upstream *connect_new(const struct upstream_route *r)
     u->idle_timeout_ms = r->cluster->idle_timeout_ms;
     u->most_requests = r->cluster->max_requests_per_connection;
     u->old_ns = upstream_old_at(r);
+    u->proxy_protocol = r->cluster->proxy_protocol;
     conn_open_connecting(&u->c, r->host->w, socket, &ops, r->cluster->connect_timeout_ms);
     return u;
 }
@@ -375,7 +381,7 @@ static struct http1_upstream *connect_within_limits(const struct upstream_route 
 
 struct upstream_call *http1_call(const struct upstream_route *r, bool fresh)
 {
-    struct http1_upstream *u = fresh ? NULL : r->host->idle;
+    struct http1_upstream *u = fresh || r->cluster->proxy_protocol ? NULL : r->host->idle;
 
     if (u)
         leave_pool(u);

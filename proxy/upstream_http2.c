@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "proxy/http2-internal.h"
+#include "proxy/proxy_header.h"
 #include "proxy/trailers.h"
 
 #include <errno.h>
@@ -595,6 +596,8 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
     h->host->http2 = h;
     h->listed = true;
     conn_open_connecting(&h->c, h->host->w, socket, &ops, r->cluster->connect_timeout_ms);
+    if (r->cluster->proxy_protocol) /* many clients share it */
+        h->c.preamble = proxy_header_unknown(r->cluster->proxy_protocol);
     return h;
 }
 

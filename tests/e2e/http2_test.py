@@ -54,9 +54,9 @@ def head(path="/", method="GET", authority="app.example", scheme="http", more=()
 class Raw:
     """A connection that says what it likes."""
 
-    def __init__(self, proxy, window=65535):
+    def __init__(self, proxy, window=65535, first=b""):
         self.s = proxy.connect()
-        self.s.sendall(PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
+        self.s.sendall(first + PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
         self.buffer = b""
 
     def send(self, *frames):
@@ -134,6 +134,14 @@ def test_the_two_versions_on_one_port():
         expect(json.loads(curl(w.proxy))["method"], "GET")
         r, _ = w.proxy.request()
         expect(r.status, 200)
+
+
+def test_proxy_protocol():
+    with World(args=("--proxy-protocol",)) as w, \
+            raw(w.proxy, first=b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n") as r:
+        r.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, head()))
+        expect(json.loads(r.until(DATA, 1)[3])["fields"]["x-forwarded-for"], "192.0.2.1")
+        assert "192.0.2.1:56324" in w.proxy.lines(1)[0]
 
 
 def test_trailers_between_the_versions():

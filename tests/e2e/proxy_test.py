@@ -782,6 +782,58 @@ def test_mirror():
         until(lambda: w.v2.calls == 20, f"20 copies, there are {w.v2.calls}")
 
 
+V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\x09\xdc\4\1\xbb"
+
+
+def test_proxy_protocol_in():
+    """Who the header names is in the log, in X-Forwarded-For and in policies; who connected is not."""
+    policy = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: p, namespace: istio-system}
+spec:
+  rules: [{from: [{source: {remoteIpBlocks: [192.0.2.0/24], ipBlocks: [127.0.0.1]}}]}]
+---"""
+    get = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    with World(TO_V1, more=policy, args=("--proxy-protocol",)) as w:
+        for header in (b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n", V2):
+            answer = w.proxy.raw(header + get)
+            expect(json.loads(answer[answer.index(b"{"):])["fields"]["x-forwarded-for"], "192.0.2.1")
+        assert b" 403 " in w.proxy.raw(b"PROXY TCP4 198.51.100.1 192.0.2.9 56324 443\r\n" + get)
+        with w.proxy.connect() as s:  # byte by byte
+            for byte in V2 + get:
+                s.sendall(bytes([byte]))
+            assert b" 200 OK" in receive_all(s)
+        expect(w.proxy.raw(get), b"")
+        expect(w.proxy.raw(b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\n" + get), b"")
+        lines = w.proxy.lines(4)
+        assert "192.0.2.1:56324" in lines[0] and "192.0.2.9:443" in lines[0], lines[0]
+
+
+def test_proxy_protocol_out():
+    """One gateway tells the next; each client has a connection of its own, for HTTP and for TCP."""
+    with World(TO_V1, args=("--proxy-protocol",)) as behind:
+        for version in ("V1", "V2"):
+            rule = f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: next, namespace: default}}
+spec: {{host: next, trafficPolicy: {{proxyProtocol: {{version: {version}}}}}}}
+---"""
+            config = (service("next", behind.proxy.port, "next") + pod("next-1", "next", "v1", "127.0.0.1", behind.proxy.port) + rule +
+                      gateway() + virtual_service("  - route: [{destination: {host: next}}]"))
+            tcp = config.replace("name: http, protocol: HTTP", "name: tcp, protocol: TCP").replace("  http:\n", "  tcp:\n")
+            assert "{number: 80, name: tcp, protocol: TCP}" in tcp, tcp
+            for text in (config, tcp):
+                with Proxy(text) as front:
+                    for last in range(1, 4):
+                        with socket.create_connection(("127.0.0.1", front.port), WAIT, (f"127.7.9.{last}", 0)) as s:
+                            s.sendall(b"GET / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n")
+                            answer = receive_all(s)
+                        said = json.loads(answer[answer.index(b"{"):])["fields"]["x-forwarded-for"]
+                        expect(said.split(",")[-1], f"127.7.9.{last}", version)
+
+
 def test_websocket():
     class Upgrader(Handler):
         def answer(self, method, path, fields, digest, size):
