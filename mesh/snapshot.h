@@ -462,6 +462,8 @@ struct proxy_snapshot *mesh_snapshot(struct arena *a, const struct mesh *m, cons
 /* The virtual host for a Host header (port and case ignored): exact, then the longest "*.suffix", then "*".
  * NULL: none. */
 const struct virtual_host *listener_host(const struct listener *l, struct str authority);
+/* The chain for the name that a TLS client asks for (lower case; empty: none). NULL: none. */
+const struct listener_chain *listener_chain(const struct listener *l, struct str server_name);
 /* NULL: a stranger. */
 const struct workload *snapshot_workload(const struct proxy_snapshot *s, struct str ip);
 

@@ -10,7 +10,7 @@
 #define PROXY_CLIENT_H
 
 #include "proxy/fields.h"
-#include "proxy/worker.h"
+#include "proxy/incoming.h"
 
 struct stream;
 struct client;
@@ -19,8 +19,15 @@ struct client;
 struct peer {
     char remote[CONN_ADDR_TEXT], local[CONN_ADDR_TEXT];
     struct str remote_ip; /* a part of remote */
+    bool https;           /* it came by TLS that is not the mesh's own */
+    bool mutual;          /* it has shown a certificate, and that was verified */
     struct str principal; /* what its certificate proves, "spiffe://…"; empty: nothing. The connection's memory */
+    struct str own;       /* and what ours told it, likewise */
+    struct str xfcc;      /* its certificate in X-Forwarded-Client-Cert's words; empty: none */
     struct str sni;       /* the name that it asked for; empty: none */
+    bool chained;         /* one of its listener's chains serves it */
+    const struct listener *serve; /* as of `generation` of its listener; by peer_listener */
+    uint64_t generation;
 };
 
 struct answer {
@@ -49,11 +56,13 @@ struct client_ops {
 struct client {
     const struct client_ops *ops;
     struct worker_listener *wl;
-    const struct peer *peer;
+    struct peer *peer;
     struct stream *stream;       /* the request under way; NULL: none */
     int64_t started_ns;          /* when its first byte came */
 };
 
-void peer_init(struct peer *p, const struct worker_listener *wl, int fd, const struct sockaddr_storage *remote);
+void peer_init(struct peer *p, const struct incoming *in);
+/* What its listener serves it, by the newest snapshot: the listener itself, or the chain for the name it asked for. */
+const struct listener *peer_listener(struct peer *p, const struct worker_listener *wl);
 
 #endif

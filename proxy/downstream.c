@@ -34,18 +34,6 @@ struct downstream {
     bool served;              /* a request, already */
 };
 
-void peer_init(struct peer *p, const struct worker_listener *wl, int fd, const struct sockaddr_storage *remote)
-{
-    struct sockaddr_storage local;
-    socklen_t n = sizeof(local);
-
-    p->remote_ip = conn_addr_text(p->remote, remote);
-    if (wl->wildcard && getsockname(fd, (struct sockaddr *)&local, &n) == 0)
-        conn_addr_text(p->local, &local);
-    else
-        memcpy(p->local, wl->local, sizeof(p->local));
-}
-
 static struct downstream *of(struct conn *c)
 {
     return (struct downstream *)c;
@@ -91,16 +79,18 @@ static void start_request(struct downstream *d, const struct http_head *h)
 static bool becomes_http2(struct downstream *d, struct str bytes)
 {
     struct str preface = STR(HTTP2_PREFACE);
-    struct sockaddr_storage remote;
-    socklen_t n = sizeof(remote);
+    struct incoming in = { .wl = d->client.wl, .first = bytes };
+    socklen_t n = sizeof(in.remote);
 
     if (d->served || bytes.n < preface.n || !str_starts(bytes, preface))
         return false;
-    memset(&remote, 0, sizeof(remote));
-    if (getpeername(d->c.fd, (struct sockaddr *)&remote, &n) < 0)
+    if (getpeername(d->c.fd, (struct sockaddr *)&in.remote, &n) < 0) {
         conn_close(&d->c);
-    else
-        http2_server_new(d->client.wl, conn_detach(&d->c), &remote, bytes);
+        return true;
+    }
+    in.serve = peer_listener(&d->peer, d->client.wl);
+    in.socket = conn_detach(&d->c);
+    http2_server_new(&in);
     return true;
 }
 
@@ -364,20 +354,21 @@ static void destroy(struct conn *c)
     mem_free(d);
 }
 
-void downstream_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
+void downstream_new(const struct incoming *in)
 {
     static const struct conn_ops ops = { .data = on_data, .eof = on_eof, .error = on_error, .drained = on_drained,
                                          .deadline = on_deadline, .drain = on_drain, .destroy = destroy };
     struct downstream *d = mem_zalloc(sizeof(*d));
+    struct conn_socket socket = in->socket;
 
     if (!d) {
-        close(fd);
+        conn_socket_close(&socket);
         return;
     }
-    d->client = (struct client){ .ops = &client_ops, .wl = worker_listener_get(wl), .peer = &d->peer };
-    peer_init(&d->peer, wl, fd, remote);
-    conn_open(&d->c, wl->w, fd, &ops);
+    d->client = (struct client){ .ops = &client_ops, .wl = worker_listener_get(in->wl), .peer = &d->peer };
+    peer_init(&d->peer, in);
+    conn_open(&d->c, in->wl->w, socket, &ops);
     wait_for_request(d);
-    if (first.n)
-        conn_feed(&d->c, first);
+    if (in->first.n)
+        conn_feed(&d->c, in->first);
 }

@@ -2,9 +2,8 @@
 #ifndef PROXY_DOWNSTREAM_H
 #define PROXY_DOWNSTREAM_H
 
-#include "proxy/worker.h"
+#include "proxy/incoming.h"
 
-/* Takes over the socket. `first` are bytes already read from it. */
-void downstream_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first);
+void downstream_new(const struct incoming *in);
 
 #endif

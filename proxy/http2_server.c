@@ -556,26 +556,27 @@ static int open_session(struct http2_server *h)
     return rc;
 }
 
-void http2_server_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
+void http2_server_new(const struct incoming *in)
 {
     static const struct conn_ops ops = { .data = on_data, .eof = close_all, .error = on_error, .drained = on_drained,
                                          .fill = on_fill, .deadline = on_deadline, .drain = on_drain,
                                          .destroy = destroy };
     struct http2_server *h = mem_zalloc(sizeof(*h));
+    struct conn_socket socket = in->socket;
 
     if (!h || open_session(h) != 0) {
         if (h)
             nghttp2_session_del(h->session);
         mem_free(h);
-        close(fd);
+        conn_socket_close(&socket);
         return;
     }
-    h->wl = worker_listener_get(wl);
-    peer_init(&h->peer, wl, fd, remote);
-    h->started_ns = h->empty_ns = wl->w->now_ns;
-    conn_open(&h->c, wl->w, fd, &ops);
-    h->c.deadline_ns = wl->w->now_ns + 1;
+    h->wl = worker_listener_get(in->wl);
+    peer_init(&h->peer, in);
+    h->started_ns = h->empty_ns = in->wl->w->now_ns;
+    conn_open(&h->c, in->wl->w, socket, &ops);
+    h->c.deadline_ns = in->wl->w->now_ns + 1;
     wake(h);
-    if (first.n)
-        conn_feed(&h->c, first);
+    if (in->first.n)
+        conn_feed(&h->c, in->first);
 }

@@ -2,12 +2,11 @@
 #ifndef PROXY_HTTP2_SERVER_H
 #define PROXY_HTTP2_SERVER_H
 
-#include "proxy/worker.h"
+#include "proxy/incoming.h"
 
 /* What a connection begins with (RFC 9113 3.4). */
 #define HTTP2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-/* Takes over the socket. `first` are bytes already read from it. */
-void http2_server_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first);
+void http2_server_new(const struct incoming *in);
 
 #endif

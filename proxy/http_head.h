@@ -21,6 +21,7 @@ enum {
     X(USER_AGENT, "user-agent") X(DATE, "date") X(SERVER, "server") X(ORIGIN, "origin") \
     X(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method") X(CONTENT_TYPE, "content-type") \
     X(X_FORWARDED_FOR, "x-forwarded-for") X(X_FORWARDED_PROTO, "x-forwarded-proto") \
+    X(X_FORWARDED_CLIENT_CERT, "x-forwarded-client-cert") \
     X(X_REQUEST_ID, "x-request-id") X(TRACEPARENT, "traceparent") X(B3, "b3") \
     X(X_B3_TRACEID, "x-b3-traceid") X(X_B3_SPANID, "x-b3-spanid") X(X_B3_PARENTSPANID, "x-b3-parentspanid") \
     X(X_B3_SAMPLED, "x-b3-sampled") X(X_B3_FLAGS, "x-b3-flags") \

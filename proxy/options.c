@@ -23,6 +23,8 @@ const char options_usage[] =
     "  --outbound-net CIDR     an address of its own for each service, out of this network\n"
     "  --app-address IP        where the application listens; opens inbound listeners on the Pod's address\n"
     "  --port-map P=Q,...      a listener for port P opens on port Q\n"
+    "  --cert-dir DIR          the workload's cert-chain.pem, key.pem and root-cert.pem, for the mesh's mutual TLS; they\n"
+    "                          are read again when they change\n"
     "  --admin HOST:PORT       Envoy's admin paths\n"
     "  --telemetry URL|none    ship logs, metrics and spans there by OTLP/HTTP (default: --control's URL)\n"
     "  --access-log FILE|-|none\n"
@@ -38,7 +40,7 @@ const char options_usage[] =
 
 enum option_id {
     OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
-    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_ADMIN, OPT_TELEMETRY, OPT_ACCESS_LOG,
+    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY, OPT_ACCESS_LOG,
     OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DRAIN_TIME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
@@ -54,6 +56,7 @@ static const struct option long_options[] = {
     { "outbound-net", required_argument, NULL, OPT_OUTBOUND_NET },
     { "app-address", required_argument, NULL, OPT_APP_ADDRESS },
     { "port-map", required_argument, NULL, OPT_PORT_MAP },
+    { "cert-dir", required_argument, NULL, OPT_CERT_DIR },
     { "admin", required_argument, NULL, OPT_ADMIN },
     { "telemetry", required_argument, NULL, OPT_TELEMETRY },
     { "access-log", required_argument, NULL, OPT_ACCESS_LOG },
@@ -246,6 +249,9 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
         return 0;
     case OPT_PORT_MAP:
         return parse_port_map(&o->identity, a, value, e);
+    case OPT_CERT_DIR:
+        o->cert_dir = value;
+        return 0;
     case OPT_ADMIN:
         return parse_admin(o, a, value, e);
     case OPT_TELEMETRY:

@@ -14,6 +14,7 @@ struct options {
     size_t nconfigs;
     struct proxy_identity identity;
     const char *control, *cache;       /* NULL: none */
+    const char *cert_dir;              /* NULL: none */
     const char *telemetry;             /* NULL: ships nothing */
     const char *admin_host;            /* NULL: none */
     uint16_t admin_port;

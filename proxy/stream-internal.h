@@ -53,6 +53,7 @@ struct stream {
     struct upstream_host *host;
     struct upstream_call *up;
     char up_local[CONN_ADDR_TEXT];   /* of the last try */
+    struct tls_peer *up_peer;        /* likewise, who answered by TLS; NULL: plain text */
     unsigned tries, retries;
     bool repeated;                   /* once more after a kept connection had gone away */
     uint32_t tried[STREAM_MOST_TRIED];
@@ -65,6 +66,7 @@ struct stream {
     unsigned status, flags;
     const char *details;
     const char *transport_failure;
+    struct str tls_failure;          /* of the last try; n 0: none */
 
     bool hashed;                     /* the host goes by `hash` */
     uint64_t hash;
@@ -109,6 +111,7 @@ static inline void stream_touch(struct stream *s)
 }
 
 /* stream_try.c */
+void stream_forget_try(struct stream *s);    /* it is over; what is told of it stays */
 void stream_forward(struct stream *s);
 void stream_continue(struct stream *s);      /* the backoff is over */
 void stream_try_timeout(struct stream *s);

@@ -76,6 +76,7 @@ static void give_back(struct stream *s)
 
     event_del(&s->timer);
     event_del(&s->pause);
+    tls_peer_put(s->up_peer);
     arena_free(&s->arena);
     buf_free(&s->replay);
     view_put(s->view);
@@ -107,9 +108,12 @@ static struct client *leave(struct stream *s)
 {
     struct client *cl = s->cl;
 
-    if (s->up)
-        upstream_abort(s->up);
-    s->up = NULL;
+    if (s->up) {
+        struct upstream_call *u = s->up;
+
+        stream_forget_try(s);
+        upstream_abort(u);
+    }
     mirror_leave_all(s);
     stream_record(s);
     cl->stream = NULL;
@@ -325,7 +329,7 @@ static void end_delay(struct stream *s)
 static void route(struct stream *s)
 {
     s->vh = listener_host(s->l, s->rq.authority);
-    if (s->vh && s->vh->require_tls) {
+    if (s->vh && s->vh->require_tls && !s->cl->peer->https) {
         reply_redirect(s, 301, router_https_location(&s->arena, &s->rq));
         return;
     }
@@ -398,7 +402,7 @@ static struct stream *new_stream(struct client *cl)
         return NULL;
     s->cl = cl;
     s->view = view_get(cl->wl->view);
-    s->l = cl->wl->l;
+    s->l = peer_listener(cl->peer, cl->wl);
     s->telemetry = record_policy(s->view->snapshot, s->l);
     s->started_ns = cl->started_ns ? cl->started_ns : s->w->now_ns;
     stream_touch(s);
@@ -411,7 +415,7 @@ static void set_target(struct stream *s, int rc)
     if (rc < 0)
         s->target = STR_NULL;
     s->path = rc < 0 ? http_text(&s->head, s->head.path) : s->target;
-    router_request_init(&s->rq, &s->head, s->head.https ? STR("https") : STR("http"), s->path);
+    router_request_init(&s->rq, &s->head, s->head.https || s->cl->peer->https ? STR("https") : STR("http"), s->path);
     s->authority = s->rq.authority;
 }
 

@@ -87,8 +87,9 @@ void stream_record(struct stream *s)
     l->start_ns = worker_wall_ns(s->w, s->started_ns);
     fill_request(l, s);
     fill_upstream(l, s);
-    identity_fill(l, s->view->snapshot, s->l, s->cl->peer->remote_ip, s->cluster ? s->cluster->cluster : NULL,
-                  s->endpoint, s->rq.authority);
+    identity_fill(l, s->view->snapshot, &(struct identity){
+        .on = s->l, .peer = s->cl->peer, .cluster = s->cluster ? s->cluster->cluster : NULL, .endpoint = s->endpoint,
+        .upstream = s->up_peer, .authority = s->rq.authority });
     l->response_code = s->status;
     l->response_flags = response_flags_text(flags, s->flags);
     l->response_code_details = str_of(s->details);

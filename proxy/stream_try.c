@@ -10,6 +10,7 @@
 #include "proxy/stream-internal.h"
 
 #include "proxy/worker.h"
+#include "proxy/xfcc.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +29,30 @@ static bool is_idempotent(struct str method)
 }
 
 /* What the next hop learns about the request's way. */
+/* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else,
+ * and what an application says of itself is dropped. False: no memory. */
+static bool add_certificate(struct stream *s, struct fields *f)
+{
+    static const enum xfcc_mode modes[] = { [LISTENER_OUTBOUND] = XFCC_SANITIZE, [LISTENER_INBOUND] = XFCC_APPEND_FORWARD,
+                                            [LISTENER_GATEWAY] = XFCC_SANITIZE_SET };
+    static const struct str name = STR_INIT("x-forwarded-client-cert");
+    const struct peer *p = s->cl->peer;
+    struct str came = STR_NULL, out;
+
+    if (!p->mutual && !s->head.first[HTTP_X_FORWARDED_CLIENT_CERT])
+        return true;
+    for (size_t i = 0; i < f->n; i++)
+        if (f->v[i].id == HTTP_X_FORWARDED_CLIENT_CERT)
+            came = came.n ? arena_printf(&s->arena, "%.*s,%.*s", STR_ARG(came), STR_ARG(f->v[i].value)) : f->v[i].value;
+    if (xfcc_apply(&s->arena, modes[s->l->direction], p->mutual && p->xfcc.n, came, p->xfcc, &out) < 0)
+        return false;
+    if (out.p)
+        fields_set(f, name, out);
+    else
+        fields_remove(f, name);
+    return true;
+}
+
 static void add_context(struct stream *s, struct fields *f)
 {
     int n;
@@ -53,6 +78,8 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
     struct fields f;
 
     fields_from_head(&f, &s->head);
+    if (!add_certificate(s, &f))
+        return false;
     add_context(s, &f);
     fields_apply(&f, s->auth_ops, s->nauth_ops, NULL);
     if (!str_eq(s->path, s->target))
@@ -104,12 +131,29 @@ void stream_continue(struct stream *s)
 
 #define RESET "upstream connect error or disconnect/reset before headers. reset reason: "
 
+/* As Envoy has it: in the details with underscores for blanks. */
+static void reply_tls_failed(struct stream *s)
+{
+    struct str body = arena_printf(&s->arena, RESET "remote connection failure, transport failure reason: %.*s",
+                                   STR_ARG(s->tls_failure));
+    char *details = arena_cstr(&s->arena, arena_printf(&s->arena, "upstream_reset_before_response_started{"
+                               "remote_connection_failure|%.*s}", STR_ARG(s->tls_failure)));
+
+    for (char *p = details; p && *p; p++)
+        if (*p == ' ')
+            *p = '_';
+    stream_reply(s, 503, FLAG_UF, details, body);
+}
+
 static void reply_failed(struct stream *s, enum upstream_failure why)
 {
     switch (why) {
     case UPSTREAM_CONNECT:
-        stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{remote_connection_failure}",
-                     STR(RESET "remote connection failure"));
+        if (s->tls_failure.n)
+            reply_tls_failed(s);
+        else
+            stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{remote_connection_failure}",
+                         STR(RESET "remote connection failure"));
         break;
     case UPSTREAM_TIMEOUT:
         stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{connection_timeout}",
@@ -142,7 +186,7 @@ static void try_failed(struct stream *s, enum upstream_failure why, int err)
 
     event_del(&s->pause);
     if (why == UPSTREAM_CONNECT)
-        s->transport_failure = upstream_why(err);
+        s->transport_failure = s->tls_failure.n ? s->tls_failure.p : upstream_why(err);
     if (may_retry(s, policy))
         back_off(s);
     else
@@ -156,10 +200,16 @@ static void cut_response(struct stream *s, unsigned flags, const char *details)
     stream_cut(s);
 }
 
-/* The try is over; what is told of it stays. */
-static void forget_try(struct stream *s)
+/* Its connection may be gone before the request's record is written. */
+void stream_forget_try(struct stream *s)
 {
+    const struct tls_link *tls = s->up->tls;
+
     snprintf(s->up_local, sizeof(s->up_local), "%s", s->up->local);
+    tls_peer_put(s->up_peer);
+    s->up_peer = tls && tls->peer ? tls_peer_get(tls->peer) : NULL;
+    if (tls && tls->failure)
+        s->tls_failure = arena_printf(&s->arena, "%s", tls->failure);
     s->up = NULL;
 }
 
@@ -167,7 +217,7 @@ static void give_up_try(struct stream *s)
 {
     struct upstream_call *u = s->up;
 
-    forget_try(s);
+    stream_forget_try(s);
     upstream_abort(u);
 }
 
@@ -176,7 +226,7 @@ static void on_fail(void *arg, enum upstream_failure why, int err)
     struct stream *s = arg;
     bool stale = why == UPSTREAM_CLOSED && s->up->reused && !s->up->any_byte;
 
-    forget_try(s);
+    stream_forget_try(s);
     if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
     } else if (stale && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
@@ -278,7 +328,7 @@ static void on_end(void *arg)
 {
     struct stream *s = arg;
 
-    forget_try(s);
+    stream_forget_try(s);
     stream_end(s);
 }
 
@@ -345,8 +395,9 @@ static void open_try(struct stream *s, bool fresh)
     s->state = STREAM_TRYING;
     s->tries++;
     s->up_local[0] = '\0';
-    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, stream_speaks_http2(s), fresh, &handler,
-                          s);
+    s->tls_failure = STR_NULL;
+    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, stream_speaks_http2(s), fresh,
+                          &handler, s);
     if (s->up)
         send_try(s);
     else

@@ -63,8 +63,9 @@ static void record(struct tcp *t, enum record_kind kind)
     t->sent_told = t->sent;
     access_log_init(l);
     l->start_ns = worker_wall_ns(t->w, t->started_ns);
-    identity_fill(l, t->view->snapshot, t->l, t->peer.remote_ip, t->cluster ? t->cluster->cluster : NULL, t->endpoint,
-                  STR_NULL);
+    identity_fill(l, t->view->snapshot, &(struct identity){
+        .on = t->l, .peer = &t->peer, .cluster = t->cluster ? t->cluster->cluster : NULL, .endpoint = t->endpoint,
+        .upstream = t->up.t && t->up.c.tls ? t->up.c.tls->peer : NULL });
     l->response_code = 0;
     l->response_flags = response_flags_text(flags, t->flags);
     l->response_code_details = str_of(t->details);
@@ -81,6 +82,7 @@ static void record(struct tcp *t, enum record_kind kind)
     l->upstream_transport_failure_reason = str_of(t->transport_failure);
     l->downstream_local_address = str_of(t->peer.local);
     l->downstream_remote_address = str_of(t->peer.remote);
+    l->requested_server_name = t->peer.sni;
     l->request_protocol = STR("tcp");
     r.request_us = -1;
     record_obey(&r, record_policy(t->view->snapshot, t->l));
@@ -140,7 +142,7 @@ static void on_error(struct conn *c, int err)
 
     if (c->connecting) {
         t->flags |= FLAG_UF;
-        t->transport_failure = upstream_why(err);
+        t->transport_failure = conn_tls_failure(c) ? conn_tls_failure(c) : upstream_why(err);
     }
     finish(t);
     conn_close(c);
@@ -188,11 +190,10 @@ static void destroy(struct conn *c)
 static const struct conn_ops tcp_ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
                                          .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
 
-/* Chooses a host and dials it. The socket, or -1 with flags and details set. */
-static int dial(struct tcp *t)
+/* Chooses a host and dials it. -1: flags and details are set. */
+static int dial(struct tcp *t, struct conn_socket *out)
 {
     long slot;
-    int fd;
 
     t->destination = router_pick(t->l->tcp, t->l->ntcp, t->l->tcp_total_weight, &t->w->rng);
     t->cluster = t->destination ? view_cluster(t->view, t->destination->cluster) : NULL;
@@ -208,12 +209,11 @@ static int dial(struct tcp *t)
     t->endpoint = &t->cluster->cluster->endpoints[t->cluster->slot_endpoint[slot]];
     t->host = t->cluster->hosts[t->cluster->slot_endpoint[slot]];
     t->host->active++;
-    fd = upstream_dial(t->host, t->view->snapshot->self.ip);
-    if (fd < 0) {
-        t->flags = FLAG_UF;
-        t->transport_failure = upstream_why(errno);
-    }
-    return fd;
+    if (upstream_dial(t->host, t->view->snapshot->self.ip, TLS_BYTES, out) == 0)
+        return 0;
+    t->flags = FLAG_UF;
+    t->transport_failure = upstream_why(errno);
+    return -1;
 }
 
 /* The listener's policies, of which those that need HTTP never allow and always deny by the rest of what they ask. */
@@ -234,30 +234,31 @@ static bool admitted(struct tcp *t)
     return false;
 }
 
-void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
+void tcp_new(const struct incoming *in)
 {
-    struct worker *w = wl->w;
-    struct tcp *t = mem_zalloc(sizeof(*t));
-    int up;
+    struct worker *w = in->wl->w;
+    struct tcp *t = mem_zalloc(sizeof(*t) + in->name.n);
+    struct conn_socket down = in->socket, up;
 
     if (!t) {
-        close(fd);
+        conn_socket_close(&down);
         return;
     }
     t->w = w;
-    t->wl = worker_listener_get(wl);
-    t->view = view_get(wl->view);
-    t->l = wl->l;
+    t->wl = worker_listener_get(in->wl);
+    t->view = view_get(in->wl->view);
+    t->l = in->serve;
     t->started_ns = t->active_ns = w->now_ns;
-    peer_init(&t->peer, wl, fd, remote);
+    peer_init(&t->peer, in);
+    if (in->name.n)
+        t->peer.sni.p = memcpy(t + 1, in->name.p, in->name.n);
     t->down.t = t;
     t->down.other = &t->up;
     t->conns = 1;
     t->up.c.fd = -1;
-    conn_open(&t->down.c, w, fd, &tcp_ops);
+    conn_open(&t->down.c, w, down, &tcp_ops);
     t->down.c.deadline_ns = w->now_ns + report_ns;
-    up = admitted(t) ? dial(t) : -1;
-    if (up < 0) {
+    if (!admitted(t) || dial(t, &up) < 0) {
         finish(t);
         return;
     }
@@ -265,8 +266,8 @@ void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *
     t->up.other = &t->down;
     t->conns = 2;
     conn_open_connecting(&t->up.c, w, up, &tcp_ops, t->cluster->cluster->connect_timeout_ms);
-    if (first.n)
-        conn_feed(&t->down.c, first);
+    if (in->first.n)
+        conn_feed(&t->down.c, in->first);
 }
 
 /* --- HTTP or not ------------------------------------------------------------------------------------------------ */
@@ -300,6 +301,8 @@ enum tcp_guess tcp_guess(struct str first)
 struct sniff {
     struct conn c;
     struct worker_listener *wl;
+    struct view *view;             /* holds `serve` */
+    const struct listener *serve;
     struct sockaddr_storage remote;
     struct event timer;
 };
@@ -307,15 +310,15 @@ struct sniff {
 static void hand_over(struct sniff *f, bool http, struct str first)
 {
     struct buf kept = f->c.in; /* what `first` may point into */
-    int fd;
+    struct incoming in = { .wl = f->wl, .serve = f->serve, .remote = f->remote, .first = first };
 
     f->c.in = (struct buf)BUF_INIT(0);
     event_del(&f->timer);
-    fd = conn_detach(&f->c);
+    in.socket = conn_detach(&f->c);
     if (http)
-        downstream_new(f->wl, fd, &f->remote, first);
+        downstream_new(&in);
     else
-        tcp_new(f->wl, fd, &f->remote, first);
+        tcp_new(&in);
     buf_free(&kept);
 }
 
@@ -357,6 +360,7 @@ static void sniff_drained(struct conn *c)
 static void sniff_destroy(struct conn *c)
 {
     worker_listener_put(((struct sniff *)c)->wl);
+    view_put(((struct sniff *)c)->view);
     mem_free(c);
 }
 
@@ -371,20 +375,25 @@ static void on_sniff_timer(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
-void tcp_sniff(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote)
+void tcp_sniff(const struct incoming *in)
 {
     static const struct conn_ops ops = { .data = sniff_data, .eof = sniff_eof, .error = sniff_error,
                                          .drained = sniff_drained, .deadline = sniff_end, .destroy = sniff_destroy };
     struct timeval tv = { 0, SNIFF_MS * 1000 };
+    struct conn_socket socket = in->socket;
     struct sniff *f = mem_zalloc(sizeof(*f));
 
     if (!f) {
-        close(fd);
+        conn_socket_close(&socket);
         return;
     }
-    f->wl = worker_listener_get(wl);
-    f->remote = *remote;
-    conn_open(&f->c, wl->w, fd, &ops);
-    event_assign(&f->timer, wl->w->base, -1, 0, on_sniff_timer, f);
+    f->wl = worker_listener_get(in->wl);
+    f->view = view_get(in->wl->view);
+    f->serve = in->serve;
+    f->remote = in->remote;
+    conn_open(&f->c, in->wl->w, socket, &ops);
+    event_assign(&f->timer, in->wl->w->base, -1, 0, on_sniff_timer, f);
     event_add(&f->timer, &tv);
+    if (in->first.n)
+        conn_feed(&f->c, in->first);
 }

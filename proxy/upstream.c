@@ -22,7 +22,7 @@ static bool source_addr(struct sockaddr_storage *ss, socklen_t *n, struct str ip
     return inet_pton(family, text, family == AF_INET ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr) == 1;
 }
 
-int upstream_dial(const struct upstream_host *h, struct str source)
+static int dial(const struct upstream_host *h, struct str source)
 {
     int fd = socket(h->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, saved;
     struct sockaddr_storage from;
@@ -47,6 +47,24 @@ fail:
     return -1;
 }
 
+int upstream_dial(struct upstream_host *h, struct str source, enum tls_speech speech, struct conn_socket *out)
+{
+    *out = (struct conn_socket){ .fd = -1 };
+    if (h->tls) {
+        out->tls = tls_link_connect(h->tls, speech, &h->w->tls, &h->session);
+        if (!out->tls)
+            return -1;
+    }
+    out->fd = dial(h, source);
+    if (out->fd < 0) {
+        int saved = errno;
+
+        tls_link_free(out->tls);
+        errno = saved;
+    }
+    return out->fd < 0 ? -1 : 0;
+}
+
 const char *upstream_why(int err)
 {
     switch (err) {
@@ -58,6 +76,8 @@ const char *upstream_why(int err)
         return "delayed connect error: Network is unreachable";
     case ETIMEDOUT:
         return "connection timeout";
+    case EPROTO:
+        return "TLS_error:|0:no certificate, key or authorities to secure the connection with:TLS_error_end";
     default:
         return "immediate connect error";
     }

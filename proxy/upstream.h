@@ -48,6 +48,7 @@ struct upstream_call {
     void *arg;
     bool reused;          /* its connection has served before: the host may have closed it just now, for no fault of ours */
     bool any_byte;        /* of a response */
+    const struct tls_link *tls; /* of the connection; NULL: plain text */
     const char *local;    /* the connection's own address, "" until it is connected */
 };
 
@@ -74,9 +75,10 @@ void upstream_abort(struct upstream_call *u);
 /* Closes what no request is on. */
 void upstream_close_idle(struct upstream_host *h);
 
-/* Envoy's words for connect()'s errno. */
+/* Envoy's words for an errno of connecting. */
 const char *upstream_why(int err);
-/* A socket connecting to a host, bound to `source`. -1: errno says why. */
-int upstream_dial(const struct upstream_host *h, struct str source);
+/* A socket connecting to a host, bound to `source`, and what will secure it; `speech` goes within. -1: errno says why,
+ * EPROTO that there is nothing to secure it with. */
+int upstream_dial(struct upstream_host *h, struct str source, enum tls_speech speech, struct conn_socket *out);
 
 #endif

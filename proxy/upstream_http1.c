@@ -317,21 +317,22 @@ static struct http1_upstream *connect_new(const struct upstream_route *r)
     static const struct conn_ops ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
                                          .drained = on_drained, .deadline = on_deadline, .drain = on_drain,
                                          .destroy = destroy };
-    int fd = upstream_dial(r->host, r->source);
-    struct http1_upstream *u = fd >= 0 ? mem_zalloc(sizeof(*u)) : NULL;
+    struct conn_socket socket;
+    struct http1_upstream *u;
 
+    if (upstream_dial(r->host, r->source, TLS_HTTP1, &socket) < 0)
+        return NULL;
+    u = mem_zalloc(sizeof(*u));
     if (!u) {
-        if (fd >= 0) {
-            close(fd);
-            errno = ENOMEM;
-        }
+        conn_socket_close(&socket);
+        errno = ENOMEM;
         return NULL;
     }
-    u->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .local = u->local };
+    u->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .tls = socket.tls, .local = u->local };
     r->host->refs++;
     u->idle_timeout_ms = r->cluster->idle_timeout_ms;
     u->most_requests = r->cluster->max_requests_per_connection;
-    conn_open_connecting(&u->c, r->host->w, fd, &ops, r->cluster->connect_timeout_ms);
+    conn_open_connecting(&u->c, r->host->w, socket, &ops, r->cluster->connect_timeout_ms);
     return u;
 }
 

@@ -516,7 +516,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
                                          .drained = on_drained, .fill = on_fill, .deadline = on_deadline,
                                          .drain = on_drain, .destroy = destroy };
     struct http2_upstream *h = mem_zalloc(sizeof(*h));
-    int fd;
+    struct conn_socket socket;
 
     if (!h || open_session(h) != 0) {
         if (h)
@@ -525,8 +525,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
         errno = ENOMEM;
         return NULL;
     }
-    fd = upstream_dial(r->host, r->source);
-    if (fd < 0) {
+    if (upstream_dial(r->host, r->source, TLS_HTTP2, &socket) < 0) {
         int saved = errno;
 
         nghttp2_session_del(h->session);
@@ -544,7 +543,7 @@ static struct http2_upstream *connect_new(const struct upstream_route *r)
         h->next->prev = h;
     h->host->http2 = h;
     h->listed = true;
-    conn_open_connecting(&h->c, h->host->w, fd, &ops, r->cluster->connect_timeout_ms);
+    conn_open_connecting(&h->c, h->host->w, socket, &ops, r->cluster->connect_timeout_ms);
     return h;
 }
 
@@ -561,7 +560,7 @@ struct upstream_call *http2_call(const struct upstream_route *r, bool fresh)
         mem_free(s);
         return NULL;
     }
-    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .local = h->local, .reused = h->requests > 0 };
+    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .tls = h->c.tls, .local = h->local, .reused = h->requests > 0 };
     s->h = h;
     s->waiting = (struct buf)BUF_INIT(HTTP2_WINDOW);
     http2_source_init(&s->body);

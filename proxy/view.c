@@ -35,9 +35,10 @@ static bool parse_addr(struct upstream_host *h, struct str ip, uint16_t port)
 
 /* The worker's host for an endpoint, new or known. *out stays NULL when the address is none. 0 or ERR_NOMEM. */
 static int find_host(struct worker *w, struct arena *a, const struct cluster *c, const struct endpoint *e,
-                     struct upstream_host **out)
+                     struct tls_target *tls, struct upstream_host **out)
 {
-    struct str key = arena_printf(a, "%.*s %.*s:%u", STR_ARG(c->name), STR_ARG(e->ip), e->port);
+    struct str key = arena_printf(a, "%.*s %.*s:%u %llx", STR_ARG(c->name), STR_ARG(e->ip), e->port,
+                                  tls ? (unsigned long long)tls->hash : 0);
     struct upstream_host *h = key.p ? strmap_get(&w->hosts, key) : NULL;
 
     if (!key.p)
@@ -53,7 +54,9 @@ static int find_host(struct worker *w, struct arena *a, const struct cluster *c,
         memcpy(h + 1, key.p, key.n);
         h->key = (struct str){ (const char *)(h + 1), key.n };
         h->w = w;
+        h->tls = tls ? tls_target_get(tls) : NULL;
         if (strmap_put(&w->hosts, h->key, h, NULL) < 0) {
+            tls_target_put(h->tls);
             mem_free(h);
             return ERR_NOMEM;
         }
@@ -69,6 +72,8 @@ void upstream_host_put(struct upstream_host *h)
     if (--h->refs > 0)
         return;
     strmap_del(&h->w->hosts, h->key);
+    tls_session_free(&h->session);
+    tls_target_put(h->tls);
     mem_free(h);
 }
 
@@ -87,6 +92,35 @@ static int make_table(struct view *v, struct upstream_cluster *u, size_t n)
     return lb_table_init(&u->lb.table, &v->arena, u->cluster->lb, u->cluster->hash.table, keys, weights, n);
 }
 
+/* Whether some or all of a cluster's endpoints are reached by TLS. */
+static bool has_tls(const struct worker *w, const struct cluster *c)
+{
+    return c->tls.mode == TLS_CLIENT_AUTO ? tls_store_has_identity(w->settings->tls) : c->tls.mode != TLS_CLIENT_OFF;
+}
+
+static bool wants_tls(const struct cluster *c, const struct endpoint *e)
+{
+    return c->tls.mode != TLS_CLIENT_AUTO || e->workload->mtls;
+}
+
+static int find_hosts(struct view *v, struct upstream_cluster *u, const struct cluster *c)
+{
+    bool wild = c->host.n && c->host.p[0] == '*';
+    struct tls_target *tls = NULL;
+    int rc = 0;
+
+    if (has_tls(v->w, c)) {
+        tls = tls_target_new(v->w->settings->tls, &c->tls, wild ? STR_NULL : c->host);
+        if (!tls)
+            return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < c->nendpoints && rc == 0; i++)
+        rc = find_host(v->w, &v->arena, c, &c->endpoints[i], tls && wants_tls(c, &c->endpoints[i]) ? tls : NULL,
+                       &u->hosts[i]);
+    tls_target_put(tls);
+    return rc;
+}
+
 static int open_cluster(struct view *v, struct upstream_cluster *u, const struct cluster *c)
 {
     size_t n = 0;
@@ -95,11 +129,9 @@ static int open_cluster(struct view *v, struct upstream_cluster *u, const struct
     u->hosts = arena_array(&v->arena, c->nendpoints, sizeof(struct upstream_host *));
     u->slots = arena_array(&v->arena, c->nendpoints, sizeof(*u->slots));
     u->slot_endpoint = arena_array(&v->arena, c->nendpoints, sizeof(*u->slot_endpoint));
-    if (!u->hosts || !u->slots || !u->slot_endpoint)
+    if (!u->hosts || !u->slots || !u->slot_endpoint || find_hosts(v, u, c) < 0)
         return ERR_NOMEM;
     for (size_t i = 0; i < c->nendpoints; i++) {
-        if (find_host(v->w, &v->arena, c, &c->endpoints[i], &u->hosts[i]) < 0)
-            return ERR_NOMEM;
         if (!u->hosts[i] || c->endpoints[i].weight == 0)
             continue;
         u->slots[n] = (struct lb_slot){ .weight = c->endpoints[i].weight, .active = &u->hosts[i]->active };

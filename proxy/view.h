@@ -17,10 +17,12 @@ struct upstream_host {
     size_t refs;                  /* views and connections */
     size_t views;                 /* 0: no view names it any more, its connections are not kept */
     struct worker *w;
-    struct str key;               /* cluster name, address */
+    struct str key;               /* cluster name, address, how connections are secured */
     struct sockaddr_storage addr;
     socklen_t addr_n;
     char text[CONN_ADDR_TEXT];    /* "127.0.0.1:80" */
+    struct tls_target *tls;       /* NULL: plain text */
+    struct tls_session session;   /* to be resumed by the next connection */
     uint32_t active;              /* requests and TCP connections under way */
     struct http1_upstream *idle;  /* connections without a request, the last used first */
     struct http2_upstream *http2; /* all connections, the newest first */

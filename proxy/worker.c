@@ -3,9 +3,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "proxy/downstream.h"
+#include "proxy/incoming.h"
 #include "proxy/stream.h"
-#include "proxy/tcp.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -90,11 +89,59 @@ static void open_auth(struct worker_listener *wl)
     }
 }
 
+static bool serves_http(const struct listener *l)
+{
+    return l->protocol != PROTOCOL_TCP;
+}
+
+/* The contexts of a listener's chains, and the mesh's. One that there is no memory for refuses its handshakes. */
+static void take_contexts(struct worker_listener *wl)
+{
+    const struct listener *l = wl->l;
+    struct tls_store *store = wl->w->settings->tls;
+    bool ok = true;
+
+    wl->chain_tls = l->nchains ? mem_zalloc(l->nchains * sizeof(struct tls_context *)) : NULL;
+    wl->nchain_tls = wl->chain_tls ? l->nchains : 0;
+    for (size_t i = 0; i < wl->nchain_tls; i++) {
+        const struct listener_chain *c = &l->chains[i];
+
+        wl->chain_tls[i] = c->tls ? tls_store_server(store, c->tls, serves_http(c->serve), NULL) : NULL;
+        ok = ok && (!c->tls || wl->chain_tls[i]);
+    }
+    wl->mesh_tls = NULL;
+    if (l->direction == LISTENER_INBOUND && l->policy.mtls != MTLS_OFF && tls_store_has_identity(store)) {
+        wl->mesh_tls = tls_store_inbound(store, NULL);
+        ok = ok && wl->mesh_tls;
+    }
+    if (!ok || wl->nchain_tls < l->nchains)
+        log_error("listener %.*s: no memory for its TLS", STR_ARG(l->name));
+}
+
+static void put_contexts(struct tls_context **v, size_t n, struct tls_context *mesh)
+{
+    for (size_t i = 0; i < n; i++)
+        tls_context_put(v[i]);
+    mem_free(v);
+    tls_context_put(mesh);
+}
+
+/* The old ones go after the new ones have come: those that are the same stay. */
+static void open_tls(struct worker_listener *wl)
+{
+    struct tls_context **old = wl->chain_tls, *mesh = wl->mesh_tls;
+    size_t n = wl->nchain_tls;
+
+    take_contexts(wl);
+    put_contexts(old, n, mesh);
+}
+
 void worker_listener_put(struct worker_listener *wl)
 {
     if (--wl->refs > 0)
         return;
     close_auth(&wl->auth);
+    put_contexts(wl->chain_tls, wl->nchain_tls, wl->mesh_tls);
     view_put(wl->view);
     mem_free(wl);
 }
@@ -122,21 +169,6 @@ static void pause_accepting(struct worker_listener *wl)
     event_del(&wl->ev);
 }
 
-static void serve(struct worker_listener *wl, int fd, const struct sockaddr_storage *peer)
-{
-    switch (wl->l->protocol) {
-    case PROTOCOL_HTTP:
-        downstream_new(wl, fd, peer, STR_NULL);
-        break;
-    case PROTOCOL_TCP:
-        tcp_new(wl, fd, peer, STR_NULL);
-        break;
-    case PROTOCOL_SNIFF:
-        tcp_sniff(wl, fd, peer);
-        break;
-    }
-}
-
 static void accept_all(struct worker_listener *wl, int most)
 {
     for (int i = 0; i < most; i++) {
@@ -145,7 +177,7 @@ static void accept_all(struct worker_listener *wl, int most)
         int fd = accept4(wl->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
-            serve(wl, fd, &peer);
+            incoming_accept(wl, fd, &peer);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(wl);
             return;
@@ -199,6 +231,7 @@ static void open_listener(struct worker *w, struct view *v, const struct listene
     wl->wildcard = str_eqz(l->ip, "0.0.0.0") || str_eqz(l->ip, "::");
     w->listeners = wl;
     open_auth(wl);
+    open_tls(wl);
     event_assign(&wl->ev, w->base, fd, EV_READ | EV_PERSIST, on_accept, wl);
     event_add(&wl->ev, NULL);
 }
@@ -253,7 +286,9 @@ static void switch_view(struct worker *w, struct worker_message *m)
             view_put(wl->view);
             wl->view = view_get(v);
             wl->l = &s->listeners[i];
+            wl->generation++;
             open_auth(wl);
+            open_tls(wl);
         }
     }
     drop_listeners(w, v);

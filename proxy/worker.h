@@ -18,6 +18,7 @@ struct stream;
 struct worker_message;
 
 struct worker_settings {
+    struct tls_store *tls;
     uint32_t sampling_ppm;       /* of traces that start here, where no Telemetry says otherwise */
     const struct log_headers *log_headers; /* what records carry of headers; never NULL */
     int64_t header_timeout_ns;   /* for a request's head, from its first byte */
@@ -35,7 +36,11 @@ struct worker_listener {
     struct event ev;
     struct view *view;           /* the newest that has this listener */
     const struct listener *l;    /* in view */
+    uint64_t generation;         /* how often `l` has changed */
     struct jwt_auth auth;        /* of l->policy.jwt */
+    struct tls_context **chain_tls; /* as l->chains; NULL where they are passed on */
+    size_t nchain_tls;
+    struct tls_context *mesh_tls; /* for mutual TLS with the mesh; NULL: none here */
     char local[CONN_ADDR_TEXT];
     bool wildcard;               /* the local address is each connection's own */
     struct worker_listener *next;
@@ -70,6 +75,7 @@ struct worker {
     struct event *mail_event;
     int mail_fd;
 
+    struct tls_scratch tls;
     char scratch[CONN_SCRATCH];
 };
 

@@ -65,21 +65,15 @@ struct str xfcc_format(struct arena *a, const struct xfcc_element *e)
     return out;
 }
 
-int xfcc_apply(struct arena *a, enum xfcc_mode mode, bool mutual, struct str came, const struct xfcc_element *ours,
-               struct str *out)
+int xfcc_apply(struct arena *a, enum xfcc_mode mode, bool mutual, struct str came, struct str ours, struct str *out)
 {
-    struct str text;
-
     *out = STR_NULL;
     if (mode == XFCC_ALWAYS_FORWARD_ONLY || (mode == XFCC_FORWARD_ONLY && mutual))
         *out = came;
     if (!mutual || (mode != XFCC_APPEND_FORWARD && mode != XFCC_SANITIZE_SET))
         return 0;
-    text = xfcc_format(a, ours);
-    if (text.p && mode == XFCC_APPEND_FORWARD && came.n)
-        text = arena_printf(a, "%.*s,%.*s", STR_ARG(came), STR_ARG(text));
-    *out = text;
-    return text.p ? 0 : ERR_NOMEM;
+    *out = mode == XFCC_APPEND_FORWARD && came.n ? arena_printf(a, "%.*s,%.*s", STR_ARG(came), STR_ARG(ours)) : ours;
+    return out->p ? 0 : ERR_NOMEM;
 }
 
 /* ---- reading ---- */

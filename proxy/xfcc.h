@@ -34,10 +34,10 @@ int xfcc_parse(struct arena *a, struct str value, const struct xfcc_element **v,
 /* An element's text, in `a`. p NULL: no memory, or too long. */
 struct str xfcc_format(struct arena *a, const struct xfcc_element *e);
 
-/* What goes upstream: `came` is the request's value (several fields joined by commas; p NULL: none), `ours` what we say
- * of the client, `mutual` whether it proved itself to us. *out p NULL: the header is removed. 0 or ERR_NOMEM. */
-int xfcc_apply(struct arena *a, enum xfcc_mode mode, bool mutual, struct str came, const struct xfcc_element *ours,
-               struct str *out);
+/* What goes upstream: `came` is the request's value (several fields joined by commas; p NULL: none), `ours` the text of
+ * what we say of the client, `mutual` whether it proved itself to us. *out p NULL: the header is removed; else it is
+ * one of the two, or in `a`. 0 or ERR_NOMEM. */
+int xfcc_apply(struct arena *a, enum xfcc_mode mode, bool mutual, struct str came, struct str ours, struct str *out);
 
 struct x509_st;
 

@@ -104,7 +104,8 @@ static inline void spread(uint8_t *v, size_t n, unsigned bits, unsigned shift)
         v[i] = v[i >> shift] >> (i & ((1u << shift) - 1)) * bits & ((1u << bits) - 1);
 }
 
-/* From several in a byte to one in each, in place: from the last one on, which never meets one that is still to come. */
+/* From several in a byte to one in each, in place: from the last one on, which never meets one that is still
+ * to come. */
 static void spread_out(uint8_t *v, size_t n, unsigned bits)
 {
     switch (bits) {
@@ -265,8 +266,8 @@ static bool get_counts(struct bytes *r, size_t distinct, size_t rows, uint32_t *
     return sum == rows;
 }
 
-/* How much each text begins like the one before, and how much it has more: values[i].s.n is its length, common[i] what is
- * taken from the one before. *bytes: of all. */
+/* How much each text begins like the one before, and how much it has more: values[i].s.n is its length, common[i] what
+ * is taken from the one before. *bytes: of all. */
 static bool get_lengths(struct bytes *r, size_t distinct, union event_value *values, uint32_t *common, size_t *bytes)
 {
     size_t before = 0;
@@ -376,7 +377,8 @@ int sealed_codes_get(struct sealed_view *v, const struct sealed_piece *pieces, s
 
     *codes8 = NULL;
     *codes16 = NULL;
-    rc = bits > 8 ? get_wide_codes(v, pieces, codes16, e) : sealed_plane_get(v->block, pieces, bits, v->view.n, v->view.arena, codes8, e);
+    rc = bits > 8 ? get_wide_codes(v, pieces, codes16, e)
+                  : sealed_plane_get(v->block, pieces, bits, v->view.n, v->view.arena, codes8, e);
     if (rc == 0 && !event_codes_below(*codes8, *codes16, v->view.n, distinct))
         rc = sealed_malformed(v->column, "a code", e);
     return rc;
@@ -386,7 +388,8 @@ static int get_codes(struct sealed_view *v, struct err *e)
 {
     const struct sealed_column *c = v->column;
 
-    return sealed_codes_get(v, c->pieces + (c->summary.is_text ? 2 : 1), v->view.distinct, &v->view.codes8, &v->view.codes16, e);
+    return sealed_codes_get(v, c->pieces + (c->summary.is_text ? 2 : 1), v->view.distinct, &v->view.codes8,
+                            &v->view.codes16, e);
 }
 
 /* --- views --- */

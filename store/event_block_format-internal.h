@@ -67,7 +67,7 @@ static inline unsigned block_shelf_bits(size_t n)
 }
 
 /* The bytes of an id that stand on a shelf, as runs: each from `at` in the id, and `on` on the shelf. */
-enum { BLOCK_RUN = EVENT_ID_BYTES /* bytes that are copied of each, whatever its length: what is too much is written over */ };
+enum { BLOCK_RUN = EVENT_ID_BYTES /* bytes copied of each, whatever its length: what is too much is written over */ };
 struct block_runs {
     size_t n, bytes; /* bytes: of all */
     struct {

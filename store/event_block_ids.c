@@ -70,7 +70,8 @@ int sealed_ids_may_hold(struct sealed *b, const struct sealed_column *c, struct 
     if (n == 0)
         return 0;
     bytes = mem_alloc(n + SHELF_SUM);
-    rc = bytes ? sealed_bytes_read(b, shelf_place(c, shelf, kept.bytes), n + SHELF_SUM, bytes, e) : sealed_no_memory(b, e);
+    rc = bytes ? sealed_bytes_read(b, shelf_place(c, shelf, kept.bytes), n + SHELF_SUM, bytes, e)
+               : sealed_no_memory(b, e);
     if (rc == 0 && !is_good(bytes, n))
         rc = sealed_malformed(c, "a shelf of ids", e);
     if (rc == 0)
@@ -128,8 +129,8 @@ static int get_stored(struct sealed_view *v, struct stored *s, struct err *e)
     return rc;
 }
 
-/* Each row's id, zeros where it has none, but for planes. Bytes behind an id that block_runs_give has touched are the next
- * one's. False: keys and shelves do not agree. */
+/* Each row's id, zeros where it has none, but for planes. Bytes behind an id that block_runs_give has touched are the
+ * next one's. False: keys and shelves do not agree. */
 static bool join(const struct sealed_view *v, const struct block_runs *kept, struct stored *s, uint8_t *to)
 {
     const struct sealed_column *c = v->column;
@@ -170,7 +171,8 @@ static int get_all(struct sealed_view *v, uint8_t *ids, struct err *e)
 {
     const struct sealed_column *c = v->column;
     const struct block_runs kept = kept_of(c);
-    size_t shelves = (size_t)1 << block_shelf_bits(c->nids), n = kept.bytes ? shelf_place(c, shelves, kept.bytes) - c->shelves_at : 0;
+    size_t shelves = (size_t)1 << block_shelf_bits(c->nids);
+    size_t n = kept.bytes ? shelf_place(c, shelves, kept.bytes) - c->shelves_at : 0;
     uint8_t *bytes = mem_alloc(n + BLOCK_RUN);
     struct stored s = { .rows = NULL };
     int rc = bytes ? get_stored(v, &s, e) : sealed_no_memory(v->block, e);

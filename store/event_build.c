@@ -16,8 +16,8 @@
  *              u8 kind    0 = times; 1 = an attribute; 2 = label sets (pack-internal.h) of attributes without a column;
  *                         3 = a fixed column
  *              text name  of kinds 1 and 3
- *              u8 form    an enum event_form | 8 when it is of texts | 16 when a row may be unset | of INTS 32 when they
- *                         are told by a column beside, or 64 when one value is usual and others rare
+ *              u8 form    an enum event_form | 8 when it is of texts | 16 when a row may be unset | of INTS 32 when
+ *                         they are told by a column beside, or 64 when one value is usual and others rare
  *              its body, by its form
  *              of texts that are neither CONST nor IDS: bytes of the filter, 0 = none, else where its first slice is
  *
@@ -25,16 +25,16 @@
  *
  *      CONST   the text; or the number, zigzag
  *      DICT    how many values
- *              of numbers the least (zigzag), and what the greatest has more; a piece: how many rows each value has; the
- *              values, less the one before, zigzag
+ *              of numbers the least (zigzag), and what the greatest has more; a piece: how many rows each value has;
+ *              the values, less the one before, zigzag
  *              of texts, sorted, a piece: how many rows each has; for each how many bytes it begins with in common with
  *              the one before, and how many more it has; a piece: these
  *              then the codes: a piece of as few bits as they need (block_code_bits), or two planes beyond 256 values
  *      INTS    the least (zigzag), what the greatest has more; then
- *              beside: the name of the other fixed column, which is of INTS and not beside itself; the least of what they
- *              have more than that one (zigzag), instead of the least itself
- *              rare: the usual value (zigzag); how many rows have another; a piece: which ones, a bit each, the first row
- *              in a byte's lowest bit; the least of these (zigzag); they alone are in the planes
+ *              beside: the name of the other fixed column, which is of INTS and not beside itself; the least of what
+ *              they have more than that one (zigzag), instead of the least itself
+ *              rare: the usual value (zigzag); how many rows have another; a piece: which ones, a bit each, the first
+ *              row in a byte's lowest bit; the least of these (zigzag); they alone are in the planes
  *              u8 unit (block_units), u8 bits; the planes of what each has more than the least, in the unit
  *      times   that of the first row (zigzag); u8 unit, u8 bits; the planes of what each has more than the row before,
  *              in the unit, zigzag (the first one's is 0)
@@ -50,8 +50,8 @@
  *              bytes; their codes, as for DICT; then, for each hole, from the first ones to the last ones, u8 bits
  *              and the planes of its numbers: those of rows whose template has that many
  *
- * A plane is a piece of a byte for each row: all lowest bytes of numbers of so many bits, all second ones, and so on; the
- * highest one may have 1, 2 or 4 bits for each row (block_plane_bits), the first row in a byte's lowest ones.
+ * A plane is a piece of a byte for each row: all lowest bytes of numbers of so many bits, all second ones, and so on;
+ * the highest one may have 1, 2 or 4 bits for each row (block_plane_bits), the first row in a byte's lowest ones.
  *
  * A shelf holds the ids whose keys begin with its number in binary (block_shelf_bits says how many bits), in the rows'
  * order, without key and planes; u32 checksum; a shelf without ids has no bytes. So ids take no more room than as they
@@ -66,8 +66,8 @@
  * row are left out; a reader passes over columns it does not know.
  *
  * The block's bytes are what stands not in the directory, one behind the other, in parts of BLOCK_PART_BYTES each, the
- * last one of what is left: the first byte of part 1 is byte 0. The slices of a filter (event_filter.c) stand one behind
- * the other, each with a checksum at its end. */
+ * last one of what is left: the first byte of part 1 is byte 0. The slices of a filter (event_filter.c) stand one
+ * behind the other, each with a checksum at its end. */
 #include "store/event_build-internal.h"
 
 #include "base/zip.h"

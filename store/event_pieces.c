@@ -101,7 +101,8 @@ static int put_stored(struct event_pieces *w, size_t raw, struct str stored, boo
 }
 
 /* Packed when a part in thirty-two is saved: else unpacking costs more than it gives. Rows are sorted by identity, so
- * what codes and numbers are like changes on the way. In numbers zstd finds nothing that repeats, only what is frequent. */
+ * what codes and numbers are like changes on the way. In numbers zstd finds nothing that repeats, only what is
+ * frequent. */
 int event_pieces_raw(struct event_pieces *w, enum event_packing how, struct err *e)
 {
     static const struct {
@@ -136,7 +137,8 @@ static void pack_bits(const uint64_t *v, size_t n, size_t shift, unsigned bits, 
     }
 }
 
-static int put_plane(struct event_pieces *w, size_t n, size_t plane, unsigned bits, enum event_packing how, struct err *e)
+static int put_plane(struct event_pieces *w, size_t n, size_t plane, unsigned bits, enum event_packing how,
+                     struct err *e)
 {
     size_t bytes = block_packed_bytes(n, bits);
     uint8_t *to;
@@ -301,7 +303,8 @@ static int put_filter(struct event_pieces *w, const struct event_coded *d, struc
     int rc = event_hashes_of(&h, d, e);
 
     if (rc == 0 && !h.too_many) {
-        bytes = event_filter_bytes(h.n, d->form == EVENT_FORM_TEXTS ? EVENT_FILTER_TOKEN_BITS : EVENT_FILTER_VALUE_BITS);
+        bytes = event_filter_bytes(h.n, d->form == EVENT_FORM_TEXTS ? EVENT_FILTER_TOKEN_BITS
+                                                                    : EVENT_FILTER_VALUE_BITS);
         buf_reset(&w->raw);
         bits = (uint8_t *)buf_reserve(&w->raw, bytes);
         rc = bits ? 0 : event_pieces_no_memory(e);

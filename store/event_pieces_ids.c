@@ -1,9 +1,9 @@
 /* event_pieces_ids.c: writing a column of ids; the format is drawn in event_build.c.
  *
- * Ids are noise: nothing packs them, and a filter that says which of them are there would cost a byte more for each. But
- * their own first bits can say so at no cost: one byte of each id, its key, stands in the rows' order, and the others on
- * shelves by their keys, each shelf in the rows' order too. To look for an id is to read its shelf; to read them all is to
- * take them from the shelves as their keys say. */
+ * Ids are noise: nothing packs them, and a filter that says which of them are there would cost a byte more for each.
+ * But their own first bits can say so at no cost: one byte of each id, its key, stands in the rows' order, and the
+ * others on shelves by their keys, each shelf in the rows' order too. To look for an id is to read its shelf; to read
+ * them all is to take them from the shelves as their keys say. */
 #include "store/event_pieces-internal.h"
 
 #include "base/mem.h"

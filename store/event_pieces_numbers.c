@@ -2,8 +2,8 @@
  *
  * Numbers are what they have more than the least of them, unless they say less in another way:
  *
- *     beside   what they have more than another column's in the same row: of a request's time and of its upstream's, what
- *              is left is what the proxy took
+ *     beside   what they have more than another column's in the same row: of a request's time and of its upstream's,
+ *              what is left is what the proxy took
  *     rare     where one value is usual (no bytes, no upstream), the rows that have another, and these */
 #include "store/event_pieces-internal.h"
 

@@ -1,5 +1,5 @@
-/* event_rank.c: multikey quicksort (Bentley, Sedgewick: Fast Algorithms for Sorting and Searching Strings, 1997), by seven
- * bytes at a time: paths and addresses begin alike, and what they have in common is looked at once for all. */
+/* event_rank.c: multikey quicksort (Bentley, Sedgewick: Fast Algorithms for Sorting and Searching Strings, 1997), by
+ * seven bytes at a time: paths and addresses begin alike, and what they have in common is looked at once for all. */
 #include "store/event_rank-internal.h"
 
 #include "base/err.h"

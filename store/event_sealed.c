@@ -232,7 +232,8 @@ static bool get_ids(struct reader *in, struct sealed_column *c)
         return false;
     planes = (size_t)__builtin_popcount(c->id_planes);
     return get_shelves(in, c, width - 1 - planes) && make_pieces(in, c, 3 + planes) &&
-           (c->nids == in->rows || get_pieces(in, c, 1, (in->rows + 7) / 8)) && get_pieces(in, c, 1 + planes, c->nids) &&
+           (c->nids == in->rows || get_pieces(in, c, 1, (in->rows + 7) / 8)) &&
+           get_pieces(in, c, 1 + planes, c->nids) &&
            (c->nodd == 0 || get_pieces(in, c, 1, 0));
 }
 
@@ -265,7 +266,8 @@ static bool get_templates(struct reader *in, struct sealed_column *c)
         !get_pieces(in, c, 1, 0) || !get_codes(in, c, c->templates))
         return false;
     for (size_t i = 0; i < c->holes; i++)
-        if (!get_byte(in, &c->hole_bits[i]) || c->hole_bits[i] > 64 || !get_pieces(in, c, (c->hole_bits[i] + 7u) / 8, 0))
+        if (!get_byte(in, &c->hole_bits[i]) || c->hole_bits[i] > 64 ||
+            !get_pieces(in, c, (c->hole_bits[i] + 7u) / 8, 0))
             return false;
     return true;
 }
@@ -388,8 +390,9 @@ static int get_header(struct str bytes, struct sealed_directory *d, uint8_t *pac
     if (kinds[0] > BLOCK_VERSION)
         return err_set(e, ERR_UNSUPPORTED, "block: version %u, this program knows %d", kinds[0], BLOCK_VERSION);
     if (kinds[0] && kinds[0] < BLOCK_VERSION)
-        return err_set(e, ERR_UNSUPPORTED, "block: version %u, of a vigla before its first release; this one reads version %d",
-                       kinds[0], BLOCK_VERSION);
+        return err_set(e, ERR_UNSUPPORTED,
+                       "block: version %u, of a vigla before its first release; this one reads version %d", kinds[0],
+                       BLOCK_VERSION);
     *packing = kinds[2];
     *raw = le32toh(sizes[2]);
     *d = (struct sealed_directory){ .kind = kinds[1], .n = le32toh(sizes[0]), .ncolumns = le32toh(sizes[1]),

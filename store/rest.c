@@ -1,5 +1,6 @@
-/* rest.c: when senders pause, the database gives back what it took for them: pages of journal records that are sealed, and
- * the WAL. While they send, both are used again and again; at rest they would be a good part of a small directory. */
+/* rest.c: when senders pause, the database gives back what it took for them: pages of journal records that are sealed,
+ * and the WAL. While they send, both are used again and again; at rest they would be a good part of a small
+ * directory. */
 #include "store/store-internal.h"
 
 #include "base/clock.h"

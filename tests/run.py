@@ -9,7 +9,8 @@ printed is shown as soon as it ended. At the end come the seconds of the program
 "failed: PROGRAM: WHY" for each thing that failed, and "NAME: N passed, N failed, N skipped".
 
 Programs run side by side, so the longest must not begin last: they begin in the order of the seconds that they took
-when they last ran, in whatever build (a sanitizer's is slower, but by much the same for all); unknown ones first.
+when they last ran, in whatever build (a sanitizer's is slower, but by much the same for all); before them those that
+never ran, the longest source first.
 """
 import argparse
 import concurrent.futures
@@ -78,6 +79,15 @@ def known_seconds():
         return {}
 
 
+def in_order(programs):
+    known = known_seconds()
+
+    def key(program):
+        source = re.sub(r"^build/", "", name(program)) + ".c"
+        return known.get(name(program), float("inf")), os.path.getsize(source) if os.path.exists(source) else 0
+    return sorted(programs, key=key, reverse=True)
+
+
 def remember(took):
     os.makedirs(os.path.dirname(SECONDS), exist_ok=True)
     known = {**known_seconds(), **{name(program): round(seconds, 2) for program, seconds in took.items()}}
@@ -98,11 +108,9 @@ def main():
     parser.add_argument("--timeout", type=float, default=600)
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
-    known = known_seconds()
-    order = sorted(arguments.programs, key=lambda program: -known.get(name(program), float("inf")))
     totals, took, failures = [0, 0, 0], {}, []
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        runs = {pool.submit(run, program, arguments.timeout): program for program in order}
+        runs = {pool.submit(run, program, arguments.timeout): program for program in in_order(arguments.programs)}
         for future in concurrent.futures.as_completed(runs):
             program, (output, status, seconds) = runs[future], future.result()
             counts = count(output, status)
@@ -113,7 +121,8 @@ def main():
                 print(f"--- {program} (exit {status}, {seconds:.1f} s)\n{output.rstrip()}\n---", flush=True)
     remember(took)
     tell_slowest(took)
-    print("".join(line + "\n" for line in failures) + "{}: {} passed, {} failed, {} skipped".format(arguments.label, *totals))
+    print("".join(line + "\n" for line in failures), end="")
+    print("{}: {} passed, {} failed, {} skipped".format(arguments.label, *totals))
     return 1 if totals[1] else 0
 
 

@@ -1091,8 +1091,9 @@ def test_control():
             p.communicate()
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
+def run(names):
+    """The tests among a module's names."""
+    tests = [(name[5:], f) for name, f in names.items() if name.startswith("test_")]
     wanted = sys.argv[1:]
     passed = failed = 0
     for name, test in tests:
@@ -1111,4 +1112,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

@@ -136,7 +136,8 @@ START_TEST(does_as_its_mode_says)
     struct xfcc_element ours = { .by = STR("us"), .hash = STR("1") };
     struct str out;
 
-    ck_assert_int_eq(xfcc_apply(&arena, modes[_i].mode, modes[_i].mutual, str_of(modes[_i].came), &ours, &out), 0);
+    ck_assert_int_eq(xfcc_apply(&arena, modes[_i].mode, modes[_i].mutual, str_of(modes[_i].came), xfcc_format(&arena, &ours),
+                                &out), 0);
     ck_assert_int_eq(out.p != NULL, modes[_i].want != NULL);
     ck_assert_msg(!modes[_i].want || str_eqz(out, modes[_i].want), "%.*s", STR_ARG(out));
 }
