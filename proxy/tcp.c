@@ -85,6 +85,7 @@ static void record(struct tcp *t, enum record_kind kind)
     l->upstream_transport_failure_reason = str_of(t->transport_failure);
     l->downstream_local_address = str_of(t->peer.local);
     l->downstream_remote_address = str_of(t->peer.remote);
+    l->requested_server_name = t->peer.sni;
     l->request_protocol = STR("tcp");
     r.request_us = -1;
     record_obey(&r, record_policy(t->view->snapshot, t->l));
