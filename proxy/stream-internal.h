@@ -17,13 +17,14 @@ enum {
     STREAM_XFF = 192
 };
 
-/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF
+/*   AWAITING_KEYS of its token --> ROUTING
+ *   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF
  *                                            |  head of the response
  *                                            v
  *                                        RESPONDING --101--> TUNNEL
  * Each may end in a local reply, and each in stream_end(). */
 enum stream_state {
-    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL
+    STREAM_ROUTING, STREAM_AWAITING_KEYS, STREAM_DELAYED, STREAM_TRYING, STREAM_BACKING_OFF, STREAM_RESPONDING, STREAM_TUNNEL
 };
 
 struct stream {
@@ -83,6 +84,7 @@ struct stream {
 
     int64_t deadline_ns;             /* of idleness */
     int64_t delayed_until_ns;        /* by a fault */
+    int64_t keys_until_ns;           /* keys of its token are waited for; 0: they have not been yet */
     int64_t started_ns, request_done_ns, upstream_ns; /* upstream_ns: its response's head; 0: none */
     uint64_t bytes_received, bytes_sent, request_bytes, response_bytes;
 
@@ -117,7 +119,7 @@ void stream_pass_end(struct stream *s, const struct fields *trailers);
 bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u);
 void stream_set_timer(struct event *ev, int64_t ms);
 
-/* stream_admit.c: who may. False: it has been answered. */
+/* stream_admit.c: who may. False: it has been answered, or waits: then it is to be asked again after `pause`. */
 bool stream_admit(struct stream *s);
 
 /* stream_hash.c: false: the request has nothing to go by. */

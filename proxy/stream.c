@@ -19,6 +19,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
+static void admit_again(struct stream *s);
 static void end_delay(struct stream *s);
 
 static void on_pause(evutil_socket_t fd, short what, void *arg)
@@ -28,7 +29,9 @@ static void on_pause(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     worker_enter(w);
-    if (s->state == STREAM_DELAYED)
+    if (s->state == STREAM_AWAITING_KEYS)
+        admit_again(s);
+    else if (s->state == STREAM_DELAYED)
         end_delay(s);
     else if (s->state == STREAM_BACKING_OFF)
         stream_continue(s);
@@ -348,6 +351,13 @@ static void route(struct stream *s)
     after_delay(s);
 }
 
+static void admit_again(struct stream *s)
+{
+    s->state = STREAM_ROUTING;
+    if (stream_admit(s))
+        route(s);
+}
+
 /* The request as its sender knows it: its id, its trace, its way so far. */
 static void identify(struct stream *s)
 {
@@ -448,7 +458,7 @@ bool stream_wants(const struct stream *s)
 {
     if (s->state == STREAM_TUNNEL)
         return s->up && !upstream_is_full(s->up);
-    return !s->request_done && s->state != STREAM_DELAYED && s->state != STREAM_BACKING_OFF &&
+    return !s->request_done && s->state != STREAM_AWAITING_KEYS && s->state != STREAM_DELAYED && s->state != STREAM_BACKING_OFF &&
            (!s->up || !upstream_is_full(s->up));
 }
 
