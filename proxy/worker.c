@@ -55,8 +55,6 @@ struct worker_listener *worker_listener_get(struct worker_listener *wl)
     return wl;
 }
 
-/* ---- tokens ---- */
-
 static void close_sources(struct worker *w, struct jwks_source **sources, size_t n)
 {
     for (size_t i = 0; sources && i < n; i++)
