@@ -37,6 +37,7 @@ struct app {
     struct server *server;
     struct telemetry *telemetry;
     struct control *control;
+    struct jwks_store *jwks;
     struct tls_store *tls;
     struct event *signals[5], *cache_timer, *tls_timer;
     uint64_t file_version;     /* counts the readings of --config without --control */
@@ -222,6 +223,12 @@ static int start_workers(struct app *a, struct err *e)
 {
     sigset_t all, before;
 
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    a->jwks = jwks_store_start(e);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!a->jwks)
+        return e->code;
     a->circuits = circuits_new();
     a->names = names_new(a->o.dns_refresh_ms, NULL);
     if (!a->circuits || !a->names)
@@ -232,14 +239,14 @@ static int start_workers(struct app *a, struct err *e)
                                             .keep_alive_ns = INT64_C(3600) * 1000000000,
                                             .stream_idle_ns = INT64_C(300) * 1000000000,
                                             .drain_ns = a->o.drain_ms * 1000000,
-                                            .tls = a->tls, .circuits = a->circuits, .names = a->names };
+                                            .tls = a->tls, .jwks = a->jwks, .circuits = a->circuits,
+                                            .names = a->names };
     a->rings = arena_array(&a->arena, a->o.threads, sizeof(struct record_ring *));
     for (size_t i = 0; a->rings && i < a->o.threads; i++) {
         a->rings[i] = record_ring_new(RING_BYTES);
         if (!a->rings[i])
             return err_set(e, ERR_NOMEM, "no memory for the telemetry ring");
     }
-    sigfillset(&all); /* signals are the main thread's */
     pthread_sigmask(SIG_BLOCK, &all, &before);
     a->server = a->rings ? server_start(&a->settings, a->rings, a->o.threads, e) : NULL;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -289,6 +296,7 @@ static void stop(struct app *a)
     names_free(a->names);
     circuits_free(a->circuits);
     tls_store_free(a->tls);
+    jwks_store_stop(a->jwks);
     for (size_t i = 0; a->rings && i < a->o.threads; i++)
         record_ring_free(a->rings[i]);
     for (size_t i = 0; i < sizeof(a->signals) / sizeof(a->signals[0]); i++)

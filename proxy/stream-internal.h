@@ -19,15 +19,16 @@ enum {
     STREAM_XFF = 192
 };
 
-/*   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF, WAITING (for a connection),
+/*   AWAITING_KEYS of its token --> ROUTING
+ *   ROUTING --(fault delay)--> DELAYED --> TRYING <--> BACKING_OFF, WAITING (for a connection),
  *                                            |      RESOLVING (a name's first answer)
  *                                            |  head of the response
  *                                            v
  *                                        RESPONDING --101--> TUNNEL
  * Each may end in a local reply, and each in stream_end(). */
 enum stream_state {
-    STREAM_ROUTING, STREAM_DELAYED, STREAM_TRYING, STREAM_WAITING, STREAM_BACKING_OFF, STREAM_RESOLVING,
-    STREAM_RESPONDING, STREAM_TUNNEL
+    STREAM_ROUTING, STREAM_AWAITING_KEYS, STREAM_DELAYED, STREAM_TRYING, STREAM_WAITING, STREAM_BACKING_OFF,
+    STREAM_RESOLVING, STREAM_RESPONDING, STREAM_TUNNEL
 };
 
 struct stream {
@@ -95,6 +96,7 @@ struct stream {
 
     int64_t deadline_ns;             /* of idleness */
     int64_t delayed_until_ns;        /* by a fault */
+    int64_t keys_until_ns;           /* keys of its token are waited for; 0: they have not been yet */
     int64_t started_ns, request_done_ns, upstream_ns; /* upstream_ns: its response's head; 0: none */
     uint64_t bytes_received, bytes_sent, request_bytes, response_bytes;
 
@@ -138,7 +140,7 @@ enum stream_host_choice stream_choose_host(struct stream *s);
 void stream_tell_failed(const struct stream *s, enum outlier_result r);
 void stream_tell_answered(const struct stream *s, unsigned status, struct str grpc);
 
-/* stream_admit.c: who may. False: it has been answered. */
+/* stream_admit.c: who may. False: it has been answered, or waits: then it is to be asked again after `pause`. */
 bool stream_admit(struct stream *s);
 
 /* stream_hash.c: false: the request has nothing to go by. */

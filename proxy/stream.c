@@ -19,6 +19,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
+static void admit_again(struct stream *s);
 static void end_delay(struct stream *s);
 
 static void on_pause(evutil_socket_t fd, short what, void *arg)
@@ -28,7 +29,9 @@ static void on_pause(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     worker_enter(w);
-    if (s->state == STREAM_DELAYED)
+    if (s->state == STREAM_AWAITING_KEYS)
+        admit_again(s);
+    else if (s->state == STREAM_DELAYED)
         end_delay(s);
     else if (s->state == STREAM_BACKING_OFF || s->state == STREAM_RESOLVING)
         stream_continue(s);
@@ -361,6 +364,13 @@ static void route(struct stream *s)
     after_delay(s);
 }
 
+static void admit_again(struct stream *s)
+{
+    s->state = STREAM_ROUTING;
+    if (stream_admit(s))
+        route(s);
+}
+
 static uint32_t sampling(const struct stream *s)
 {
     int32_t ppm = s->telemetry->sampling_ppm;
@@ -470,8 +480,10 @@ bool stream_wants(const struct stream *s)
 {
     if (s->state == STREAM_TUNNEL)
         return s->up && !upstream_is_full(s->up);
-    return !s->request_done && s->state != STREAM_DELAYED && s->state != STREAM_BACKING_OFF &&
-           s->state != STREAM_WAITING && s->state != STREAM_RESOLVING && (!s->up || !upstream_is_full(s->up));
+    if (s->request_done || (s->up && upstream_is_full(s->up)))
+        return false;
+    return s->state != STREAM_AWAITING_KEYS && s->state != STREAM_DELAYED && s->state != STREAM_BACKING_OFF &&
+           s->state != STREAM_WAITING && s->state != STREAM_RESOLVING;
 }
 
 void stream_data(struct stream *s, struct str bytes)

@@ -42,6 +42,32 @@ static bool is_preflight(const struct stream *s)
            s->head.first[HTTP_ACCESS_CONTROL_REQUEST_METHOD];
 }
 
+enum { KEYS_LOOK_MS = 20, KEYS_WAIT_MS = 5000 };
+
+/* Keys come from another thread, seldom: looking again now and then costs less than being told. False: it has waited for
+ * long enough. */
+static bool wait_for_keys(struct stream *s, const struct jwt_rule *r)
+{
+    int64_t ms = r && r->timeout_ms > 0 ? r->timeout_ms : KEYS_WAIT_MS;
+
+    if (!s->keys_until_ns)
+        s->keys_until_ns = s->w->now_ns + ms * 1000000;
+    if (!s->cl->wl->sources || s->w->now_ns >= s->keys_until_ns)
+        return false;
+    s->state = STREAM_AWAITING_KEYS;
+    stream_set_timer(&s->pause, KEYS_LOOK_MS);
+    return true;
+}
+
+/* Its keys have been changed, perhaps. */
+static void renew_keys(struct worker_listener *wl, const struct jwt_rule *r)
+{
+    struct jwks_source *from = wl->sources && r ? wl->sources[r - wl->auth.rules] : NULL;
+
+    if (from)
+        jwks_store_renew(wl->w->settings->jwks, from);
+}
+
 /* The token is the caller's to put; `answer` says by which rule. */
 static bool authenticate(struct stream *s, const struct header_source *headers, struct jwt_answer *answer)
 {
@@ -50,7 +76,12 @@ static bool authenticate(struct stream *s, const struct header_source *headers, 
     *answer = (struct jwt_answer){ .status = JWT_OK };
     if (auth->nrules == 0 || is_preflight(s))
         return true;
+    worker_listener_read_keys(s->cl->wl);
     jwt_authenticate(auth, &s->arena, headers, s->target, worker_wall_ns(s->w, s->w->now_ns) / 1000000000, answer);
+    if (answer->status == JWT_NO_KEY)
+        renew_keys(s->cl->wl, answer->rule);
+    if (answer->status == JWT_KEYS_AWAITED && wait_for_keys(s, answer->rule))
+        return false;
     if (answer->status != JWT_OK) {
         reply_unauthorized(s, answer);
         return false;

@@ -58,6 +58,42 @@ struct worker_listener *worker_listener_get(struct worker_listener *wl)
     return wl;
 }
 
+static void close_sources(struct worker *w, struct jwks_source **sources, size_t n)
+{
+    for (size_t i = 0; sources && i < n; i++)
+        jwks_store_close(w->settings->jwks, sources[i]);
+    mem_free(sources);
+}
+
+/* Without memory the keys stay awaited, and tokens refused. */
+static void open_sources(struct worker_listener *wl)
+{
+    const struct jwt_auth *auth = &wl->auth;
+
+    wl->sources = wl->w->settings->jwks ? mem_zalloc(auth->nrules * sizeof(*wl->sources)) : NULL;
+    wl->keys_seen = UINT64_MAX;
+    for (size_t i = 0; wl->sources && i < auth->nrules; i++)
+        if (auth->keys[i].state == JWT_KEYS_STATE_AWAITED) {
+            wl->sources[i] = jwks_store_open(wl->w->settings->jwks, auth->rules[i].jwks_uri);
+            if (!wl->sources[i])
+                log_error("listener %.*s: no room for the keys of %.*s", STR_ARG(wl->l->name),
+                          STR_ARG(auth->rules[i].jwks_uri));
+        }
+}
+
+void worker_listener_read_keys(struct worker_listener *wl)
+{
+    struct jwks_store *store = wl->w->settings->jwks;
+    uint64_t changes = store ? jwks_store_changes(store) : 0;
+
+    if (!wl->sources || changes == wl->keys_seen)
+        return;
+    wl->keys_seen = changes;
+    for (size_t i = 0; i < wl->auth.nrules; i++)
+        if (wl->sources[i])
+            jwks_store_read(store, wl->sources[i], &wl->auth.keys[i]);
+}
+
 static void close_auth(struct jwt_auth *auth)
 {
     for (size_t i = 0; auth->keys && i < auth->nrules; i++)
@@ -74,6 +110,8 @@ static void open_auth(struct worker_listener *wl)
     struct worker *w = wl->w;
     struct err e;
 
+    close_sources(w, wl->sources, wl->auth.nrules); /* the store finds them again */
+    wl->sources = NULL;
     close_auth(&wl->auth);
     if (p->njwt == 0)
         return;
@@ -90,6 +128,7 @@ static void open_auth(struct worker_listener *wl)
         if (wl->auth.keys[i].state == JWT_KEYS_STATE_NONE)
             log_error("listener %.*s: tokens of %.*s: %s", STR_ARG(wl->l->name), STR_ARG(p->jwt[i].issuer), e.msg);
     }
+    open_sources(wl);
 }
 
 static bool serves_http(const struct listener *l)
@@ -143,6 +182,7 @@ void worker_listener_put(struct worker_listener *wl)
 {
     if (--wl->refs > 0)
         return;
+    close_sources(wl->w, wl->sources, wl->auth.nrules);
     close_auth(&wl->auth);
     put_contexts(wl->chain_tls, wl->nchain_tls, wl->mesh_tls);
     view_put(wl->view);

@@ -8,7 +8,7 @@
 #include "base/rand.h"
 #include "base/strmap.h"
 #include "proxy/access_format.h"
-#include "proxy/jwt_auth.h"
+#include "proxy/jwks_store.h"
 #include "proxy/record.h"
 #include "proxy/view.h"
 
@@ -21,6 +21,7 @@ struct worker_message;
 
 struct worker_settings {
     struct tls_store *tls;
+    struct jwks_store *jwks;     /* NULL: keys are not fetched */
     uint32_t sampling_ppm;       /* of traces that start here, where no Telemetry says otherwise */
     const struct log_headers *log_headers; /* what records carry of headers; never NULL */
     int64_t header_timeout_ns;   /* for a request's head, from its first byte */
@@ -42,6 +43,8 @@ struct worker_listener {
     const struct listener *l;    /* in view */
     uint64_t generation;         /* how often `l` has changed */
     struct jwt_auth auth;        /* of l->policy.jwt */
+    struct jwks_source **sources; /* as auth.keys; NULL for rules that have their own */
+    uint64_t keys_seen;          /* jwks_store_changes, when they were read */
     struct tls_context **chain_tls; /* as l->chains; NULL where they are passed on */
     size_t nchain_tls;
     struct tls_context *mesh_tls; /* for mutual TLS with the mesh; NULL: none here */
@@ -104,6 +107,8 @@ static inline int64_t worker_wall_ns(const struct worker *w, int64_t mono_ns)
     return mono_ns + w->wall_ns;
 }
 
+/* Reads what keys have come for its rules since the last time. */
+void worker_listener_read_keys(struct worker_listener *wl);
 /* For connections: hold on to their listener. */
 struct worker_listener *worker_listener_get(struct worker_listener *wl);
 void worker_listener_put(struct worker_listener *wl);

@@ -2,24 +2,45 @@
  * follows changes nothing. What is read can be written and read again. */
 #include "proxy/proxy_header.h"
 
-#include "proxy/conn.h"
-
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+enum { TEXT = INET6_ADDRSTRLEN + 10 };
+
+static void print(char out[TEXT], const struct sockaddr_storage *ss)
+{
+    char ip[INET6_ADDRSTRLEN] = "";
+
+    if (ss->ss_family == AF_INET) {
+        const struct sockaddr_in *a = (const void *)ss;
+
+        inet_ntop(AF_INET, &a->sin_addr, ip, sizeof(ip));
+        snprintf(out, TEXT, "%s:%u", ip, ntohs(a->sin_port));
+    } else {
+        const struct sockaddr_in6 *a = (const void *)ss;
+
+        inet_ntop(AF_INET6, &a->sin6_addr, ip, sizeof(ip));
+        snprintf(out, TEXT, "[%s]:%u", ip, ntohs(a->sin6_port));
+    }
+}
 
 static void write_again(const struct proxy_header *h)
 {
-    char from[CONN_ADDR_TEXT], to[CONN_ADDR_TEXT], out[PROXY_HEADER_MOST_OUT];
+    char from[TEXT], to[TEXT], out[PROXY_HEADER_MOST_OUT];
 
-    conn_addr_text(from, &h->from);
-    conn_addr_text(to, &h->to);
+    print(from, &h->from);
+    print(to, &h->to);
     for (unsigned version = 1; version <= 2; version++) {
-        char from_again[CONN_ADDR_TEXT];
+        char from_again[TEXT];
         struct proxy_header again;
 
         if (proxy_header_read(proxy_header_write(out, version, str_of(from), str_of(to)), &again) != PROXY_HEADER_DONE ||
             !again.known)
             abort();
-        conn_addr_text(from_again, &again.from);
+        print(from_again, &again.from);
         if (strcmp(from, from_again) != 0)
             abort();
     }
