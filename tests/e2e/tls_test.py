@@ -23,6 +23,7 @@ import time
 import proxy_test
 from mesh import free_port
 from proxy_test import WAIT, Backend, Echo, Proxy, expect, receive_all, service, until
+from resilience_test import Names, answered_by, service_entry, sidecar
 
 FOLDER = tempfile.mkdtemp(prefix="vigla-tls-test-")
 
@@ -708,6 +709,40 @@ def test_sessions_towards_hosts():
             expect(p.request(headers={"Connection": "close", "x-test-until-close": "1"})[0].status, 200)
         expect(backend.resumed, 4)
     backend.stop()
+
+
+def test_failed_handshakes_eject_a_host():
+    port = free_port()
+    good = TlsBackend("127.7.24.1", port, server_context(WEB.issue("host", "DNS:out.example")))
+    bad = TlsBackend("127.7.24.2", port, server_context(WEB.issue("bad-host", "DNS:else.example")))
+    policy = f"""{{mode: SIMPLE, sni: out.example, caCertificates: {WEB.pem}}}, loadBalancer: {{simple: ROUND_ROBIN}},
+  outlierDetection: {{splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 3, baseEjectionTime: 60s,
+                     maxEjectionPercent: 100}}"""
+    config = plain_gateway("out", port) + pod("out-2", "out", "127.7.24.2", port)
+    with Proxy(config + to_tls(policy), "--threads", "1") as p:
+        expect(answered_by(p, 20), {"tls": 20}, "retried on the other host")
+        expect((len(good.names), len(bad.names)), (1, 3), "handshakes")
+    good.stop()
+    bad.stop()
+
+
+def test_towards_names():
+    """Hosts that DNS knows, and those that requests name, are secured by their own names."""
+    for resolution, host in (("DNS", "one.test"), ("NONE", "one.test"), ("NONE", "*.test"), ("DYNAMIC_DNS", "*.test")):
+        port = free_port()
+        backend = TlsBackend("127.7.24.1", port, server_context(WEB.issue("host", "DNS:one.test")))
+        rule = to_tls(f"{{mode: SIMPLE, caCertificates: {WEB.pem}}}").replace("host: out", f'host: "{host}"')
+        own = proxy_test.pod("client-1", "client", "v1", "127.7.24.3", 8080)
+        with Names(one="127.7.24.1", two="127.7.24.1") as names, \
+                sidecar(service_entry(host, port, resolution) + own + rule, env=names.env) as p:
+            c = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
+            expect(answered_by(p, 2, headers={"Host": f"one.test:{port}"}, connection=c), {"tls": 2}, resolution + " " + host)
+            expect(backend.names, ["one.test"], "its connection is kept")
+            if host.startswith("*"):
+                expect(answered_by(p, headers={"Host": f"two.test:{port}"}, connection=c), {503: 1}, "a certificate of one.test")
+                expect(set(backend.names), {"one.test", "two.test"})
+            c.close()
+        backend.stop()
 
 
 def main():
