@@ -39,7 +39,7 @@ LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
 LIBS_collector := -ljansson -lcurl -levent_core -lcrypto -lnghttp2
 LIBS_api := -lmicrohttpd -ljansson
 LIBS_cmd := -ljansson -lcurl -levent_core -levent_pthreads
-LIBS_proxy := -levent_core -levent_pthreads -lssl -lcrypto
+LIBS_proxy := -levent_core -levent_pthreads -lnghttp2 -ljansson -lxxhash -lssl -lcrypto
 CFLAGS_graph := $(shell pkg-config --cflags libgvc libcgraph 2>/dev/null)
 # libFuzzer declares LLVMFuzzerTestOneInput nowhere.
 CFLAGS_tests := -Wno-missing-prototypes

@@ -27,7 +27,7 @@ static bool must_escape(unsigned char c)
     return c < 0x20 || c == 0x7f || c == '"' || c == '\\';
 }
 
-static void text(struct buf *b, struct str s)
+void access_log_escaped(struct buf *b, struct str s)
 {
     if (s.n == 0) {
         buf_putc(b, '-');
@@ -45,7 +45,7 @@ static void text(struct buf *b, struct str s)
 static void quoted(struct buf *b, struct str s)
 {
     buf_putc(b, '"');
-    text(b, s);
+    access_log_escaped(b, s);
     buf_putc(b, '"');
 }
 
@@ -87,18 +87,18 @@ void access_log_text(struct buf *b, const struct access_log *l)
     buf_putc(b, '[');
     start_time(b, l);
     buf_puts(b, "] \"");
-    text(b, l->method);
+    access_log_escaped(b, l->method);
     buf_putc(b, ' ');
-    text(b, l->path);
+    access_log_escaped(b, l->path);
     buf_putc(b, ' ');
-    text(b, l->protocol);
+    access_log_escaped(b, l->protocol);
     buf_puts(b, "\" ");
     count(b, l->response_code);
-    text(b, l->response_flags);
+    access_log_escaped(b, l->response_flags);
     buf_putc(b, ' ');
-    text(b, l->response_code_details);
+    access_log_escaped(b, l->response_code_details);
     buf_putc(b, ' ');
-    text(b, l->connection_termination_details);
+    access_log_escaped(b, l->connection_termination_details);
     buf_putc(b, ' ');
     quoted(b, l->upstream_transport_failure_reason);
     buf_putc(b, ' ');
@@ -113,7 +113,7 @@ void access_log_text(struct buf *b, const struct access_log *l)
     }
     for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
         buf_putc(b, ' ');
-        text(b, after[i]);
+        access_log_escaped(b, after[i]);
     }
     buf_putc(b, '\n');
 }

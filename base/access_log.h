@@ -67,6 +67,8 @@ int access_log_field_index(struct str name);
 /* Istio's default line (since 1.9), with its newline; what is unset prints as "-". Control characters and quotes
  * inside a field are escaped, so that one entry is always one line. */
 void access_log_text(struct buf *b, const struct access_log *l);
+/* A text as it stands in that line; "-" when it is empty. */
+void access_log_escaped(struct buf *b, struct str s);
 /* Istio's JSON form, with its newline; numbers unquoted, what is unset is null. */
 void access_log_json(struct buf *b, const struct access_log *l);
 

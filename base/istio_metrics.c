@@ -9,6 +9,8 @@ const struct istio_metric_info istio_metrics[ISTIO_METRICS] = {
     [ISTIO_TCP_CLOSED] = {"istio_tcp_connections_closed_total", "TCP connections closed.", false},
     [ISTIO_TCP_SENT] = {"istio_tcp_sent_bytes_total", "Bytes sent to the downstream over TCP.", false},
     [ISTIO_TCP_RECEIVED] = {"istio_tcp_received_bytes_total", "Bytes received from the downstream over TCP.", false},
+    [ISTIO_REQUEST_MESSAGES] = {"istio_request_messages_total", "gRPC messages from the client.", false},
+    [ISTIO_RESPONSE_MESSAGES] = {"istio_response_messages_total", "gRPC messages to the client.", false},
 };
 
 const double istio_bounds[ISTIO_BOUNDS] = {0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,

@@ -37,7 +37,7 @@ enum {
     RED_REQUESTS = 0,
     RED_HISTOGRAM_SERIES,                                              /* those of a histogram after those of another */
     RED_TCP = RED_HISTOGRAM_SERIES + ISTIO_HISTOGRAMS * RED_HISTOGRAM, /* as the metrics from ISTIO_TCP_OPENED on */
-    RED_AWAITED = RED_TCP + ISTIO_METRICS - ISTIO_TCP_OPENED,          /* SPAN_CALLERS_AWAITED */
+    RED_AWAITED = RED_TCP + ISTIO_TCP_END - ISTIO_TCP_OPENED,          /* SPAN_CALLERS_AWAITED */
     RED_FOUND,                                                         /* SPAN_CALLERS_FOUND */
     RED_SERIES
 };

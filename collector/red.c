@@ -43,7 +43,7 @@ static bool name_series(struct red *r)
     r->own[RED_REQUESTS].metric = str_of(istio_metrics[ISTIO_REQUESTS].name);
     for (size_t i = 0; i < ISTIO_HISTOGRAMS; i++)
         name_histogram(r, &r->own[RED_HISTOGRAM_SERIES + i * RED_HISTOGRAM], istio_metrics[ISTIO_DURATION + i].name);
-    for (size_t i = ISTIO_TCP_OPENED; i < ISTIO_METRICS; i++)
+    for (size_t i = ISTIO_TCP_OPENED; i < ISTIO_TCP_END; i++)
         r->own[RED_TCP + i - ISTIO_TCP_OPENED].metric = str_of(istio_metrics[i].name);
     r->own[RED_AWAITED].metric = STR(SPAN_CALLERS_AWAITED);
     r->own[RED_FOUND].metric = STR(SPAN_CALLERS_FOUND);

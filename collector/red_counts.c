@@ -226,7 +226,7 @@ static int put_metadata(struct batch *b)
     };
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < ISTIO_METRICS; i++) {
+    for (size_t i = 0; rc == 0 && i < ISTIO_TCP_END; i++) { /* gRPC's messages stand in no log */
         const struct istio_metric_info *m = &istio_metrics[i];
         const struct batch_metadata d = {str_of(m->name), m->is_histogram ? STR("histogram") : STR("counter"),
                                          str_of(m->help), STR_NULL};

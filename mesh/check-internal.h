@@ -11,6 +11,7 @@
 #include "mesh/sticky-internal.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Where the reading of one object stands. */
 struct check {
@@ -31,6 +32,7 @@ enum field_type {
     FIELD_ENUM,      /* int: index into `of`, a NULL-terminated list of words */
     FIELD_STRINGS,   /* LIST_OF(struct str) */
     FIELD_COUNTS,    /* LIST_OF(uint32_t) */
+    FIELD_NUMBERS,   /* LIST_OF(struct named_number): a map of counts */
     FIELD_PAIRS,     /* LIST_OF(struct label): a map of strings in the order of the text */
     FIELD_LABELS,    /* struct labels */
     FIELD_MESSAGE,   /* pointer, NULL when absent; `of` is its struct message */
@@ -59,6 +61,12 @@ struct field {
 #define REQUIRED_OF(type, message, member, name, of) { name, FIELD_##type, offsetof(struct message, member), of, true }
 
 #define END_OF_FIELDS { NULL, FIELD_ANY, 0, NULL, false }
+
+/* A member of a map of counts. */
+struct named_number {
+    const struct yaml_node *at; /* its name is at->key */
+    uint32_t value;
+};
 
 /* Every message's struct begins with `const struct yaml_node *at`, its place. */
 struct message {

@@ -281,6 +281,20 @@ static void read_counts(struct check *c, const struct yaml_node *n, struct any_l
         *l = (struct any_list){ v, n->n };
 }
 
+static void read_numbers(struct check *c, const struct yaml_node *n, struct any_list *l)
+{
+    struct named_number *v = expect(c, n, YAML_MAP) ? check_alloc(c, n->n, sizeof(*v)) : NULL;
+    double number;
+
+    for (size_t i = 0; v && i < n->n; i++) {
+        v[i].at = &n->items[i];
+        if (whole(c, &n->items[i], 0, UINT32_MAX, &number))
+            v[i].value = (uint32_t)number;
+    }
+    if (v)
+        *l = (struct any_list){ v, n->n };
+}
+
 static void read_pairs(struct check *c, const struct yaml_node *n, struct any_list *l)
 {
     struct label *v = expect(c, n, YAML_MAP) ? check_alloc(c, n->n, sizeof(*v)) : NULL;
@@ -345,6 +359,9 @@ static void read_field(struct check *c, const struct field *f, const struct yaml
         break;
     case FIELD_COUNTS:
         read_counts(c, n, &l);
+        break;
+    case FIELD_NUMBERS:
+        read_numbers(c, n, &l);
         break;
     case FIELD_PAIRS:
         read_pairs(c, n, &l);

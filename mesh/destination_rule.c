@@ -4,195 +4,29 @@
 
 #include <stdint.h>
 
-static void not_negative(struct check *c, const struct yaml_node *at, const char *member, int64_t v)
-{
-    if (v < 0)
-        check_error(c, at, member, "must not be negative");
-}
-
-/* ---- connectionPool ---- */
-
-static const struct field keepalive_fields[] = {
-    FIELD(COUNT, dr_keepalive, probes, "probes"),
-    FIELD(DURATION, dr_keepalive, time, "time"),
-    FIELD(DURATION, dr_keepalive, interval, "interval"),
-    END_OF_FIELDS,
-};
-static const struct message keepalive_message = { sizeof(struct dr_keepalive), keepalive_fields, false, NULL };
-
-static const struct field http2_keepalive_fields[] = {
-    REQUIRED(DURATION, dr_keepalive, interval, "interval"),
-    REQUIRED(DURATION, dr_keepalive, timeout, "timeout"),
-    END_OF_FIELDS,
-};
-static const struct message http2_keepalive_message = { sizeof(struct dr_keepalive), http2_keepalive_fields, false,
-                                                        NULL };
-
-static void check_tcp(struct check *c, void *message)
-{
-    struct dr_tcp *t = message;
-
-    not_negative(c, t->at, "maxConnections", t->max_connections);
-    if (check_get(t->at, "connectTimeout") && t->connect_timeout == 0)
-        check_error(c, t->at, "connectTimeout", "must be at least 1ms");
-}
-
-static const struct field tcp_fields[] = {
-    FIELD(INT, dr_tcp, max_connections, "maxConnections"),
-    FIELD(DURATION, dr_tcp, connect_timeout, "connectTimeout"),
-    FIELD_OF(MESSAGE, dr_tcp, keepalive, "tcpKeepalive", &keepalive_message),
-    FIELD(DURATION, dr_tcp, max_connection_duration, "maxConnectionDuration"),
-    FIELD(DURATION, dr_tcp, idle_timeout, "idleTimeout"),
-    END_OF_FIELDS,
-};
-static const struct message tcp_message = { sizeof(struct dr_tcp), tcp_fields, false, check_tcp };
-
-static void check_http(struct check *c, void *message)
-{
-    struct dr_http *h = message;
-
-    not_negative(c, h->at, "http1MaxPendingRequests", h->max_pending);
-    not_negative(c, h->at, "http2MaxRequests", h->max_requests);
-    not_negative(c, h->at, "maxRequestsPerConnection", h->max_requests_per_connection);
-    not_negative(c, h->at, "maxRetries", h->max_retries);
-    not_negative(c, h->at, "maxConcurrentStreams", h->max_streams);
-    if (h->use_client_protocol && h->h2_upgrade == 2)
-        check_error(c, h->at, "useClientProtocol", "must not be given with h2UpgradePolicy UPGRADE");
-}
-
-static const char *const upgrades[] = { "DEFAULT", "DO_NOT_UPGRADE", "UPGRADE", NULL };
-static const struct field http_fields[] = {
-    FIELD(INT, dr_http, max_pending, "http1MaxPendingRequests"),
-    FIELD(INT, dr_http, max_requests, "http2MaxRequests"),
-    FIELD(INT, dr_http, max_requests_per_connection, "maxRequestsPerConnection"),
-    FIELD(INT, dr_http, max_retries, "maxRetries"),
-    FIELD(DURATION, dr_http, idle_timeout, "idleTimeout"),
-    FIELD_OF(ENUM, dr_http, h2_upgrade, "h2UpgradePolicy", upgrades),
-    FIELD(BOOL, dr_http, use_client_protocol, "useClientProtocol"),
-    FIELD(INT, dr_http, max_streams, "maxConcurrentStreams"),
-    FIELD_OF(MESSAGE, dr_http, keepalive, "http2KeepAlive", &http2_keepalive_message),
-    END_OF_FIELDS,
-};
-static const struct message http_message = { sizeof(struct dr_http), http_fields, false, check_http };
-
-static void check_pool(struct check *c, void *message)
-{
-    static const char *const forms[] = { "tcp", "http", NULL };
-
-    check_count_of(c, ((struct dr_pool *)message)->at, 1, 2, forms);
-}
-
-static const struct field pool_fields[] = {
-    FIELD_OF(MESSAGE, dr_pool, tcp, "tcp", &tcp_message),
-    FIELD_OF(MESSAGE, dr_pool, http, "http", &http_message),
-    END_OF_FIELDS,
-};
-static const struct message pool_message = { sizeof(struct dr_pool), pool_fields, false, check_pool };
-
-/* ---- loadBalancer ---- */
-
-static const struct field cookie_fields[] = {
-    REQUIRED(STRING, dr_cookie, name, "name"),
-    FIELD(STRING, dr_cookie, path, "path"),
-    FIELD(DURATION, dr_cookie, ttl, "ttl"),
-    FIELD(ANY, dr_cookie, attributes, "attributes"),
-    END_OF_FIELDS,
-};
-static const struct message cookie_message = { sizeof(struct dr_cookie), cookie_fields, false, NULL };
-
-static const struct field ring_fields[] = {
-    FIELD(NUMBER, dr_hash_table, size, "minimumRingSize"),
-    END_OF_FIELDS,
-};
-static const struct message ring_message = { sizeof(struct dr_hash_table), ring_fields, false, NULL };
-
-static bool is_prime(uint64_t n)
-{
-    for (uint64_t d = 2; d * d <= n; d++)
-        if (n % d == 0)
-            return false;
-    return n > 1;
-}
-
-static void check_maglev(struct check *c, void *message)
-{
-    enum { MOST_TABLE = 5000011 }; /* Envoy's */
-    struct dr_hash_table *t = message;
-
-    if (check_get(t->at, "tableSize") && !(t->size >= 0 && t->size <= MOST_TABLE && is_prime((uint64_t)t->size)))
-        check_error(c, t->at, "tableSize", "must be a prime number up to %d", MOST_TABLE);
-}
-
-static const struct field maglev_fields[] = {
-    FIELD(NUMBER, dr_hash_table, size, "tableSize"),
-    END_OF_FIELDS,
-};
-static const struct message maglev_message = { sizeof(struct dr_hash_table), maglev_fields, false, check_maglev };
-
-static void check_hash(struct check *c, void *message)
-{
-    static const char *const keys[] = { "httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName", NULL };
-    static const char *const tables[] = { "ringHash", "maglev", NULL };
-    struct dr_hash *h = message;
-
-    check_count_of(c, h->at, 1, 1, keys);
-    check_count_of(c, h->at, 0, 1, tables);
-}
-
-static const struct field hash_fields[] = {
-    FIELD(STRING, dr_hash, header, "httpHeaderName"),
-    FIELD_OF(MESSAGE, dr_hash, cookie, "httpCookie", &cookie_message),
-    FIELD(BOOL, dr_hash, source_ip, "useSourceIp"),
-    FIELD(STRING, dr_hash, query, "httpQueryParameterName"),
-    FIELD_OF(MESSAGE, dr_hash, ring, "ringHash", &ring_message),
-    FIELD_OF(MESSAGE, dr_hash, maglev, "maglev", &maglev_message),
-    FIELD(NUMBER, dr_hash, minimum_ring_size, "minimumRingSize"),
-    END_OF_FIELDS,
-};
-static const struct message hash_message = { sizeof(struct dr_hash), hash_fields, false, check_hash };
-
-static void check_balancer(struct check *c, void *message)
-{
-    static const char *const kinds[] = { "simple", "consistentHash", NULL };
-    static const char *const places[] = { "localityLbSetting", "zoneAwareLbSetting", NULL };
-    static const char *const later[] = { "consistentHash", "localityLbSetting", "zoneAwareLbSetting", "warmup",
-                                         "warmupDurationSecs" };
-    struct dr_balancer *b = message;
-
-    check_count_of(c, b->at, 0, 1, kinds);
-    check_count_of(c, b->at, 0, 1, places);
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-        if (check_get(b->at, later[i]))
-            check_warn(c, b->at, later[i], "kept, not applied yet");
-}
-
-static const char *const simple_words[] = { "UNSPECIFIED", "LEAST_CONN",    "RANDOM", "PASSTHROUGH",
-                                            "ROUND_ROBIN", "LEAST_REQUEST", NULL };
-static const struct field balancer_fields[] = {
-    FIELD_OF(ENUM, dr_balancer, simple, "simple", simple_words),
-    FIELD_OF(MESSAGE, dr_balancer, hash, "consistentHash", &hash_message),
-    FIELD(ANY, dr_balancer, locality, "localityLbSetting"),
-    FIELD(ANY, dr_balancer, zone, "zoneAwareLbSetting"),
-    FIELD(DURATION, dr_balancer, warmup_duration, "warmupDurationSecs"),
-    FIELD(ANY, dr_balancer, warmup, "warmup"),
-    END_OF_FIELDS,
-};
-static const struct message balancer_message = { sizeof(struct dr_balancer), balancer_fields, false, check_balancer };
-
 /* ---- outlierDetection, tls ---- */
 
 static void check_outlier(struct check *c, void *message)
 {
+    static const char *const times[] = { "interval", "baseEjectionTime" };
     struct dr_outlier *o = message;
 
     if (o->min_percent < 0 || o->min_percent > 100)
         check_error(c, o->at, "minHealthPercent", "must be from 0 to 100");
     if (o->max_percent < 0 || o->max_percent > 100)
         check_error(c, o->at, "maxEjectionPercent", "must be from 0 to 100");
-    not_negative(c, o->at, "consecutiveErrors", o->errors);
+    if (check_get(o->at, "consecutiveErrors"))
+        check_warn(c, o->at, "consecutiveErrors", "is not applied any more, nor does Istio: give consecutive5xxErrors "
+                   "or consecutiveGatewayErrors");
     if (check_get(o->at, "consecutiveLocalOriginFailures") && !o->split)
         check_error(c, o->at, "consecutiveLocalOriginFailures", "needs splitExternalLocalOriginErrors: true");
-    check_warn(c, o->at, NULL, "kept, not applied yet");
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+        if (check_get(o->at, times[i]) && (i ? o->ejection_time : o->interval) == 0)
+            check_error(c, o->at, times[i], "must be at least 1ms");
+    for (size_t i = 0; i < o->codes.n; i++)
+        if (o->codes.v[i] < 100 || o->codes.v[i] > 599)
+            check_error(c, check_get(o->at, "outlierDetectionHttpErrorCodes"), NULL, "%u is no HTTP status",
+                        o->codes.v[i]);
 }
 
 static const struct field outlier_fields[] = {
@@ -210,8 +44,6 @@ static const struct field outlier_fields[] = {
 };
 static const struct message outlier_message = { sizeof(struct dr_outlier), outlier_fields, false, check_outlier };
 
-enum { TLS_DISABLE, TLS_SIMPLE, TLS_MUTUAL, TLS_ISTIO_MUTUAL };
-
 static void check_mutual(struct check *c, const struct dr_tls *t)
 {
     static const char *const files[] = { "clientCertificate", "privateKey" };
@@ -219,7 +51,7 @@ static void check_mutual(struct check *c, const struct dr_tls *t)
 
     if (named && (t->client_certificate.n || t->private_key.n || t->ca_certificates.n))
         check_error(c, t->at, "credentialName", "must not be given with certificate files");
-    for (int i = 0; i < 2 && !named && t->mode == TLS_MUTUAL; i++)
+    for (int i = 0; i < 2 && !named && t->mode == DR_TLS_MUTUAL; i++)
         if (!(i ? t->private_key.n : t->client_certificate.n))
             check_error(c, t->at, files[i], "missing: mode MUTUAL needs it, or a credentialName");
 }
@@ -230,15 +62,13 @@ static void check_tls(struct check *c, void *message)
     bool given = t->client_certificate.n || t->private_key.n || t->ca_certificates.n || t->names.n ||
                  t->credential_name.n;
 
-    if (t->mode == TLS_ISTIO_MUTUAL && given)
+    if (t->mode == DR_TLS_ISTIO_MUTUAL && given)
         check_error(c, t->at, "mode", "ISTIO_MUTUAL brings its own certificates: give none");
-    if (t->mode == TLS_SIMPLE || t->mode == TLS_MUTUAL)
+    if (t->mode == DR_TLS_SIMPLE || t->mode == DR_TLS_MUTUAL)
         check_mutual(c, t);
-    if (t->insecure && (t->ca_certificates.n || t->names.n || (t->mode == TLS_SIMPLE && t->credential_name.n)))
+    if (t->insecure && (t->ca_certificates.n || t->names.n || (t->mode == DR_TLS_SIMPLE && t->credential_name.n)))
         check_error(c, t->at, "insecureSkipVerify", "must not be given with what is to be verified: caCertificates, "
                     "subjectAltNames or credentialName");
-    if (t->mode != TLS_DISABLE)
-        check_warn(c, t->at, "mode", "kept, not applied yet: proxies speak plain text");
 }
 
 static const char *const tls_modes[] = { "DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL", NULL };
@@ -256,11 +86,39 @@ static const struct field tls_fields[] = {
 };
 static const struct message tls_message = { sizeof(struct dr_tls), tls_fields, false, check_tls };
 
+/* ---- retryBudget, proxyProtocol ---- */
+
+static void check_budget(struct check *c, void *message)
+{
+    struct dr_budget *b = message;
+
+    if (check_get(b->at, "percent") && (b->percent < 0 || b->percent > 100))
+        check_error(c, b->at, "percent", "must be from 0 to 100");
+    if (b->interval)
+        check_warn(c, b->at, "budgetInterval", "kept, not applied yet: the requests under way are what counts");
+}
+
+static const struct field budget_fields[] = {
+    FIELD(NUMBER, dr_budget, percent, "percent"),
+    FIELD(COUNT, dr_budget, least, "minRetryConcurrency"),
+    FIELD(DURATION, dr_budget, interval, "budgetInterval"),
+    END_OF_FIELDS,
+};
+static const struct message budget_message = { sizeof(struct dr_budget), budget_fields, false, check_budget };
+
+static const char *const proxy_versions[] = { "V1", "V2", NULL };
+static const struct field proxy_protocol_fields[] = {
+    FIELD_OF(ENUM, dr_proxy_protocol, version, "version", proxy_versions),
+    END_OF_FIELDS,
+};
+static const struct message proxy_protocol_message = { sizeof(struct dr_proxy_protocol), proxy_protocol_fields, false,
+                                                       NULL };
+
 /* ---- the whole ---- */
 
 #define POLICY_FIELDS                                                                                                  \
-    FIELD_OF(MESSAGE, dr_policy, balancer, "loadBalancer", &balancer_message),                                         \
-        FIELD_OF(MESSAGE, dr_policy, pool, "connectionPool", &pool_message),                                           \
+    FIELD_OF(MESSAGE, dr_policy, balancer, "loadBalancer", &dr_balancer_message),                                      \
+        FIELD_OF(MESSAGE, dr_policy, pool, "connectionPool", &dr_pool_message),                                        \
         FIELD_OF(MESSAGE, dr_policy, outlier, "outlierDetection", &outlier_message),                                   \
         FIELD_OF(MESSAGE, dr_policy, tls, "tls", &tls_message)
 
@@ -271,25 +129,31 @@ static const struct field port_policy_fields[] = {
 };
 static const struct message port_policy_message = { sizeof(struct dr_policy), port_policy_fields, false, NULL };
 
+/* Whether it names where to go when endpoints ail, which is known by outlierDetection alone. */
+static bool fails_over(const struct dr_balancer *b)
+{
+    return b && b->locality && (b->locality->failover.n || b->locality->priority.n);
+}
+
 static void check_policy(struct check *c, void *message)
 {
     static const char *const parts[] = { "loadBalancer", "connectionPool", "outlierDetection", "tls",
                                          "portLevelSettings", "tunnel", "proxyProtocol", "retryBudget", NULL };
-    static const char *const later[] = { "tunnel", "proxyProtocol", "retryBudget" };
     struct dr_policy *p = message;
 
     check_count_of(c, p->at, 1, 8, parts);
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-        if (check_get(p->at, later[i]))
-            check_warn(c, p->at, later[i], "kept, not applied yet");
+    if (p->tunnel)
+        check_warn(c, p->at, "tunnel", "kept, not applied yet: connections go straight to the destination");
+    if (fails_over(p->balancer) && !p->outlier)
+        check_warn(c, p->balancer->at, "localityLbSetting", "failover has no effect without outlierDetection");
 }
 
 static const struct field policy_fields[] = {
     POLICY_FIELDS,
     FIELD_OF(MESSAGES, dr_policy, ports, "portLevelSettings", &port_policy_message),
     FIELD(ANY, dr_policy, tunnel, "tunnel"),
-    FIELD(ANY, dr_policy, proxy_protocol, "proxyProtocol"),
-    FIELD(ANY, dr_policy, retry_budget, "retryBudget"),
+    FIELD_OF(MESSAGE, dr_policy, proxy_protocol, "proxyProtocol", &proxy_protocol_message),
+    FIELD_OF(MESSAGE, dr_policy, budget, "retryBudget", &budget_message),
     END_OF_FIELDS,
 };
 static const struct message policy_message = { sizeof(struct dr_policy), policy_fields, false, check_policy };
@@ -345,8 +209,6 @@ static void check_destination_rule(struct check *c, void *message)
     if (!r->host.p)
         c->nomem = true;
     check_subset_names(c, r);
-    if (r->selector && r->selector->labels.n)
-        check_warn(c, r->at, "workloadSelector", "kept, not applied yet: the rule is for all workloads");
 }
 
 static const struct field destination_rule_fields[] = {

@@ -2,8 +2,6 @@
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
 
-enum { TLS_PASSTHROUGH, TLS_SIMPLE, TLS_MUTUAL, TLS_AUTO_PASSTHROUGH, TLS_ISTIO_MUTUAL, TLS_OPTIONAL_MUTUAL };
-
 static const struct {
     const char *word;
     enum gw_protocol protocol;
@@ -37,7 +35,7 @@ static void check_own_certificates(struct check *c, const struct gw_tls *t)
 static void check_certificates(struct check *c, const struct gw_tls *t)
 {
     bool named = t->credential_name.n || t->credential_names.n;
-    bool client = t->mode == TLS_MUTUAL || t->mode == TLS_OPTIONAL_MUTUAL;
+    bool client = t->mode == GW_MODE_MUTUAL || t->mode == GW_MODE_OPTIONAL_MUTUAL;
 
     if ((t->server_certificate.n > 0) + (t->credential_name.n > 0) + (t->credential_names.n > 0) +
             (t->certificates.n > 0) > 1)
@@ -56,12 +54,16 @@ static void check_certificates(struct check *c, const struct gw_tls *t)
 
 static void check_tls(struct check *c, void *message)
 {
+    static const char *const later[] = { "verifyCertificateSpki", "verifyCertificateHash", "insecureSkipVerify" };
     struct gw_tls *t = message;
 
-    if (t->mode == TLS_ISTIO_MUTUAL)
+    if (t->mode == GW_MODE_ISTIO_MUTUAL)
         check_own_certificates(c, t);
-    else if (t->mode == TLS_SIMPLE || t->mode == TLS_MUTUAL || t->mode == TLS_OPTIONAL_MUTUAL)
+    else if (t->mode == GW_MODE_SIMPLE || t->mode == GW_MODE_MUTUAL || t->mode == GW_MODE_OPTIONAL_MUTUAL)
         check_certificates(c, t);
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        if (check_get(t->at, later[i]))
+            check_warn(c, t->at, later[i], "kept, not applied yet: give caCertificates and subjectAltNames");
     if (t->max_version && t->min_version > t->max_version)
         check_error(c, t->at, "minProtocolVersion", "must not be above maxProtocolVersion");
 }
@@ -89,7 +91,7 @@ static const struct field tls_fields[] = {
     FIELD(BOOL, gw_tls, insecure, "insecureSkipVerify"),
     END_OF_FIELDS,
 };
-static const struct message tls_message = { sizeof(struct gw_tls), tls_fields, false, check_tls };
+const struct message gw_tls_message = { sizeof(struct gw_tls), tls_fields, false, check_tls };
 
 /* ---- servers ---- */
 
@@ -98,10 +100,14 @@ static void check_port(struct check *c, struct gw_server *s)
     bool unix_socket = str_starts(s->bind, STR("unix://"));
     bool known = false;
 
+    s->by_socket = unix_socket;
+    if (unix_socket)
+        check_warn(c, s->at, "bind", "kept, not applied yet: no proxy listens on Unix sockets");
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
         if (!str_ieq(s->port->protocol, str_of(protocols[i].word)))
             continue;
         s->protocol = protocols[i].protocol;
+        s->http_inside = protocols[i].protocol == GW_TLS && str_eqz(str_of(protocols[i].word), "HTTPS");
         known = true;
     }
     if (!known)
@@ -155,8 +161,6 @@ static void check_server(struct check *c, void *message)
         check_error(c, s->at, "tls", "missing: server must have TLS settings for HTTPS or TLS");
     else if (s->protocol == GW_HTTP && s->tls && !s->tls->https_redirect)
         check_error(c, s->at, "tls", "server cannot have TLS settings for a plain text HTTP port but httpsRedirect");
-    else if (s->protocol == GW_TLS && s->port)
-        check_warn(c, s->at, "tls", "kept, not applied yet: port %u is not served", s->port->number);
 }
 
 static const struct field port_fields[] = {
@@ -166,12 +170,12 @@ static const struct field port_fields[] = {
     FIELD(COUNT, gw_port, target_port, "targetPort"),
     END_OF_FIELDS,
 };
-static const struct message port_message = { sizeof(struct gw_port), port_fields, false, NULL };
+const struct message gw_port_message = { sizeof(struct gw_port), port_fields, false, NULL };
 static const struct field server_fields[] = {
-    REQUIRED_OF(MESSAGE, gw_server, port, "port", &port_message),
+    REQUIRED_OF(MESSAGE, gw_server, port, "port", &gw_port_message),
     FIELD(STRING, gw_server, bind, "bind"),
     REQUIRED(STRINGS, gw_server, hosts, "hosts"),
-    FIELD_OF(MESSAGE, gw_server, tls, "tls", &tls_message),
+    FIELD_OF(MESSAGE, gw_server, tls, "tls", &gw_tls_message),
     FIELD(STRING, gw_server, default_endpoint, "defaultEndpoint"),
     FIELD(STRING, gw_server, name, "name"),
     END_OF_FIELDS,

@@ -2,6 +2,7 @@
  * retries, faults. Each is compiled here into what the proxy is told. */
 #include "base/err.h"
 #include "base/num.h"
+#include "mesh/base64-internal.h"
 #include "mesh/hosts-internal.h"
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
@@ -151,37 +152,15 @@ static const struct field redirect_fields[] = {
 };
 const struct message vs_redirect_message = { sizeof(struct vs_redirect), redirect_fields, false, check_redirect };
 
-static int base64_digit(char c)
+static struct str decode_body(struct check *c, const struct vs_body *body)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
+    struct str text;
 
-    return at ? (int)(at - digits) : -1;
-}
-
-static struct str decode_base64(struct check *c, const struct yaml_node *at, struct str s)
-{
-    char *to = check_alloc(c, s.n + 1, 1);
-    unsigned bits = 0, have = 0;
-    size_t n = 0, end = s.n;
-
-    while (end && s.p[end - 1] == '=')
-        end--;
-    for (size_t i = 0; to && i < end; i++) {
-        int d = base64_digit(s.p[i]);
-
-        if (d < 0 || end % 4 == 1 || s.n - end > 2) {
-            check_error(c, at, "bytes", "is not base64");
-            break;
-        }
-        bits = bits << 6 | (unsigned)d;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            to[n++] = (char)(bits >> have & 0xff);
-        }
-    }
-    return (struct str){ to, n };
+    if (!base64_decode(c->arena, body->bytes, &text))
+        check_error(c, body->at, "bytes", "is not base64");
+    if (!text.p)
+        c->nomem = true;
+    return text;
 }
 
 static void check_direct(struct check *c, void *message)
@@ -194,7 +173,7 @@ static void check_direct(struct check *c, void *message)
     if (!d->body)
         return;
     check_count_of(c, d->body->at, 0, 1, forms);
-    d->text = d->body->bytes.n ? decode_base64(c, d->body->at, d->body->bytes) : d->body->string;
+    d->text = d->body->bytes.n ? decode_body(c, d->body) : d->body->string;
     if (d->text.n > MOST_BODY)
         check_error(c, d->body->at, NULL, "%zu bytes: at most %d are answered", d->text.n, MOST_BODY);
     else if (d->text.n > LARGE_BODY)

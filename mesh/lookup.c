@@ -92,6 +92,26 @@ const struct virtual_host *listener_host(const struct listener *l, struct str au
     return found ? found : last && is_any(last) ? last : NULL;
 }
 
+static bool serves(const struct listener_chain *c, struct str name)
+{
+    for (size_t i = 0; i < c->nserver_names; i++) {
+        struct str known = c->server_names[i];
+        bool wild = known.n > 1 && known.p[0] == '*';
+
+        if (wild ? name.n >= known.n && str_ends(name, str_from(known, 1)) : str_eq(name, known))
+            return true;
+    }
+    return c->nserver_names == 0;
+}
+
+const struct listener_chain *listener_chain(const struct listener *l, struct str server_name)
+{
+    for (size_t i = 0; i < l->nchains; i++)
+        if (serves(&l->chains[i], server_name))
+            return &l->chains[i];
+    return NULL;
+}
+
 static int by_ip(const void *key, const void *item)
 {
     return str_cmp(*(const struct str *)key, ((const struct workload *)item)->ip);

@@ -5,7 +5,6 @@
 #include "mesh/mesh.h"
 
 #include "base/err.h"
-#include "mesh/hosts-internal.h"
 #include "mesh/kinds-internal.h"
 #include "mesh/model-internal.h"
 
@@ -21,7 +20,10 @@ struct builder {
 
 /* ---- what is done with each kind ---- */
 
-enum intake { READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE, KEEP };
+enum intake {
+    READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE,
+    READ_SERVICE_ENTRY, READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR, READ_POLICY, KEEP
+};
 
 static const struct {
     const char *group, *kind;
@@ -37,16 +39,20 @@ static const struct {
     { "apps", "ReplicaSet", READ_TEMPLATE, MESH_INFO },
     { "apps", "StatefulSet", READ_TEMPLATE, MESH_INFO },
     { "apps", "DaemonSet", READ_TEMPLATE, MESH_INFO },
-    { "networking.istio.io", "ServiceEntry", KEEP, MESH_WARNING },
-    { "networking.istio.io", "WorkloadEntry", KEEP, MESH_WARNING },
+    { "networking.istio.io", "ServiceEntry", READ_SERVICE_ENTRY, MESH_INFO },
+    { "networking.istio.io", "WorkloadEntry", READ_WORKLOAD_ENTRY, MESH_INFO },
+    { "networking.istio.io", "Sidecar", READ_SIDECAR, MESH_INFO },
+    { "", "Endpoints", READ_ENDPOINTS, MESH_INFO },
+    { "discovery.k8s.io", "EndpointSlice", READ_ENDPOINTS, MESH_INFO },
+    { "", "Node", READ_NODE, MESH_INFO },
+    { "", "Secret", READ_SECRET, MESH_INFO },
     { "networking.istio.io", "WorkloadGroup", KEEP, MESH_WARNING },
-    { "networking.istio.io", "Sidecar", KEEP, MESH_WARNING },
     { "networking.istio.io", "EnvoyFilter", KEEP, MESH_WARNING },
     { "networking.istio.io", "ProxyConfig", KEEP, MESH_WARNING },
-    { "security.istio.io", "PeerAuthentication", KEEP, MESH_WARNING },
-    { "security.istio.io", "RequestAuthentication", KEEP, MESH_WARNING },
-    { "security.istio.io", "AuthorizationPolicy", KEEP, MESH_WARNING },
-    { "telemetry.istio.io", "Telemetry", KEEP, MESH_WARNING },
+    { "security.istio.io", "PeerAuthentication", READ_POLICY, MESH_INFO },
+    { "security.istio.io", "RequestAuthentication", READ_POLICY, MESH_INFO },
+    { "security.istio.io", "AuthorizationPolicy", READ_POLICY, MESH_INFO },
+    { "telemetry.istio.io", "Telemetry", READ_POLICY, MESH_INFO },
     { "extensions.istio.io", "WasmPlugin", KEEP, MESH_WARNING },
     { "networking.k8s.io", "Ingress", KEEP, MESH_WARNING },
 };
@@ -142,6 +148,15 @@ static bool read_spec(struct check *c, const struct message *m, void *to)
     return spec != NULL;
 }
 
+static void read_policy(struct check *c, struct policies *p)
+{
+    void *to;
+    const struct message *m = policies_add(c, p, &to);
+
+    if (m)
+        read_spec(c, m, to);
+}
+
 static void read_object(struct builder *b, const struct mesh_object *o)
 {
     struct mesh *m = b->mesh;
@@ -171,6 +186,30 @@ static void read_object(struct builder *b, const struct mesh_object *o)
     case READ_TEMPLATE:
         pod_template_read(&c, &m->templates.v[m->templates.n++]);
         break;
+    case READ_SERVICE_ENTRY:
+        m->service_entries.v[m->service_entries.n].object = o;
+        m->service_entries.n += read_spec(&c, &service_entry_message, &m->service_entries.v[m->service_entries.n]);
+        break;
+    case READ_WORKLOAD_ENTRY:
+        m->workload_entries.v[m->workload_entries.n].object = o;
+        m->workload_entries.n += read_spec(&c, &workload_entry_message, &m->workload_entries.v[m->workload_entries.n]);
+        break;
+    case READ_ENDPOINTS:
+        endpoint_list_read(&c, &m->endpoint_lists.v[m->endpoint_lists.n++]);
+        break;
+    case READ_NODE:
+        m->nodes.v[m->nodes.n++] = o;
+        break;
+    case READ_SECRET:
+        secret_read(&c, &m->secrets.v[m->secrets.n++]);
+        break;
+    case READ_SIDECAR:
+        m->sidecars.v[m->sidecars.n].object = o;
+        m->sidecars.n += read_spec(&c, &sidecar_message, &m->sidecars.v[m->sidecars.n]);
+        break;
+    case READ_POLICY:
+        read_policy(&c, &m->policies);
+        break;
     case KEEP:
         if (severity == MESH_WARNING)
             check_warn(&c, o->root, NULL, "kept, not applied yet: this version does not read %.*s", STR_ARG(o->kind));
@@ -178,6 +217,8 @@ static void read_object(struct builder *b, const struct mesh_object *o)
     }
     b->nomem = b->nomem || c.nomem;
 }
+
+#define ROOM(list, kind) ((list).v = sticky_alloc(m->arena, &b->nomem, n[kind], sizeof(*(list).v)))
 
 /* Room for as many of each kind as there are. */
 static void make_room(struct builder *b)
@@ -188,14 +229,18 @@ static void make_room(struct builder *b)
 
     for (size_t i = 0; i < b->objects->n; i++)
         n[intake_of(&b->objects->v[i], &severity)]++;
-    m->virtual_services.v = arena_array(m->arena, n[READ_VIRTUAL_SERVICE], sizeof(*m->virtual_services.v));
-    m->rules.v = arena_array(m->arena, n[READ_DESTINATION_RULE], sizeof(*m->rules.v));
-    m->gateways.v = arena_array(m->arena, n[READ_GATEWAY], sizeof(*m->gateways.v));
-    m->services.v = arena_array(m->arena, n[READ_SERVICE], sizeof(*m->services.v));
-    m->pods.v = arena_array(m->arena, n[READ_POD], sizeof(*m->pods.v));
-    m->templates.v = arena_array(m->arena, n[READ_TEMPLATE], sizeof(*m->templates.v));
-    if (!m->virtual_services.v || !m->rules.v || !m->gateways.v || !m->services.v || !m->pods.v || !m->templates.v)
-        b->nomem = true;
+    ROOM(m->virtual_services, READ_VIRTUAL_SERVICE);
+    ROOM(m->rules, READ_DESTINATION_RULE);
+    ROOM(m->gateways, READ_GATEWAY);
+    ROOM(m->services, READ_SERVICE);
+    ROOM(m->pods, READ_POD);
+    ROOM(m->templates, READ_TEMPLATE);
+    ROOM(m->service_entries, READ_SERVICE_ENTRY);
+    ROOM(m->workload_entries, READ_WORKLOAD_ENTRY);
+    ROOM(m->endpoint_lists, READ_ENDPOINTS);
+    ROOM(m->nodes, READ_NODE);
+    ROOM(m->secrets, READ_SECRET);
+    ROOM(m->sidecars, READ_SIDECAR);
 }
 
 /* ---- order ---- */
@@ -211,6 +256,11 @@ BY_NAME(gateway)
 BY_NAME(service)
 BY_NAME(pod)
 BY_NAME(pod_template)
+BY_NAME(service_entry)
+BY_NAME(workload_entry)
+BY_NAME(endpoint_list)
+BY_NAME(secret)
+BY_NAME(sidecar)
 
 int object_age_cmp(const struct mesh_object *a, const struct mesh_object *b)
 {
@@ -250,6 +300,12 @@ static void sort_all(struct builder *b)
     SORT(m->services, service_by_name);
     SORT(m->pods, pod_by_name);
     SORT(m->templates, pod_template_by_name);
+    SORT(m->service_entries, service_entry_by_name);
+    SORT(m->workload_entries, workload_entry_by_name);
+    SORT(m->endpoint_lists, endpoint_list_by_name);
+    SORT(m->secrets, secret_by_name);
+    SORT(m->sidecars, sidecar_by_name);
+    policies_sort(&m->policies);
     m->by_age = arena_array(m->arena, m->virtual_services.n, sizeof(const struct virtual_service *));
     m->rules_by_age = arena_array(m->arena, m->rules.n, sizeof(const struct destination_rule *));
     if (!m->by_age || !m->rules_by_age) {
@@ -264,60 +320,6 @@ static void sort_all(struct builder *b)
         qsort(m->by_age, m->virtual_services.n, sizeof(const struct virtual_service *), vs_by_age);
     if (m->rules.n > 1)
         qsort(m->rules_by_age, m->rules.n, sizeof(const struct destination_rule *), rule_by_age);
-}
-
-/* ---- who runs where ---- */
-
-static int by_ip(const void *x, const void *y)
-{
-    const struct workload *a = x, *b = y;
-    int c = str_cmp(a->ip, b->ip);
-
-    if (c == 0)
-        c = (int)b->ready - (int)a->ready;
-    if (c == 0)
-        c = str_cmp(a->ns, b->ns);
-    return c ? c : str_cmp(a->pod, b->pod);
-}
-
-static void list_workloads(struct builder *b)
-{
-    struct mesh *m = b->mesh;
-    struct workload *v = arena_array(m->arena, m->pods.n, sizeof(*v));
-
-    if (!v) {
-        b->nomem = true;
-        return;
-    }
-    for (size_t i = 0; i < m->pods.n; i++)
-        if (m->pods.v[i].workload.ip.n)
-            v[m->nworkloads++] = m->pods.v[i].workload;
-    if (m->nworkloads > 1)
-        qsort(v, m->nworkloads, sizeof(*v), by_ip);
-    m->workloads = v;
-}
-
-/* Pods are sorted by namespace: one walk besides the services finds each one's. */
-static void select_pods(struct builder *b)
-{
-    struct mesh *m = b->mesh;
-    size_t from = 0, to;
-
-    for (size_t i = 0; i < m->services.n && !b->nomem; i++) {
-        struct service *s = &m->services.v[i];
-
-        while (from < m->pods.n && str_cmp(m->pods.v[from].object->ns, s->object->ns) < 0)
-            from++;
-        for (to = from; to < m->pods.n && str_eq(m->pods.v[to].object->ns, s->object->ns); to++)
-            if (s->selector.n && m->pods.v[to].workload.ready && labels_contain(m->pods.v[to].labels, s->selector))
-                s->npods++;
-        s->pods = arena_array(m->arena, s->npods, sizeof(const struct pod *));
-        b->nomem = !s->pods;
-        s->npods = 0;
-        for (size_t k = from; k < to && s->pods; k++)
-            if (s->selector.n && m->pods.v[k].workload.ready && labels_contain(m->pods.v[k].labels, s->selector))
-                s->pods[s->npods++] = &m->pods.v[k];
-    }
 }
 
 struct mesh *mesh_build(struct arena *a, const struct mesh_objects *objects, struct mesh_problems *p, struct err *e)
@@ -341,11 +343,11 @@ struct mesh *mesh_build(struct arena *a, const struct mesh_objects *objects, str
     if (!b.nomem)
         sort_all(&b);
     if (!b.nomem)
-        list_workloads(&b);
-    if (!b.nomem)
-        select_pods(&b);
+        mesh_make_registry(m, p, &b.nomem);
     if (!b.nomem)
         mesh_check_references(m, p, &b.nomem);
+    if (!b.nomem)
+        mesh_check_policies(m, p, &b.nomem);
     if (!b.nomem)
         vs_merge_delegates(m, p, &b.nomem);
     if (!b.nomem && p->errors == 0)
@@ -395,13 +397,6 @@ const struct service *mesh_service(const struct mesh *m, struct str ns, struct s
     return i < m->services.n ? &m->services.v[i] : NULL;
 }
 
-const struct service *mesh_service_of(const struct mesh *m, struct str host)
-{
-    struct str name, ns;
-
-    return host_service(host, &name, &ns) ? mesh_service(m, ns, name) : NULL;
-}
-
 const struct service_port *service_port_find(const struct service *s, uint32_t port)
 {
     for (size_t i = 0; i < s->ports.n; i++)
@@ -415,6 +410,13 @@ const struct virtual_service *mesh_virtual_service(const struct mesh *m, struct 
     size_t i = SEARCH(m->virtual_services, virtual_service, ns, name);
 
     return i < m->virtual_services.n ? &m->virtual_services.v[i] : NULL;
+}
+
+const struct secret *mesh_secret(const struct mesh *m, struct str ns, struct str name)
+{
+    size_t i = SEARCH(m->secrets, secret, ns, name);
+
+    return i < m->secrets.n ? &m->secrets.v[i] : NULL;
 }
 
 const struct gateway *mesh_gateway(const struct mesh *m, struct str ns_and_name)

@@ -8,6 +8,7 @@
 
 #include "mesh/check-internal.h"
 #include "mesh/mesh.h"
+#include "mesh/policy-internal.h"
 #include "mesh/snapshot.h"
 
 /* ---- VirtualService ---- */
@@ -263,11 +264,40 @@ struct dr_hash {
     double minimum_ring_size;
 };
 
+struct dr_warmup {
+    const struct yaml_node *at;
+    int64_t duration;
+    double percent, aggression;
+};
+
+struct dr_distribute {
+    const struct yaml_node *at;
+    struct str from;                  /* "region/zone/subzone", whose last part may be "*" */
+    LIST_OF(struct named_number) to;
+};
+
+struct dr_failover { /* of regions */
+    const struct yaml_node *at;
+    struct str from, to;
+};
+
+struct dr_locality {
+    const struct yaml_node *at;
+    LIST_OF(struct dr_distribute) distribute;
+    LIST_OF(struct dr_failover) failover;
+    LIST_OF(struct str) priority;     /* labels, "key" or "key=value" */
+    bool enabled;
+};
+
+enum dr_simple { DR_UNSPECIFIED, DR_LEAST_CONN, DR_RANDOM, DR_PASSTHROUGH, DR_ROUND_ROBIN, DR_LEAST_REQUEST };
+
 struct dr_balancer {
     const struct yaml_node *at;
-    int simple;
+    int simple; /* enum dr_simple */
     struct dr_hash *hash;
-    const struct yaml_node *locality, *zone, *warmup;
+    struct dr_locality *locality;
+    const struct yaml_node *zone;
+    struct dr_warmup *warmup;
     int64_t warmup_duration;
 };
 
@@ -279,12 +309,26 @@ struct dr_outlier {
     LIST_OF(uint32_t) codes;
 };
 
+enum dr_tls_mode { DR_TLS_DISABLE, DR_TLS_SIMPLE, DR_TLS_MUTUAL, DR_TLS_ISTIO_MUTUAL };
+
 struct dr_tls {
     const struct yaml_node *at;
-    int mode;
+    int mode; /* enum dr_tls_mode */
     struct str client_certificate, private_key, ca_certificates, credential_name, sni, ca_crl;
     LIST_OF(struct str) names;
     bool insecure;
+};
+
+struct dr_budget {
+    const struct yaml_node *at;
+    double percent;
+    uint32_t least;
+    int64_t interval;
+};
+
+struct dr_proxy_protocol {
+    const struct yaml_node *at;
+    int version; /* 0: V1 */
 };
 
 struct dr_policy { /* TrafficPolicy, and one of its portLevelSettings */
@@ -295,7 +339,9 @@ struct dr_policy { /* TrafficPolicy, and one of its portLevelSettings */
     struct dr_outlier *outlier;
     struct dr_tls *tls;
     LIST_OF(struct dr_policy) ports;
-    const struct yaml_node *tunnel, *proxy_protocol, *retry_budget;
+    struct dr_proxy_protocol *proxy_protocol;
+    struct dr_budget *budget;
+    const struct yaml_node *tunnel;
 };
 
 struct dr_subset {
@@ -320,7 +366,7 @@ struct destination_rule {
     struct dr_selector *selector;
 };
 
-extern const struct message destination_rule_message;
+extern const struct message destination_rule_message, dr_pool_message, dr_balancer_message;
 
 /* ---- Gateway ---- */
 
@@ -335,10 +381,16 @@ struct gw_certificate {
     struct str server_certificate, private_key, ca_certificates;
 };
 
-struct gw_tls {
+enum gw_tls_mode {
+    GW_MODE_PASSTHROUGH, GW_MODE_SIMPLE, GW_MODE_MUTUAL, GW_MODE_AUTO_PASSTHROUGH, GW_MODE_ISTIO_MUTUAL,
+    GW_MODE_OPTIONAL_MUTUAL
+};
+
+struct gw_tls { /* ServerTLSSettings */
     const struct yaml_node *at;
     bool https_redirect, insecure;
-    int mode, min_version, max_version;
+    int mode;                     /* enum gw_tls_mode */
+    int min_version, max_version; /* 0: not said; 1 to 4 for TLS 1.0 to 1.3 */
     struct str server_certificate, private_key, ca_certificates, ca_crl, credential_name, ca_credential_name;
     LIST_OF(struct str) credential_names, names, spki, hashes, ciphers;
     LIST_OF(struct gw_certificate) certificates;
@@ -357,7 +409,9 @@ struct gw_server {
     struct str bind, name, default_endpoint;
     LIST_OF(struct str) hosts;
     struct gw_tls *tls;
-    enum gw_protocol protocol;      /* TLS: terminated or passed on by name, not served yet */
+    enum gw_protocol protocol;
+    bool http_inside;               /* HTTPS */
+    bool by_socket;                 /* bind is a Unix socket */
     struct gw_host *parsed;         /* as many as hosts */
 };
 
@@ -369,28 +423,111 @@ struct gateway {
     struct labels selector;
 };
 
-extern const struct message gateway_message;
+extern const struct message gateway_message, gw_port_message, gw_tls_message;
+
+/* ---- Secret ---- */
+
+/* What a Secret holds of TLS, in PEM; empty where it has none. */
+struct secret {
+    const struct mesh_object *object;
+    struct str certificate, key, ca, crl;
+};
+
+void secret_read(struct check *c, struct secret *s);
 
 /* ---- what runs ---- */
+
+/* What is spoken at a port. TLS is passed on by its SNI. */
+enum service_speech { SPEECH_UNKNOWN, SPEECH_HTTP1, SPEECH_HTTP2, SPEECH_TLS, SPEECH_TCP };
 
 struct service_port {
     const struct yaml_node *at;
     struct str name, protocol, app_protocol;
     uint32_t port, node_port;
-    const struct yaml_node *target; /* number or name; NULL: as port */
-    enum listener_protocol speaks;
+    const struct yaml_node *target; /* as it is written */
+    uint32_t target_number;         /* where it is served; 0: at target_name, or as port */
+    struct str target_name;         /* of a container's port */
+    enum service_speech speech;
     bool udp;
 };
 
+enum service_resolution {
+    RESOLVE_ENDPOINTS, /* they are as given */
+    RESOLVE_DNS,       /* those whose address is a name are all it resolves to */
+    RESOLVE_DNS_FIRST, /* … the first it resolves to */
+    RESOLVE_DYNAMIC,   /* whatever the request's host resolves to */
+    RESOLVE_CALLER     /* where the caller wanted to go */
+};
+
+struct named_port {
+    struct str name;
+    uint32_t port;
+};
+
+/* One place where a service runs. */
+struct instance {
+    struct str address;            /* an IP, or a name to be looked up */
+    struct labels labels;
+    const struct workload *workload;
+    const struct pod *pod;         /* whose containers name the ports; NULL: `ports` */
+    const struct named_port *ports;
+    size_t nports;
+    bool listed;                   /* it has no other ports than these */
+    uint32_t weight;
+};
+
+/* What can be called: a Service, or one host of a ServiceEntry. */
 struct service {
     const struct yaml_node *at;
     const struct mesh_object *object;
-    struct str host;             /* "reviews.default.svc.cluster.local" */
+    struct str host;             /* "reviews.default.svc.cluster.local", "api.example.com", "*.example.com" */
+    struct str name;             /* destination_service_name: a Service's name, a ServiceEntry's host */
     struct str cluster_ip, type; /* "None" is headless */
+    struct str external_name;
     LIST_OF(struct service_port) ports;
-    struct labels selector;
-    const struct pod **pods;     /* ready ones that it selects, by name */
-    size_t npods;
+    struct labels selector;      /* of the namespace's Pods and WorkloadEntries; n 0: none */
+    LIST_OF(struct str) addresses; /* virtual ones, some perhaps nets */
+    LIST_OF(struct str) export_to;
+    LIST_OF(struct str) names;     /* which one of its certificate must be; n 0: it does not say */
+    enum service_resolution resolution;
+    bool external;                 /* of no mesh: no mutual TLS there */
+    struct instance *instances;    /* ready ones */
+    size_t ninstances, instances_cap;
+};
+
+struct workload_entry {
+    const struct yaml_node *at;
+    const struct mesh_object *object; /* itself, or the ServiceEntry that it stands in */
+    struct str address, network, locality, account;
+    LIST_OF(struct named_number) ports;
+    struct labels labels;
+    uint32_t weight;
+    struct named_port *named;         /* as many as ports */
+    struct workload workload;
+    bool by_name, by_socket;          /* what the address is, if not an IP: a DNS name, a Unix socket's path */
+};
+
+struct service_entry {
+    const struct yaml_node *at;
+    const struct mesh_object *object;
+    LIST_OF(struct str) hosts, addresses, export_to, names;
+    LIST_OF(struct service_port) ports;
+    LIST_OF(struct workload_entry) endpoints;
+    struct workload_selector *selector;
+    int location, resolution;
+};
+
+struct workload_selector { /* Istio's, of a ServiceEntry or Sidecar */
+    const struct yaml_node *at;
+    struct labels labels;
+};
+
+/* Endpoints or EndpointSlice: where a Service without selector runs. */
+struct endpoint_list {
+    const struct mesh_object *object;
+    struct str service;               /* its name */
+    struct instance *v;
+    size_t n, cap;
 };
 
 struct container_port {
@@ -407,6 +544,7 @@ struct container {
 
 struct pod {
     const struct mesh_object *object;
+    struct str node;
     struct labels labels;
     LIST_OF(struct container) containers;
     LIST_OF(struct port_map) moved; /* ports of containers that are served at others of the Pod's address */
@@ -420,14 +558,77 @@ struct pod_template {
     struct workload workload; /* without pod and ip */
 };
 
+extern const struct message service_entry_message, workload_entry_message, workload_selector_message;
+
 void service_read(struct check *c, struct service *s);
+/* A service of its own for each host of `e`, into v[0..e->hosts.n). */
+void service_entry_expand(struct check *c, const struct service_entry *e, struct service *v);
+void endpoint_list_read(struct check *c, struct endpoint_list *l);
+/* By a word of Istio's ("HTTP", "grpc-web"), in any case; UNKNOWN for others. */
+enum service_speech speech_named(struct str word);
+enum listener_protocol speech_protocol(enum service_speech s);
+/* Where the instance serves the port; 0: nowhere. */
+uint16_t instance_port(const struct instance *i, const struct service_port *p);
 void pod_read(struct check *c, struct pod *p);
 /* Where a container's port is to be had at the Pod's address. */
 uint16_t pod_served_at(const struct pod *p, uint16_t port);
+/* The container's port that a service's port goes to; 0 when the Pod has none of that name. */
+uint16_t pod_target_port(const struct pod *p, const struct service_port *sp);
 void pod_template_read(struct check *c, struct pod_template *t);
 /* Fills what follows from a workload's name and labels. `account` may be empty. */
 void workload_describe(struct check *c, struct workload *w, struct str ns, struct str name, struct labels l,
                        struct str account);
+
+/* ---- Sidecar ---- */
+
+struct sc_ingress {
+    const struct yaml_node *at;
+    struct gw_port *port;
+    struct str bind, default_endpoint;
+    int capture;
+    struct gw_tls *tls;
+    struct dr_pool *pool;
+    enum service_speech speech;
+    uint16_t to_port; /* of defaultEndpoint; 0: as port */
+    bool by_socket;
+};
+
+struct sc_host {
+    struct str ns;    /* "*": any; "~": none */
+    struct str host;
+    bool excluded;
+};
+
+struct sc_egress {
+    const struct yaml_node *at;
+    struct gw_port *port;
+    struct str bind;
+    int capture;
+    LIST_OF(struct str) hosts;
+    struct sc_host *parsed; /* as many as hosts */
+    enum service_speech speech;
+    bool by_socket;
+};
+
+enum outbound_mode { OUTBOUND_REGISTRY_ONLY, OUTBOUND_ALLOW_ANY };
+
+struct sc_outbound {
+    const struct yaml_node *at;
+    int mode; /* enum outbound_mode */
+    struct vs_destination *proxy;
+};
+
+struct sidecar {
+    const struct yaml_node *at;
+    const struct mesh_object *object;
+    struct workload_selector *selector;
+    LIST_OF(struct sc_ingress) ingress;
+    LIST_OF(struct sc_egress) egress;
+    struct sc_outbound *outbound;
+    struct dr_pool *pool;
+};
+
+extern const struct message sidecar_message;
 
 /* ---- the whole ---- */
 
@@ -436,14 +637,24 @@ struct mesh {
     /* each sorted by namespace and name */
     LIST_OF(struct service) services;
     LIST_OF(struct pod) pods;
+    LIST_OF(struct workload_entry) workload_entries;
+    LIST_OF(struct service_entry) service_entries;
+    LIST_OF(struct endpoint_list) endpoint_lists;
+    LIST_OF(const struct mesh_object *) nodes; /* as they come */
     LIST_OF(struct pod_template) templates;
     LIST_OF(struct gateway) gateways;
+    LIST_OF(struct secret) secrets;
+    LIST_OF(struct sidecar) sidecars;
     LIST_OF(struct destination_rule) rules;
     LIST_OF(struct virtual_service) virtual_services;
+    struct policies policies;
     /* by age: creation, then "name.namespace" */
     const struct virtual_service **by_age;
     const struct destination_rule **rules_by_age;
-    /* of all Pods with an address, sorted by it */
+    /* all Services and hosts of ServiceEntries, by host; of one host Services first, then by age */
+    const struct service **registry;
+    size_t nregistry;
+    /* of all Pods and WorkloadEntries with an address, sorted by it */
     const struct workload *workloads;
     size_t nworkloads;
 };
@@ -451,15 +662,20 @@ struct mesh {
 /* Older first; equal times by "name.namespace", as Istio breaks ties. */
 int object_age_cmp(const struct mesh_object *a, const struct mesh_object *b);
 const struct service *mesh_service(const struct mesh *m, struct str ns, struct str name);
-/* By a resolved host; NULL when it is none of the mesh. */
+/* By a resolved host, whosever it is; NULL when it is none of the mesh. */
 const struct service *mesh_service_of(const struct mesh *m, struct str host);
 const struct service_port *service_port_find(const struct service *s, uint32_t port);
 const struct virtual_service *mesh_virtual_service(const struct mesh *m, struct str ns, struct str name);
+const struct secret *mesh_secret(const struct mesh *m, struct str ns, struct str name);
 const struct gateway *mesh_gateway(const struct mesh *m, struct str ns_and_name);
 /* Whether an object of `own` with this exportTo is seen in `ns`. */
 bool exported_to(const struct str *v, size_t n, struct str own, struct str ns);
 
-/* What can only be said with all objects at hand. */
+/* registry.c: who runs where, and what can be called. Once all is read and sorted. */
+void mesh_make_registry(struct mesh *m, struct mesh_problems *p, bool *nomem);
+
+/* What can only be said with all objects at hand; of policies. */
 void mesh_check_references(struct mesh *m, struct mesh_problems *p, bool *nomem);
+void mesh_check_policies(const struct mesh *m, struct mesh_problems *p, bool *nomem);
 
 #endif

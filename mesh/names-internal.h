@@ -22,5 +22,7 @@ bool host_is_ip(struct str s);
 bool host_ipv4(struct str s, uint32_t *ip);
 /* "10.1.0.0/16", or an address alone: its net and mask. */
 bool host_net(struct str s, uint32_t *net, uint32_t *mask);
+/* "10.1.0.0/16", "2001:db8::/32", or an address alone: its first bits of 128, IPv4 as ::ffff:a.b.c.d. */
+bool net_parse(struct str s, uint8_t ip[16], uint8_t *bits);
 
 #endif

@@ -84,19 +84,23 @@ bool host_ipv4(struct str s, uint32_t *ip)
     return true;
 }
 
-bool host_is_ip(struct str s)
+static bool host_ipv6(struct str s, struct in6_addr *ip)
 {
     char text[INET6_ADDRSTRLEN];
-    struct in6_addr in6;
-    uint32_t ip;
 
-    if (host_ipv4(s, &ip))
-        return true;
     if (s.n == 0 || s.n >= sizeof(text) || memchr(s.p, '\0', s.n))
         return false;
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
-    return inet_pton(AF_INET6, text, &in6) == 1;
+    return inet_pton(AF_INET6, text, ip) == 1;
+}
+
+bool host_is_ip(struct str s)
+{
+    struct in6_addr in6;
+    uint32_t ip;
+
+    return host_ipv4(s, &ip) || host_ipv6(s, &in6);
 }
 
 bool host_net(struct str s, uint32_t *net, uint32_t *mask)
@@ -110,6 +114,33 @@ bool host_net(struct str s, uint32_t *net, uint32_t *mask)
         return false;
     *mask = bits ? UINT32_MAX << (32 - bits) : 0;
     *net &= *mask;
+    return true;
+}
+
+bool net_parse(struct str s, uint8_t ip[16], uint8_t *bits)
+{
+    enum { MAPPED = 96 }; /* bits before an IPv4 address */
+    ptrdiff_t slash = str_chr(s, '/');
+    struct str address = slash < 0 ? s : (struct str){ s.p, (size_t)slash };
+    uint64_t n = 128;
+    struct in6_addr in6;
+    uint32_t in4;
+    bool old = host_ipv4(address, &in4);
+
+    if (old)
+        in6 = (struct in6_addr){ .s6_addr = { [10] = 255, [11] = 255, [12] = (uint8_t)(in4 >> 24),
+                                              [13] = (uint8_t)(in4 >> 16), [14] = (uint8_t)(in4 >> 8),
+                                              [15] = (uint8_t)in4 } };
+    else if (!host_ipv6(address, &in6))
+        return false;
+    if (slash >= 0 && (!num_u64(str_from(s, (size_t)slash + 1), &n) || n > (old ? 128 - MAPPED : 128)))
+        return false;
+    *bits = (uint8_t)(slash >= 0 && old ? n + MAPPED : n);
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned keep = *bits > 8 * i ? *bits - 8 * i : 0;
+
+        ip[i] = keep >= 8 ? in6.s6_addr[i] : (uint8_t)(in6.s6_addr[i] & ~(255u >> keep));
+    }
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* pod.c: Pods, and the templates they are made of: who runs where, under which name. */
 #include "base/num.h"
+#include "mesh/locality-internal.h"
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
 
@@ -38,6 +39,8 @@ void workload_describe(struct check *c, struct workload *w, struct str ns, struc
                                 STR_ARG(account.n ? account : STR("default")));
     if (!w->pod.n)
         w->pod = unknown;
+    w->mtls = str_eqz(labels_get(l, STR("security.istio.io/tlsMode")), "istio");
+    locality_of_labels(w, l);
 }
 
 /* ---- what a Pod's spec says ---- */
@@ -62,13 +65,14 @@ static const struct message container_message = { sizeof(struct container), cont
 struct pod_spec {
     const struct yaml_node *at;
     LIST_OF(struct container) containers;
-    struct str account, old_account;
+    struct str account, old_account, node;
 };
 
 static const struct field spec_fields[] = {
     REQUIRED_OF(MESSAGES, pod_spec, containers, "containers", &container_message),
     FIELD(STRING, pod_spec, account, "serviceAccountName"),
     FIELD(STRING, pod_spec, old_account, "serviceAccount"),
+    FIELD(STRING, pod_spec, node, "nodeName"),
     END_OF_FIELDS,
 };
 static const struct message spec_message = { sizeof(struct pod_spec), spec_fields, true, NULL };
@@ -137,6 +141,17 @@ uint16_t pod_served_at(const struct pod *p, uint16_t port)
     return port;
 }
 
+uint16_t pod_target_port(const struct pod *p, const struct service_port *sp)
+{
+    if (!sp->target_name.n)
+        return (uint16_t)(sp->target_number ? sp->target_number : sp->port);
+    for (size_t i = 0; i < p->containers.n; i++)
+        for (size_t k = 0; k < p->containers.v[i].ports.n; k++)
+            if (str_eq(p->containers.v[i].ports.v[k].name, sp->target_name))
+                return (uint16_t)p->containers.v[i].ports.v[k].port;
+    return 0;
+}
+
 /* "80=10080,443=10443" */
 static void read_host_ports(struct check *c, struct pod *p)
 {
@@ -171,6 +186,7 @@ void pod_read(struct check *c, struct pod *p)
     p->labels = o->labels;
     p->containers.v = spec->containers.v;
     p->containers.n = spec->containers.n;
+    p->node = spec->node;
     p->workload.pod = o->name;
     p->workload.ip = ip;
     p->workload.ready = ip.n && is_ready(o);

@@ -65,6 +65,8 @@ static void check_rules(struct look *l, const struct virtual_service *vs)
     }
     for (size_t i = 0; i < vs->tcp.n; i++)
         check_weighted(l, vs->tcp.v[i].route.v, vs->tcp.v[i].route.n);
+    for (size_t i = 0; i < vs->tls.n; i++)
+        check_weighted(l, vs->tls.v[i].route.v, vs->tls.v[i].route.n);
 }
 
 /* In the mesh there is no merging: of two that name the same host the older one counts alone. `owners` are those seen
@@ -91,6 +93,39 @@ static void check_rule_host(struct look *l, const struct destination_rule *r)
         check_warn(&l->c, r->at, "host", "there is no Service %.*s", STR_ARG(r->host));
 }
 
+/* Which namespace it must be in depends on the proxy: any one will do here. */
+static bool has_secret(const struct mesh *m, struct str name)
+{
+    static const struct str scheme = STR_INIT("kubernetes://");
+
+    if (str_starts(name, scheme))
+        name = str_from(name, scheme.n);
+    for (size_t i = 0; i < m->secrets.n; i++)
+        if (str_eq(m->secrets.v[i].object->name, name))
+            return true;
+    return false;
+}
+
+static void check_secret(struct look *l, const struct yaml_node *at, const char *member, struct str name)
+{
+    if (name.n && !has_secret(l->mesh, name))
+        check_warn(&l->c, at, member, "there is no Secret %.*s: no connection can be made", STR_ARG(name));
+}
+
+static void check_servers(struct look *l, const struct gateway *g)
+{
+    for (size_t i = 0; i < g->servers.n; i++) {
+        const struct gw_tls *t = g->servers.v[i].tls;
+
+        if (!t)
+            continue;
+        check_secret(l, t->at, "credentialName", t->credential_name);
+        check_secret(l, t->at, "caCertCredentialName", t->ca_credential_name);
+        for (size_t k = 0; k < t->credential_names.n; k++)
+            check_secret(l, t->at, "credentialNames", t->credential_names.v[k]);
+    }
+}
+
 static void check_virtual_services(struct look *l, struct mesh_problems *p)
 {
     struct strmap owners = STRMAP_INIT;
@@ -108,6 +143,17 @@ static void check_virtual_services(struct look *l, struct mesh_problems *p)
     strmap_free(&owners);
 }
 
+static void check_policy_secrets(struct look *l, const struct dr_policy *p)
+{
+    if (!p)
+        return;
+    if (p->tls)
+        check_secret(l, p->tls->at, "credentialName", p->tls->credential_name);
+    for (size_t i = 0; i < p->ports.n; i++)
+        if (p->ports.v[i].tls)
+            check_secret(l, p->ports.v[i].tls->at, "credentialName", p->ports.v[i].tls->credential_name);
+}
+
 void mesh_check_references(struct mesh *m, struct mesh_problems *p, bool *nomem)
 {
     struct look l = { .mesh = m };
@@ -117,6 +163,14 @@ void mesh_check_references(struct mesh *m, struct mesh_problems *p, bool *nomem)
     for (size_t i = 0; i < m->rules.n && !*nomem; i++) {
         check_init(&l.c, m->arena, p, m->rules.v[i].object);
         check_rule_host(&l, &m->rules.v[i]);
+        check_policy_secrets(&l, m->rules.v[i].policy);
+        for (size_t k = 0; k < m->rules.v[i].subsets.n; k++)
+            check_policy_secrets(&l, m->rules.v[i].subsets.v[k].policy);
+        *nomem = l.c.nomem;
+    }
+    for (size_t i = 0; i < m->gateways.n && !*nomem; i++) {
+        check_init(&l.c, m->arena, p, m->gateways.v[i].object);
+        check_servers(&l, &m->gateways.v[i]);
         *nomem = l.c.nomem;
     }
 }

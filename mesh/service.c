@@ -3,36 +3,62 @@
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
 
-/* A port's protocol by its appProtocol, or by its name: the word itself or the word before "-". All others are sniffed.
- * HTTP/2 and gRPC are sniffed, too: a client may still speak HTTP/1, and what it does not is passed on as it is. */
+/* Istio's words for what a port speaks. */
 static const struct {
     const char *word;
-    enum listener_protocol speaks;
+    enum service_speech speech;
 } words[] = {
-    { "http", PROTOCOL_HTTP },  { "http2", PROTOCOL_SNIFF }, { "grpc", PROTOCOL_SNIFF }, { "grpc-web", PROTOCOL_HTTP },
-    { "https", PROTOCOL_TCP },  { "tls", PROTOCOL_TCP },     { "tcp", PROTOCOL_TCP },    { "mongo", PROTOCOL_TCP },
-    { "redis", PROTOCOL_TCP },  { "mysql", PROTOCOL_TCP },   { "kubernetes.io/ws", PROTOCOL_HTTP },
-    { "kubernetes.io/wss", PROTOCOL_TCP },
+    { "http", SPEECH_HTTP1 }, { "http2", SPEECH_HTTP2 }, { "grpc", SPEECH_HTTP2 }, { "grpc-web", SPEECH_HTTP1 },
+    { "https", SPEECH_TLS },  { "tls", SPEECH_TLS },     { "tcp", SPEECH_TCP },    { "mongo", SPEECH_TCP },
+    { "redis", SPEECH_TCP },  { "mysql", SPEECH_TCP },
 };
 
-static bool names_protocol(struct str name, const char *word)
-{
-    struct str w = str_of(word);
+/* Kubernetes' own, of appProtocol alone. */
+static const struct {
+    const char *word;
+    enum service_speech speech;
+} app_words[] = {
+    { "kubernetes.io/ws", SPEECH_HTTP1 },
+    { "kubernetes.io/wss", SPEECH_TLS },
+    { "kubernetes.io/h2c", SPEECH_HTTP2 },
+};
 
-    return str_ieq(name, w) || (name.n > w.n && name.p[w.n] == '-' && str_ieq((struct str){ name.p, w.n }, w));
+enum service_speech speech_named(struct str word)
+{
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (str_ieq(word, str_of(words[i].word)))
+            return words[i].speech;
+    return SPEECH_UNKNOWN;
 }
 
-static enum listener_protocol protocol_of(const struct service_port *p)
+enum listener_protocol speech_protocol(enum service_speech s)
 {
-    enum { N = sizeof(words) / sizeof(words[0]) };
+    return s == SPEECH_UNKNOWN                         ? PROTOCOL_SNIFF
+           : s == SPEECH_HTTP1 || s == SPEECH_HTTP2 ? PROTOCOL_HTTP
+                                                       : PROTOCOL_TCP;
+}
 
-    for (size_t i = 0; p->app_protocol.n && i < N; i++)
-        if (str_ieq(p->app_protocol, str_of(words[i].word)))
-            return words[i].speaks;
-    for (size_t i = 0; !p->app_protocol.n && i < N; i++)
-        if (names_protocol(p->name, words[i].word) && !names_protocol(p->name, "grpc-web"))
-            return words[i].speaks;
-    return names_protocol(p->name, "grpc-web") ? PROTOCOL_HTTP : PROTOCOL_SNIFF;
+/* By the name itself or what stands before its first "-"; "grpc-web" is a word of its own. */
+static enum service_speech speech_of_name(struct str name)
+{
+    static const struct str web = STR_INIT("grpc-web");
+    struct str first = name;
+
+    if (name.n > web.n && name.p[web.n] == '-' && str_ieq((struct str){ name.p, web.n }, web))
+        return SPEECH_HTTP1;
+    if (speech_named(name) != SPEECH_UNKNOWN)
+        return speech_named(name);
+    return speech_named(str_cut(&first, '-'));
+}
+
+static enum service_speech speech_of(const struct service_port *p)
+{
+    if (!p->app_protocol.n)
+        return speech_of_name(p->name);
+    for (size_t i = 0; i < sizeof(app_words) / sizeof(app_words[0]); i++)
+        if (str_ieq(p->app_protocol, str_of(app_words[i].word)))
+            return app_words[i].speech;
+    return speech_named(p->app_protocol);
 }
 
 static void check_port(struct check *c, void *message)
@@ -50,7 +76,11 @@ static void check_port(struct check *c, void *message)
         check_error(c, p->at, "protocol", "\"%.*s\" is not one of TCP, UDP, SCTP (what is spoken over TCP is said by "
                     "the port's name or appProtocol)", STR_ARG(p->protocol));
     p->udp = p->protocol.n && !str_eqz(p->protocol, "TCP");
-    p->speaks = protocol_of(p);
+    p->speech = speech_of(p);
+    if (t && t->kind == YAML_STRING)
+        p->target_name = t->text;
+    else if (t && t->kind == YAML_NUMBER && t->number >= 1 && t->number <= UINT16_MAX)
+        p->target_number = (uint32_t)t->number;
 }
 
 static const struct field port_fields[] = {
@@ -102,8 +132,11 @@ static void check_service(struct check *c, void *message)
                     STR_ARG(s->type));
     if (s->cluster_ip.n && !str_eqz(s->cluster_ip, "None") && !host_is_ip(s->cluster_ip))
         check_error(c, s->at, "clusterIP", "\"%.*s\" is neither an address nor None", STR_ARG(s->cluster_ip));
-    if (external)
-        check_warn(c, s->at, "type", "kept, not applied yet: an ExternalName has no endpoints here");
+    if (external && !host_is_valid(s->external_name))
+        check_error(c, s->at, "externalName", "must be a host name: where the Service is");
+    else if (external && s->ports.n == 0)
+        check_warn(c, s->at, "ports", "missing: a proxy serves the ports that are named, and without any not this "
+                   "Service");
 }
 
 static const struct field service_fields[] = {
@@ -111,9 +144,32 @@ static const struct field service_fields[] = {
     FIELD(LABELS, service, selector, "selector"),
     FIELD(STRING, service, cluster_ip, "clusterIP"),
     FIELD(STRING, service, type, "type"),
+    FIELD(STRING, service, external_name, "externalName"),
     END_OF_FIELDS,
 };
 static const struct message service_message = { sizeof(struct service), service_fields, true, check_service };
+
+/* "networking.istio.io/exportTo: .,other" */
+static void read_export(struct check *c, struct service *s)
+{
+    const struct yaml_node *all = yaml_path(c->object->root, "metadata.annotations");
+    struct str rest = yaml_text(yaml_get(all, "networking.istio.io/exportTo"));
+
+    s->export_to.v = rest.n ? check_alloc(c, rest.n, sizeof(*s->export_to.v)) : NULL;
+    while (rest.n && s->export_to.v)
+        s->export_to.v[s->export_to.n++] = str_trim(str_cut(&rest, ','));
+}
+
+static void take_address(struct check *c, struct service *s)
+{
+    if (!host_is_ip(s->cluster_ip))
+        return;
+    s->addresses.v = check_alloc(c, 1, sizeof(*s->addresses.v));
+    if (!s->addresses.v)
+        return;
+    s->addresses.v[0] = s->cluster_ip;
+    s->addresses.n = 1;
+}
 
 void service_read(struct check *c, struct service *s)
 {
@@ -126,9 +182,16 @@ void service_read(struct check *c, struct service *s)
     }
     check_message(c, &service_message, spec, s);
     s->object = o;
+    s->name = o->name;
     s->host = host_resolve(c->arena, o->name, o->ns);
     if (!s->host.p)
         c->nomem = true;
+    if (str_eqz(s->type, "ExternalName")) {
+        s->external = true;
+        s->resolution = RESOLVE_DNS;
+    }
+    take_address(c, s);
+    read_export(c, s);
     if (!name_is_label(o->name))
         check_error(c, o->root, NULL, "a Service's name must be one label, without dots");
 }

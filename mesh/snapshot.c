@@ -97,7 +97,9 @@ static void fill(struct draft *d)
 {
     bool inbound = d->id->role == PROXY_SIDECAR && d->id->app_address.n && d->pod && d->out->self.ip.n;
 
-    draft_outbound_clusters(d);
+    draft_scopes(d);
+    if (!d->nomem)
+        draft_outbound_clusters(d);
     if (inbound && !d->nomem)
         draft_inbound_clusters(d);
     if (!d->nomem)
@@ -108,6 +110,7 @@ static void fill(struct draft *d)
         draft_gateway_listeners(d);
     else if (!d->nomem)
         draft_sidecar_listeners(d);
+    draft_telemetry(d);
     if (d->listeners.n > 1 && !d->nomem)
         qsort(d->listeners.v, d->listeners.n, sizeof(*d->listeners.v), by_place);
     d->out->clusters = d->clusters.v;

@@ -20,17 +20,94 @@ struct workload {
     struct str cluster;                              /* "Kubernetes", Istio's default cluster name */
     struct str ip;
     bool ready;
+    bool mtls;                                       /* a sidecar answers there that takes Istio's mutual TLS */
+    struct str region, zone, subzone;                /* its locality; empty: unknown */
+};
+
+/* ---- TLS ---- */
+
+/* A certificate chain, key or list of authorities in PEM: a Secret's text, or a path that the proxy reads and watches.
+ * Both empty: none. */
+struct pem {
+    struct str text, path;
+};
+
+struct tls_pair {
+    struct pem certificate, key;
+};
+
+enum tls_client_mode {
+    TLS_CLIENT_AUTO,       /* Istio's mutual TLS where endpoint->workload->mtls, plain text elsewhere */
+    TLS_CLIENT_OFF,
+    TLS_CLIENT_SIMPLE,     /* we show no certificate */
+    TLS_CLIENT_MUTUAL,     /* we show `own` */
+    TLS_CLIENT_ISTIO       /* we show the workload's own and take a mesh identity, one of `names` if there are any */
+};
+
+/* How a cluster's connections are secured. */
+struct tls_client {
+    enum tls_client_mode mode;
+    struct str sni;                /* empty: the request's host; ISTIO: outbound_.PORT_.SUBSET_.HOST */
+    struct tls_pair own;
+    struct pem ca, crl;            /* ca none: the system's */
+    const struct str *names;       /* subject alternative names, one of which the peer must have; n 0: the sni */
+    size_t nnames;
+    bool insecure;                 /* the peer's certificate is not verified */
+    bool missing;                  /* a Secret that it names is not there, or not whole: no connection can be made */
+};
+
+enum tls_server_mode { TLS_SERVER_SIMPLE, TLS_SERVER_MUTUAL, TLS_SERVER_OPTIONAL_MUTUAL, TLS_SERVER_ISTIO };
+
+/* How a listener's connections are secured. Versions are 10 to 13 for TLS 1.0 to 1.3. A Secret that is not there leaves
+ * no pair or no `ca`: then every handshake (OPTIONAL_MUTUAL without ca: every one with a certificate) is refused. */
+struct tls_server {
+    enum tls_server_mode mode;
+    const struct tls_pair *pairs;  /* SIMPLE, MUTUAL: at least one, of different key types; ISTIO: the workload's own */
+    size_t npairs;
+    struct pem ca, crl;            /* of clients */
+    const struct str *names;       /* one of which a client's certificate must have; n 0: any */
+    size_t nnames;
+    uint8_t min_version, max_version; /* 12, 13 */
+    struct str ciphers;            /* OpenSSL's list for 1.2; empty: ours */
 };
 
 struct endpoint {
     struct str ip;
+    struct str dns;                 /* where `ip` is empty: a name; one endpoint for each address that it has */
     uint16_t port;                  /* where to connect */
     uint16_t container_port;        /* as Kubernetes has it; the same unless the platform moved a port below 1024 */
     uint32_t weight;
+    uint32_t priority;              /* 0 first; hosts of the next count when too few of these are healthy */
     const struct workload *workload; /* never NULL */
 };
 
-enum lb_policy { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM };
+enum lb_policy { LB_LEAST_REQUEST, LB_ROUND_ROBIN, LB_RANDOM, LB_RING_HASH, LB_MAGLEV };
+
+enum lb_hash_kind { LB_HASH_HEADER, LB_HASH_COOKIE, LB_HASH_SOURCE_IP, LB_HASH_QUERY };
+
+/* What RING_HASH and MAGLEV hash. A request without it goes anywhere. */
+struct lb_hash {
+    enum lb_hash_kind kind;
+    struct str name;          /* of the header (lower case), cookie or query parameter */
+    struct str path;          /* cookie's */
+    int64_t ttl_ms;           /* cookie: -1: never made by us; 0: made for the session */
+    uint32_t table;           /* least size of the ring (1024), or maglev's table (65537, a prime) */
+};
+
+/* Envoy's outlier detection (config.cluster.v3.OutlierDetection), as Istio fills it. */
+struct outlier_detection {
+    bool on;
+    uint32_t consecutive_5xx;       /* 5; 0: off */
+    uint32_t consecutive_gateway;   /* 0: off */
+    uint32_t consecutive_local;     /* with `split`: failures that no answer of the host's says; 5 */
+    bool split;
+    int64_t interval_ms;            /* 10 s */
+    int64_t base_ejection_ms;       /* 30 s, times the number of ejections, 300 s at most */
+    uint32_t max_ejection_percent;  /* 10; one host may always be ejected */
+    uint32_t min_health_percent;    /* below it all hosts are taken, ejected or not; 0: never */
+    const uint32_t *codes;          /* statuses that are errors; n 0: 500 to 599 */
+    size_t ncodes;
+};
 
 /* An upstream: one service port, or a subset of it. */
 struct cluster {
@@ -41,10 +118,33 @@ struct cluster {
     struct str subset;
     const struct endpoint *endpoints;
     size_t nendpoints;
+    bool dns_first;        /* of a name's addresses the first alone is taken */
+    bool passthrough;      /* goes where the client wanted to go (original destination); where that is the proxy's own
+                            * address: to what `host` or the request's host resolves to. Endpoints, if there are any,
+                            * are of use there too. Envoy's "PassthroughCluster" has neither host nor port */
+    bool dynamic;          /* goes to what the request's host (or SNI) resolves to, at `port` */
     enum lb_policy lb;
+    struct lb_hash hash;
+    int64_t warmup_ms;          /* a new endpoint gets its full share only after that; 0: at once */
+    uint32_t warmup_percent;    /* its share at the beginning; 10 */
+    double warmup_aggression;   /* 1: grows evenly */
+    struct outlier_detection outlier;
     int64_t connect_timeout_ms; /* 10 s */
     int64_t idle_timeout_ms;    /* 1 h */
-    uint32_t max_connections, max_pending, max_requests_per_connection; /* UINT32_MAX, UINT32_MAX, 0 = no limit */
+    int64_t max_connection_ms;  /* 0: no limit */
+    uint32_t max_connections, max_pending, max_requests; /* UINT32_MAX = no limit */
+    uint32_t max_retries;       /* under way at once; UINT32_MAX */
+    uint32_t retry_budget_percent, retry_budget_min; /* of the active requests, at least so many; 0 %: max_retries */
+    uint32_t max_requests_per_connection;            /* 0 = no limit */
+    uint32_t max_streams;       /* of HTTP/2, at once on a connection; 2^31-1 */
+    bool http2;                 /* spoken to the endpoints */
+    bool client_protocol;       /* as the client's, instead */
+    bool keepalive;             /* of TCP; what is 0 of these is the system's */
+    uint32_t keepalive_probes;
+    int64_t keepalive_idle_ms, keepalive_interval_ms;
+    int64_t ping_interval_ms, ping_timeout_ms;       /* of HTTP/2; 0: none are sent */
+    uint8_t proxy_protocol;     /* version sent in front: 0 none, 1, 2 */
+    struct tls_client tls;
 };
 
 enum string_match_kind { STRING_EXACT, STRING_PREFIX, STRING_REGEX, STRING_PRESENT };
@@ -162,8 +262,112 @@ struct virtual_host {
 
 struct host_index; /* lookup.c */
 
+/* ---- who may: AuthorizationPolicy, RequestAuthentication, PeerAuthentication ---- */
+
+enum policy_key {
+    POLICY_PRINCIPAL, POLICY_NAMESPACE, POLICY_SERVICE_ACCOUNT, POLICY_TRUST_DOMAIN, /* of the peer's certificate */
+    POLICY_REQUEST_PRINCIPAL, POLICY_AUDIENCE, POLICY_PRESENTER, POLICY_CLAIM,       /* of the request's token */
+    POLICY_PEER_IP, POLICY_REMOTE_IP, POLICY_DESTINATION_IP,                         /* by `nets` */
+    POLICY_DESTINATION_PORT, POLICY_SNI,
+    POLICY_HOST, POLICY_METHOD, POLICY_PATH, POLICY_HEADER
+};
+
+enum policy_value_kind { POLICY_EXACT, POLICY_PREFIX, POLICY_SUFFIX, POLICY_PRESENT, POLICY_TEMPLATE };
+
+/* A principal's text is without "spiffe://", a service account's is "NAMESPACE/NAME", a request principal's
+ * "ISSUER/SUBJECT", of which the last slash is the border. */
+struct policy_value {
+    enum policy_value_kind kind;
+    struct str text;          /* of hosts in lower case; TEMPLATE: a path with whole segments {*} for any one and, at
+                               * most once and behind these, {**} for any number */
+};
+
+struct policy_net {
+    uint8_t ip[16];           /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t bits;             /* of 128 */
+};
+
+/* One of `values` (or `nets`) holds; with `negate` none does. */
+struct policy_condition {
+    enum policy_key key;
+    struct str name;          /* HEADER: lower case, perhaps ":authority"; CLAIM: its path, joined with U+0001 */
+    bool negate;              /* holds, too, where the request has nothing of the kind */
+    const struct policy_value *values;
+    size_t nvalues;
+    const struct policy_net *nets;
+    size_t nnets;
+};
+
+/* All hold. n 0: always. */
+struct policy_all {
+    const struct policy_condition *v;
+    size_t n;
+};
+
+/* One of `from`, one of `to`, and `when`; an empty list is no restriction. */
+struct policy_rule {
+    const struct policy_all *from, *to;
+    size_t nfrom, nto;
+    struct policy_all when;
+    bool http_only;           /* some condition asks what only HTTP knows: on TCP a rule that allows never holds then,
+                               * and one that denies is without such conditions, as one for an audit is */
+};
+
+enum policy_action { POLICY_DENY, POLICY_ALLOW, POLICY_AUDIT };
+
+struct policy {
+    struct str ns, name;
+    enum policy_action action;
+    const struct policy_rule *rules; /* one holds; n 0: none ever does */
+    size_t nrules;
+    bool http_only;           /* some rule is */
+};
+
+struct jwt_place {
+    struct str name, prefix;
+};
+
+struct jwt_rule {
+    struct str issuer;
+    const struct str *audiences;
+    size_t naudiences;
+    struct str jwks, jwks_uri;        /* the keys' JSON, or where to get it */
+    const struct jwt_place *headers;  /* none of all three: "Authorization: Bearer " and ?access_token= */
+    const struct str *params, *cookies;
+    size_t nheaders, nparams, ncookies;
+    struct str payload_header;        /* base64url of the payload goes upstream under this name; empty: not */
+    const struct jwt_place *claim_headers; /* name: header, prefix: claim */
+    size_t nclaim_headers;
+    bool forward;                     /* the token itself goes upstream, too */
+    const struct str *space_delimited; /* claims that are lists of words, besides "scope" and "permission" */
+    size_t nspace_delimited;
+    int64_t leeway_s, timeout_ms;     /* 60; of fetching jwks_uri */
+};
+
+/* What a listener asks of who comes in. */
+struct listener_policy {
+    enum { MTLS_OFF, MTLS_PERMISSIVE, MTLS_STRICT } mtls; /* inbound listeners: Istio's mutual TLS */
+    const struct policy *policies;   /* DENY first, then ALLOW, then AUDIT */
+    size_t npolicies;
+    bool default_deny;               /* there is an ALLOW policy */
+    const struct jwt_rule *jwt;
+    size_t njwt;
+};
+
 enum listener_direction { LISTENER_OUTBOUND, LISTENER_INBOUND, LISTENER_GATEWAY };
-enum listener_protocol { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_SNIFF }; /* SNIFF: HTTP/1 when it looks so, else TCP */
+enum listener_protocol { PROTOCOL_HTTP, PROTOCOL_TCP, PROTOCOL_SNIFF }; /* HTTP: 1 or 2, by its first bytes; SNIFF: HTTP
+                                                                         * when it looks so, else TCP */
+
+struct listener;
+
+/* Connections that ask for one of some names by SNI. */
+struct listener_chain {
+    const struct str *server_names;  /* lower case: exact, "*.suffix"; n 0: all */
+    size_t nserver_names;
+    const struct tls_server *tls;    /* NULL: passed on as they are */
+    const struct listener *serve;    /* what is done with them: its protocol, hosts, tcp. It has no address nor policy:
+                                      * these are the listener's own */
+};
 
 struct listener {
     struct str name;             /* "127.64.3.5_6379" */
@@ -178,6 +382,44 @@ struct listener {
     const struct destination *tcp;    /* TCP and SNIFF: weighted; n 0: refuse */
     size_t ntcp;
     uint64_t tcp_total_weight;
+    /* TLS by the name it asks for, the most specific first; n 0: none. What begins otherwise, or asks for none of them,
+     * is served as the listener itself says, and refused where that has neither hosts nor tcp */
+    const struct listener_chain *chains;
+    size_t nchains;
+    struct listener_policy policy;
+    bool proxy_protocol;         /* connections begin with PROXY protocol's header */
+    const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where
+                                        * the last host, "block_all", answers 502 to all */
+};
+
+/* Istio's standard metrics, in the order of Telemetry's words: the bits of telemetry_policy.metrics_off. */
+enum telemetry_metric {
+    TELEMETRY_REQUEST_COUNT, TELEMETRY_REQUEST_DURATION, TELEMETRY_REQUEST_SIZE, TELEMETRY_RESPONSE_SIZE,
+    TELEMETRY_TCP_OPENED, TELEMETRY_TCP_CLOSED, TELEMETRY_TCP_SENT, TELEMETRY_TCP_RECEIVED,
+    TELEMETRY_GRPC_REQUESTS, TELEMETRY_GRPC_RESPONSES,
+    TELEMETRY_METRICS
+};
+
+enum span_tag_kind { SPAN_TAG_LITERAL, SPAN_TAG_ENVIRONMENT, SPAN_TAG_HEADER, SPAN_TAG_FORMAT };
+
+struct span_tag {
+    struct str name;
+    enum span_tag_kind kind;
+    struct str value;            /* literal; variable's name; header's, in lower case; format of access logs */
+    struct str otherwise;        /* where there is no such variable or header; empty: no tag */
+};
+
+/* What Telemetry resources say of one side's traffic. */
+struct telemetry_policy {
+    int32_t sampling_ppm;        /* of requests that are not yet decided; -1: as the command line has it */
+    bool no_spans;               /* none is reported; the decision is made and passed on all the same */
+    bool no_propagation;         /* the trace's headers do not go upstream */
+    bool no_istio_tags;
+    const struct span_tag *tags; /* sorted by name */
+    size_t ntags;
+    bool no_access_log;
+    int32_t log_least_status;    /* an access log's filter `response.code >= N`; 0: all */
+    uint32_t metrics_off;        /* 1 << enum telemetry_metric */
 };
 
 struct proxy_snapshot {
@@ -189,6 +431,7 @@ struct proxy_snapshot {
     size_t nclusters;
     const struct workload *workloads; /* sorted by ip: who is at the other end */
     size_t nworkloads;
+    struct telemetry_policy client, server; /* of outbound and a gateway's listeners; of inbound ones */
 };
 
 enum proxy_role { PROXY_SIDECAR, PROXY_GATEWAY };
@@ -207,6 +450,7 @@ struct proxy_identity {
     struct str outbound_net;     /* "127.64.3.0/24": each service's own address here, with the host bits of its
                                   * clusterIP; empty: all on `bind` */
     struct str app_address;      /* empty: no inbound listeners */
+    bool proxy_protocol;         /* gateway: whoever connects is a proxy that says for whom (PROXY protocol) */
     const struct port_map *ports;
     size_t nports;
 };
@@ -219,6 +463,8 @@ struct proxy_snapshot *mesh_snapshot(struct arena *a, const struct mesh *m, cons
 /* The virtual host for a Host header (port and case ignored): exact, then the longest "*.suffix", then "*".
  * NULL: none. */
 const struct virtual_host *listener_host(const struct listener *l, struct str authority);
+/* The chain for the name that a TLS client asks for (lower case; empty: none). NULL: none. */
+const struct listener_chain *listener_chain(const struct listener *l, struct str server_name);
 /* NULL: a stranger. */
 const struct workload *snapshot_workload(const struct proxy_snapshot *s, struct str ip);
 

@@ -1,14 +1,16 @@
-/* snapshot_clusters.c: upstreams: each service port, each subset of it, and the proxy's own application.
+/* snapshot_clusters.c: upstreams: each service port that the proxy sees, and each subset of it.
  *
  * Which DestinationRule counts is a matter of who asks: one in the client's namespace before one in the service's
  * before one in the root namespace; among those of one namespace the most specific host, and where several have that
- * host their subsets are joined and the oldest policy counts. */
+ * host their subsets are joined and the oldest policy counts. A rule for some workloads alone counts for these, in its
+ * own namespace, and there before the rules for all. */
 #include "mesh/hosts-internal.h"
+#include "mesh/names-internal.h"
 #include "mesh/snapshot-internal.h"
 
 #include <stdlib.h>
 
-enum { CONNECT_TIMEOUT_MS = 10000, IDLE_TIMEOUT_MS = 3600000, MOST_RULES = 64 };
+enum { MOST_RULES = 64 };
 
 static const struct str root_ns = STR_INIT("istio-system");
 
@@ -18,23 +20,29 @@ struct rules {
     size_t n;
 };
 
-/* What a policy says, part by part. */
-struct settings {
-    const struct dr_balancer *balancer;
-    const struct dr_pool *pool;
+/* One port of a service, and what is said of it. */
+struct upstream {
+    const struct service *service;
+    const struct service_port *port;
+    const struct destination_rule *rule; /* whose policy counts; NULL: none has one */
+    const struct dr_subset *subset;      /* NULL: the whole */
 };
 
-uint16_t target_port(const struct service_port *sp, const struct pod *p)
+/* ---- which rules ---- */
+
+static bool is_selected(const struct draft *d, const struct destination_rule *r)
 {
-    if (!sp->target)
-        return (uint16_t)sp->port;
-    if (sp->target->kind == YAML_NUMBER)
-        return (uint16_t)sp->target->number;
-    for (size_t i = 0; i < p->containers.n; i++)
-        for (size_t k = 0; k < p->containers.v[i].ports.n; k++)
-            if (str_eq(p->containers.v[i].ports.v[k].name, sp->target->text))
-                return (uint16_t)p->containers.v[i].ports.v[k].port;
-    return 0;
+    return !r->selector || r->selector->labels.n == 0 ||
+           (str_eq(r->object->ns, d->ns) && labels_contain(d->labels, r->selector->labels));
+}
+
+/* < 0: `a` hides `b`, as the rule of a more specific host or of selected workloads. */
+static int hides(const struct destination_rule *a, const struct destination_rule *b)
+{
+    bool selected_a = a->selector && a->selector->labels.n, selected_b = b->selector && b->selector->labels.n;
+    int c = host_specific_cmp(a->host, b->host);
+
+    return c ? c : (int)selected_b - (int)selected_a;
 }
 
 static void rules_in(const struct draft *d, struct str ns, struct str host, struct rules *out)
@@ -43,10 +51,10 @@ static void rules_in(const struct draft *d, struct str ns, struct str host, stru
         const struct destination_rule *r = d->mesh->rules_by_age[i];
         int c;
 
-        if (!str_eq(r->object->ns, ns) || !host_within(host, r->host) ||
+        if (!str_eq(r->object->ns, ns) || !host_within(host, r->host) || !is_selected(d, r) ||
             !exported_to(r->export_to.v, r->export_to.n, ns, d->ns))
             continue;
-        c = out->n ? host_specific_cmp(r->host, out->v[0]->host) : -1;
+        c = out->n ? hides(r, out->v[0]) : -1;
         if (c < 0)
             out->n = 0;
         if (c <= 0 && out->n < MOST_RULES)
@@ -64,62 +72,58 @@ static void find_rules(const struct draft *d, const struct service *s, struct ru
         rules_in(d, root_ns, s->host, out);
 }
 
-/* A port's own settings replace all others, also those it does not have. */
-static void apply_policy(struct settings *to, const struct dr_policy *p, uint32_t port)
+/* The oldest that has a policy. */
+static const struct destination_rule *policy_rule(const struct rules *rules)
 {
-    if (!p)
-        return;
-    if (p->balancer)
-        to->balancer = p->balancer;
-    if (p->pool)
-        to->pool = p->pool;
-    for (size_t i = 0; i < p->ports.n; i++)
-        if (p->ports.v[i].port && p->ports.v[i].port->number == port)
-            *to = (struct settings){ p->ports.v[i].balancer, p->ports.v[i].pool };
+    for (size_t i = 0; i < rules->n; i++)
+        if (rules->v[i]->policy)
+            return rules->v[i];
+    return NULL;
 }
 
-static enum lb_policy balancer_policy(const struct dr_balancer *b)
+const struct dr_pool *draft_pool_of(const struct draft *d, const struct service *s, uint32_t port)
 {
-    enum { RANDOM = 2, ROUND_ROBIN = 4 }; /* of destination_rule.c's words */
+    struct policy_parts parts = { .pool = NULL };
+    struct rules rules;
 
-    return !b                         ? LB_LEAST_REQUEST
-           : b->simple == RANDOM      ? LB_RANDOM
-           : b->simple == ROUND_ROBIN ? LB_ROUND_ROBIN
-                                      : LB_LEAST_REQUEST;
+    find_rules(d, s, &rules);
+    if (policy_rule(&rules))
+        policy_apply(&parts, policy_rule(&rules)->policy, port);
+    return parts.pool;
 }
 
-static void set_pool(struct cluster *c, const struct dr_pool *p)
+/* ---- one upstream ---- */
+
+static void set_endpoints(struct draft *d, struct cluster *c, const struct upstream *u,
+                          const struct policy_parts *parts)
 {
-    const struct dr_tcp *t = p ? p->tcp : NULL;
-    const struct dr_http *h = p ? p->http : NULL;
+    const struct service *s = u->service;
+    struct endpoint *v = draft_alloc(d, s->ninstances, sizeof(*v));
+    struct labels *labels = draft_alloc(d, s->ninstances, sizeof(*labels));
+    struct placed placed = { v, labels, 0 };
 
-    c->connect_timeout_ms = t && t->connect_timeout ? t->connect_timeout : CONNECT_TIMEOUT_MS;
-    c->idle_timeout_ms = IDLE_TIMEOUT_MS;
-    if (t && check_get(t->at, "idleTimeout"))
-        c->idle_timeout_ms = t->idle_timeout;
-    if (h && check_get(h->at, "idleTimeout"))
-        c->idle_timeout_ms = h->idle_timeout;
-    c->max_connections = t && t->max_connections ? (uint32_t)t->max_connections : UINT32_MAX;
-    c->max_pending = h && h->max_pending ? (uint32_t)h->max_pending : UINT32_MAX;
-    c->max_requests_per_connection = h ? (uint32_t)h->max_requests_per_connection : 0;
-}
+    for (size_t i = 0; v && labels && i < s->ninstances; i++) {
+        const struct instance *in = &s->instances[i];
+        uint16_t port = instance_port(in, u->port);
+        bool ip = host_is_ip(in->address);
 
-static void set_endpoints(struct draft *d, struct cluster *c, const struct service *s, const struct service_port *sp,
-                          struct labels subset)
-{
-    struct endpoint *v = draft_alloc(d, s->npods, sizeof(*v));
-
-    for (size_t i = 0; v && i < s->npods; i++) {
-        const struct pod *p = s->pods[i];
-        uint16_t port = target_port(sp, p);
-
-        if (port && labels_contain(p->labels, subset))
-            v[c->nendpoints++] = (struct endpoint){ p->workload.ip, pod_served_at(p, port), port, 1, &p->workload };
+        if (!port || (u->subset && !labels_contain(in->labels, u->subset->labels)))
+            continue;
+        labels[placed.n] = in->labels;
+        v[placed.n++] = (struct endpoint){ .ip = ip ? in->address : STR(""),
+                                           .dns = ip ? STR("") : in->address,
+                                           .port = in->pod ? pod_served_at(in->pod, port) : port,
+                                           .container_port = port,
+                                           .weight = in->weight,
+                                           .workload = in->workload };
     }
+    if (!d->nomem)
+        draft_place_endpoints(d, &placed, parts);
     c->endpoints = v;
+    c->nendpoints = placed.n;
 }
 
-static void add_cluster(struct draft *d, const struct cluster *c)
+void draft_add_cluster(struct draft *d, const struct cluster *c)
 {
     if (arena_grow(d->arena, &d->clusters.v, &d->clusters_cap, d->clusters.n + 1, sizeof(*c)) < 0)
         d->nomem = true;
@@ -127,23 +131,39 @@ static void add_cluster(struct draft *d, const struct cluster *c)
         d->clusters.v[d->clusters.n++] = *c;
 }
 
-static void add_outbound(struct draft *d, const struct service *s, const struct service_port *sp,
-                         const struct dr_policy *policy, const struct dr_subset *subset)
+static void secure(struct draft *d, struct cluster *c, const struct upstream *u, const struct dr_tls *policy)
 {
-    struct settings settings = { NULL, NULL };
-    struct cluster c = { .host = s->host, .service = s->object->name, .service_ns = s->object->ns };
+    const struct service *s = u->service;
+    struct cluster_tls from = { .policy = policy, .external = s->external, .names = s->names.v, .nnames = s->names.n };
 
-    apply_policy(&settings, policy, sp->port);
-    if (subset)
-        apply_policy(&settings, subset->policy, sp->port);
-    c.port = (uint16_t)sp->port;
-    c.subset = subset ? subset->name : STR("");
-    c.name = draft_printf(d, "outbound|%u|%.*s|%.*s", sp->port, STR_ARG(c.subset), STR_ARG(s->host));
-    c.lb = balancer_policy(settings.balancer);
-    set_pool(&c, settings.pool);
-    set_endpoints(d, &c, s, sp, subset ? subset->labels : (struct labels){ NULL, 0 });
-    add_cluster(d, &c);
+    /* A sidecar reads Secrets only for a rule that names its workloads: Istio's rule. */
+    from.by_secret = d->id->role == PROXY_GATEWAY ||
+                     (u->rule && u->rule->selector && u->rule->selector->labels.n);
+    draft_secure_cluster(d, c, &from);
 }
+
+static void add_outbound(struct draft *d, const struct upstream *u)
+{
+    const struct service *s = u->service;
+    uint32_t port = u->port->port;
+    struct policy_parts parts = { .balancer = NULL };
+    struct cluster c = { .host = s->host, .service = s->name, .service_ns = s->object->ns, .port = (uint16_t)port };
+
+    policy_apply(&parts, u->rule ? u->rule->policy : NULL, port);
+    policy_apply(&parts, u->subset ? u->subset->policy : NULL, port);
+    c.subset = u->subset ? u->subset->name : STR("");
+    c.name = draft_printf(d, "outbound|%u|%.*s|%.*s", port, STR_ARG(c.subset), STR_ARG(s->host));
+    c.passthrough = s->resolution == RESOLVE_CALLER;
+    c.dynamic = s->resolution == RESOLVE_DYNAMIC;
+    c.dns_first = s->resolution == RESOLVE_DNS_FIRST;
+    policy_set(&c, &parts, u->port->speech);
+    set_endpoints(d, &c, u, &parts);
+    if (!d->nomem)
+        secure(d, &c, u, parts.tls);
+    draft_add_cluster(d, &c);
+}
+
+/* ---- all of them ---- */
 
 static bool seen_before(const struct rules *rules, size_t rule, struct str subset)
 {
@@ -156,22 +176,33 @@ static bool seen_before(const struct rules *rules, size_t rule, struct str subse
 
 static void add_port(struct draft *d, const struct service *s, const struct service_port *sp, const struct rules *rules)
 {
-    const struct dr_policy *policy = NULL;
+    struct upstream u = { s, sp, policy_rule(rules), NULL };
 
-    for (size_t i = rules->n; i-- > 0;)
-        if (rules->v[i]->policy)
-            policy = rules->v[i]->policy;
-    add_outbound(d, s, sp, policy, NULL);
-    for (size_t i = 0; i < rules->n; i++)
-        for (size_t k = 0; k < rules->v[i]->subsets.n && !d->nomem; k++)
-            if (!seen_before(rules, i, rules->v[i]->subsets.v[k].name))
-                add_outbound(d, s, sp, policy, &rules->v[i]->subsets.v[k]);
+    add_outbound(d, &u);
+    for (size_t i = 0; i < rules->n; i++) {
+        for (size_t k = 0; k < rules->v[i]->subsets.n && !d->nomem; k++) {
+            u.subset = &rules->v[i]->subsets.v[k];
+            if (!seen_before(rules, i, u.subset->name))
+                add_outbound(d, &u);
+        }
+    }
+}
+
+/* Where what nobody knows goes: to where it was going. */
+static void add_passthrough(struct draft *d)
+{
+    static const struct str name = STR_INIT("PassthroughCluster");
+    struct cluster c = { .name = name, .service = name, .passthrough = true, .tls = { .mode = TLS_CLIENT_OFF } };
+    const struct policy_parts nothing = { .balancer = NULL };
+
+    policy_set(&c, &nothing, SPEECH_UNKNOWN);
+    draft_add_cluster(d, &c);
 }
 
 void draft_outbound_clusters(struct draft *d)
 {
-    for (size_t i = 0; i < d->mesh->services.n && !d->nomem; i++) {
-        const struct service *s = &d->mesh->services.v[i];
+    for (size_t i = 0; i < d->nservices && !d->nomem; i++) {
+        const struct service *s = d->services[i];
         struct rules rules;
 
         find_rules(d, s, &rules);
@@ -179,56 +210,8 @@ void draft_outbound_clusters(struct draft *d)
             if (!s->ports.v[k].udp)
                 add_port(d, s, &s->ports.v[k], &rules);
     }
-}
-
-static bool has_cluster(const struct draft *d, struct str name)
-{
-    for (size_t i = 0; i < d->clusters.n; i++)
-        if (str_eq(d->clusters.v[i].name, name))
-            return true;
-    return false;
-}
-
-/* The application behind this proxy, at one of its ports. Named by the container's port, as Istio does. */
-static void add_inbound(struct draft *d, const struct service *s, uint16_t port)
-{
-    struct cluster c = { .host = s->host, .service = s->object->name, .service_ns = s->object->ns, .port = port };
-    struct endpoint *ep = draft_alloc(d, 1, sizeof(*ep));
-
-    c.name = draft_printf(d, "inbound|%u||", port);
-    if (!ep || has_cluster(d, c.name))
-        return;
-    *ep = (struct endpoint){ d->id->app_address, pod_served_at(d->pod, port), port, 1, &d->out->self };
-    c.endpoints = ep;
-    c.nendpoints = 1;
-    c.lb = LB_LEAST_REQUEST;
-    set_pool(&c, NULL);
-    add_cluster(d, &c);
-}
-
-static int by_age(const void *x, const void *y)
-{
-    return object_age_cmp((*(const struct service *const *)x)->object, (*(const struct service *const *)y)->object);
-}
-
-void draft_inbound_clusters(struct draft *d)
-{
-    const struct mesh *m = d->mesh;
-    const struct service **v = draft_alloc(d, m->services.n, sizeof(const struct service *));
-    size_t n = 0;
-
-    for (size_t i = 0; v && i < m->services.n; i++) {
-        const struct service *s = &m->services.v[i];
-
-        if (s->selector.n && str_eq(s->object->ns, d->pod->object->ns) && labels_contain(d->pod->labels, s->selector))
-            v[n++] = s;
-    }
-    if (n > 1)
-        qsort(v, n, sizeof(const struct service *), by_age);
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < v[i]->ports.n && !d->nomem; k++)
-            if (!v[i]->ports.v[k].udp && target_port(&v[i]->ports.v[k], d->pod))
-                add_inbound(d, v[i], target_port(&v[i]->ports.v[k], d->pod));
+    if (d->id->role == PROXY_SIDECAR && !d->nomem)
+        add_passthrough(d);
 }
 
 static int by_name(const void *x, const void *y)

@@ -3,7 +3,11 @@
  * Of every server the VirtualServices that are bound to its Gateway and have hosts in common with it give their rules:
  * oldest first, all for one host in one virtual host, and what catches all moved behind the rest, so that an older
  * catch-all does not hide the younger rules (Istio's SortVHostRoutes). The host served is the narrower one of the
- * VirtualService's and the server's. */
+ * VirtualService's and the server's.
+ *
+ * Servers of HTTP share their port's virtual hosts. Those with TLS each have chains, by the names they serve: what is
+ * in them is HTTP with virtual hosts of the server's own (HTTPS), a tcp rule's destinations (TLS), or, passed on as it
+ * is, a tls rule's (PASSTHROUGH) or the cluster that the name itself says (AUTO_PASSTHROUGH). */
 #include "mesh/hosts-internal.h"
 #include "mesh/snapshot-internal.h"
 
@@ -158,6 +162,11 @@ static void listen_http(struct port *p, struct listener *l)
     l->index = d->nomem ? NULL : draft_host_index(d, v, p->n);
 }
 
+static struct str bind_of(const struct draft *d, const struct gw_server *s)
+{
+    return s->bind.n && !s->by_socket ? s->bind : d->id->bind;
+}
+
 static bool shares_host(const struct gw_server *s, const struct virtual_service *vs)
 {
     struct str host;
@@ -177,18 +186,112 @@ static void listen_tcp(struct draft *d, const struct served *s, struct listener 
     l->protocol = PROTOCOL_TCP;
     for (size_t i = 0; i < m->virtual_services.n && !d->nomem; i++)
         if (is_bound(m->by_age[i], s->gateway, d->ns) && shares_host(s->server, m->by_age[i]) &&
-            draft_tcp_routes(d, m->by_age[i], s->gateway->name, l->port, d->id->bind, l))
+            draft_tcp_routes(d, m->by_age[i], s->gateway->name, l->port, bind_of(d, s->server), l))
             return;
 }
+
+/* ---- TLS ---- */
+
+/* What is within the TLS that a server ends. */
+static const struct listener *terminated(struct draft *d, const struct served *s, const struct listener *like)
+{
+    struct port p = { .draft = d, .number = like->port };
+    struct listener *serve = draft_alloc(d, 1, sizeof(*serve));
+
+    if (!serve)
+        return NULL;
+    *serve = (struct listener){ .port = like->port, .direction = LISTENER_GATEWAY };
+    if (!s->server->http_inside) {
+        listen_tcp(d, s, serve);
+        return serve;
+    }
+    add_server(&p, s);
+    listen_http(&p, serve);
+    return serve;
+}
+
+static void add_terminated(struct draft *d, const struct served *s, const struct listener *l, struct chain_list *out)
+{
+    const struct tls_server *tls = draft_tls_server(d, s->server->tls);
+    const struct listener *serve = d->nomem ? NULL : terminated(d, s, l);
+
+    for (size_t i = 0; serve && i < s->server->hosts.n && !d->nomem; i++)
+        draft_chain(d, out, s->server->parsed[i].host, tls, serve);
+}
+
+/* By the tls rules of the VirtualServices that are bound to it: names that these and the server have in common. */
+static void add_passed_on(struct draft *d, const struct served *s, const struct listener *l, struct chain_list *out)
+{
+    const struct mesh *m = d->mesh;
+
+    for (size_t i = 0; i < m->virtual_services.n && !d->nomem; i++) {
+        const struct virtual_service *vs = m->by_age[i];
+
+        if (!is_bound(vs, s->gateway, d->ns))
+            continue;
+        for (size_t k = 0; k < s->server->hosts.n && !d->nomem; k++) {
+            const struct gw_host *h = &s->server->parsed[k];
+
+            if (str_eqz(h->ns, "*") || str_eq(h->ns, vs->object->ns))
+                draft_tls_routes(d, vs, s->gateway->name, l->port, l->ip, &h->host, 1, out);
+        }
+    }
+}
+
+/* Every cluster has a name that asks for it, as sidecars write it: outbound_.PORT_.SUBSET_.HOST. */
+static void add_by_own_name(struct draft *d, const struct served *s, const struct listener *l, struct chain_list *out)
+{
+    for (size_t i = 0; i < d->clusters.n && !d->nomem; i++) {
+        const struct cluster *c = &d->clusters.v[i];
+        bool in = false;
+
+        for (size_t k = 0; k < s->server->hosts.n && c->host.n; k++)
+            in = in || host_within(c->host, s->server->parsed[k].host);
+        if (in)
+            draft_chain(d, out, draft_cluster_sni(d, c), NULL, draft_tcp_serve(d, l, c->name));
+    }
+}
+
+static void add_chains(struct draft *d, const struct served *s, const struct listener *l, struct chain_list *out)
+{
+    switch (s->server->tls->mode) {
+    case GW_MODE_PASSTHROUGH:
+        add_passed_on(d, s, l, out);
+        break;
+    case GW_MODE_AUTO_PASSTHROUGH:
+        add_by_own_name(d, s, l, out);
+        break;
+    default:
+        add_terminated(d, s, l, out);
+        break;
+    }
+}
+
+static void listen_tls(struct draft *d, const struct served *v, size_t n, struct listener *l)
+{
+    struct chain_list chains = { NULL, 0, 0 };
+
+    l->protocol = PROTOCOL_TCP;
+    for (size_t i = 0; i < n && !d->nomem; i++)
+        if (v[i].server->protocol == GW_TLS)
+            add_chains(d, &v[i], l, &chains);
+    draft_chains_done(&chains, l);
+}
+
+/* ---- ports ---- */
 
 /* The oldest Gateway's server says what a port speaks; those that say otherwise are left out. */
 static void listen_on_port(struct draft *d, const struct served *v, size_t n)
 {
     struct port p = { .draft = d, .number = (uint16_t)v->server->port->number };
-    struct listener l = { .ip = d->id->bind, .bind_port = p.number, .port = p.number, .direction = LISTENER_GATEWAY };
+    struct listener l = { .ip = bind_of(d, v->server), .bind_port = p.number, .port = p.number };
 
+    l.direction = LISTENER_GATEWAY;
+    l.proxy_protocol = d->id->proxy_protocol;
     if (v->server->protocol == GW_TCP) {
         listen_tcp(d, v, &l);
+    } else if (v->server->protocol == GW_TLS) {
+        listen_tls(d, v, n, &l);
     } else {
         for (size_t i = 0; i < n && !d->nomem; i++)
             if (v[i].server->protocol == GW_HTTP)
@@ -207,8 +310,12 @@ static int by_port(const void *x, const void *y)
 {
     const struct served *a = x, *b = y;
 
+    int c = str_cmp(a->server->bind, b->server->bind);
+
     if (a->server->port->number != b->server->port->number)
         return a->server->port->number < b->server->port->number ? -1 : 1;
+    if (c)
+        return c;
     return (a->order > b->order) - (a->order < b->order);
 }
 
@@ -232,7 +339,7 @@ static struct served *list_servers(struct draft *d, size_t *n)
         for (size_t k = 0; k < v[i]->servers.n; k++) {
             const struct gw_server *s = &v[i]->servers.v[k];
 
-            if (s->protocol != GW_TLS && s->port->number) {
+            if (!s->by_socket) {
                 out[*n] = (struct served){ v[i], s, *n };
                 ++*n;
             }
@@ -251,7 +358,8 @@ void draft_gateway_listeners(struct draft *d)
     while (from < n && !d->nomem) {
         size_t to = from;
 
-        while (to < n && v[to].server->port->number == v[from].server->port->number)
+        while (to < n && v[to].server->port->number == v[from].server->port->number &&
+               str_eq(v[to].server->bind, v[from].server->bind))
             to++;
         listen_on_port(d, v + from, to - from);
         from = to;

@@ -3,15 +3,7 @@
  * Some conditions are about the proxy, not the request (gateways, sourceLabels, sourceNamespace, port): they are
  * settled here, and a rule of which no match is left is no route. Rules behind one that catches all are never reached
  * and left out. */
-#include "mesh/names-internal.h"
 #include "mesh/snapshot-internal.h"
-
-/* Where a route is made for. */
-struct place {
-    struct draft *draft;
-    struct str gateway;
-    uint16_t port;
-};
 
 static bool is_for_gateway(const struct str *v, size_t n, struct str gateway)
 {
@@ -22,8 +14,8 @@ static bool is_for_gateway(const struct str *v, size_t n, struct str gateway)
 }
 
 /* Where a match names gateways, its source conditions are passed over: Istio's rule. */
-static bool is_for_source(const struct place *at, const struct str *gateways, size_t ngateways, struct labels labels,
-                          struct str ns)
+bool place_is_for(const struct place *at, const struct str *gateways, size_t ngateways, struct labels labels,
+                  struct str ns)
 {
     if (ngateways)
         return is_for_gateway(gateways, ngateways, at->gateway);
@@ -33,20 +25,20 @@ static bool is_for_source(const struct place *at, const struct str *gateways, si
 static bool is_for(const struct place *at, const struct vs_http_match *m)
 {
     return (m->port == 0 || m->port == at->port) &&
-           is_for_source(at, m->gateways.v, m->gateways.n, m->source_labels, m->source_namespace);
+           place_is_for(at, m->gateways.v, m->gateways.n, m->source_labels, m->source_namespace);
 }
 
 /* The rule's port, or the service's only one, or the listener's. */
 static uint32_t destination_port(const struct place *at, const struct vs_destination *d)
 {
-    const struct service *s = mesh_service_of(at->draft->mesh, d->host);
+    const struct service *s = draft_service(at->draft, d->host);
 
     if (d->port)
         return d->port->number;
     return s && s->ports.n == 1 ? s->ports.v[0].port : at->port;
 }
 
-static struct destination bind_destination(const struct place *at, const struct vs_destination *d, int64_t weight)
+struct destination place_destination(const struct place *at, const struct vs_destination *d, int64_t weight)
 {
     struct destination to = { .weight = weight > 0 ? (uint32_t)weight : 1 };
 
@@ -109,7 +101,7 @@ static void bind_destinations(const struct place *at, const struct vs_http *rule
 
         if (rule->route.n > 1 && w->weight == 0)
             continue;
-        v[r->ndestinations] = bind_destination(at, w->destination, w->weight);
+        v[r->ndestinations] = place_destination(at, w->destination, w->weight);
         if (rule->route.n > 1)
             v[r->ndestinations].headers = own_headers(at->draft, w->headers);
         else
@@ -127,7 +119,7 @@ static void bind_mirrors(const struct place *at, const struct vs_http *rule, str
         const struct vs_mirror *m = &rule->mirrors.v[i];
 
         if (m->ppm && m->destination)
-            v[r->nmirrors++] = (struct mirror){ bind_destination(at, m->destination, 1), m->ppm };
+            v[r->nmirrors++] = (struct mirror){ place_destination(at, m->destination, 1), m->ppm };
     }
     r->mirrors = v;
 }
@@ -239,70 +231,4 @@ void draft_default_route(struct draft *d, struct str cluster, struct route_list 
     r.destinations = to;
     r.retry = vs_default_retries;
     out->v[out->n++] = r;
-}
-
-/* ---- tcp ---- */
-
-static bool is_for_address(const struct vs_l4_match *m, struct str address)
-{
-    uint32_t ip, net, mask;
-
-    if (m->destination_subnets.n == 0)
-        return true;
-    if (!host_ipv4(address, &ip))
-        return false;
-    for (size_t i = 0; i < m->destination_subnets.n; i++)
-        if (host_net(m->destination_subnets.v[i], &net, &mask) && (ip & mask) == net)
-            return true;
-    return false;
-}
-
-static bool l4_is_for(const struct place *at, const struct vs_l4 *rule, struct str address)
-{
-    for (size_t i = 0; i < rule->match.n; i++) {
-        const struct vs_l4_match *m = &rule->match.v[i];
-
-        if ((m->port == 0 || m->port == at->port) && is_for_address(m, address) &&
-            is_for_source(at, m->gateways.v, m->gateways.n, m->source_labels, m->source_namespace))
-            return true;
-    }
-    return rule->match.n == 0;
-}
-
-bool draft_tcp_routes(struct draft *d, const struct virtual_service *vs, struct str gateway, uint16_t port,
-                      struct str address, struct listener *l)
-{
-    const struct place at = { d, gateway, port };
-
-    for (size_t i = 0; vs && i < vs->tcp.n && !d->nomem; i++) {
-        const struct vs_l4 *rule = &vs->tcp.v[i];
-        struct destination *v;
-
-        if (!l4_is_for(&at, rule, address))
-            continue;
-        v = draft_alloc(d, rule->route.n, sizeof(*v));
-        l->ntcp = 0;
-        l->tcp_total_weight = 0;
-        for (size_t k = 0; v && k < rule->route.n; k++) {
-            if (rule->route.n > 1 && rule->route.v[k].weight == 0)
-                continue;
-            v[l->ntcp] = bind_destination(&at, rule->route.v[k].destination, rule->route.v[k].weight);
-            l->tcp_total_weight += v[l->ntcp++].weight;
-        }
-        l->tcp = v;
-        return true;
-    }
-    return false;
-}
-
-void draft_tcp_default(struct draft *d, struct str cluster, struct listener *l)
-{
-    struct destination *to = draft_alloc(d, 1, sizeof(*to));
-
-    if (!to)
-        return;
-    *to = (struct destination){ .cluster = draft_cluster(d, cluster), .cluster_name = cluster, .weight = 1 };
-    l->tcp = to;
-    l->ntcp = 1;
-    l->tcp_total_weight = 1;
 }

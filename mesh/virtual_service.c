@@ -121,9 +121,13 @@ static void check_tls_match(struct check *c, void *message)
     struct vs_l4_match *m = message;
     const struct yaml_node *list = check_get(m->at, "sniHosts");
 
-    for (size_t i = 0; i < m->sni_hosts.n; i++)
+    for (size_t i = 0; i < m->sni_hosts.n; i++) {
         if (!host_is_valid(m->sni_hosts.v[i]))
             check_error(c, &list->items[i], NULL, "\"%.*s\" is no host name", STR_ARG(m->sni_hosts.v[i]));
+        m->sni_hosts.v[i] = host_lower(c->arena, m->sni_hosts.v[i]);
+        if (!m->sni_hosts.v[i].p)
+            c->nomem = true;
+    }
     if (list && m->sni_hosts.n == 0)
         check_error(c, m->at, "sniHosts", "must name at least one host");
     check_l4_match(c, message);
@@ -201,6 +205,27 @@ static void check_as_delegate(struct check *c, struct virtual_service *vs)
             check_error(c, vs->http.v[i].at, "delegate", "one that is delegated to cannot delegate");
 }
 
+/* Istio takes no other names than the hosts'. */
+static void check_names(struct check *c, const struct virtual_service *vs, const struct vs_l4_match *m)
+{
+    const struct yaml_node *list = check_get(m->at, "sniHosts");
+
+    for (size_t i = 0; i < m->sni_hosts.n; i++) {
+        struct str full = host_resolve(c->arena, m->sni_hosts.v[i], c->object->ns);
+        bool in = !full.p || host_is_ip(full);
+
+        if (host_is_ip(full))
+            check_warn(c, &list->items[i], NULL, "\"%.*s\": no client asks for an address: matches nothing",
+                       STR_ARG(full));
+        c->nomem = c->nomem || !full.p;
+        for (size_t k = 0; k < vs->hosts.n; k++)
+            in = in || host_within(full, vs->hosts.v[k]);
+        if (!in)
+            check_error(c, &list->items[i], NULL, "\"%.*s\" is not within the hosts of this VirtualService",
+                        STR_ARG(m->sni_hosts.v[i]));
+    }
+}
+
 static void check_virtual_service(struct check *c, void *message)
 {
     struct virtual_service *vs = message;
@@ -215,8 +240,9 @@ static void check_virtual_service(struct check *c, void *message)
         check_as_delegate(c, vs);
     if (vs->http.n + vs->tcp.n + vs->tls.n == 0)
         check_error(c, vs->at, NULL, "one of http, tcp, tls must be given");
-    if (vs->tls.n)
-        check_warn(c, vs->at, "tls", "kept, not applied yet");
+    for (size_t i = 0; i < vs->tls.n; i++)
+        for (size_t k = 0; k < vs->tls.v[i].match.n; k++)
+            check_names(c, vs, &vs->tls.v[i].match.v[k]);
 }
 
 static const struct field virtual_service_fields[] = {

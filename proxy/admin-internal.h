@@ -38,7 +38,7 @@ void admin_stats(struct telemetry *t, struct buf *b);
 
 /* proxy/admin_config.c: the snapshot in force, in Envoy's words; NULL: there is none yet. */
 void admin_config_dump(struct telemetry *t, const struct proxy_snapshot *s, struct buf *b);
-void admin_clusters(const struct proxy_snapshot *s, struct buf *b);
+void admin_clusters(struct telemetry *t, const struct proxy_snapshot *s, struct buf *b);
 void admin_listeners(const struct proxy_snapshot *s, struct buf *b);
 
 #endif

@@ -138,7 +138,7 @@ static void page_clusters(const struct admin_request *rq, struct admin_reply *r)
 {
     const struct proxy_snapshot *s = get_snapshot(rq->telemetry);
 
-    admin_clusters(s, &r->body);
+    admin_clusters(rq->telemetry, s, &r->body);
     put_snapshot(rq->telemetry, s);
 }
 

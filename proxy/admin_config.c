@@ -2,10 +2,12 @@
  *
  * Sources: envoyproxy.io/docs, "Administration interface"; the messages' names are those of Envoy's v3 API, so that tools
  * made for its dumps find what they look for. What our snapshot does not have is not in the dump. */
+#include "base/clock.h"
 #include "proxy/admin-internal.h"
 #include "proxy/telemetry-internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* --- JSON: a comma goes before everything that does not come first ------------------------------------------------ */
 
@@ -124,6 +126,8 @@ static void circuit_breakers(struct buf *b, const struct cluster *c)
     buf_putc(b, '{');
     number(b, "max_connections", c->max_connections);
     number(b, "max_pending_requests", c->max_pending);
+    number(b, "max_requests", c->max_requests);
+    number(b, "max_retries", c->max_retries);
     buf_puts(b, "}]}");
 }
 
@@ -488,26 +492,42 @@ void admin_config_dump(struct telemetry *t, const struct proxy_snapshot *s, stru
     buf_puts(b, "]}\n");
 }
 
-static void cluster_lines(struct buf *b, const struct cluster *c)
+static bool is_ejected(struct circuit *circuit, const struct endpoint *e)
+{
+    char text[80];
+
+    snprintf(text, sizeof(text), str_chr(e->ip, ':') < 0 ? "%.*s:%u" : "[%.*s]:%u", STR_ARG(e->ip), e->port);
+    return circuit && circuit_ejected_until(circuit, str_of(text)) > clock_mono_ns();
+}
+
+/* `circuit` NULL: nothing is known of what is under way. */
+static void cluster_lines(struct buf *b, const struct cluster *c, struct circuit *circuit)
 {
     buf_printf(b, "%.*s::observability_name::%.*s\n", STR_ARG(c->name), STR_ARG(c->name));
     buf_printf(b, "%.*s::default_priority::max_connections::%" PRIu32 "\n", STR_ARG(c->name), c->max_connections);
     buf_printf(b, "%.*s::default_priority::max_pending_requests::%" PRIu32 "\n", STR_ARG(c->name), c->max_pending);
+    buf_printf(b, "%.*s::default_priority::max_requests::%" PRIu32 "\n", STR_ARG(c->name), c->max_requests);
+    buf_printf(b, "%.*s::default_priority::max_retries::%" PRIu32 "\n", STR_ARG(c->name), c->max_retries);
     buf_printf(b, "%.*s::added_via_api::true\n", STR_ARG(c->name));
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct endpoint *e = &c->endpoints[i];
 
-        buf_printf(b, "%.*s::%.*s:%u::health_flags::healthy\n", STR_ARG(c->name), STR_ARG(e->ip), e->port);
+        buf_printf(b, "%.*s::%.*s:%u::health_flags::%s\n", STR_ARG(c->name), STR_ARG(e->ip), e->port,
+                   is_ejected(circuit, e) ? "/failed_outlier_check" : "healthy");
         buf_printf(b, "%.*s::%.*s:%u::weight::%" PRIu32 "\n", STR_ARG(c->name), STR_ARG(e->ip), e->port, e->weight);
         buf_printf(b, "%.*s::%.*s:%u::hostname::%.*s\n", STR_ARG(c->name), STR_ARG(e->ip), e->port,
                    STR_ARG(e->workload->pod));
     }
 }
 
-void admin_clusters(const struct proxy_snapshot *s, struct buf *b)
+void admin_clusters(struct telemetry *t, const struct proxy_snapshot *s, struct buf *b)
 {
-    for (size_t i = 0; s && i < s->nclusters; i++)
-        cluster_lines(b, &s->clusters[i]);
+    for (size_t i = 0; s && i < s->nclusters; i++) {
+        struct circuit *circuit = t->o.circuits ? circuit_find(t->o.circuits, s->clusters[i].name) : NULL;
+
+        cluster_lines(b, &s->clusters[i], circuit);
+        circuit_put(circuit);
+    }
 }
 
 void admin_listeners(const struct proxy_snapshot *s, struct buf *b)

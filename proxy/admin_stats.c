@@ -136,6 +136,55 @@ static void print_export(struct printer *p, const struct telemetry *t)
     sample(p, &limit, "", t->o.buffer_bytes);
 }
 
+struct circuit_printer {
+    struct printer *p;
+    const struct own *m;
+    size_t offset;
+};
+
+static void print_circuit(void *arg, struct circuit *c)
+{
+    struct circuit_printer *cp = arg;
+    unsigned value = atomic_load((atomic_uint *)(void *)((char *)c + cp->offset));
+    struct buf labels = BUF_INIT(1024);
+
+    if (value == 0)
+        return;
+    buf_printf(&labels, "{cluster_name=\"%.*s\"}", STR_ARG(c->name));
+    if (!buf_failed(&labels))
+        sample(cp->p, cp->m, buf_cstr(&labels), value);
+    buf_free(&labels);
+}
+
+/* Envoy's names. Clusters for which a number is 0 are left out: there are many of both. */
+static void print_circuits(struct printer *p, struct circuits *cs)
+{
+    static const struct {
+        struct own m;
+        size_t offset;
+    } rows[] = {
+        { { "envoy_cluster_upstream_cx_active", "gauge", "Connections." }, offsetof(struct circuit, connections) },
+        { { "envoy_cluster_upstream_cx_overflow", "counter", "Connections not made: there were too many." },
+          offsetof(struct circuit, connection_overflows) },
+        { { "envoy_cluster_upstream_rq_pending_active", "gauge", "Requests that wait for a connection." },
+          offsetof(struct circuit, pending) },
+        { { "envoy_cluster_upstream_rq_pending_overflow", "counter", "Requests refused: too many waited." },
+          offsetof(struct circuit, pending_overflows) },
+        { { "envoy_cluster_upstream_rq_overflow", "counter", "Requests refused: too many were under way." },
+          offsetof(struct circuit, request_overflows) },
+        { { "envoy_cluster_upstream_rq_retry_overflow", "counter", "Retries not made: there were too many." },
+          offsetof(struct circuit, retry_overflows) },
+        { { "envoy_cluster_outlier_detection_ejections_enforced_total", "counter", "Hosts ejected." },
+          offsetof(struct circuit, ejections_total) },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct circuit_printer cp = { p, &rows[i].m, rows[i].offset };
+
+        circuits_each(cs, print_circuit, &cp);
+    }
+}
+
 static void print_all(struct telemetry *t, struct buf *b, print_sample *print)
 {
     struct printer p = { b, print, NULL };
@@ -145,6 +194,8 @@ static void print_all(struct telemetry *t, struct buf *b, print_sample *print)
         print_access_file(&p, t->file);
     if (t->exporter)
         print_export(&p, t);
+    if (t->o.circuits)
+        print_circuits(&p, t->o.circuits);
 }
 
 void admin_prometheus(struct telemetry *t, struct buf *b)

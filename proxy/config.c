@@ -103,6 +103,38 @@ static void tell_problems(const struct mesh_problems *p, struct err *e)
     }
 }
 
+/* mesh/ knows no environment: tags of spans that are a variable's value become literal ones here. */
+static int read_tags(struct arena *a, struct telemetry_policy *p)
+{
+    struct span_tag *tags = arena_array(a, p->ntags, sizeof(*tags));
+
+    if (p->ntags && !tags)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < p->ntags; i++) {
+        char *name;
+
+        tags[i] = p->tags[i];
+        if (tags[i].kind != SPAN_TAG_ENVIRONMENT)
+            continue;
+        name = arena_cstr(a, tags[i].value);
+        if (!name)
+            return ERR_NOMEM;
+        tags[i].kind = SPAN_TAG_LITERAL;
+        tags[i].value = str_of(getenv(name)); /* nobody sets variables while the proxy runs */
+    }
+    p->tags = tags;
+    return 0;
+}
+
+static struct proxy_snapshot *read_variables(struct arena *a, struct proxy_snapshot *s, struct err *e)
+{
+    if (s && (read_tags(a, &s->client) < 0 || read_tags(a, &s->server) < 0)) {
+        err_set(e, ERR_NOMEM, "no memory for a configuration");
+        return NULL;
+    }
+    return s;
+}
+
 struct snapshot_ref *config_build(const struct proxy_identity *id, const struct config_text *texts, size_t n,
                                   uint64_t version, struct err *e)
 {
@@ -124,7 +156,7 @@ struct snapshot_ref *config_build(const struct proxy_identity *id, const struct 
     if (problems.errors == 0) /* else the references of what did not parse would be reported, too */
         mesh = mesh_build(&ref->arena, &objects, &problems, e);
     tell_problems(&problems, e);
-    ref->snapshot = mesh ? mesh_snapshot(&ref->arena, mesh, id, version, e) : NULL;
+    ref->snapshot = mesh ? read_variables(&ref->arena, mesh_snapshot(&ref->arena, mesh, id, version, e), e) : NULL;
     if (ref->snapshot)
         return ref;
 fail:

@@ -12,7 +12,7 @@ enum { LINGER_S = 1, LINGER_SENDING_S = 30 }; /* the second without a byte sent 
 
 static void update_reading(struct conn *c)
 {
-    bool want = !c->paused && !c->eof_seen && !c->connecting && c->fd >= 0 && c->in.n < CONN_MOST_IN;
+    bool want = c->fd >= 0 && !c->eof_seen && (c->securing || (!c->paused && !c->connecting && c->in.n < CONN_MOST_IN));
 
     if (want == c->reading)
         return;
@@ -62,6 +62,18 @@ static void deliver_kept(struct conn *c)
         buf_free(&c->in);
 }
 
+static ssize_t read_socket(struct conn *c, char *to, size_t room)
+{
+    return c->tls ? tls_link_read(c->tls, c->fd, to, room) : read(c->fd, to, room);
+}
+
+/* The end, or an error, that came together with bytes: nothing more comes from the socket to tell it. */
+static void read_again_if_over(struct conn *c)
+{
+    if (c->fd >= 0 && c->tls && c->reading && (c->tls->eof || c->tls->broken))
+        event_active(&c->rd, EV_READ, 0);
+}
+
 static void read_more(struct conn *c)
 {
     bool kept = c->in.n > 0;
@@ -72,7 +84,7 @@ static void read_more(struct conn *c)
         fail(c, ENOMEM);
         return;
     }
-    n = read(c->fd, to, kept ? CONN_MOST_IN : CONN_SCRATCH);
+    n = read_socket(c, to, kept ? CONN_MOST_IN : CONN_SCRATCH);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR)
             fail(c, errno);
@@ -90,16 +102,24 @@ static void read_more(struct conn *c)
     }
     if (c->fd >= 0)
         update_reading(c);
+    read_again_if_over(c);
 }
+
+static void shake_hands(struct conn *c);
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *c = arg;
     struct worker *w = c->w;
 
-    (void)fd, (void)what;
+    (void)fd;
     worker_enter(w);
-    read_more(c);
+    if (c->connecting && ((what & EV_TIMEOUT) || (c->connect_by_ns && c->connect_by_ns <= w->now_ns)))
+        fail(c, ETIMEDOUT);
+    else if (c->securing)
+        shake_hands(c);
+    else
+        read_more(c);
     worker_leave(w);
 }
 
@@ -114,6 +134,65 @@ static void arm_writing(struct conn *c, bool on)
         event_del(&c->wr);
 }
 
+/* The owner may have it: what has come behind the handshake is the first to be shown. */
+static void tell_connected(struct conn *c)
+{
+    c->connecting = c->securing = false;
+    update_reading(c);
+    event_del(&c->wr);
+    c->writing = false;
+    if (c->ops->connected)
+        c->ops->connected(c);
+    if (c->fd >= 0)
+        conn_flush(c);
+    deliver_kept(c);
+    if (c->fd >= 0)
+        update_reading(c);
+    read_again_if_over(c);
+}
+
+/* What the peer has sent right behind its part of the handshake is in the link, and has to be taken before the link's
+ * memory serves the next connection. */
+static bool keep_early(struct conn *c)
+{
+    ssize_t n;
+
+    while ((n = tls_link_read_early(c->tls, c->w->scratch, CONN_SCRATCH)) > 0)
+        buf_put(&c->in, c->w->scratch, (size_t)n);
+    return !buf_failed(&c->in);
+}
+
+static void shake_hands(struct conn *c)
+{
+    int rc = tls_link_shake(c->tls, c->fd);
+
+    if (rc < 0) {
+        fail(c, errno);
+    } else if (rc == 0) {
+        arm_writing(c, tls_link_unsent(c->tls) > 0);
+    } else if (!keep_early(c)) {
+        fail(c, ENOMEM);
+    } else {
+        event_remove_timer(&c->rd);
+        tell_connected(c);
+    }
+}
+
+static void start_securing(struct conn *c)
+{
+    int64_t left_ns = c->connect_by_ns - c->w->now_ns;
+    struct timeval tv = { left_ns / 1000000000, left_ns % 1000000000 / 1000 };
+
+    c->securing = c->reading = true;
+    event_del(&c->wr);
+    if (c->connect_by_ns && left_ns <= 0) {
+        fail(c, ETIMEDOUT);
+        return;
+    }
+    event_add(&c->rd, c->connect_by_ns ? &tv : NULL);
+    shake_hands(c);
+}
+
 static void finish_connecting(struct conn *c, short what)
 {
     int err = 0;
@@ -123,17 +202,26 @@ static void finish_connecting(struct conn *c, short what)
         err = ETIMEDOUT;
     else if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
         err = errno;
+    /* It is short and the first: a socket that does not take it at once is none. */
+    if (!err && c->preamble.n && write(c->fd, c->preamble.p, c->preamble.n) != (ssize_t)c->preamble.n)
+        err = EPIPE;
     if (err) {
         fail(c, err);
         return;
     }
-    c->connecting = false;
-    update_reading(c);
-    event_del(&c->wr);
-    if (c->ops->connected)
-        c->ops->connected(c);
-    if (c->fd >= 0)
-        conn_flush(c);
+    if (c->tls)
+        start_securing(c);
+    else
+        tell_connected(c);
+}
+
+/* The rest of our part of the handshake. */
+static void flush_handshake(struct conn *c)
+{
+    if (tls_link_flush(c->tls, c->fd) < 0)
+        fail(c, errno);
+    else
+        arm_writing(c, tls_link_unsent(c->tls) > 0);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -143,19 +231,21 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     worker_enter(w);
-    if (c->connecting)
+    if (c->securing)
+        flush_handshake(c);
+    else if (c->connecting)
         finish_connecting(c, what);
     else
         conn_flush(c);
     worker_leave(w);
 }
 
-static void start(struct conn *c, struct worker *w, int fd, const struct conn_ops *ops)
+static void start(struct conn *c, struct worker *w, struct conn_socket s, const struct conn_ops *ops)
 {
-    *c = (struct conn){ .w = w, .ops = ops, .destroy = ops->destroy, .fd = fd,
+    *c = (struct conn){ .w = w, .ops = ops, .destroy = ops->destroy, .fd = s.fd, .tls = s.tls,
                         .in = BUF_INIT(2 * CONN_MOST_IN), .out = BUF_INIT(CONN_MOST_OUT) };
-    event_assign(&c->rd, w->base, fd, EV_READ | EV_PERSIST, on_readable, c);
-    event_assign(&c->wr, w->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
+    event_assign(&c->rd, w->base, s.fd, EV_READ | EV_PERSIST, on_readable, c);
+    event_assign(&c->wr, w->base, s.fd, EV_WRITE | EV_PERSIST, on_writable, c);
     c->next = w->conns;
     if (c->next)
         c->next->prev = c;
@@ -163,19 +253,40 @@ static void start(struct conn *c, struct worker *w, int fd, const struct conn_op
     w->nconns++;
 }
 
-void conn_open(struct conn *c, struct worker *w, int fd, const struct conn_ops *ops)
+void conn_open(struct conn *c, struct worker *w, struct conn_socket s, const struct conn_ops *ops)
 {
-    start(c, w, fd, ops);
+    start(c, w, s, ops);
     update_reading(c);
+    read_again_if_over(c);
+    if (c->tls)
+        arm_writing(c, tls_link_unsent(c->tls) > 0);
 }
 
-void conn_open_connecting(struct conn *c, struct worker *w, int fd, const struct conn_ops *ops, int64_t timeout_ms)
+void conn_open_connecting(struct conn *c, struct worker *w, struct conn_socket s, const struct conn_ops *ops,
+                          int64_t timeout_ms)
 {
     struct timeval tv = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
 
-    start(c, w, fd, ops);
+    start(c, w, s, ops);
     c->connecting = true;
+    if (timeout_ms > 0)
+        c->connect_by_ns = w->now_ns + timeout_ms * 1000000;
     event_add(&c->wr, timeout_ms > 0 ? &tv : NULL);
+}
+
+void conn_secure(struct conn *c, struct tls_link *tls)
+{
+    c->tls = tls;
+    c->connecting = c->securing = true;
+    update_reading(c);
+    shake_hands(c);
+}
+
+void conn_socket_close(struct conn_socket *s)
+{
+    tls_link_free(s->tls);
+    close(s->fd);
+    *s = (struct conn_socket){ .fd = -1 };
 }
 
 static void forget(struct conn *c)
@@ -200,6 +311,7 @@ void conn_destroy(struct conn *c)
 {
     buf_free(&c->in);
     buf_free(&c->out);
+    tls_link_free(c->tls);
     c->destroy(c);
 }
 
@@ -213,12 +325,13 @@ void conn_close(struct conn *c)
     close(fd);
 }
 
-int conn_detach(struct conn *c)
+struct conn_socket conn_detach(struct conn *c)
 {
-    int fd = c->fd;
+    struct conn_socket s = { c->fd, c->tls };
 
+    c->tls = NULL;
     forget(c);
-    return fd;
+    return s;
 }
 
 static size_t linger_data(struct conn *c, struct str bytes)
@@ -250,6 +363,11 @@ void conn_linger(struct conn *c)
 
     if (c->fd < 0)
         return;
+    if (c->securing && c->tls->broken) { /* the alert that says why is on its way: a reset must not overtake it */
+        tls_link_free(c->tls);
+        c->tls = NULL;
+        c->connecting = c->securing = false;
+    }
     if (c->connecting) {
         conn_close(c);
         return;
@@ -288,18 +406,24 @@ void conn_write(struct conn *c, struct str s)
         buf_str(conn_out(c), s);
 }
 
+/* As writev(). */
+static ssize_t send_to_socket(struct conn *c, struct iovec *v, size_t n)
+{
+    return c->tls ? tls_link_writev(c->tls, c->fd, v, n) : writev(c->fd, v, (int)n);
+}
+
 /* Sends pieces behind what is unsent, in one call. Returns how many bytes of the pieces went out, -1 on failure. */
 static ssize_t send_pieces(struct conn *c, const struct str *pieces, size_t n)
 {
     struct iovec v[5];
-    size_t unsent = conn_unsent(c), k = 0;
+    size_t unsent = c->out.n - c->out_at, k = 0;
     ssize_t sent;
 
     if (unsent)
         v[k++] = (struct iovec){ c->out.p + c->out_at, unsent };
     for (size_t i = 0; i < n; i++)
         v[k++] = (struct iovec){ (void *)(uintptr_t)pieces[i].p, pieces[i].n };
-    sent = writev(c->fd, v, (int)k);
+    sent = send_to_socket(c, v, k);
     if (sent < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     if ((size_t)sent < unsent) {
@@ -342,10 +466,18 @@ bool conn_is_full(struct conn *c)
     return true;
 }
 
+/* Our half is over; with TLS its last word has to go out before. False: it waits. */
+static bool say_goodbye(struct conn *c)
+{
+    if (c->tls && c->shut_when_sent && !c->shut && tls_link_shut(c->tls, c->fd) == 0)
+        return tls_link_unsent(c->tls) == 0;
+    return true; /* where that failed the socket's end has to do */
+}
+
 static void sent_all(struct conn *c)
 {
     c->out.n = c->out_at = 0;
-    if (c->out.cap > CONN_DIRECT * 4)
+    if (c->out.cap > CONN_DIRECT * 4 || c->tls) /* which is large enough by itself */
         buf_free(&c->out);
     if (c->shut_when_sent && !c->shut) {
         c->shut = true;
@@ -361,12 +493,17 @@ void conn_flush(struct conn *c)
 {
     if (c->fd < 0 || c->connecting)
         return;
+    if (c->ops->fill)
+        c->ops->fill(c);
+    if (c->fd < 0)
+        return;
     if (buf_failed(&c->out)) {
         fail(c, ENOBUFS);
         return;
     }
     if (conn_unsent(c)) {
-        ssize_t n = write(c->fd, c->out.p + c->out_at, conn_unsent(c));
+        struct iovec v = { c->out.p + c->out_at, c->out.n - c->out_at };
+        ssize_t n = send_to_socket(c, &v, 1);
 
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             fail(c, errno);
@@ -380,7 +517,7 @@ void conn_flush(struct conn *c)
             c->out_at = 0;
         }
     }
-    if (conn_unsent(c) == 0)
+    if (conn_unsent(c) == 0 && say_goodbye(c))
         sent_all(c);
     if (c->fd < 0)
         return;
@@ -405,6 +542,7 @@ void conn_resume(struct conn *c)
     deliver_kept(c);
     if (c->fd >= 0)
         update_reading(c);
+    read_again_if_over(c);
 }
 
 struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storage *ss)
@@ -425,4 +563,13 @@ struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storag
     port = ntohs(((const struct sockaddr_in *)(const void *)ss)->sin_port);
     n = snprintf(out, CONN_ADDR_TEXT, "%s:%u", ip, port);
     return n > 0 ? (struct str){ out, strlen(ip) } : STR_NULL;
+}
+
+void conn_local_text(const struct conn *c, char out[CONN_ADDR_TEXT])
+{
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof(ss);
+
+    if (getsockname(c->fd, (struct sockaddr *)&ss, &n) == 0)
+        conn_addr_text(out, &ss);
 }

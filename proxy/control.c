@@ -51,7 +51,7 @@ struct control {
     struct buf out, in, body;
     bool head_done;
     struct http1_scan scan;
-    struct http1_head head;      /* over `in`, which is not moved while it counts */
+    struct http_head head;      /* over `in`, which is not moved while it counts */
     uint64_t head_version;
     struct http1_body framing;
 };
@@ -168,8 +168,8 @@ static void find_version(struct control *c)
 {
     c->head_version = 0;
     for (size_t i = 0; i < c->head.nfields; i++)
-        if (str_ieq(http1_text(&c->head, c->head.fields[i].name), STR("vigla-version")) &&
-            !num_u64(http1_text(&c->head, c->head.fields[i].value), &c->head_version))
+        if (str_ieq(http_text(&c->head, c->head.fields[i].name), STR("vigla-version")) &&
+            !num_u64(http_text(&c->head, c->head.fields[i].value), &c->head_version))
             c->head_version = 0;
 }
 

@@ -1,39 +1,57 @@
-/* downstream.c: from bytes to requests.
+/* downstream.c: HTTP/1 from bytes to requests, and answers to bytes.
  *
- *   IDLE --first byte--> HEAD --complete--> a stream has it --downstream_done--> IDLE, or LINGER
+ *   IDLE --first byte--> HEAD --complete--> a stream has it --done--> IDLE, or LINGER
  *    | keep-alive time    | 60 s: 408        | client gone: the stream logs DC
  *    v closed             v refused: 4xx, LINGER
  *
- * A pipelined request waits in the connection's buffer until the one before it is answered: answers keep order. */
+ * A pipelined request waits in the connection's buffer until the one before it is answered: answers keep order. After
+ * an answer with 101 bytes pass as they are, in both directions. */
 #include "proxy/downstream.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/http1_body.h"
+#include "proxy/http1_parser.h"
+#include "proxy/http2_server.h"
 #include "proxy/stream.h"
+#include "proxy/trailers.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
-void peer_init(struct peer *p, const struct worker_listener *wl, int fd, const struct sockaddr_storage *remote)
-{
-    struct sockaddr_storage local;
-    socklen_t n = sizeof(local);
-
-    p->remote_ip = conn_addr_text(p->remote, remote);
-    if (wl->wildcard && getsockname(fd, (struct sockaddr *)&local, &n) == 0)
-        conn_addr_text(p->local, &local);
-    else
-        memcpy(p->local, wl->local, sizeof(p->local));
-}
+struct downstream {
+    struct conn c;
+    struct client client;
+    struct peer peer;
+    struct http1_scan scan;   /* of the next one's head */
+    struct http1_body body;   /* of the request under way */
+    uint8_t version;          /* its */
+    bool keep_alive;          /* it would have the connection kept */
+    bool complete;            /* its body has come, too */
+    bool chunk_answer;
+    bool tunnel;
+    bool last;                /* its answer is the connection's last */
+    bool refused;             /* nothing more is read */
+    bool served;              /* a request, already */
+};
 
 static struct downstream *of(struct conn *c)
 {
     return (struct downstream *)c;
 }
 
+static struct downstream *of_client(struct client *cl)
+{
+    return (struct downstream *)((char *)cl - offsetof(struct downstream, client));
+}
+
+/* ---- requests ---- */
+
 static void wait_for_request(struct downstream *d)
 {
     d->scan = (struct http1_scan){ 0 };
-    d->started_ns = 0;
+    http1_body_free(&d->body);
+    d->client.started_ns = 0;
     d->c.deadline_ns = d->c.w->now_ns + d->c.w->settings->keep_alive_ns;
 }
 
@@ -41,19 +59,57 @@ static void refuse(struct downstream *d, unsigned status, const char *why)
 {
     log_debug("%s: %s", d->peer.remote, why);
     d->refused = true;
-    stream_refuse(d, status);
+    d->version = HTTP_VERSION_11;
+    stream_refuse(&d->client, status);
     conn_linger(&d->c);
+}
+
+static void start_request(struct downstream *d, const struct http_head *h)
+{
+    d->scan = (struct http1_scan){ 0 };
+    http1_body_init(&d->body, h->framing, h->length);
+    d->body.keeps_trailers = !h->nominates; /* what Connection names is for one hop: by no name may it be a trailer */
+    d->version = h->version;
+    d->keep_alive = h->keep_alive;
+    d->complete = http1_body_may_close(&d->body);
+    d->last = d->tunnel = false;
+    d->served = true;
+    d->c.deadline_ns = d->c.w->now_ns + d->c.w->settings->stream_idle_ns;
+    stream_start(&d->client, h);
+}
+
+/* A connection that begins with HTTP/2's preface is HTTP/2 (prior knowledge, RFC 9113 3.3). */
+static bool becomes_http2(struct downstream *d, struct str bytes)
+{
+    struct str preface = STR(HTTP2_PREFACE);
+    struct incoming in = { .wl = d->client.wl, .first = bytes, .like = &d->peer };
+
+    if (d->served || bytes.n < preface.n || !str_starts(bytes, preface))
+        return false;
+    in.serve = peer_listener(&d->peer, d->client.wl);
+    in.socket = conn_detach(&d->c);
+    http2_server_new(&in);
+    return true;
+}
+
+static bool may_become_http2(const struct downstream *d, struct str bytes)
+{
+    return !d->served && bytes.n < sizeof(HTTP2_PREFACE) - 1 && str_starts(STR(HTTP2_PREFACE), bytes);
 }
 
 /* Reads a head from the front of `bytes`; returns how many of them it took. */
 static size_t read_head(struct downstream *d, struct str bytes)
 {
-    struct http1_head h;
+    struct http_head h;
 
-    if (!d->started_ns) {
-        d->started_ns = d->c.w->now_ns;
-        d->c.deadline_ns = d->started_ns + d->c.w->settings->header_timeout_ns;
+    if (becomes_http2(d, bytes))
+        return bytes.n;
+    if (!d->client.started_ns) {
+        d->client.started_ns = d->c.w->now_ns;
+        d->c.deadline_ns = d->c.w->now_ns + d->c.w->settings->header_timeout_ns;
     }
+    if (may_become_http2(d, bytes))
+        return 0;
     switch (http1_request(&d->scan, bytes, &h)) {
     case HTTP1_MORE:
         return 0;
@@ -61,10 +117,50 @@ static size_t read_head(struct downstream *d, struct str bytes)
         refuse(d, h.refused, h.why);
         return bytes.n;
     case HTTP1_DONE:
-        stream_start(d, &h);
+        start_request(d, &h);
         return h.size;
     }
     return 0;
+}
+
+static void end_body(struct downstream *d)
+{
+    struct fields trailers;
+
+    d->complete = true;
+    trailers_from_lines(&trailers, http1_body_trailers(&d->body));
+    stream_data_end(d->client.stream, &trailers);
+}
+
+/* Returns how many bytes belong to the request and were taken: 0 when it wants none now. */
+static size_t read_body(struct downstream *d, struct str bytes)
+{
+    struct stream *s = d->client.stream;
+    struct str rest = bytes, data;
+
+    if (d->tunnel) {
+        if (!stream_wants(s))
+            return 0;
+        stream_data(s, bytes);
+        return bytes.n;
+    }
+    while (!d->complete && d->client.stream == s && stream_wants(s)) {
+        switch (http1_body_next(&d->body, &rest, &data)) {
+        case HTTP1_BODY_DATA:
+            stream_data(s, data);
+            break;
+        case HTTP1_BODY_MORE:
+            return bytes.n;
+        case HTTP1_BODY_END:
+            end_body(d);
+            break;
+        case HTTP1_BODY_BAD:
+            d->last = true;
+            stream_data_bad(s);
+            return bytes.n;
+        }
+    }
+    return bytes.n - rest.n;
 }
 
 static size_t on_data(struct conn *c, struct str bytes)
@@ -74,7 +170,7 @@ static size_t on_data(struct conn *c, struct str bytes)
 
     while (used < bytes.n && !d->refused && !conn_is_closed(c)) {
         struct str rest = str_from(bytes, used);
-        size_t n = d->stream ? stream_body(d->stream, rest) : read_head(d, rest);
+        size_t n = d->client.stream ? read_body(d, rest) : read_head(d, rest);
 
         if (n == 0)
             break;
@@ -83,14 +179,131 @@ static size_t on_data(struct conn *c, struct str bytes)
     return d->refused ? bytes.n : used;
 }
 
+/* ---- answers ---- */
+
+static bool may_keep(const struct downstream *d)
+{
+    return d->keep_alive && d->complete && !d->last && !d->c.w->draining && !d->client.wl->gone;
+}
+
+static void write_framing(struct downstream *d, struct buf *b, const struct answer *a)
+{
+    if (a->framing == HTTP_LENGTH)
+        buf_printf(b, "content-length: %llu\r\n", (unsigned long long)a->length);
+    else if (d->chunk_answer)
+        buf_puts(b, "transfer-encoding: chunked\r\n");
+    if (a->status == 101)
+        buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
+    else if (!may_keep(d))
+        buf_puts(b, "connection: close\r\n");
+    else if (d->version == HTTP_VERSION_10)
+        buf_puts(b, "connection: keep-alive\r\n");
+    buf_puts(b, "\r\n");
+}
+
+static size_t put_head(struct client *cl, const struct answer *a)
+{
+    struct downstream *d = of_client(cl);
+    struct buf *b = conn_out(&d->c);
+    size_t before = b->n;
+    bool streamed = a->framing == HTTP_STREAMED || a->framing == HTTP_UNTIL_CLOSE;
+
+    d->chunk_answer = streamed && d->version == HTTP_VERSION_11;
+    d->tunnel = a->status == 101;
+    if (a->last || d->tunnel || (streamed && !d->chunk_answer))
+        d->last = true;
+    buf_printf(b, "HTTP/1.1 %u %.*s\r\n", a->status, STR_ARG(a->reason));
+    fields_write(b, a->fields);
+    write_framing(d, b, a);
+    return b->n - before;
+}
+
+static void put_interim(struct client *cl, unsigned status)
+{
+    struct buf *b = conn_out(&of_client(cl)->c);
+
+    buf_printf(b, "HTTP/1.1 %u %s\r\n\r\n", status, http_reason(status));
+}
+
+static void put_data(struct client *cl, struct str bytes)
+{
+    struct downstream *d = of_client(cl);
+    char size[20];
+    struct str pieces[3] = { { size, 0 }, bytes, STR("\r\n") };
+
+    if (d->chunk_answer && bytes.n) {
+        pieces[0].n = (size_t)snprintf(size, sizeof(size), "%zx\r\n", bytes.n);
+        conn_write_pieces(&d->c, pieces, 3);
+    } else {
+        conn_write_pieces(&d->c, &bytes, 1);
+    }
+}
+
+/* HTTP/1 has room for them behind chunks only. */
+static void put_trailers(struct client *cl, const struct fields *f)
+{
+    struct downstream *d = of_client(cl);
+
+    if (!d->chunk_answer)
+        return;
+    conn_write(&d->c, STR("0\r\n"));
+    fields_write(conn_out(&d->c), f);
+    conn_write(&d->c, STR("\r\n"));
+    d->chunk_answer = false;
+}
+
+static void finish(struct client *cl)
+{
+    struct downstream *d = of_client(cl);
+
+    if (d->chunk_answer)
+        conn_write(&d->c, STR("0\r\n\r\n"));
+    d->chunk_answer = false;
+    if (may_keep(d)) {
+        wait_for_request(d);
+        conn_resume(&d->c);
+    } else {
+        d->refused = true;
+        conn_linger(&d->c);
+    }
+}
+
+static void cut(struct client *cl)
+{
+    struct downstream *d = of_client(cl);
+
+    d->refused = true;
+    conn_close(&d->c);
+}
+
+static bool is_full(struct client *cl)
+{
+    return conn_is_full(&of_client(cl)->c);
+}
+
+static void resume(struct client *cl)
+{
+    conn_resume(&of_client(cl)->c);
+}
+
+static const struct client_ops client_ops = { .head = put_head, .interim = put_interim, .data = put_data,
+                                              .trailers = put_trailers, .done = finish, .cut = cut, .full = is_full,
+                                              .resume = resume };
+
+/* ---- the connection ---- */
+
 static void on_eof(struct conn *c)
 {
     struct downstream *d = of(c);
 
-    if (!d->stream)
+    if (!d->client.stream) {
         conn_close(c);
-    else
-        stream_client_closed(d->stream);
+    } else if (d->tunnel) {
+        stream_client_closed(d->client.stream);
+    } else {
+        stream_client_gone(d->client.stream);
+        conn_close(c);
+    }
 }
 
 static void on_error(struct conn *c, int err)
@@ -98,8 +311,8 @@ static void on_error(struct conn *c, int err)
     struct downstream *d = of(c);
 
     (void)err;
-    if (d->stream)
-        stream_client_gone(d->stream);
+    if (d->client.stream)
+        stream_client_gone(d->client.stream);
     conn_close(c);
 }
 
@@ -107,20 +320,23 @@ static void on_drained(struct conn *c)
 {
     struct downstream *d = of(c);
 
-    if (d->stream)
-        stream_drained(d->stream);
+    if (d->client.stream)
+        stream_drained(d->client.stream);
 }
 
 static void on_deadline(struct conn *c)
 {
     struct downstream *d = of(c);
 
-    if (d->stream)
-        stream_idle(d->stream);
-    else if (d->started_ns)
+    if (d->client.stream) {
+        c->deadline_ns = stream_deadline_ns(d->client.stream); /* it may have moved on since it was set */
+        if (c->deadline_ns <= c->w->now_ns)
+            stream_idle(d->client.stream);
+    } else if (d->client.started_ns) {
         refuse(d, 408, "the request's head took too long");
-    else
+    } else {
         conn_close(c);
+    }
 }
 
 static void on_drain(struct conn *c)
@@ -128,11 +344,11 @@ static void on_drain(struct conn *c)
     struct downstream *d = of(c);
     int64_t end = c->w->now_ns + c->w->settings->drain_ns;
 
-    if (d->stream || d->started_ns)
+    if (d->client.stream || d->client.started_ns)
         return; /* the answer will say that it is the last */
     if (c->w->draining)
         conn_close(c);
-    else if (d->wl->gone && c->deadline_ns > end)
+    else if (d->client.wl->gone && c->deadline_ns > end)
         c->deadline_ns = end; /* a request may be on its way */
 }
 
@@ -140,36 +356,26 @@ static void destroy(struct conn *c)
 {
     struct downstream *d = of(c);
 
-    worker_listener_put(d->wl);
+    worker_listener_put(d->client.wl);
+    http1_body_free(&d->body);
     mem_free(d);
 }
 
-void downstream_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
+void downstream_new(const struct incoming *in)
 {
     static const struct conn_ops ops = { .data = on_data, .eof = on_eof, .error = on_error, .drained = on_drained,
                                          .deadline = on_deadline, .drain = on_drain, .destroy = destroy };
     struct downstream *d = mem_zalloc(sizeof(*d));
+    struct conn_socket socket = in->socket;
 
     if (!d) {
-        close(fd);
+        conn_socket_close(&socket);
         return;
     }
-    d->wl = worker_listener_get(wl);
-    peer_init(&d->peer, wl, fd, remote);
-    conn_open(&d->c, wl->w, fd, &ops);
+    d->client = (struct client){ .ops = &client_ops, .wl = worker_listener_get(in->wl), .peer = &d->peer };
+    peer_init(&d->peer, in);
+    conn_open(&d->c, in->wl->w, socket, &ops);
     wait_for_request(d);
-    if (first.n)
-        conn_feed(&d->c, first);
-}
-
-void downstream_done(struct downstream *d, bool keep)
-{
-    d->stream = NULL;
-    if (!keep) {
-        d->refused = true;
-        conn_linger(&d->c);
-        return;
-    }
-    wait_for_request(d);
-    conn_resume(&d->c);
+    if (in->first.n)
+        conn_feed(&d->c, in->first);
 }

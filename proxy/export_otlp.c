@@ -1,10 +1,12 @@
 #include "proxy/otlp-internal.h"
 
 #include "base/pb.h"
+#include "proxy/texts.h"
 
 #include <stdio.h>
 
 enum {
+    SPAN_ATTRIBUTES = 9,
     LONGEST_URL_PATH = 256, /* Envoy's default for the tag http.url */
     CLEAN_TEXT = 16 << 20   /* more than a line of the longest texts, each byte replaced by three */
 };
@@ -222,9 +224,7 @@ void otlp_log(struct buf *b, const struct record *rec, struct str line)
 
 static void tag(struct buf *b, const char *key, struct str value)
 {
-    enum { ATTRIBUTES = 9 };
-
-    otlp_text(b, ATTRIBUTES, str_of(key), value.n ? value : STR("-"));
+    otlp_text(b, SPAN_ATTRIBUTES, str_of(key), value.n ? value : STR("-"));
 }
 
 static void number_tag(struct buf *b, const char *key, int64_t v)
@@ -264,9 +264,20 @@ static bool is_error(const struct access_log *l)
     return l->response_code <= 0 || l->response_code >= 500;
 }
 
-/* Envoy's tags, all of them texts as Envoy has them. */
-static void span_tags(struct buf *b, const struct access_log *l, const struct otlp_span_origin *origin)
+static void custom_tags(struct buf *b, struct str texts)
 {
+    while (texts.n) {
+        struct str name = texts_next(&texts);
+
+        otlp_text(b, SPAN_ATTRIBUTES, name, texts_next(&texts));
+    }
+}
+
+/* Envoy's tags, all of them texts as Envoy has them. */
+static void span_tags(struct buf *b, const struct record *rec, const struct otlp_span_origin *origin)
+{
+    const struct access_log *l = &rec->log;
+
     tag(b, "component", STR("proxy"));
     tag(b, "node_id", origin->node_id);
     tag(b, "guid:x-request-id", l->request_id);
@@ -288,6 +299,9 @@ static void span_tags(struct buf *b, const struct access_log *l, const struct ot
         tag(b, "grpc.status_code", l->grpc_response_status);
     if (is_error(l))
         tag(b, "error", STR("true"));
+    custom_tags(b, rec->span_tags);
+    if (rec->no_istio_tags)
+        return;
     tag(b, "istio.canonical_service", origin->self->canonical_service);
     tag(b, "istio.canonical_revision", origin->self->canonical_revision);
     tag(b, "istio.mesh_id", STR("cluster.local"));
@@ -303,7 +317,7 @@ bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_o
     uint8_t trace[16], id[8];
     size_t span, status;
 
-    if (!id_bytes(l->trace_id, trace, sizeof(trace)) || !id_bytes(l->span_id, id, sizeof(id)))
+    if (rec->no_span || !id_bytes(l->trace_id, trace, sizeof(trace)) || !id_bytes(l->span_id, id, sizeof(id)))
         return false;
     span = open_record(b);
     pb_put_str(b, 1, (struct str){ (const char *)trace, sizeof(trace) });
@@ -313,7 +327,7 @@ bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_o
     pb_put_varint(b, 6, rec->span_is_client ? KIND_CLIENT : KIND_SERVER);
     pb_put_fixed64(b, 7, (uint64_t)l->start_ns);
     pb_put_fixed64(b, 8, (uint64_t)(l->start_ns + duration_us * 1000));
-    span_tags(b, l, origin);
+    span_tags(b, rec, origin);
     if (is_error(l)) {
         status = pb_open(b, 15);
         pb_put_varint(b, 3, STATUS_ERROR);

@@ -1,48 +1,51 @@
 #include "proxy/fields.h"
 
-static bool is_hop_by_hop(enum http1_id id)
+static bool is_hop_by_hop(enum http_id id)
 {
     switch (id) {
-    case HTTP1_HOST: /* written beside the start line */
-    case HTTP1_CONTENT_LENGTH:
-    case HTTP1_TRANSFER_ENCODING:
-    case HTTP1_CONNECTION:
-    case HTTP1_KEEP_ALIVE:
-    case HTTP1_PROXY_CONNECTION:
-    case HTTP1_TE:
-    case HTTP1_TRAILER: /* trailers are not passed on */
-    case HTTP1_UPGRADE:
-    case HTTP1_HTTP2_SETTINGS:
-    case HTTP1_EXPECT: /* answered here */
+    case HTTP_HOST: /* written beside the start line */
+    case HTTP_CONTENT_LENGTH:
+    case HTTP_TRANSFER_ENCODING:
+    case HTTP_CONNECTION:
+    case HTTP_KEEP_ALIVE:
+    case HTTP_PROXY_CONNECTION:
+    case HTTP_TE:
+    case HTTP_TRAILER: /* says what follows: fields_from_head */
+    case HTTP_UPGRADE:
+    case HTTP_HTTP2_SETTINGS:
+    case HTTP_EXPECT: /* answered here */
         return true;
     default:
         return false;
     }
 }
 
-static bool is_nominated(const struct http1_head *h, struct str name)
+static bool is_nominated(const struct http_head *h, struct str name)
 {
-    for (size_t i = h->first[HTTP1_CONNECTION] - 1u; i < h->nfields; i++) {
-        struct str rest = http1_text(h, h->fields[i].value);
+    for (size_t i = h->first[HTTP_CONNECTION] - 1u; i < h->nfields; i++) {
+        struct str rest = http_text(h, h->fields[i].value);
 
-        while (h->fields[i].id == HTTP1_CONNECTION && rest.p)
+        while (h->fields[i].id == HTTP_CONNECTION && rest.p)
             if (str_ieq(str_trim(str_cut(&rest, ',')), name))
                 return true;
     }
     return false;
 }
 
-void fields_from_head(struct fields *f, const struct http1_head *h)
+void fields_from_head(struct fields *f, const struct http_head *h)
 {
     f->n = 0;
     f->overflow = false;
     for (size_t i = 0; i < h->nfields; i++) {
-        const struct http1_field *from = &h->fields[i];
-        struct str name = http1_text(h, from->name);
+        const struct http_field *from = &h->fields[i];
+        struct str name = http_text(h, from->name);
 
-        if (is_hop_by_hop(from->id) || (h->nominates && is_nominated(h, name)))
+        /* Trailers follow a body of unknown length only: without one, none are announced. */
+        if (is_hop_by_hop(from->id) && (from->id != HTTP_TRAILER || h->framing != HTTP_STREAMED))
             continue;
-        f->v[f->n++] = (struct field){ name, http1_text(h, from->value), from->id };
+        if (h->nominates && is_nominated(h, name))
+            continue;
+        f->v[f->n++] = (struct field){ name, http_text(h, from->value), from->id };
     }
 }
 
@@ -52,7 +55,7 @@ void fields_add(struct fields *f, struct str name, struct str value)
         f->overflow = true;
         return;
     }
-    f->v[f->n++] = (struct field){ name, value, http1_id_of(name) };
+    f->v[f->n++] = (struct field){ name, value, http_id_of(name) };
 }
 
 void fields_remove(struct fields *f, struct str name)
@@ -71,7 +74,7 @@ void fields_set(struct fields *f, struct str name, struct str value)
     fields_add(f, name, value);
 }
 
-struct str fields_get(const struct fields *f, enum http1_id id)
+struct str fields_get(const struct fields *f, enum http_id id)
 {
     for (size_t i = 0; i < f->n; i++)
         if (f->v[i].id == id)
@@ -90,7 +93,7 @@ void fields_apply(struct fields *f, const struct header_op *ops, size_t n, struc
         if (str_ieq(ops[i].name, STR("host")) || str_ieq(ops[i].name, STR(":authority"))) {
             if (authority)
                 *authority = ops[i].value;
-        } else if (str_starts(ops[i].name, STR(":")) || is_hop_by_hop(http1_id_of(ops[i].name))) {
+        } else if (str_starts(ops[i].name, STR(":")) || is_hop_by_hop(http_id_of(ops[i].name))) {
             continue;
         } else if (ops[i].op == HEADER_SET) {
             fields_set(f, ops[i].name, ops[i].value);

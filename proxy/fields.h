@@ -6,13 +6,13 @@
 
 #include "base/buf.h"
 #include "mesh/snapshot.h"
-#include "proxy/http1_parser.h"
+#include "proxy/http_head.h"
 
-enum { FIELDS_MOST = HTTP1_MOST_FIELDS + 60 };
+enum { FIELDS_MOST = HTTP_MOST_FIELDS + 60 };
 
 struct field {
     struct str name, value;
-    enum http1_id id;
+    enum http_id id;
 };
 
 struct fields {
@@ -21,14 +21,14 @@ struct fields {
     struct field v[FIELDS_MOST];
 };
 
-/* All but Host, the framing, the hop-by-hop fields and those that Connection nominates (RFC 9110 7.6.1). */
-void fields_from_head(struct fields *f, const struct http1_head *h);
+/* All but Host, the framing, the hop-by-hop fields (Trailer where no trailers can follow) and those that Connection nominates (RFC 9110 7.6.1). */
+void fields_from_head(struct fields *f, const struct http_head *h);
 void fields_add(struct fields *f, struct str name, struct str value);
 /* Replaces all of that name by one. */
 void fields_set(struct fields *f, struct str name, struct str value);
 void fields_remove(struct fields *f, struct str name);
 /* The first one's value; STR_NULL when there is none. */
-struct str fields_get(const struct fields *f, enum http1_id id);
+struct str fields_get(const struct fields *f, enum http_id id);
 /* Removals first, then the rest in order, as Envoy does. Setting `host` or `:authority` sets *authority (may be NULL);
  * other names with a colon are passed over. */
 void fields_apply(struct fields *f, const struct header_op *ops, size_t n, struct str *authority);

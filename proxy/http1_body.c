@@ -10,18 +10,26 @@
 
 enum { SIZE, BLANK, EXT, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, NAME, VALUE, VALUE_LF, END_LF, ENDED, BROKEN };
 
-void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t length)
+void http1_body_init(struct http1_body *b, enum http_framing framing, uint64_t length)
 {
-    *b = (struct http1_body){ .framing = framing, .left = length, .state = DATA };
-    if (framing == HTTP1_CHUNKED)
-        *b = (struct http1_body){ .framing = framing, .state = SIZE };
-    else if (framing == HTTP1_NO_BODY || (framing == HTTP1_LENGTH && length == 0))
+    *b = (struct http1_body){ .framing = framing, .left = length, .state = DATA,
+                              .trailers = BUF_INIT(HTTP1_MOST_OVERHEAD + HTTP_MOST_FIELDS) };
+    if (framing == HTTP_STREAMED) {
+        b->state = SIZE;
+        b->left = 0;
+    } else if (framing == HTTP_NO_BODY || (framing == HTTP_LENGTH && length == 0)) {
         b->state = ENDED;
+    }
+}
+
+void http1_body_free(struct http1_body *b)
+{
+    buf_free(&b->trailers);
 }
 
 bool http1_body_may_close(const struct http1_body *b)
 {
-    return b->state == ENDED || b->framing == HTTP1_UNTIL_CLOSE;
+    return b->state == ENDED || b->framing == HTTP_UNTIL_CLOSE;
 }
 
 static int hex_digit(char c)
@@ -86,22 +94,40 @@ static int next_state(struct http1_body *b, char c)
 
 static enum http1_body_result take_data(struct http1_body *b, struct str *in, struct str *data)
 {
-    size_t n = b->framing != HTTP1_UNTIL_CLOSE && b->left < in->n ? (size_t)b->left : in->n;
+    size_t n = b->framing != HTTP_UNTIL_CLOSE && b->left < in->n ? (size_t)b->left : in->n;
 
     if (n == 0)
         return HTTP1_BODY_MORE;
     *data = (struct str){ in->p, n };
     *in = str_from(*in, n);
-    if (b->framing != HTTP1_UNTIL_CLOSE) {
+    if (b->framing != HTTP_UNTIL_CLOSE) {
         b->left -= n;
         if (b->left == 0)
-            b->state = b->framing == HTTP1_CHUNKED ? DATA_CR : ENDED;
+            b->state = b->framing == HTTP_STREAMED ? DATA_CR : ENDED;
     }
     return HTTP1_BODY_DATA;
 }
 
+/* One more byte of a trailer, or its end. False: they are more or larger than they may be. */
+static bool take_trailer(struct http1_body *b, char c)
+{
+    if (b->state == NAME || b->state == VALUE) {
+        if (b->keeps_trailers)
+            buf_putc(&b->trailers, c);
+        return ++b->overhead <= HTTP1_MOST_OVERHEAD;
+    }
+    if (b->state == VALUE_LF) {
+        if (b->keeps_trailers)
+            buf_putc(&b->trailers, '\n');
+        return ++b->ntrailers <= HTTP_MOST_FIELDS;
+    }
+    return true;
+}
+
 enum http1_body_result http1_body_next(struct http1_body *b, struct str *in, struct str *data)
 {
+    char c;
+
     *data = STR_NULL;
     for (;;) {
         if (b->state == ENDED)
@@ -112,10 +138,10 @@ enum http1_body_result http1_body_next(struct http1_body *b, struct str *in, str
             return take_data(b, in, data);
         if (in->n == 0)
             return HTTP1_BODY_MORE;
-        b->state = (uint8_t)next_state(b, in->p[0]);
+        c = in->p[0];
+        b->state = (uint8_t)next_state(b, c);
         *in = str_from(*in, 1);
-        if (b->state == EXT || (b->state >= TRAILER && b->state <= VALUE))
-            if (++b->overhead > HTTP1_MOST_OVERHEAD)
-                b->state = BROKEN;
+        if (b->state == EXT ? ++b->overhead > HTTP1_MOST_OVERHEAD : !take_trailer(b, c))
+            b->state = BROKEN;
     }
 }

@@ -26,13 +26,6 @@ const uint8_t http1_class[256] = {
     2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
 };
 
-static const struct str id_names[HTTP1_NIDS] = {
-    [HTTP1_OTHER] = STR_INIT(""),
-#define HTTP1_NAME(id, name) [HTTP1_##id] = STR_INIT(name),
-    HTTP1_IDS(HTTP1_NAME)
-#undef HTTP1_NAME
-};
-
 static bool in_class(struct str s, unsigned class)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -46,17 +39,7 @@ bool http1_is_token(struct str s)
     return s.n > 0 && in_class(s, HTTP1_TCHAR);
 }
 
-enum http1_id http1_id_of(struct str name)
-{
-    if (name.n < 2 || name.n > 29)
-        return HTTP1_OTHER;
-    for (int id = HTTP1_OTHER + 1; id < HTTP1_NIDS; id++)
-        if (id_names[id].n == name.n && (id_names[id].p[0] | 0x20) == (name.p[0] | 0x20) && str_ieq(id_names[id], name))
-            return (enum http1_id)id;
-    return HTTP1_OTHER;
-}
-
-static enum http1_result refuse(struct http1_head *h, unsigned status, const char *why)
+static enum http1_result refuse(struct http_head *h, unsigned status, const char *why)
 {
     h->refused = (uint16_t)status;
     h->why = why;
@@ -78,9 +61,9 @@ static bool may_start(struct str s, bool response)
     return n == s.n ? n <= HTTP1_LONGEST_METHOD : n > 0 && n <= HTTP1_LONGEST_METHOD && s.p[n] == ' ';
 }
 
-static enum http1_result find_end(struct http1_scan *s, struct str in, bool response, struct http1_head *h)
+static enum http1_result find_end(struct http1_scan *s, struct str in, bool response, struct http_head *h)
 {
-    size_t limit = in.n < HTTP1_MOST_HEAD ? in.n : HTTP1_MOST_HEAD;
+    size_t limit = in.n < HTTP_MOST_HEAD ? in.n : HTTP_MOST_HEAD;
 
     h->refused = 0;
     while (s->at < limit || s->at == 0) {
@@ -109,16 +92,16 @@ static enum http1_result find_end(struct http1_scan *s, struct str in, bool resp
         s->at = end + 1;
     }
     s->at = limit;
-    return limit == HTTP1_MOST_HEAD ? refuse(h, 431, "the head is larger than 60 KiB") : HTTP1_MORE;
+    return limit == HTTP_MOST_HEAD ? refuse(h, 431, "the head is larger than 60 KiB") : HTTP1_MORE;
 }
 
-static struct http1_span span(const struct http1_head *h, struct str s)
+static struct http_span span(const struct http_head *h, struct str s)
 {
-    return (struct http1_span){ (uint16_t)(s.p - h->base), (uint16_t)s.n };
+    return (struct http_span){ (uint16_t)(s.p - h->base), (uint16_t)s.n };
 }
 
 /* "HTTP/1.0" or "HTTP/1.1"; 0, or the status that refuses it. */
-static unsigned parse_version(struct http1_head *h, struct str v)
+static unsigned parse_version(struct http_head *h, struct str v)
 {
     if (v.n != 8 || memcmp(v.p, "HTTP/", 5) != 0 || v.p[6] != '.')
         return 400;
@@ -126,12 +109,11 @@ static unsigned parse_version(struct http1_head *h, struct str v)
         return 400;
     if (v.p[5] != '1' || v.p[7] > '1')
         return 505;
-    h->minor = (uint8_t)(v.p[7] - '0');
+    h->version = (uint8_t)(HTTP_VERSION_10 + v.p[7] - '0');
     return 0;
 }
 
-/* host [":" port], host being a registered name, an IPv4 address or "[" IPv6 "]". */
-static bool is_authority(struct str s)
+bool http1_is_authority(struct str s)
 {
     struct str host, port = STR_NULL;
     ptrdiff_t at;
@@ -164,7 +146,7 @@ static bool is_authority(struct str s)
 }
 
 /* "http://host:port/path?query" */
-static bool parse_absolute(struct http1_head *h, struct str t)
+static bool parse_absolute(struct http_head *h, struct str t)
 {
     size_t scheme = h->https ? 8 : 7;
     struct str rest = str_from(t, scheme), authority = rest;
@@ -172,7 +154,7 @@ static bool parse_absolute(struct http1_head *h, struct str t)
 
     if (slash >= 0)
         authority.n = (size_t)slash;
-    if (!is_authority(authority))
+    if (!http1_is_authority(authority))
         return false;
     h->authority = span(h, authority);
     /* An empty path means "/", and one is at hand in "://". */
@@ -180,11 +162,11 @@ static bool parse_absolute(struct http1_head *h, struct str t)
     return true;
 }
 
-static bool parse_target(struct http1_head *h, struct str t)
+static bool parse_target(struct http_head *h, struct str t)
 {
     if (t.n == 0 || !in_class(t, HTTP1_TARGET))
         return false;
-    if (t.p[0] == '/' || (str_eqz(t, "*") && str_eqz(http1_text(h, h->method), "OPTIONS"))) {
+    if (t.p[0] == '/' || (str_eqz(t, "*") && str_eqz(http_text(h, h->method), "OPTIONS"))) {
         h->path = span(h, t);
         return true;
     }
@@ -192,7 +174,7 @@ static bool parse_target(struct http1_head *h, struct str t)
     return (h->https || (t.n > 7 && str_ieq((struct str){ t.p, 7 }, STR("http://")))) && parse_absolute(h, t);
 }
 
-static enum http1_result parse_request_line(struct http1_head *h, struct str line)
+static enum http1_result parse_request_line(struct http_head *h, struct str line)
 {
     struct str rest = line, method = str_cut(&rest, ' '), target = rest.p ? str_cut(&rest, ' ') : STR_NULL;
     unsigned status;
@@ -210,7 +192,7 @@ static enum http1_result parse_request_line(struct http1_head *h, struct str lin
     return HTTP1_DONE;
 }
 
-static enum http1_result parse_status_line(struct http1_head *h, struct str line)
+static enum http1_result parse_status_line(struct http_head *h, struct str line)
 {
     struct str rest = line, version = str_cut(&rest, ' '), code = rest.p ? str_cut(&rest, ' ') : STR_NULL;
 
@@ -223,13 +205,13 @@ static enum http1_result parse_status_line(struct http1_head *h, struct str line
     }
     if (h->status < 100 || h->status > 599 || (rest.p && !in_class(rest, HTTP1_VALUE)))
         return refuse(h, 502, "the status line is not VERSION CODE REASON");
-    h->reason = rest.p ? span(h, rest) : (struct http1_span){ 0, 0 };
+    h->reason = rest.p ? span(h, rest) : (struct http_span){ 0, 0 };
     return HTTP1_DONE;
 }
 
-static enum http1_result parse_field(struct http1_head *h, struct str line)
+static enum http1_result parse_field(struct http_head *h, struct str line)
 {
-    struct http1_field *f;
+    struct http_field *f;
     struct str value;
     size_t n = 0;
 
@@ -240,18 +222,18 @@ static enum http1_result parse_field(struct http1_head *h, struct str line)
     value = str_trim(str_from(line, n + 1));
     if (!in_class(value, HTTP1_VALUE))
         return refuse(h, 400, "a field's value has a control character");
-    if (h->nfields == HTTP1_MOST_FIELDS)
+    if (h->nfields == HTTP_MOST_FIELDS)
         return refuse(h, 431, "more than 100 fields");
     f = &h->fields[h->nfields++];
-    f->name = (struct http1_span){ (uint16_t)(line.p - h->base), (uint16_t)n };
+    f->name = (struct http_span){ (uint16_t)(line.p - h->base), (uint16_t)n };
     f->value = span(h, value);
-    f->id = http1_id_of((struct str){ line.p, n });
+    f->id = http_id_of((struct str){ line.p, n });
     if (f->id && !h->first[f->id])
         h->first[f->id] = (uint8_t)h->nfields;
     return HTTP1_DONE;
 }
 
-static enum http1_result parse_lines(struct http1_head *h, const struct http1_scan *s, bool response)
+static enum http1_result parse_lines(struct http_head *h, const struct http1_scan *s, bool response)
 {
     struct str rest = { h->base + s->start, h->size - s->start - 2 };
     enum http1_result r = HTTP1_DONE;
@@ -260,7 +242,7 @@ static enum http1_result parse_lines(struct http1_head *h, const struct http1_sc
     h->nfields = 0;
     h->status = 0;
     h->https = h->nominates = h->upgrade = false;
-    h->authority = (struct http1_span){ 0, 0 };
+    h->authority = (struct http_span){ 0, 0 };
     memset(h->first, 0, sizeof(h->first));
     while (r == HTTP1_DONE && rest.n) {
         struct str line = str_cut(&rest, '\n');
@@ -276,7 +258,7 @@ static enum http1_result parse_lines(struct http1_head *h, const struct http1_sc
 }
 
 /* How often a field stands there, from its first on. */
-static unsigned count_of(const struct http1_head *h, enum http1_id id)
+static unsigned count_of(const struct http_head *h, enum http_id id)
 {
     unsigned n = 0;
 
@@ -286,15 +268,15 @@ static unsigned count_of(const struct http1_head *h, enum http1_id id)
     return n;
 }
 
-static void parse_connection(struct http1_head *h)
+static void parse_connection(struct http_head *h)
 {
     bool close = false, keep = false;
 
-    if (h->first[HTTP1_CONNECTION])
-        for (size_t i = h->first[HTTP1_CONNECTION] - 1u; i < h->nfields; i++) {
-            struct str rest = http1_text(h, h->fields[i].value);
+    if (h->first[HTTP_CONNECTION])
+        for (size_t i = h->first[HTTP_CONNECTION] - 1u; i < h->nfields; i++) {
+            struct str rest = http_text(h, h->fields[i].value);
 
-            while (h->fields[i].id == HTTP1_CONNECTION && rest.p) {
+            while (h->fields[i].id == HTTP_CONNECTION && rest.p) {
                 struct str option = str_trim(str_cut(&rest, ','));
 
                 if (str_ieq(option, STR("close")))
@@ -303,11 +285,11 @@ static void parse_connection(struct http1_head *h)
                     keep = true;
                 else if (str_ieq(option, STR("upgrade")))
                     h->upgrade = true;
-                else if (option.n)
+                else if (option.n && !str_ieq(option, STR("te"))) /* is for one hop in any case */
                     h->nominates = true;
             }
         }
-    h->keep_alive = !close && (h->minor == 1 || keep);
+    h->keep_alive = !close && (h->version == HTTP_VERSION_11 || keep);
 }
 
 /* Digits alone, and no more of them than fit an int64. */
@@ -322,47 +304,47 @@ static bool parse_length(struct str s, uint64_t *n)
     return s.n > 0 && s.n <= 18;
 }
 
-static enum http1_result parse_framing(struct http1_head *h, unsigned bad)
+static enum http1_result parse_framing(struct http_head *h, unsigned bad)
 {
-    h->framing = HTTP1_NO_BODY;
+    h->framing = HTTP_NO_BODY;
     h->length = 0;
-    if (h->first[HTTP1_TRANSFER_ENCODING]) {
-        if (h->first[HTTP1_CONTENT_LENGTH])
+    if (h->first[HTTP_TRANSFER_ENCODING]) {
+        if (h->first[HTTP_CONTENT_LENGTH])
             return refuse(h, bad, "both Content-Length and Transfer-Encoding");
-        if (h->minor == 0)
+        if (h->version == HTTP_VERSION_10)
             return refuse(h, bad, "Transfer-Encoding in HTTP/1.0");
-        if (count_of(h, HTTP1_TRANSFER_ENCODING) > 1)
+        if (count_of(h, HTTP_TRANSFER_ENCODING) > 1)
             return refuse(h, bad, "Transfer-Encoding more than once");
-        if (!str_ieq(http1_value(h, HTTP1_TRANSFER_ENCODING), STR("chunked")))
+        if (!str_ieq(http_value(h, HTTP_TRANSFER_ENCODING), STR("chunked")))
             return refuse(h, bad == 400 ? 501 : bad, "a transfer coding other than chunked");
-        h->framing = HTTP1_CHUNKED;
-    } else if (h->first[HTTP1_CONTENT_LENGTH]) {
-        if (count_of(h, HTTP1_CONTENT_LENGTH) > 1)
+        h->framing = HTTP_STREAMED;
+    } else if (h->first[HTTP_CONTENT_LENGTH]) {
+        if (count_of(h, HTTP_CONTENT_LENGTH) > 1)
             return refuse(h, bad, "Content-Length more than once");
-        if (!parse_length(http1_value(h, HTTP1_CONTENT_LENGTH), &h->length))
+        if (!parse_length(http_value(h, HTTP_CONTENT_LENGTH), &h->length))
             return refuse(h, bad, "Content-Length is no number");
-        h->framing = HTTP1_LENGTH;
+        h->framing = HTTP_LENGTH;
     }
     return HTTP1_DONE;
 }
 
-static enum http1_result parse_host(struct http1_head *h)
+static enum http1_result parse_host(struct http_head *h)
 {
-    unsigned n = count_of(h, HTTP1_HOST);
-    struct str host = http1_value(h, HTTP1_HOST);
+    unsigned n = count_of(h, HTTP_HOST);
+    struct str host = http_value(h, HTTP_HOST);
 
     if (n > 1)
         return refuse(h, 400, "Host more than once");
-    if (n == 0 && h->minor == 1)
+    if (n == 0 && h->version == HTTP_VERSION_11)
         return refuse(h, 400, "Host is missing");
-    if (n == 1 && !is_authority(host))
+    if (n == 1 && !http1_is_authority(host))
         return refuse(h, 400, "Host is no host");
     if (n == 1 && h->authority.n == 0)
         h->authority = span(h, host);
     return HTTP1_DONE;
 }
 
-enum http1_result http1_request(struct http1_scan *s, struct str in, struct http1_head *h)
+enum http1_result http1_request(struct http1_scan *s, struct str in, struct http_head *h)
 {
     enum http1_result r = find_end(s, in, false, h);
 
@@ -377,7 +359,7 @@ enum http1_result http1_request(struct http1_scan *s, struct str in, struct http
     return r;
 }
 
-enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_head, struct http1_head *h)
+enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_head, struct http_head *h)
 {
     enum http1_result r = find_end(s, in, true, h);
 
@@ -388,35 +370,11 @@ enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_he
     if (r == HTTP1_DONE) {
         parse_connection(h);
         if (to_head || h->status < 200 || h->status == 204 || h->status == 304)
-            h->framing = HTTP1_NO_BODY;
-        else if (h->framing == HTTP1_NO_BODY)
-            h->framing = HTTP1_UNTIL_CLOSE;
+            h->framing = HTTP_NO_BODY;
+        else if (h->framing == HTTP_NO_BODY)
+            h->framing = HTTP_UNTIL_CLOSE;
     } else if (r == HTTP1_REFUSED) {
         h->refused = 502;
     }
     return r;
-}
-
-const char *http1_reason(unsigned status)
-{
-    static const struct {
-        unsigned status;
-        const char *reason;
-    } reasons[] = {
-        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 206, "Partial Content" },
-        { 301, "Moved Permanently" }, { 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" },
-        { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" },
-        { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
-        { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" }, { 413, "Payload Too Large" },
-        { 414, "URI Too Long" },
-        { 417, "Expectation Failed" }, { 418, "I'm a teapot" }, { 426, "Upgrade Required" },
-        { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
-        { 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
-        { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
-    };
-
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        if (reasons[i].status == status)
-            return reasons[i].reason;
-    return "Unknown";
 }

@@ -15,7 +15,6 @@ static void fill_source(struct access_log *l, const struct workload *w)
     l->source_canonical_service = w->canonical_service;
     l->source_canonical_revision = w->canonical_revision;
     l->source_cluster = w->cluster;
-    l->source_principal = STR("unknown"); /* plain text proves nobody's name */
 }
 
 static void fill_destination(struct access_log *l, const struct workload *w)
@@ -27,7 +26,20 @@ static void fill_destination(struct access_log *l, const struct workload *w)
     l->destination_canonical_service = w->canonical_service;
     l->destination_canonical_revision = w->canonical_revision;
     l->destination_cluster = w->cluster;
-    l->destination_principal = STR("unknown");
+}
+
+/* Plain text proves nobody's name, and a proxy that calls does not say how it is secured: Istio leaves that to the one
+ * that is called. */
+static void fill_security(struct access_log *l, bool inbound, const struct identity *id)
+{
+    struct str unknown = STR("unknown");
+    struct str source = inbound ? id->peer->principal : id->upstream ? id->upstream->own : STR_NULL;
+    struct str destination = inbound ? id->peer->own : id->upstream ? id->upstream->principal : STR_NULL;
+    bool mutual = source.n && destination.n;
+
+    l->source_principal = mutual ? source : unknown;
+    l->destination_principal = mutual ? destination : unknown;
+    l->connection_security_policy = !inbound ? unknown : mutual ? STR("mutual_tls") : STR("none");
 }
 
 static void fill_service(struct access_log *l, const struct proxy_snapshot *s, bool inbound, const struct cluster *c,
@@ -40,12 +52,10 @@ static void fill_service(struct access_log *l, const struct proxy_snapshot *s, b
     l->destination_service_namespace = c && c->service_ns.n ? c->service_ns : inbound ? s->self.ns : unknown;
 }
 
-void identity_fill(struct access_log *l, const struct proxy_snapshot *s, const struct listener *on,
-                   struct str remote_ip, const struct cluster *cluster, const struct endpoint *endpoint,
-                   struct str authority)
+void identity_fill(struct access_log *l, const struct proxy_snapshot *s, const struct identity *id)
 {
-    bool inbound = on->direction == LISTENER_INBOUND;
-    const struct workload *caller = inbound ? snapshot_workload(s, remote_ip) : &s->self;
+    bool inbound = id->on->direction == LISTENER_INBOUND;
+    const struct workload *caller = inbound ? snapshot_workload(s, id->peer->remote_ip) : &s->self;
 
     l->reporter = inbound ? STR("destination") : STR("source");
     l->pod = s->self.pod;
@@ -54,7 +64,7 @@ void identity_fill(struct access_log *l, const struct proxy_snapshot *s, const s
     l->app = s->self.app;
     l->version = s->self.version;
     fill_source(l, caller ? caller : &stranger);
-    fill_destination(l, inbound ? &s->self : endpoint ? endpoint->workload : &stranger);
-    fill_service(l, s, inbound, cluster, authority);
-    l->connection_security_policy = inbound ? STR("none") : STR("unknown");
+    fill_destination(l, inbound ? &s->self : id->endpoint ? id->endpoint->workload : &stranger);
+    fill_service(l, s, inbound, id->cluster, id->authority);
+    fill_security(l, inbound, id);
 }

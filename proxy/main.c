@@ -21,6 +21,7 @@
 enum {
     RING_BYTES = 4 * 1024 * 1024,
     MOST_CACHE = 32 * 1024 * 1024,
+    CERTIFICATES_S = 2,        /* between looks at files of certificates */
     FLUSH_MS = 700,            /* for telemetry, of the five seconds that an end may take */
     CACHE_AFTER_S = 3          /* a server that does not answer so long counts as away at start */
 };
@@ -29,12 +30,16 @@ struct app {
     struct options o;
     struct arena arena;
     struct event_base *base;
+    struct circuits *circuits;
+    struct names *names;
     struct worker_settings settings;
     struct record_ring **rings;
     struct server *server;
     struct telemetry *telemetry;
     struct control *control;
-    struct event *signals[5], *cache_timer;
+    struct jwks_store *jwks;
+    struct tls_store *tls;
+    struct event *signals[5], *cache_timer, *tls_timer;
     uint64_t file_version;     /* counts the readings of --config without --control */
     bool ready, failed;
 };
@@ -43,9 +48,11 @@ static int start_telemetry(struct app *a, struct err *e)
 {
     const struct proxy_snapshot *s = server_get(a->server);
     struct telemetry_options t = { .url = a->o.telemetry, .access_log = a->o.access_log,
-                                   .access_log_json = a->o.access_log_json, .admin_host = a->o.admin_host,
+                                   .access_log_json = a->o.access_log_json,
+                                   .access_format = a->o.access_format, .admin_host = a->o.admin_host,
                                    .admin_port = a->o.admin_port, .rings = a->rings, .nrings = a->o.threads,
-                                   .snapshot_get = server_get, .snapshot_put = server_put, .snapshot_arg = a->server };
+                                   .snapshot_get = server_get, .snapshot_put = server_put, .snapshot_arg = a->server,
+                                   .circuits = a->circuits };
 
     a->telemetry = telemetry_start(&s->self, &t, e);
     server_put(a->server, s);
@@ -166,6 +173,20 @@ static void on_cache_timer(evutil_socket_t fd, short what, void *arg)
     use_cache(arg);
 }
 
+static void on_tls_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    tls_store_check(((struct app *)arg)->tls);
+}
+
+static int watch_certificates(struct app *a)
+{
+    struct timeval tv = { CERTIFICATES_S, 0 };
+
+    a->tls_timer = event_new(a->base, -1, EV_PERSIST, on_tls_timer, a);
+    return a->tls_timer && event_add(a->tls_timer, &tv) == 0 ? 0 : ERR_NOMEM;
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct app *a = arg;
@@ -175,6 +196,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     if (number == SIGHUP) {
         if (a->telemetry)
             telemetry_reopen(a->telemetry);
+        tls_store_check(a->tls);
         if (!a->o.control && configure_from_files(a, &e) < 0)
             log_error("the old configuration stays: %s", e.msg);
     } else if (number == SIGUSR1) {
@@ -201,18 +223,30 @@ static int start_workers(struct app *a, struct err *e)
 {
     sigset_t all, before;
 
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    a->jwks = jwks_store_start(e);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!a->jwks)
+        return e->code;
+    a->circuits = circuits_new();
+    a->names = names_new(a->o.dns_refresh_ms, NULL);
+    if (!a->circuits || !a->names)
+        return err_set(e, ERR_NOMEM, "no memory for the workers");
     a->settings = (struct worker_settings){ .sampling_ppm = a->o.sampling_ppm,
+                                            .log_headers = access_format_headers(a->o.access_format),
                                             .header_timeout_ns = INT64_C(60) * 1000000000,
                                             .keep_alive_ns = INT64_C(3600) * 1000000000,
                                             .stream_idle_ns = INT64_C(300) * 1000000000,
-                                            .drain_ns = a->o.drain_ms * 1000000 };
+                                            .drain_ns = a->o.drain_ms * 1000000,
+                                            .tls = a->tls, .jwks = a->jwks, .circuits = a->circuits,
+                                            .names = a->names };
     a->rings = arena_array(&a->arena, a->o.threads, sizeof(struct record_ring *));
     for (size_t i = 0; a->rings && i < a->o.threads; i++) {
         a->rings[i] = record_ring_new(RING_BYTES);
         if (!a->rings[i])
             return err_set(e, ERR_NOMEM, "no memory for the telemetry ring");
     }
-    sigfillset(&all); /* signals are the main thread's */
     pthread_sigmask(SIG_BLOCK, &all, &before);
     a->server = a->rings ? server_start(&a->settings, a->rings, a->o.threads, e) : NULL;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -238,7 +272,10 @@ static int start_control(struct app *a, struct err *e)
 static int start(struct app *a, struct err *e)
 {
     a->base = event_base_new();
-    if (!a->base || watch_signals(a) < 0)
+    a->tls = tls_store_new(a->o.cert_dir, e);
+    if (!a->tls)
+        return e->code;
+    if (!a->base || watch_signals(a) < 0 || watch_certificates(a) < 0)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
     if (start_workers(a, e) < 0)
         return e->code;
@@ -256,6 +293,10 @@ static void stop(struct app *a)
     if (a->telemetry)
         telemetry_stop(a->telemetry, FLUSH_MS);
     server_free(a->server);
+    names_free(a->names);
+    circuits_free(a->circuits);
+    tls_store_free(a->tls);
+    jwks_store_stop(a->jwks);
     for (size_t i = 0; a->rings && i < a->o.threads; i++)
         record_ring_free(a->rings[i]);
     for (size_t i = 0; i < sizeof(a->signals) / sizeof(a->signals[0]); i++)
@@ -263,6 +304,8 @@ static void stop(struct app *a)
             event_free(a->signals[i]);
     if (a->cache_timer)
         event_free(a->cache_timer);
+    if (a->tls_timer)
+        event_free(a->tls_timer);
     if (a->base)
         event_base_free(a->base);
     libevent_global_shutdown();

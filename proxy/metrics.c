@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/pb.h"
 #include "base/strmap.h"
+#include "mesh/snapshot.h"
 #include "proxy/otlp-internal.h"
 
 #include <stdio.h>
@@ -226,20 +227,32 @@ static int64_t start_of(const struct metrics *m, const struct record *rec, int64
     return start > now_ns - MS ? now_ns - MS : start;
 }
 
-static void add(struct metric_set *set, enum istio_metric metric, uint64_t by, int64_t start)
+/* A policy's bits are in the order of Istio's metrics. */
+_Static_assert((int)TELEMETRY_METRICS == (int)ISTIO_METRICS && (int)TELEMETRY_TCP_OPENED == (int)ISTIO_TCP_OPENED &&
+               (int)TELEMETRY_GRPC_REQUESTS == (int)ISTIO_REQUEST_MESSAGES, "a bit for each metric");
+
+static bool is_off(const struct record *rec, enum istio_metric metric)
 {
-    if (by == 0)
+    return rec->metrics_off & 1u << metric;
+}
+
+static void add(struct metric_set *set, const struct record *rec, enum istio_metric metric, uint64_t by, int64_t start)
+{
+    if (by == 0 || is_off(rec, metric))
         return;
     if (set->starts[metric] == 0)
         set->starts[metric] = start;
     set->counters[metric] += by;
 }
 
-static void observe(struct metric_set *set, enum istio_metric metric, double v, int64_t start)
+static void observe(struct metric_set *set, const struct record *rec, enum istio_metric metric, double v,
+                    int64_t start)
 {
     struct histogram *h = &set->histograms[metric - ISTIO_DURATION];
     size_t i = 0;
 
+    if (is_off(rec, metric))
+        return;
     if (set->starts[metric] == 0)
         set->starts[metric] = start;
     while (i < ISTIO_BOUNDS && v > istio_bounds[i])
@@ -270,11 +283,23 @@ static void keep_exemplar(struct exemplar *x, const struct access_log *l, int64_
 
 static void record_http(struct metric_set *set, const struct record *rec, int64_t start, int64_t now_ns)
 {
-    keep_exemplar(&set->exemplar, &rec->log, now_ns);
-    add(set, ISTIO_REQUESTS, 1, start);
-    observe(set, ISTIO_DURATION, duration_ms(&rec->log), start);
-    observe(set, ISTIO_REQUEST_BYTES, (double)rec->request_bytes, start);
-    observe(set, ISTIO_RESPONSE_BYTES, (double)rec->response_bytes, start);
+    if (!rec->no_span)
+        keep_exemplar(&set->exemplar, &rec->log, now_ns);
+    add(set, rec, ISTIO_REQUESTS, 1, start);
+    observe(set, rec, ISTIO_DURATION, duration_ms(&rec->log), start);
+    observe(set, rec, ISTIO_REQUEST_BYTES, (double)rec->request_bytes, start);
+    observe(set, rec, ISTIO_RESPONSE_BYTES, (double)rec->response_bytes, start);
+    add(set, rec, ISTIO_REQUEST_MESSAGES, rec->request_messages, start);
+    add(set, rec, ISTIO_RESPONSE_MESSAGES, rec->response_messages, start);
+}
+
+/* Whether a policy leaves nothing to count: then there is no label set either. */
+static bool is_uncounted(const struct record *rec)
+{
+    enum { TCP = (1 << ISTIO_TCP_END) - (1 << ISTIO_TCP_OPENED), ALL = (1 << ISTIO_METRICS) - 1 };
+    uint32_t asked = rec->kind == RECORD_HTTP ? ALL & ~TCP : TCP;
+
+    return (rec->metrics_off & asked) == asked;
 }
 
 void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
@@ -282,7 +307,7 @@ void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
     struct metric_set *set = NULL;
     int64_t start = start_of(m, rec, now_ns);
 
-    if (rec->kind == RECORD_TCP_BYTES && rec->sent_delta == 0 && rec->received_delta == 0)
+    if (is_uncounted(rec) || (rec->kind == RECORD_TCP_BYTES && rec->sent_delta == 0 && rec->received_delta == 0))
         return;
     if (make_key(&m->key, rec))
         set = strmap_get(&m->by_key, buf_view(&m->key));
@@ -295,10 +320,10 @@ void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
     if (rec->kind == RECORD_HTTP) {
         record_http(set, rec, start, now_ns);
     } else {
-        add(set, ISTIO_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
-        add(set, ISTIO_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
-        add(set, ISTIO_TCP_SENT, rec->sent_delta, start);
-        add(set, ISTIO_TCP_RECEIVED, rec->received_delta, start);
+        add(set, rec, ISTIO_TCP_OPENED, rec->kind == RECORD_TCP_OPEN, start);
+        add(set, rec, ISTIO_TCP_CLOSED, rec->kind == RECORD_TCP_CLOSE, start);
+        add(set, rec, ISTIO_TCP_SENT, rec->sent_delta, start);
+        add(set, rec, ISTIO_TCP_RECEIVED, rec->received_delta, start);
     }
     mark_changed(m, set);
 }

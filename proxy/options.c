@@ -1,6 +1,7 @@
 #include "proxy/options.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "proxy/http_client-internal.h"
@@ -22,11 +23,18 @@ const char options_usage[] =
     "  --outbound-net CIDR     an address of its own for each service, out of this network\n"
     "  --app-address IP        where the application listens; opens inbound listeners on the Pod's address\n"
     "  --port-map P=Q,...      a listener for port P opens on port Q\n"
+    "  --proxy-protocol        a gateway's connections begin with PROXY protocol's header, version 1 or 2\n"
+    "  --cert-dir DIR          the workload's cert-chain.pem, key.pem and root-cert.pem, for the mesh's mutual TLS; they\n"
+    "                          are read again when they change\n"
     "  --admin HOST:PORT       Envoy's admin paths\n"
     "  --telemetry URL|none    ship logs, metrics and spans there by OTLP/HTTP (default: --control's URL)\n"
     "  --access-log FILE|-|none\n"
-    "  --access-log-format text|json\n"
+    "  --access-log-format text|json|FORMAT|FILE\n"
+    "                          Istio's default line as text or JSON; or a format with Envoy's operators, a text as\n"
+    "                          '[%START_TIME%] %RESPONSE_CODE%' or JSON as '{\"code\": \"%RESPONSE_CODE%\"}'; or a file\n"
+    "                          with one\n"
     "  --trace-sampling PCT    of the traces that start here (default 100)\n"
+    "  --dns-refresh DURATION  how often names of hosts are looked up again (default 30s)\n"
     "  --threads N             default: one for each core\n"
     "  --drain-time DURATION   for what is under way at the end (default 4s)\n"
     "  --log-level debug|info|warn|error\n"
@@ -34,8 +42,9 @@ const char options_usage[] =
 
 enum option_id {
     OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
-    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_ADMIN, OPT_TELEMETRY, OPT_ACCESS_LOG,
-    OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DRAIN_TIME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
+    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_PROXY_PROTOCOL, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY,
+    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_DRAIN_TIME,
+    OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -50,12 +59,15 @@ static const struct option long_options[] = {
     { "outbound-net", required_argument, NULL, OPT_OUTBOUND_NET },
     { "app-address", required_argument, NULL, OPT_APP_ADDRESS },
     { "port-map", required_argument, NULL, OPT_PORT_MAP },
+    { "proxy-protocol", no_argument, NULL, OPT_PROXY_PROTOCOL },
+    { "cert-dir", required_argument, NULL, OPT_CERT_DIR },
     { "admin", required_argument, NULL, OPT_ADMIN },
     { "telemetry", required_argument, NULL, OPT_TELEMETRY },
     { "access-log", required_argument, NULL, OPT_ACCESS_LOG },
     { "access-log-format", required_argument, NULL, OPT_ACCESS_LOG_FORMAT },
     { "trace-sampling", required_argument, NULL, OPT_TRACE_SAMPLING },
     { "threads", required_argument, NULL, OPT_THREADS },
+    { "dns-refresh", required_argument, NULL, OPT_DNS_REFRESH },
     { "drain-time", required_argument, NULL, OPT_DRAIN_TIME },
     { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
     { "help", no_argument, NULL, OPT_HELP },
@@ -163,6 +175,13 @@ static int parse_threads(struct options *o, const char *value, struct err *e)
     return 0;
 }
 
+static int parse_dns_refresh(struct options *o, const char *value, struct err *e)
+{
+    if (duration_parse(str_of(value), &o->dns_refresh_ms, e) < 0)
+        return err_wrap(e, "--dns-refresh");
+    return o->dns_refresh_ms > 0 ? 0 : bad(e, "dns-refresh", value, "more than 0");
+}
+
 static int parse_sampling(struct options *o, const char *value, struct err *e)
 {
     double v;
@@ -173,18 +192,37 @@ static int parse_sampling(struct options *o, const char *value, struct err *e)
     return 0;
 }
 
-static int parse_log(struct options *o, int id, const char *value, struct err *e)
+/* What has no operator is a file's name. */
+static int parse_log_format(struct options *o, struct arena *a, const char *value, struct err *e)
+{
+    struct buf file = BUF_INIT(ACCESS_FORMAT_MOST);
+    bool is_file = !strchr(value, '%');
+    int rc = 0;
+
+    o->access_format = NULL;
+    o->access_log_json = strcmp(value, "json") == 0;
+    if (o->access_log_json || strcmp(value, "text") == 0)
+        return 0;
+    if (is_file)
+        rc = file_read(value, &file, e);
+    if (rc == 0) {
+        o->access_format = access_format_compile(a, is_file ? buf_view(&file) : str_of(value), e);
+        rc = o->access_format ? 0 : e->code;
+    }
+    buf_free(&file);
+    if (rc == ERR_NOTFOUND)
+        return bad(e, "access-log-format", value, "text, json, a format with %OPERATORS%, or a file with one");
+    return rc < 0 ? err_wrap(e, "--access-log-format") : 0;
+}
+
+static int parse_log(struct options *o, struct arena *a, int id, const char *value, struct err *e)
 {
     if (id == OPT_ACCESS_LOG) {
         o->access_log = strcmp(value, "none") == 0 ? NULL : value;
         return 0;
     }
-    if (id == OPT_ACCESS_LOG_FORMAT) {
-        o->access_log_json = strcmp(value, "json") == 0;
-        if (!o->access_log_json && strcmp(value, "text") != 0)
-            return bad(e, "access-log-format", value, "text or json");
-        return 0;
-    }
+    if (id == OPT_ACCESS_LOG_FORMAT)
+        return parse_log_format(o, a, value, e);
     o->log_level = log_level_parse(value);
     return o->log_level >= 0 ? 0 : bad(e, "log-level", value, "debug, info, warn or error");
 }
@@ -221,8 +259,14 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
     case OPT_APP_ADDRESS:
         o->identity.app_address = str_of(value);
         return 0;
+    case OPT_PROXY_PROTOCOL:
+        o->identity.proxy_protocol = true;
+        return 0;
     case OPT_PORT_MAP:
         return parse_port_map(&o->identity, a, value, e);
+    case OPT_CERT_DIR:
+        o->cert_dir = value;
+        return 0;
     case OPT_ADMIN:
         return parse_admin(o, a, value, e);
     case OPT_TELEMETRY:
@@ -232,6 +276,8 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
         return parse_sampling(o, value, e);
     case OPT_THREADS:
         return parse_threads(o, value, e);
+    case OPT_DNS_REFRESH:
+        return parse_dns_refresh(o, value, e);
     case OPT_DRAIN_TIME:
         return duration_parse(str_of(value), &o->drain_ms, e) < 0 ? err_wrap(e, "--drain-time") : 0;
     case OPT_HELP:
@@ -245,7 +291,7 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
     case ':':
         return err_set(e, ERR_INVALID, "an option lacks its value (vigla-proxy --help lists them)");
     default:
-        return parse_log(o, id, value, e);
+        return parse_log(o, a, id, value, e);
     }
 }
 
@@ -253,7 +299,7 @@ static void set_defaults(struct options *o)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    *o = (struct options){ .drain_ms = 4000, .sampling_ppm = 1000000, .log_level = LOG_INFO };
+    *o = (struct options){ .drain_ms = 4000, .dns_refresh_ms = 30000, .sampling_ppm = 1000000, .log_level = LOG_INFO };
     o->threads = cores < 1 ? 1 : cores > OPTIONS_MOST_THREADS ? OPTIONS_MOST_THREADS : (size_t)cores;
     o->identity.bind = STR("127.0.0.1");
 }
@@ -277,6 +323,8 @@ int options_parse(struct options *o, struct arena *a, int argc, char **argv, str
         return err_set(e, ERR_INVALID, "\"%s\": not an option (vigla-proxy --help lists them)", argv[optind]);
     if (o->identity.name.n == 0)
         return err_set(e, ERR_INVALID, "command line: --gateway or --workload is missing");
+    if (o->identity.proxy_protocol && o->identity.role != PROXY_GATEWAY)
+        return err_set(e, ERR_INVALID, "--proxy-protocol: only with --gateway");
     if (o->nconfigs == 0 && !o->control)
         return err_set(e, ERR_INVALID, "command line: --config or --control is missing");
     if (o->identity.role == PROXY_GATEWAY && o->identity.labels.n == 0)

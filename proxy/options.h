@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "mesh/snapshot.h"
+#include "proxy/access_format.h"
 
 enum { OPTIONS_MOST_CONFIGS = 64, OPTIONS_MOST_THREADS = 64 };
 
@@ -13,13 +14,16 @@ struct options {
     size_t nconfigs;
     struct proxy_identity identity;
     const char *control, *cache;       /* NULL: none */
+    const char *cert_dir;              /* NULL: none */
     const char *telemetry;             /* NULL: ships nothing */
     const char *admin_host;            /* NULL: none */
     uint16_t admin_port;
     const char *access_log;            /* NULL: none */
     bool access_log_json;
+    const struct access_format *access_format; /* NULL: text or JSON as Istio has it */
     size_t threads;
     int64_t drain_ms;
+    int64_t dns_refresh_ms;
     uint32_t sampling_ppm;
     int log_level;
     bool help, version;

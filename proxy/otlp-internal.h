@@ -30,7 +30,7 @@ struct otlp_span_origin {
     const struct workload *self;
 };
 
-/* One Span with its tag. False, and nothing written: the record has no trace, or ids that are none. */
+/* One Span with its tag. False, and nothing written: the record has no trace, ids that are none, or is to tell none. */
 bool otlp_span(struct buf *b, const struct record *rec, const struct otlp_span_origin *origin);
 
 /* What stands before the records of a request, which take as many bytes; nothing stands behind them. */

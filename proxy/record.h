@@ -21,11 +21,29 @@ struct record {
     struct access_log log;             /* texts may point anywhere while record_ring_push runs: they are copied */
     uint64_t request_bytes, response_bytes;       /* HTTP: on the wire, headers included */
     uint64_t received_delta, sent_delta;          /* TCP: since the last report */
+    uint64_t request_messages, response_messages; /* gRPC's */
+    int64_t request_us;                /* HTTP: from the first byte in until the request was complete */
+    uint32_t tries;                    /* HTTP: how often it was sent to a host */
+    bool upstream_http2;
+    /* What Telemetry resources (record_obey) keep it out of. */
+    bool no_log, no_span, no_istio_tags;
+    uint32_t metrics_off;              /* 1 << enum telemetry_metric */
+    struct str span_tags;              /* texts.h: name, value, name, value, … */
+    struct str headers;                /* texts.h: values of log_headers' (access_format.h) names, in their order */
     /* The span: trace_id and span_id are in `log`; empty trace_id = not sampled. */
     struct str parent_span_id;
     bool span_is_client;               /* CLIENT for outbound and gateways' upstream side, else SERVER */
     struct str operation;              /* "frontend-internal.guestbook.svc.cluster.local:80/..." */
 };
+
+struct listener;
+struct proxy_snapshot;
+struct telemetry_policy;
+
+/* The policy for what passes a listener. */
+const struct telemetry_policy *record_policy(const struct proxy_snapshot *s, const struct listener *l);
+/* Sets what a policy says of this record, whose response code is set already. */
+void record_obey(struct record *rec, const struct telemetry_policy *p);
 
 struct record_ring;
 

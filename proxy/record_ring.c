@@ -24,22 +24,32 @@
 #define COUNT_ONE(field) +1
 #define COUNT_NONE(field)
 enum {
-    NTEXTS = ACCESS_LOG_FIELDS(COUNT_ONE, COUNT_NONE) + 2, /* and the span's parent and operation */
+    NTEXTS = ACCESS_LOG_FIELDS(COUNT_ONE, COUNT_NONE) + 4, /* and RECORD_TEXTS */
     NNUMBERS = ACCESS_LOG_FIELDS(COUNT_NONE, COUNT_ONE),
     LEAST_CAPACITY = 4096,
     LONGEST_TEXT = UINT16_MAX, /* what is longer is cut: a head of a request is no longer than that */
     CACHE_LINES = 128          /* two, for processors that fetch them in pairs */
 };
 
+/* The texts of a record beside those of the log. */
+#define RECORD_TEXTS(X) X(parent_span_id) X(operation) X(span_tags) X(headers)
+
 struct encoded {
     uint32_t size; /* of the whole piece; 0: the rest of the ring is unused */
     uint8_t kind;
-    bool span_is_client;
+    bool span_is_client, upstream_http2, no_log, no_span, no_istio_tags;
     uint16_t lengths[NTEXTS];
+    uint32_t metrics_off, tries;
     int64_t start_ns;
     int64_t numbers[NNUMBERS];
-    uint64_t request_bytes, response_bytes, received_delta, sent_delta;
+    int64_t request_us;
+    uint64_t request_bytes, response_bytes, received_delta, sent_delta, request_messages, response_messages;
 };
+
+/* What stands under the same name in both, and is copied as it is. */
+#define SAME_FIELDS(X) \
+    X(span_is_client) X(upstream_http2) X(no_log) X(no_span) X(no_istio_tags) X(metrics_off) X(tries) X(request_us) \
+    X(request_bytes) X(response_bytes) X(received_delta) X(sent_delta) X(request_messages) X(response_messages)
 
 struct record_ring {
     char *bytes;
@@ -96,12 +106,10 @@ static size_t measure(struct encoded *to, const struct record *rec)
     size_t t = 0, n = 0, size = sizeof(*to);
 
     to->kind = (uint8_t)rec->kind;
-    to->span_is_client = rec->span_is_client;
     to->start_ns = l->start_ns;
-    to->request_bytes = rec->request_bytes;
-    to->response_bytes = rec->response_bytes;
-    to->received_delta = rec->received_delta;
-    to->sent_delta = rec->sent_delta;
+#define SAME(field) to->field = rec->field;
+    SAME_FIELDS(SAME)
+#undef SAME
 #define MEASURE(field)                                                                                       \
     to->lengths[t] = length_of(l->field);                                                                    \
     size += to->lengths[t++];
@@ -109,10 +117,11 @@ static size_t measure(struct encoded *to, const struct record *rec)
     ACCESS_LOG_FIELDS(MEASURE, NUMBER)
 #undef MEASURE
 #undef NUMBER
-    to->lengths[t] = length_of(rec->parent_span_id);
+#define MEASURE(field)                                                                                       \
+    to->lengths[t] = length_of(rec->field);                                                                  \
     size += to->lengths[t++];
-    to->lengths[t] = length_of(rec->operation);
-    size += to->lengths[t++];
+    RECORD_TEXTS(MEASURE)
+#undef MEASURE
     assert(t == NTEXTS && n == NNUMBERS);
     size = round_up(size);
     to->size = (uint32_t)size;
@@ -139,8 +148,9 @@ static void write_piece(char *to, const struct encoded *head, const struct recor
     ACCESS_LOG_FIELDS(COPY, NOTHING)
 #undef COPY
 #undef NOTHING
-    to = put(to, rec->parent_span_id.p, head->lengths[t++]);
-    put(to, rec->operation.p, head->lengths[t]);
+#define COPY(field) to = put(to, rec->field.p, head->lengths[t++]);
+    RECORD_TEXTS(COPY)
+#undef COPY
 }
 
 static bool room_for(struct record_ring *r, size_t head, size_t need)
@@ -190,19 +200,18 @@ static void read_piece(const char *from, struct record *rec)
     memcpy(&piece, from, sizeof(piece));
     from += sizeof(piece);
     rec->kind = (enum record_kind)piece.kind;
-    rec->span_is_client = piece.span_is_client;
-    rec->request_bytes = piece.request_bytes;
-    rec->response_bytes = piece.response_bytes;
-    rec->received_delta = piece.received_delta;
-    rec->sent_delta = piece.sent_delta;
     l->start_ns = piece.start_ns;
+#define SAME(field) rec->field = piece.field;
+    SAME_FIELDS(SAME)
+#undef SAME
 #define TEXT(field) l->field = take(&from, piece.lengths[t++]);
 #define NUMBER(field) l->field = piece.numbers[n++];
     ACCESS_LOG_FIELDS(TEXT, NUMBER)
 #undef TEXT
 #undef NUMBER
-    rec->parent_span_id = take(&from, piece.lengths[t++]);
-    rec->operation = take(&from, piece.lengths[t]);
+#define TEXT(field) rec->field = take(&from, piece.lengths[t++]);
+    RECORD_TEXTS(TEXT)
+#undef TEXT
 }
 
 bool record_ring_peek(struct record_ring *r, struct record *rec)

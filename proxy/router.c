@@ -1,14 +1,16 @@
 #include "proxy/router.h"
 
+#include "base/num.h"
+
 enum { MOST_JOINED = 8192, MOST_GROUPS = 10, MOST_BACKOFF = 10 };
 
-void router_request_init(struct router_request *r, const struct http1_head *h, struct str scheme)
+void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme, struct str target)
 {
-    struct str path = http1_text(h, h->path);
+    struct str path = target;
     ptrdiff_t mark = str_chr(path, '?');
 
-    *r = (struct router_request){ .head = h, .method = http1_text(h, h->method), .scheme = scheme,
-                                  .authority = http1_text(h, h->authority), .path = path };
+    *r = (struct router_request){ .head = h, .method = http_text(h, h->method), .scheme = scheme,
+                                  .authority = http_text(h, h->authority), .path = path };
     if (mark >= 0) {
         r->path.n = (size_t)mark;
         r->query = str_from(path, (size_t)mark + 1);
@@ -36,16 +38,16 @@ static bool match_string(const struct string_match *m, struct str s)
 }
 
 /* A field's value; several fields of one name count as one, joined by commas. False: there is none. */
-static bool field_value(const struct http1_head *h, struct str name, char joined[MOST_JOINED], struct str *value)
+static bool field_value(const struct http_head *h, struct str name, char joined[MOST_JOINED], struct str *value)
 {
     size_t n = 0, times = 0;
 
     for (size_t i = 0; i < h->nfields; i++) {
         struct str v;
 
-        if (!str_ieq(http1_text(h, h->fields[i].name), name))
+        if (!str_ieq(http_text(h, h->fields[i].name), name))
             continue;
-        v = http1_text(h, h->fields[i].value);
+        v = http_text(h, h->fields[i].value);
         if (times++ == 0) {
             *value = v;
         } else {
@@ -146,7 +148,7 @@ static void expand(struct buf *b, struct str with, const struct str groups[MOST_
 
 static struct str rewrite_regex(struct arena *a, const struct route *rt, struct str path, struct str query)
 {
-    struct buf b = BUF_INIT(HTTP1_MOST_HEAD);
+    struct buf b = BUF_INIT(HTTP_MOST_HEAD);
     struct str rest = path, result = STR_NULL;
 
     while (rest.n) {
@@ -190,11 +192,11 @@ static struct str with_query(struct arena *a, struct str head, struct str tail, 
 struct str router_rewrite(struct arena *a, const struct route *rt, const struct router_request *r)
 {
     if (!rt->rewrite)
-        return http1_text(r->head, r->head->path);
+        return http_text(r->head, r->head->path);
     if (rt->rewrite_re)
         return rewrite_regex(a, rt, r->path, r->query);
     if (rt->rewrite_uri.n == 0)
-        return http1_text(r->head, r->head->path);
+        return http_text(r->head, r->head->path);
     return with_query(a, rt->rewrite_uri, str_from(r->path, matched_length(&rt->match, r->path)), r->query);
 }
 
@@ -205,6 +207,17 @@ static struct str without_port(struct str authority)
     while (at > 0 && authority.p[at - 1] >= '0' && authority.p[at - 1] <= '9')
         at--;
     return at > 0 && authority.p[at - 1] == ':' ? (struct str){ authority.p, at - 1 } : authority;
+}
+
+struct str router_split_authority(struct str authority, uint16_t *port)
+{
+    struct str host = without_port(authority);
+    uint64_t v = 0;
+
+    if (host.n < authority.n && (!num_u64(str_from(authority, host.n + 1), &v) || v > UINT16_MAX))
+        v = 0;
+    *port = (uint16_t)v;
+    return host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']' ? (struct str){ host.p + 1, host.n - 2 } : host;
 }
 
 struct str router_location(struct arena *a, const struct route *rt, const struct router_request *r)
@@ -231,7 +244,7 @@ struct str router_location(struct arena *a, const struct route *rt, const struct
 
 struct str router_https_location(struct arena *a, const struct router_request *r)
 {
-    struct str path = http1_text(r->head, r->head->path);
+    struct str path = http_text(r->head, r->head->path);
 
     return arena_printf(a, "https://%.*s%.*s", STR_ARG(without_port(r->authority)), STR_ARG(path));
 }
@@ -273,7 +286,7 @@ bool router_retries_reset(const struct retry_policy *p, enum router_reset how)
         return true;
     if (how == RESET_CONNECT && p->on & (RETRY_CONNECT_FAILURE | RETRY_RESET_BEFORE_REQUEST))
         return true;
-    return how == RESET_BEFORE_REQUEST && p->on & RETRY_RESET_BEFORE_REQUEST;
+    return how == RESET_REFUSED && p->on & RETRY_REFUSED_STREAM;
 }
 
 int64_t router_backoff_ms(const struct retry_policy *p, unsigned retry, struct rng *rng)

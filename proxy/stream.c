@@ -2,6 +2,7 @@
 #include "proxy/stream-internal.h"
 
 #include "base/mem.h"
+#include "proxy/path.h"
 
 #include <stdio.h>
 
@@ -18,6 +19,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
+static void admit_again(struct stream *s);
 static void end_delay(struct stream *s);
 
 static void on_pause(evutil_socket_t fd, short what, void *arg)
@@ -27,9 +29,11 @@ static void on_pause(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     worker_enter(w);
-    if (s->state == STREAM_DELAYED)
+    if (s->state == STREAM_AWAITING_KEYS)
+        admit_again(s);
+    else if (s->state == STREAM_DELAYED)
         end_delay(s);
-    else if (s->state == STREAM_BACKING_OFF)
+    else if (s->state == STREAM_BACKING_OFF || s->state == STREAM_RESOLVING)
         stream_continue(s);
     else
         stream_try_timeout(s);
@@ -46,7 +50,7 @@ void stream_set_timer(struct event *ev, int64_t ms)
 static struct stream *take_stream(struct worker *w)
 {
     struct stream *s = w->free_streams;
-    struct buf head_bytes = BUF_INIT(HTTP1_MOST_HEAD);
+    struct buf head_bytes = BUF_INIT(HTTP_MOST_HEAD);
 
     if (s) {
         w->free_streams = s->next_free;
@@ -75,6 +79,7 @@ static void give_back(struct stream *s)
 
     event_del(&s->timer);
     event_del(&s->pause);
+    tls_peer_put(s->up_peer);
     arena_free(&s->arena);
     buf_free(&s->replay);
     view_put(s->view);
@@ -101,35 +106,33 @@ void stream_free_all(struct worker *w)
     }
 }
 
-bool stream_may_keep(const struct stream *s)
+/* Frees it; its client has no stream any more. */
+static struct client *leave(struct stream *s)
 {
-    return s->head.keep_alive && s->request_done && !s->must_close && !s->w->draining && !s->d->wl->gone;
-}
+    struct client *cl = s->cl;
 
-static void end(struct stream *s)
-{
-    struct downstream *d = s->d;
-
-    if (s->up)
-        upstream_abort(s->up);
-    s->up = NULL;
+    stream_leave_upstream(s);
     mirror_leave_all(s);
     stream_record(s);
-    d->stream = NULL;
+    upstream_host_put(s->host);
+    name_put(s->name);
+    cl->stream = NULL;
     give_back(s);
+    return cl;
 }
 
-void stream_end(struct stream *s, bool keep)
+void stream_end(struct stream *s)
 {
-    struct downstream *d = s->d;
+    struct client *cl = leave(s);
 
-    end(s);
-    downstream_done(d, keep);
+    cl->ops->done(cl);
 }
 
-void stream_client_cut(struct stream *s)
+void stream_cut(struct stream *s)
 {
-    end(s);
+    struct client *cl = leave(s);
+
+    cl->ops->cut(cl);
 }
 
 void stream_client_gone(struct stream *s)
@@ -138,31 +141,26 @@ void stream_client_gone(struct stream *s)
     s->details = "downstream_remote_disconnect";
     if (!s->response_started)
         s->status = 0;
-    end(s);
+    leave(s);
 }
 
 void stream_client_closed(struct stream *s)
 {
-    struct downstream *d = s->d;
+    if (s->up)
+        upstream_shut(s->up);
+}
 
-    if (s->state == STREAM_TUNNEL) {
-        if (s->up)
-            conn_shut(&s->up->c);
-        return;
-    }
-    stream_client_gone(s);
-    conn_close(&d->c);
+int64_t stream_deadline_ns(const struct stream *s)
+{
+    return s->deadline_ns;
 }
 
 void stream_idle(struct stream *s)
 {
-    struct downstream *d = s->d;
-
-    s->flags |= FLAG_SI;
     if (s->response_started) {
+        s->flags |= FLAG_SI;
         s->details = "stream_idle_timeout";
-        end(s);
-        conn_close(&d->c);
+        stream_cut(s);
     } else {
         stream_reply(s, s->request_done ? 504 : 408, FLAG_SI, "stream_idle_timeout", STR("stream timeout"));
     }
@@ -172,61 +170,46 @@ static void add_cors(struct stream *s, struct fields *f)
 {
     const struct cors *c = s->route->cors;
 
-    fields_set(f, STR("access-control-allow-origin"), http1_value(&s->head, HTTP1_ORIGIN));
+    fields_set(f, STR("access-control-allow-origin"), http_value(&s->head, HTTP_ORIGIN));
     if (c->credentials)
         fields_set(f, STR("access-control-allow-credentials"), STR("true"));
     if (c->expose.n)
         fields_set(f, STR("access-control-expose-headers"), c->expose);
 }
 
-void stream_write_head(struct stream *s, unsigned status, struct str reason, struct fields *f,
-                       enum http1_framing framing, uint64_t length)
+void stream_answer(struct stream *s, unsigned status, struct str reason, struct fields *f, enum http_framing framing,
+                   uint64_t length)
 {
-    struct buf *b = conn_out(&s->d->c);
-    size_t before = b->n;
-    bool keep;
+    struct answer a = { .status = status, .reason = reason, .fields = f, .framing = framing, .length = length,
+                        .last = s->must_close };
 
-    if (framing == HTTP1_UNTIL_CLOSE)
-        s->must_close = true;
-    keep = stream_may_keep(s);
     if (s->cors_allowed)
         add_cors(s, f);
+    if (s->head.version == HTTP_VERSION_10)
+        fields_remove(f, STR("trailer")); /* HTTP/1.0 has no room for any */
     fields_set(f, STR("server"), STR("istio-envoy"));
-    if (!fields_get(f, HTTP1_DATE).p)
+    if (!fields_get(f, HTTP_DATE).p)
         fields_add(f, STR("date"), str_of(s->w->date));
-    buf_printf(b, "HTTP/1.1 %u %.*s\r\n", status, STR_ARG(reason));
-    fields_write(b, f);
-    if (framing == HTTP1_LENGTH)
-        buf_printf(b, "content-length: %llu\r\n", (unsigned long long)length);
-    else if (framing == HTTP1_CHUNKED)
-        buf_puts(b, "transfer-encoding: chunked\r\n");
-    if (status == 101)
-        buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
-    else if (!keep)
-        buf_puts(b, "connection: close\r\n");
-    else if (s->head.minor == 0)
-        buf_puts(b, "connection: keep-alive\r\n");
-    buf_puts(b, "\r\n");
     s->status = status;
     s->response_started = true;
-    s->chunk_response = framing == HTTP1_CHUNKED;
-    s->response_bytes += b->n - before;
+    if (s->w->settings->log_headers->response.n)
+        stream_keep_response(s, f);
+    s->response_bytes += s->cl->ops->head(s->cl, &a);
 }
 
-/* Our own answer, with the fields given; ends the stream. */
-static void reply_with(struct stream *s, unsigned status, struct fields *f, struct str body)
+void stream_reply_with(struct stream *s, unsigned status, struct fields *f, struct str body)
 {
     bool to_head = str_eqz(s->rq.method, "HEAD");
 
     if (body.n)
         fields_add(f, STR("content-type"), STR("text/plain"));
-    stream_write_head(s, status, str_of(http1_reason(status)), f, HTTP1_LENGTH, body.n);
+    stream_answer(s, status, str_of(http_reason(status)), f, HTTP_LENGTH, body.n);
     if (body.n && !to_head) {
-        conn_write(&s->d->c, body);
+        s->cl->ops->data(s->cl, body);
         s->bytes_sent += body.n;
         s->response_bytes += body.n;
     }
-    stream_end(s, stream_may_keep(s));
+    stream_end(s);
 }
 
 void stream_reply(struct stream *s, unsigned status, unsigned flags, const char *details, struct str body)
@@ -235,7 +218,7 @@ void stream_reply(struct stream *s, unsigned status, unsigned flags, const char 
 
     s->flags |= flags;
     s->details = details;
-    reply_with(s, status, &f, body);
+    stream_reply_with(s, status, &f, body);
 }
 
 static void reply_redirect(struct stream *s, unsigned status, struct str location)
@@ -250,7 +233,7 @@ static void reply_redirect(struct stream *s, unsigned status, struct str locatio
     if (s->route)
         fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     s->details = "direct_response";
-    reply_with(s, status, &f, STR_NULL);
+    stream_reply_with(s, status, &f, STR_NULL);
 }
 
 static void reply_direct(struct stream *s)
@@ -259,7 +242,7 @@ static void reply_direct(struct stream *s)
 
     fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     s->details = "direct_response";
-    reply_with(s, s->route->direct_status, &f, s->route->direct_body);
+    stream_reply_with(s, s->route->direct_status, &f, s->route->direct_body);
 }
 
 /* A preflight that the policy answers. */
@@ -280,17 +263,17 @@ static void reply_preflight(struct stream *s)
         }
     }
     s->details = "direct_response";
-    reply_with(s, 200, &f, STR_NULL);
+    stream_reply_with(s, 200, &f, STR_NULL);
 }
 
 /* True: the answer is given. */
 static bool serve_cors(struct stream *s)
 {
     const struct cors *c = s->route->cors;
-    bool preflight = c && str_eqz(s->rq.method, "OPTIONS") && s->head.first[HTTP1_ORIGIN] &&
-                     s->head.first[HTTP1_ACCESS_CONTROL_REQUEST_METHOD];
+    bool preflight = c && str_eqz(s->rq.method, "OPTIONS") && s->head.first[HTTP_ORIGIN] &&
+                     s->head.first[HTTP_ACCESS_CONTROL_REQUEST_METHOD];
 
-    s->cors_allowed = c && router_cors_allows(c, http1_value(&s->head, HTTP1_ORIGIN));
+    s->cors_allowed = c && router_cors_allows(c, http_value(&s->head, HTTP_ORIGIN));
     if (preflight && (s->cors_allowed || c->ignore_unmatched)) {
         reply_preflight(s);
         return true;
@@ -345,14 +328,28 @@ static void end_delay(struct stream *s)
         after_delay(s);
 }
 
+/* A host that nobody knows: it is let go where it wants (Istio's ALLOW_ANY). NULL: no memory. */
+static const struct route *allow_any(struct stream *s)
+{
+    struct route *r = arena_array(&s->arena, 1, sizeof(*r));
+    struct destination *to = arena_array(&s->arena, 1, sizeof(*to));
+
+    if (!r || !to)
+        return NULL;
+    *to = (struct destination){ .cluster = s->l->passthrough, .cluster_name = s->l->passthrough->name, .weight = 1 };
+    *r = (struct route){ .name = STR("allow_any"), .action = ROUTE_FORWARD, .destinations = to, .ndestinations = 1,
+                         .total_weight = 1 };
+    return r;
+}
+
 static void route(struct stream *s)
 {
     s->vh = listener_host(s->l, s->rq.authority);
-    if (s->vh && s->vh->require_tls) {
+    if (s->vh && s->vh->require_tls && !s->cl->peer->https) {
         reply_redirect(s, 301, router_https_location(&s->arena, &s->rq));
         return;
     }
-    s->route = s->vh ? router_match(s->vh, &s->rq) : NULL;
+    s->route = s->vh ? router_match(s->vh, &s->rq) : s->l->passthrough ? allow_any(s) : NULL;
     if (!s->route) {
         stream_reply(s, 404, FLAG_NR, "route_not_found", STR_NULL);
         return;
@@ -367,19 +364,33 @@ static void route(struct stream *s)
     after_delay(s);
 }
 
+static void admit_again(struct stream *s)
+{
+    s->state = STREAM_ROUTING;
+    if (stream_admit(s))
+        route(s);
+}
+
+static uint32_t sampling(const struct stream *s)
+{
+    int32_t ppm = s->telemetry->sampling_ppm;
+
+    return ppm >= 0 ? (uint32_t)ppm : s->w->settings->sampling_ppm;
+}
+
 /* The request as its sender knows it: its id, its trace, its way so far. */
 static void identify(struct stream *s)
 {
-    const struct http1_head *h = &s->head;
+    const struct http_head *h = &s->head;
 
-    s->request_id = http1_value(h, HTTP1_X_REQUEST_ID);
+    s->request_id = http_value(h, HTTP_X_REQUEST_ID);
     if (s->request_id.n == 0) {
         rng_uuid4(&s->w->rng, s->uuid);
         s->request_id = (struct str){ s->uuid, 36 };
     }
-    s->xff = http1_value(h, HTTP1_X_FORWARDED_FOR);
+    s->xff = http_value(h, HTTP_X_FORWARDED_FOR);
     if (s->l->direction == LISTENER_GATEWAY) { /* the mesh's edge: who called is added to what the caller says */
-        struct str ip = s->d->peer.remote_ip;
+        struct str ip = s->cl->peer->remote_ip;
         const char *comma = s->xff.n ? "," : "";
         int n = snprintf(s->xff_text, sizeof(s->xff_text), "%.*s%s%.*s", STR_ARG(s->xff), comma, STR_ARG(ip));
 
@@ -387,141 +398,157 @@ static void identify(struct stream *s)
                      (struct str){ s->xff_text, (size_t)n } :
                      arena_printf(&s->arena, "%.*s%s%.*s", STR_ARG(s->xff), comma, STR_ARG(ip));
     }
-    trace_start(&s->trace, h, &s->w->rng, s->w->settings->sampling_ppm);
+    trace_start(&s->trace, h, &s->w->rng, sampling(s));
 }
 
-static bool copy_head(struct stream *s, const struct http1_head *h)
+static bool copy_head(struct stream *s, const struct http_head *h)
 {
     buf_put(&s->head_bytes, h->base, h->size);
     if (buf_failed(&s->head_bytes))
         return false;
-    memcpy(&s->head, h, offsetof(struct http1_head, fields) + h->nfields * sizeof(h->fields[0]));
+    memcpy(&s->head, h, offsetof(struct http_head, fields) + h->nfields * sizeof(h->fields[0]));
     s->head.base = s->head_bytes.p;
     return true;
 }
 
 static bool is_websocket(const struct stream *s)
 {
-    return s->head.upgrade && s->head.minor == 1 && s->head.framing == HTTP1_NO_BODY &&
-           str_ieq(http1_value(&s->head, HTTP1_UPGRADE), STR("websocket"));
+    return s->head.upgrade && s->head.version == HTTP_VERSION_11 && s->head.framing == HTTP_NO_BODY &&
+           str_ieq(http_value(&s->head, HTTP_UPGRADE), STR("websocket"));
 }
 
-static struct stream *new_stream(struct downstream *d)
+static struct stream *new_stream(struct client *cl)
 {
-    struct stream *s = take_stream(d->c.w);
+    struct stream *s = take_stream(cl->wl->w);
 
     if (!s)
         return NULL;
-    s->d = d;
-    s->view = view_get(d->wl->view);
-    s->l = d->wl->l;
-    s->started_ns = d->started_ns ? d->started_ns : s->w->now_ns;
-    d->stream = s;
-    d->c.deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    s->cl = cl;
+    s->view = view_get(cl->wl->view);
+    s->l = peer_listener(cl->peer, cl->wl);
+    s->telemetry = record_policy(s->view->snapshot, s->l);
+    s->started_ns = cl->started_ns ? cl->started_ns : s->w->now_ns;
+    stream_touch(s);
+    cl->stream = s;
     return s;
 }
 
-void stream_start(struct downstream *d, const struct http1_head *h)
+static void set_target(struct stream *s, int rc)
 {
-    struct stream *s = new_stream(d);
+    if (rc < 0)
+        s->target = STR_NULL;
+    s->path = rc < 0 ? http_text(&s->head, s->head.path) : s->target;
+    router_request_init(&s->rq, &s->head, s->head.https || s->cl->peer->https ? STR("https") : STR("http"), s->path);
+    s->authority = s->rq.authority;
+}
+
+void stream_start(struct client *cl, const struct http_head *h)
+{
+    struct stream *s = new_stream(cl);
 
     if (!s || !copy_head(s, h)) {
         if (s)
             give_back(s);
-        d->stream = NULL;
-        d->refused = true;
-        conn_close(&d->c);
+        cl->stream = NULL;
+        cl->ops->cut(cl);
         return;
     }
-    d->scan = (struct http1_scan){ 0 };
     s->request_bytes = h->size;
-    router_request_init(&s->rq, &s->head, s->head.https ? STR("https") : STR("http"));
-    s->path = http1_text(&s->head, s->head.path);
-    s->authority = s->rq.authority;
-    http1_body_init(&s->body, h->framing, h->length);
-    s->request_done = http1_body_may_close(&s->body);
+    set_target(s, path_normalize(&s->arena, PATH_BASE, http_text(&s->head, s->head.path), &s->target));
+    s->request_done = h->framing == HTTP_NO_BODY || (h->framing == HTTP_LENGTH && h->length == 0);
     s->request_done_ns = s->w->now_ns;
     s->replayable = true;
     s->upgrade = is_websocket(s);
+    s->grpc = grpc_is_content_type(http_value(&s->head, HTTP_CONTENT_TYPE));
     identify(s);
-    if (s->head.first[HTTP1_EXPECT] && s->head.minor == 1) {
-        s->expects_continue = str_ieq(http1_value(&s->head, HTTP1_EXPECT), STR("100-continue"));
+    if (!s->target.p) {
+        stream_reply(s, 400, FLAG_DPE, "path_normalization_failed", STR_NULL);
+        return;
+    }
+    if (s->head.first[HTTP_EXPECT] && s->head.version != HTTP_VERSION_10) {
+        s->expects_continue = str_ieq(http_value(&s->head, HTTP_EXPECT), STR("100-continue"));
         if (!s->expects_continue) {
             stream_reply(s, 417, 0, "expectation_failed", STR_NULL);
             return;
         }
     }
-    route(s);
+    if (stream_admit(s))
+        route(s);
 }
 
-size_t stream_body(struct stream *s, struct str bytes)
+bool stream_wants(const struct stream *s)
 {
-    struct downstream *d = s->d;
-    struct str rest = bytes, data;
+    if (s->state == STREAM_TUNNEL)
+        return s->up && !upstream_is_full(s->up);
+    if (s->request_done || (s->up && upstream_is_full(s->up)))
+        return false;
+    return s->state != STREAM_AWAITING_KEYS && s->state != STREAM_DELAYED && s->state != STREAM_BACKING_OFF &&
+           s->state != STREAM_WAITING && s->state != STREAM_RESOLVING;
+}
 
-    if (s->state == STREAM_TUNNEL) {
-        if (!s->up || conn_is_full(&s->up->c))
-            return 0;
-        s->bytes_received += bytes.n;
-        s->request_bytes += bytes.n;
-        d->c.deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
-        upstream_send(s->up, bytes);
-        return bytes.n;
-    }
-    if (s->request_done || s->state == STREAM_DELAYED || s->state == STREAM_BACKING_OFF)
-        return 0;
-    d->c.deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
-    while (!s->up || !conn_is_full(&s->up->c)) {
-        enum http1_body_result r = http1_body_next(&s->body, &rest, &data);
+void stream_data(struct stream *s, struct str bytes)
+{
+    s->bytes_received += bytes.n;
+    s->request_bytes += bytes.n;
+    if (s->grpc)
+        grpc_count_data(&s->asked, bytes);
+    stream_touch(s);
+    if (s->state == STREAM_TUNNEL)
+        upstream_data(s->up, bytes);
+    else
+        stream_pass_body(s, bytes);
+}
 
-        if (r == HTTP1_BODY_BAD) {
-            s->must_close = true;
-            if (s->response_started) {
-                s->flags |= FLAG_DPE;
-                stream_end(s, false);
-            } else {
-                stream_reply(s, 400, FLAG_DPE, "http1.codec_error", STR("Bad Request"));
-            }
-            return bytes.n;
-        }
-        s->request_bytes += data.n;
-        if (r == HTTP1_BODY_DATA) {
-            s->bytes_received += data.n;
-            stream_pass_body(s, data);
-        } else if (r == HTTP1_BODY_END) {
-            stream_request_done(s);
-        }
-        if (d->stream != s)
-            return bytes.n;
-        if (r != HTTP1_BODY_DATA)
-            break;
+static bool is_token_field(const struct stream *s, struct str name)
+{
+    for (size_t i = 0; i < s->nauth_ops; i++)
+        if (str_ieq(s->auth_ops[i].name, name))
+            return true;
+    return false;
+}
+
+void stream_data_end(struct stream *s, const struct fields *trailers)
+{
+    struct fields passed;
+
+    passed.n = 0;
+    passed.overflow = false;
+    /* What a token alone may say in the head, nobody may say behind the body. */
+    for (size_t i = 0; trailers && i < trailers->n; i++)
+        if (!is_token_field(s, trailers->v[i].name))
+            passed.v[passed.n++] = trailers->v[i];
+    s->request_done = true;
+    s->request_done_ns = s->w->now_ns;
+    stream_touch(s);
+    stream_pass_end(s, &passed);
+}
+
+void stream_data_bad(struct stream *s)
+{
+    s->must_close = true;
+    if (s->response_started) {
+        s->flags |= FLAG_DPE;
+        stream_cut(s);
+    } else {
+        stream_reply(s, 400, FLAG_DPE, "http1.codec_error", STR("Bad Request"));
     }
-    return bytes.n - rest.n;
 }
 
 void stream_drained(struct stream *s)
 {
-    s->d->c.deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    stream_touch(s);
     if (s->up)
-        conn_resume(&s->up->c);
+        upstream_resume(s->up);
 }
 
-void stream_refuse(struct downstream *d, unsigned status)
+void stream_refuse(struct client *cl, unsigned status)
 {
-    struct stream *s = new_stream(d);
-    struct fields f = { .n = 0 };
-    struct str body = str_of(http1_reason(status));
+    struct stream *s = new_stream(cl);
 
     if (!s)
         return;
-    s->head = (struct http1_head){ .minor = 1 };
+    s->head = (struct http_head){ .version = HTTP_VERSION_11 };
     s->must_close = true;
-    s->flags = FLAG_DPE;
-    s->details = status == 408 ? "request_header_timeout" : "http1.codec_error";
-    fields_add(&f, STR("content-type"), STR("text/plain"));
-    stream_write_head(s, status, body, &f, HTTP1_LENGTH, body.n);
-    conn_write(&d->c, body);
-    s->bytes_sent = body.n;
-    s->response_bytes += body.n;
-    end(s);
+    stream_reply(s, status, FLAG_DPE, status == 408 ? "request_header_timeout" : "http1.codec_error",
+                 str_of(http_reason(status)));
 }

@@ -9,7 +9,7 @@
 struct stream_mirror {
     struct stream *s;             /* NULL: it goes on alone */
     struct stream_mirror *next;   /* of s */
-    struct upstream_conn *u;
+    struct upstream_call *u;
 };
 
 static void leave(struct stream_mirror *m)
@@ -23,7 +23,7 @@ static void leave(struct stream_mirror *m)
     mem_free(m);
 }
 
-static void on_head(void *arg, const struct http1_head *h)
+static void on_head(void *arg, const struct http_head *h)
 {
     (void)arg, (void)h;
 }
@@ -54,19 +54,19 @@ static void start_one(struct stream *s, const struct destination *to)
     static const struct upstream_handler handler = { .head = on_head, .data = on_data, .end = on_end, .fail = on_fail,
                                                      .drained = on_drained };
     struct upstream_cluster *cluster = view_cluster(s->view, to->cluster);
-    long slot = cluster ? lb_pick(&cluster->lb, &s->w->rng, NULL, 0) : -1;
+    long slot = cluster ? lb_pick(upstream_lb(cluster, s->w->now_ns), &s->w->rng, NULL, 0) : -1;
     struct upstream_host *host;
     struct stream_mirror *m = slot >= 0 ? mem_zalloc(sizeof(*m)) : NULL;
 
     if (!m)
         return;
-    host = cluster->hosts[cluster->slot_endpoint[slot]];
-    m->u = upstream_open(host, cluster->cluster, s->view->snapshot->self.ip, false, &handler, m);
+    host = cluster->slots[slot].host;
+    m->u = upstream_open(host, cluster->cluster, s->view->snapshot->self.ip, cluster->cluster->http2, false, &handler, m);
     if (!m->u) {
         mem_free(m);
         return;
     }
-    if (!stream_write_request(s, to, m->u)) {
+    if (!stream_pass_head(s, to, m->u)) {
         upstream_abort(m->u);
         mem_free(m);
         return;
@@ -75,7 +75,7 @@ static void start_one(struct stream *s, const struct destination *to)
     m->next = s->mirrors;
     s->mirrors = m;
     if (s->request_done)
-        upstream_sent(m->u);
+        upstream_end(m->u, NULL);
 }
 
 void mirror_start_all(struct stream *s)
@@ -96,19 +96,19 @@ void mirror_body(struct stream *s, struct str bytes)
 
     for (struct stream_mirror *m = s->mirrors; m; m = next) {
         next = m->next;
-        if (conn_is_full(&m->u->c)) {
+        if (upstream_is_full(m->u)) {
             upstream_abort(m->u);
             leave(m);
         } else {
-            upstream_send(m->u, bytes);
+            upstream_data(m->u, bytes);
         }
     }
 }
 
-void mirror_sent(struct stream *s)
+void mirror_end(struct stream *s, const struct fields *trailers)
 {
     for (struct stream_mirror *m = s->mirrors; m; m = m->next)
-        upstream_sent(m->u);
+        upstream_end(m->u, trailers);
 }
 
 void mirror_leave_all(struct stream *s)

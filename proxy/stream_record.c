@@ -2,6 +2,7 @@
 #include "proxy/stream-internal.h"
 
 #include "proxy/identity.h"
+#include "proxy/texts.h"
 
 #include <stdio.h>
 
@@ -25,17 +26,17 @@ static struct str operation(const struct stream *s, char out[LONGEST_OPERATION])
 
 static void fill_request(struct access_log *l, const struct stream *s)
 {
-    const struct http1_head *h = &s->head;
+    const struct http_head *h = &s->head;
     struct str original;
 
     if (h->method.n == 0)
         return; /* it was none */
-    original = http1_value(h, HTTP1_X_ENVOY_ORIGINAL_PATH);
+    original = http_value(h, HTTP_X_ENVOY_ORIGINAL_PATH);
     l->method = s->rq.method;
-    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : http1_text(h, h->path);
-    l->protocol = h->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
+    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : (s->target.p ? s->target : http_text(h, h->path));
+    l->protocol = http_version_text(h->version);
     l->x_forwarded_for = s->xff;
-    l->user_agent = http1_value(h, HTTP1_USER_AGENT);
+    l->user_agent = http_value(h, HTTP_USER_AGENT);
     l->request_id = s->request_id;
     l->authority = s->authority;
     if (s->trace.sampled) {
@@ -60,33 +61,55 @@ static void fill_upstream(struct access_log *l, const struct stream *s)
         l->upstream_service_time_us = (s->upstream_ns - s->request_done_ns) / 1000;
 }
 
+/* Named header fields and tags, copied one behind the other: few proxies are told to have any. */
+static void fill_texts(struct record *r, const struct stream *s, struct buf *headers, struct buf *tags)
+{
+    const struct log_headers *wanted = s->w->settings->log_headers;
+
+    if (wanted->request.n + wanted->response.n + wanted->trailers.n && !r->no_log)
+        stream_tell_headers(s, headers);
+    if (s->telemetry->ntags && r->log.trace_id.n && !r->no_span)
+        stream_tell_tags(s, tags);
+    r->headers = buf_view(headers);
+    r->span_tags = buf_view(tags);
+}
+
 void stream_record(struct stream *s)
 {
     char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION];
-    bool grpc = str_starts(http1_value(&s->head, HTTP1_CONTENT_TYPE), STR("application/grpc"));
-    struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes };
+    struct buf headers = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST);
+    struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes,
+                        .request_messages = s->asked.messages, .response_messages = s->answered.messages,
+                        .tries = s->tries, .upstream_http2 = s->cluster && stream_speaks_http2(s) };
     struct access_log *l = &r.log;
 
     access_log_init(l);
     l->start_ns = worker_wall_ns(s->w, s->started_ns);
     fill_request(l, s);
     fill_upstream(l, s);
-    identity_fill(l, s->view->snapshot, s->l, s->d->peer.remote_ip, s->cluster ? s->cluster->cluster : NULL,
-                  s->endpoint, s->rq.authority);
+    identity_fill(l, s->view->snapshot, &(struct identity){
+        .on = s->l, .peer = s->cl->peer, .cluster = s->cluster ? s->cluster->cluster : NULL, .endpoint = s->endpoint,
+        .upstream = s->up_peer, .authority = s->rq.authority });
     l->response_code = s->status;
     l->response_flags = response_flags_text(flags, s->flags);
     l->response_code_details = str_of(s->details);
     l->bytes_received = (int64_t)s->bytes_received;
     l->bytes_sent = (int64_t)s->bytes_sent;
     l->duration_us = (s->w->now_ns - s->started_ns) / 1000;
-    l->downstream_local_address = str_of(s->d->peer.local);
-    l->downstream_remote_address = str_of(s->d->peer.remote);
+    l->downstream_local_address = str_of(s->cl->peer->local);
+    l->downstream_remote_address = str_of(s->cl->peer->remote);
     l->route_name = s->route ? s->route->name : STR_NULL;
-    l->request_protocol = grpc ? STR("grpc") : STR("http");
+    l->requested_server_name = s->cl->peer->sni;
+    l->request_protocol = s->grpc ? STR("grpc") : STR("http");
     l->grpc_response_status = s->grpc_status;
     r.parent_span_id = str_of(s->trace.parent_id);
+    r.request_us = s->request_done ? (s->request_done_ns - s->started_ns) / 1000 : -1;
     r.span_is_client = s->l->direction != LISTENER_INBOUND;
-    if (l->trace_id.n)
+    record_obey(&r, s->telemetry);
+    if (l->trace_id.n && !r.no_span)
         r.operation = operation(s, name);
+    fill_texts(&r, s, &headers, &tags);
     record_ring_push(s->w->ring, &r);
+    buf_free(&headers);
+    buf_free(&tags);
 }

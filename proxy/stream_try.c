@@ -5,11 +5,17 @@
  *                        |               v
  *                        +-- backoff -- may_retry? --no--> local reply, or the response as it is
  *
+ * Where no connection more may be made, open_try leaves the request WAITING for one of that host's; what goes over one
+ * of the cluster's limits (circuit.h) is told so at once, and never retried.
+ *
  * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
- * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy. */
+ * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy.
+ * So does one behind the last that a GOAWAY lets pass: the host says that it has not looked at it. */
 #include "proxy/stream-internal.h"
 
+#include "proxy/trailers.h"
 #include "proxy/worker.h"
+#include "proxy/xfcc.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +33,31 @@ static bool is_idempotent(struct str method)
     return false;
 }
 
+/* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else,
+ * and what an application says of itself is dropped. False: no memory. */
+static bool add_certificate(struct stream *s, struct fields *f)
+{
+    static const enum xfcc_mode modes[] = { [LISTENER_OUTBOUND] = XFCC_SANITIZE,
+                                            [LISTENER_INBOUND] = XFCC_APPEND_FORWARD,
+                                            [LISTENER_GATEWAY] = XFCC_SANITIZE_SET };
+    static const struct str name = STR_INIT("x-forwarded-client-cert");
+    const struct peer *p = s->cl->peer;
+    struct str came = STR_NULL, out;
+
+    if (!p->mutual && !s->head.first[HTTP_X_FORWARDED_CLIENT_CERT])
+        return true;
+    for (size_t i = 0; i < f->n; i++)
+        if (f->v[i].id == HTTP_X_FORWARDED_CLIENT_CERT)
+            came = came.n ? arena_printf(&s->arena, "%.*s,%.*s", STR_ARG(came), STR_ARG(f->v[i].value)) : f->v[i].value;
+    if (xfcc_apply(&s->arena, modes[s->l->direction], p->mutual && p->xfcc.n, came, p->xfcc, &out) < 0)
+        return false;
+    if (out.p)
+        fields_set(f, name, out);
+    else
+        fields_remove(f, name);
+    return true;
+}
+
 /* What the next hop learns about the request's way. */
 static void add_context(struct stream *s, struct fields *f)
 {
@@ -36,26 +67,29 @@ static void add_context(struct stream *s, struct fields *f)
         fields_set(f, STR("x-forwarded-for"), s->xff);
         fields_set(f, STR("x-forwarded-proto"), s->rq.scheme);
         fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
-    } else if (!s->head.first[HTTP1_X_FORWARDED_PROTO]) {
+    } else if (!s->head.first[HTTP_X_FORWARDED_PROTO]) {
         fields_add(f, STR("x-forwarded-proto"), s->rq.scheme);
     }
     if (s->request_id.p == s->uuid)
         fields_set(f, STR("x-request-id"), s->request_id);
     n = snprintf(s->attempt_text, sizeof(s->attempt_text), "%u", s->tries);
     fields_set(f, STR("x-envoy-attempt-count"), (struct str){ s->attempt_text, (size_t)n });
-    trace_inject(&s->trace, f);
+    if (!s->telemetry->no_propagation)
+        trace_inject(&s->trace, f);
 }
 
-bool stream_write_request(struct stream *s, const struct destination *to, struct upstream_conn *u)
+bool stream_pass_head(struct stream *s, const struct destination *to, struct upstream_call *u)
 {
-    struct buf *b = upstream_request(u, str_eqz(s->rq.method, "HEAD"), s->head.framing);
-    struct str original = http1_text(&s->head, s->head.path), authority = s->rq.authority;
+    struct str authority = s->rq.authority;
     struct fields f;
 
     fields_from_head(&f, &s->head);
+    if (!add_certificate(s, &f))
+        return false;
     add_context(s, &f);
-    if (!str_eq(s->path, original))
-        fields_set(&f, STR("x-envoy-original-path"), original);
+    fields_apply(&f, s->auth_ops, s->nauth_ops, NULL);
+    if (!str_eq(s->path, s->target))
+        fields_set(&f, STR("x-envoy-original-path"), s->target);
     if (s->route->rewrite_authority.n)
         authority = s->route->rewrite_authority;
     fields_apply(&f, s->route->headers.request, s->route->headers.nrequest, &authority);
@@ -63,21 +97,33 @@ bool stream_write_request(struct stream *s, const struct destination *to, struct
     s->authority = authority;
     if (f.overflow)
         return false;
-    buf_str(b, s->rq.method);
-    buf_putc(b, ' ');
-    buf_str(b, s->path);
-    buf_puts(b, " HTTP/1.1\r\nhost: ");
-    buf_str(b, authority.n ? authority : str_of(s->d->peer.local)); /* HTTP/1.0 need not name one */
-    buf_puts(b, "\r\n");
-    fields_write(b, &f);
-    if (s->head.framing == HTTP1_LENGTH)
-        buf_printf(b, "content-length: %llu\r\n", (unsigned long long)s->head.length);
-    else if (s->head.framing == HTTP1_CHUNKED)
-        buf_puts(b, "transfer-encoding: chunked\r\n");
-    if (s->upgrade)
-        buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
-    buf_puts(b, "\r\n");
+    upstream_head(u, &(struct upstream_request){
+        .method = s->rq.method, .scheme = s->rq.scheme, .path = s->path, .fields = &f,
+        .authority = authority.n ? authority : str_of(s->cl->peer->local), /* HTTP/1.0 need not name one */
+        .framing = s->head.framing, .length = s->head.length, .websocket = s->upgrade,
+        .wants_trailers = trailers_wanted(&s->head),
+        .from = str_of(s->cl->peer->remote), .to = str_of(s->cl->peer->local) });
     return true;
+}
+
+static void retry_is_over(struct stream *s)
+{
+    if (s->retrying)
+        circuit_give(&s->cluster->circuit->retries);
+    s->retrying = false;
+}
+
+/* One of those that the cluster may have at once. */
+static bool take_retry(struct stream *s)
+{
+    const struct cluster *c = s->cluster->cluster;
+    struct circuit *circuit = s->cluster->circuit;
+    uint32_t most = circuit_most_retries(circuit, c->max_retries, c->retry_budget_percent, c->retry_budget_min);
+
+    s->retrying = circuit_take(&circuit->retries, most, &circuit->retry_overflows);
+    if (!s->retrying)
+        s->flags |= FLAG_UO;
+    return s->retrying;
 }
 
 /* Whether the policy would have it tried again, and whether it may be. */
@@ -85,12 +131,11 @@ static bool may_retry(struct stream *s, bool policy)
 {
     const struct retry_policy *p = &s->route->retry;
 
-    if (!policy || p->attempts == 0 || s->response_started)
-        return false;
-    if (!s->replayable)
+    retry_is_over(s);
+    if (!policy || p->attempts == 0 || s->response_started || !s->replayable)
         return false;
     if (s->retries < p->attempts)
-        return true;
+        return take_retry(s);
     s->flags |= FLAG_URX;
     return false;
 }
@@ -104,19 +149,48 @@ static void back_off(struct stream *s)
 
 void stream_continue(struct stream *s)
 {
+    struct client *cl = s->cl;
+
     open_try(s, false);
-    if (s->d->stream == s && s->state == STREAM_TRYING)
-        conn_resume(&s->d->c);
+    if (cl->stream == s && s->state == STREAM_TRYING)
+        cl->ops->resume(cl);
 }
 
 #define RESET "upstream connect error or disconnect/reset before headers. reset reason: "
+
+/* As Envoy has it: in the details with underscores for blanks. */
+static void reply_tls_failed(struct stream *s)
+{
+    struct str body = arena_printf(&s->arena, RESET "remote connection failure, transport failure reason: %.*s",
+                                   STR_ARG(s->tls_failure));
+    char *details = arena_cstr(&s->arena, arena_printf(&s->arena, "upstream_reset_before_response_started{"
+                               "remote_connection_failure|%.*s}", STR_ARG(s->tls_failure)));
+
+    for (char *p = details; p && *p; p++)
+        if (*p == ' ')
+            *p = '_';
+    stream_reply(s, 503, FLAG_UF, details, body);
+}
+
+static void reply_overflow(struct stream *s)
+{
+    struct fields f = { .n = 0 };
+
+    fields_add(&f, STR("x-envoy-overloaded"), STR("true"));
+    s->flags |= FLAG_UO;
+    s->details = "upstream_reset_before_response_started{overflow}";
+    stream_reply_with(s, 503, &f, STR(RESET "overflow"));
+}
 
 static void reply_failed(struct stream *s, enum upstream_failure why)
 {
     switch (why) {
     case UPSTREAM_CONNECT:
-        stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{remote_connection_failure}",
-                     STR(RESET "remote connection failure"));
+        if (s->tls_failure.n)
+            reply_tls_failed(s);
+        else
+            stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{remote_connection_failure}",
+                         STR(RESET "remote connection failure"));
         break;
     case UPSTREAM_TIMEOUT:
         stream_reply(s, 503, FLAG_UF, "upstream_reset_before_response_started{connection_timeout}",
@@ -126,6 +200,14 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
         stream_reply(s, 503, FLAG_UC, "upstream_reset_before_response_started{connection_termination}",
                      STR(RESET "connection termination"));
         break;
+    case UPSTREAM_RESET:
+        stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_reset}",
+                     STR(RESET "remote reset"));
+        break;
+    case UPSTREAM_REFUSED:
+        stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_refused_stream_reset}",
+                     STR(RESET "remote refused stream reset"));
+        break;
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
                      STR(RESET "protocol error"));
@@ -133,15 +215,21 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
     }
 }
 
+static enum router_reset reset_kind(enum upstream_failure why)
+{
+    return why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT :
+           why == UPSTREAM_REFUSED ? RESET_REFUSED : RESET_LATER;
+}
+
 /* A try came to nothing before its response's head. */
 static void try_failed(struct stream *s, enum upstream_failure why, int err)
 {
-    bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry,
-                  why == UPSTREAM_CONNECT || why == UPSTREAM_TIMEOUT ? RESET_CONNECT : RESET_LATER);
+    bool policy = why != UPSTREAM_PROTOCOL && router_retries_reset(&s->route->retry, reset_kind(why));
 
     event_del(&s->pause);
+    stream_tell_failed(s, why == UPSTREAM_TIMEOUT ? OUTLIER_TIMEOUT : OUTLIER_RESET);
     if (why == UPSTREAM_CONNECT)
-        s->transport_failure = upstream_why(err);
+        s->transport_failure = s->tls_failure.n ? s->tls_failure.p : upstream_why(err);
     if (may_retry(s, policy))
         back_off(s);
     else
@@ -150,37 +238,56 @@ static void try_failed(struct stream *s, enum upstream_failure why, int err)
 
 static void cut_response(struct stream *s, unsigned flags, const char *details)
 {
-    struct downstream *d = s->d;
-
     s->flags |= flags;
     s->details = details;
-    stream_client_cut(s);
-    conn_close(&d->c);
+    stream_cut(s);
+}
+
+/* The try is over; what is told of it stays: its connection may be gone before the request's record is written. */
+static void forget_try(struct stream *s)
+{
+    const struct tls_link *tls = s->up->tls;
+
+    snprintf(s->up_local, sizeof(s->up_local), "%s", s->up->local);
+    tls_peer_put(s->up_peer);
+    s->up_peer = tls && tls->peer ? tls_peer_get(tls->peer) : NULL;
+    if (tls && tls->failure)
+        s->tls_failure = arena_printf(&s->arena, "%s", tls->failure);
+    s->up = NULL;
+}
+
+static void give_up_try(struct stream *s)
+{
+    struct upstream_call *u = s->up;
+
+    forget_try(s);
+    upstream_abort(u);
+}
+
+/* Its connection came to its end while the request was on the way, for no fault of either: it may go on another one. */
+static bool came_too_late(const struct stream *s, enum upstream_failure why)
+{
+    const struct upstream_call *u = s->up;
+
+    if (why == UPSTREAM_REFUSED)
+        return u->turned_away;
+    return why == UPSTREAM_CLOSED && u->reused && !u->any_byte && is_idempotent(s->rq.method);
 }
 
 static void on_fail(void *arg, enum upstream_failure why, int err)
 {
     struct stream *s = arg;
-    bool stale = why == UPSTREAM_CLOSED && s->up && upstream_is_reused(s->up) && !s->up->any_byte;
+    bool late = came_too_late(s, why);
 
-    if (s->up)
-        memcpy(s->up_local, s->up->local, sizeof(s->up_local));
-    s->up = NULL;
+    forget_try(s);
     if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
-    } else if (stale && s->replayable && !s->repeated && is_idempotent(s->rq.method)) {
+    } else if (late && s->replayable && !s->repeated) {
         s->repeated = true;
         open_try(s, true);
     } else {
         try_failed(s, why, err);
     }
-}
-
-static enum http1_framing client_framing(const struct stream *s, const struct http1_head *h)
-{
-    if (h->framing == HTTP1_NO_BODY || h->framing == HTTP1_LENGTH)
-        return h->framing;
-    return s->head.minor == 1 ? HTTP1_CHUNKED : HTTP1_UNTIL_CLOSE;
 }
 
 static void add_service_time(struct stream *s, struct fields *f)
@@ -191,54 +298,53 @@ static void add_service_time(struct stream *s, struct fields *f)
     fields_set(f, STR("x-envoy-upstream-service-time"), (struct str){ s->time_text, (size_t)n });
 }
 
-static void start_response(struct stream *s, const struct http1_head *h)
+static void start_response(struct stream *s, const struct http_head *h)
 {
-    enum http1_framing framing = client_framing(s, h);
     struct fields f;
 
     fields_from_head(&f, h);
     add_service_time(s, &f);
     /* A HEAD's answer and a 304 may tell the length of the body that they do not have. */
-    if (h->framing == HTTP1_NO_BODY && h->first[HTTP1_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
-        fields_add(&f, STR("content-length"), http1_value(h, HTTP1_CONTENT_LENGTH));
+    if (h->framing == HTTP_NO_BODY && h->first[HTTP_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
+        fields_add(&f, STR("content-length"), http_value(h, HTTP_CONTENT_LENGTH));
     fields_apply(&f, s->route->headers.response, s->route->headers.nresponse, NULL);
     fields_apply(&f, s->destination->headers.response, s->destination->headers.nresponse, NULL);
+    if (s->set_cookie.n)
+        fields_add(&f, STR("set-cookie"), s->set_cookie);
     if (f.overflow) { /* by what the configuration adds: to leave some out may leave out what protects */
-        upstream_abort(s->up);
-        s->up = NULL;
+        give_up_try(s);
         stream_reply(s, 502, FLAG_UPE, "response_headers_too_large", STR_NULL);
         return;
     }
-    if (str_starts(fields_get(&f, HTTP1_CONTENT_TYPE), STR("application/grpc")))
-        s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP1_GRPC_STATUS));
+    if (str_starts(fields_get(&f, HTTP_CONTENT_TYPE), STR("application/grpc")))
+        s->grpc_status = arena_str(&s->arena, fields_get(&f, HTTP_GRPC_STATUS));
     s->details = "via_upstream";
     s->state = h->status == 101 ? STREAM_TUNNEL : STREAM_RESPONDING;
-    stream_write_head(s, h->status, http1_text(h, h->reason), &f, framing, h->length);
+    stream_answer(s, h->status, http_text(h, h->reason), &f, h->framing, h->length);
     if (s->state == STREAM_TUNNEL)
-        conn_resume(&s->d->c);
+        s->cl->ops->resume(s->cl);
 }
 
-static void on_head(void *arg, const struct http1_head *h)
+static void on_head(void *arg, const struct http_head *h)
 {
     struct stream *s = arg;
-    struct str grpc = http1_value(h, HTTP1_GRPC_STATUS);
+    struct str grpc = http_value(h, HTTP_GRPC_STATUS);
 
-    memcpy(s->up_local, s->up->local, sizeof(s->up_local));
     s->upstream_ns = s->w->now_ns;
-    s->d->c.deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    stream_touch(s);
     event_del(&s->pause);
+    stream_tell_answered(s, h->status, grpc);
     if (h->status == 101 && !s->upgrade) {
-        upstream_abort(s->up);
-        s->up = NULL;
+        give_up_try(s);
         try_failed(s, UPSTREAM_PROTOCOL, 0);
         return;
     }
     if (may_retry(s, router_retries_status(&s->route->retry, h->status, grpc))) {
-        upstream_abort(s->up);
-        s->up = NULL;
+        give_up_try(s);
         back_off(s);
         return;
     }
+    retry_is_over(s);
     if (h->status == 101) {
         event_del(&s->timer);
         upstream_tunnel(s->up);
@@ -249,90 +355,134 @@ static void on_head(void *arg, const struct http1_head *h)
 static void on_data(void *arg, struct str bytes)
 {
     struct stream *s = arg;
-    struct conn *c = &s->d->c;
-    char size[20];
-    struct str pieces[3] = { { size, 0 }, bytes, STR("\r\n") };
+    struct client *cl = s->cl;
 
-    c->deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
+    stream_touch(s);
     s->bytes_sent += bytes.n;
     s->response_bytes += bytes.n;
-    if (s->chunk_response) {
-        pieces[0].n = (size_t)snprintf(size, sizeof(size), "%zx\r\n", bytes.n);
-        conn_write_pieces(c, pieces, 3);
-    } else {
-        conn_write_pieces(c, &bytes, 1);
-    }
-    if (conn_is_full(c))
-        conn_pause(&s->up->c);
+    if (s->grpc)
+        grpc_count_data(&s->answered, bytes);
+    cl->ops->data(cl, bytes);
+    if (cl->stream == s && s->up && cl->ops->full(cl))
+        upstream_pause(s->up);
+}
+
+static void on_trailers(void *arg, const struct fields *f)
+{
+    struct stream *s = arg;
+    struct str grpc = fields_get(f, HTTP_GRPC_STATUS);
+
+    if (grpc.p)
+        s->grpc_status = arena_str(&s->arena, grpc);
+    if (s->w->settings->log_headers->trailers.n)
+        stream_keep_trailers(s, f);
+    s->cl->ops->trailers(s->cl, f);
 }
 
 static void on_end(void *arg)
 {
     struct stream *s = arg;
 
-    s->up = NULL;
-    if (s->chunk_response)
-        conn_write(&s->d->c, STR("0\r\n\r\n"));
-    stream_end(s, s->state != STREAM_TUNNEL && stream_may_keep(s));
+    forget_try(s);
+    stream_end(s);
 }
 
 static void on_drained(void *arg)
 {
     struct stream *s = arg;
 
-    conn_resume(&s->d->c);
+    s->cl->ops->resume(s->cl);
 }
 
-static const struct upstream_handler handler = { .head = on_head, .data = on_data, .end = on_end, .fail = on_fail,
-                                                 .drained = on_drained };
+static const struct upstream_handler handler = { .head = on_head, .data = on_data, .trailers = on_trailers,
+                                                 .end = on_end, .fail = on_fail, .drained = on_drained };
 
 static void send_try(struct stream *s)
 {
-    struct upstream_conn *u = s->up;
+    struct upstream_call *u = s->up;
 
-    if (!stream_write_request(s, s->destination, u)) {
+    if (!stream_pass_head(s, s->destination, u)) {
         stream_reply(s, 431, 0, "request_headers_too_large", STR_NULL);
         return;
     }
     if (s->replay.n)
-        upstream_send(u, buf_view(&s->replay));
+        upstream_data(u, buf_view(&s->replay));
     if (s->request_done)
-        upstream_sent(u);
+        upstream_end(u, NULL);
     if (s->route->retry.per_try_timeout_ms > 0 && s->request_done)
         stream_set_timer(&s->pause, s->route->retry.per_try_timeout_ms);
     if (s->expects_continue && !s->request_done && s->tries == 1) {
-        conn_write(&s->d->c, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+        s->cl->ops->interim(s->cl, 100);
         s->expects_continue = false;
     }
 }
 
-static void open_try(struct stream *s, bool fresh)
+bool stream_speaks_http2(const struct stream *s)
 {
-    long slot = lb_pick(&s->cluster->lb, &s->w->rng, s->tried, s->ntried);
-    uint32_t at;
+    const struct cluster *c = s->cluster->cluster;
 
-    if (slot < 0) {
-        stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
-        return;
-    }
-    at = s->cluster->slot_endpoint[slot];
-    s->endpoint = &s->cluster->cluster->endpoints[at];
-    s->host = s->cluster->hosts[at];
-    if (s->ntried < STREAM_MOST_TRIED)
-        s->tried[s->ntried++] = (uint32_t)slot;
+    return !s->upgrade && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
+}
+
+static void on_room(void *arg);
+
+/* Goes to the host that is chosen. */
+static void reach_host(struct stream *s, bool fresh)
+{
+    const struct cluster *c = s->cluster->cluster;
+
     s->state = STREAM_TRYING;
-    s->tries++;
-    s->up_local[0] = '\0';
-    s->up = upstream_open(s->host, s->cluster->cluster, s->view->snapshot->self.ip, fresh, &handler, s);
+    s->up = upstream_open(s->host, c, s->view->snapshot->self.ip, stream_speaks_http2(s), fresh, &handler, s);
     if (s->up)
         send_try(s);
+    else if (errno == EAGAIN && upstream_wait(&s->waiter, s->host, c, on_room, s))
+        s->state = STREAM_WAITING;
+    else if (errno == EAGAIN || errno == EDQUOT)
+        reply_overflow(s);
     else
         try_failed(s, UPSTREAM_CONNECT, errno);
+}
+
+static void on_room(void *arg)
+{
+    struct stream *s = arg;
+    struct client *cl = s->cl;
+
+    reach_host(s, false);
+    if (cl->stream == s && s->state == STREAM_TRYING)
+        cl->ops->resume(cl);
+}
+
+void stream_leave_upstream(struct stream *s)
+{
+    upstream_wait_end(&s->waiter);
+    if (s->up)
+        give_up_try(s);
+    if (s->cluster)
+        retry_is_over(s);
+}
+
+static void open_try(struct stream *s, bool fresh)
+{
+    switch (stream_choose_host(s)) {
+    case STREAM_HOST_ASKED:
+        return;
+    case STREAM_HOST_NONE:
+        stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
+        return;
+    case STREAM_HOST_CHOSEN:
+        break;
+    }
+    s->tries++;
+    s->up_local[0] = '\0';
+    s->tls_failure = STR_NULL;
+    reach_host(s, fresh);
 }
 
 void stream_forward(struct stream *s)
 {
     const struct route *r = s->route;
+    struct client *cl = s->cl;
 
     s->destination = router_pick(r->destinations, r->ndestinations, r->total_weight, &s->w->rng);
     s->cluster = s->destination ? view_cluster(s->view, s->destination->cluster) : NULL;
@@ -340,6 +490,8 @@ void stream_forward(struct stream *s)
         stream_reply(s, 503, FLAG_NC, "cluster_not_found", STR_NULL);
         return;
     }
+    if (lb_hashes(&s->cluster->lb))
+        s->hashed = stream_hash(s, &s->cluster->cluster->hash, &s->hash);
     s->path = router_rewrite(&s->arena, r, &s->rq);
     if (!s->path.p) {
         stream_reply(s, 503, FLAG_UO, "overload", STR_NULL);
@@ -349,8 +501,8 @@ void stream_forward(struct stream *s)
         stream_set_timer(&s->timer, r->timeout_ms);
     mirror_start_all(s);
     open_try(s, false);
-    if (s->d->stream == s && !s->request_done)
-        conn_resume(&s->d->c);
+    if (cl->stream == s && !s->request_done)
+        cl->ops->resume(cl);
 }
 
 void stream_pass_body(struct stream *s, struct str bytes)
@@ -366,16 +518,16 @@ void stream_pass_body(struct stream *s, struct str bytes)
     }
     mirror_body(s, bytes);
     if (s->up)
-        upstream_send(s->up, bytes);
+        upstream_data(s->up, bytes);
 }
 
-void stream_request_done(struct stream *s)
+void stream_pass_end(struct stream *s, const struct fields *trailers)
 {
-    s->request_done = true;
-    s->request_done_ns = s->w->now_ns;
-    mirror_sent(s);
+    mirror_end(s, trailers);
+    if (trailers && trailers->n)
+        s->replayable = false; /* they are not kept */
     if (s->up)
-        upstream_sent(s->up);
+        upstream_end(s->up, trailers);
     if (s->route->timeout_ms > 0)
         stream_set_timer(&s->timer, s->route->timeout_ms);
     if (s->route->retry.per_try_timeout_ms > 0 && s->state == STREAM_TRYING)
@@ -386,9 +538,8 @@ void stream_try_timeout(struct stream *s)
 {
     if (s->state != STREAM_TRYING || !s->up)
         return;
-    memcpy(s->up_local, s->up->local, sizeof(s->up_local));
-    upstream_abort(s->up);
-    s->up = NULL;
+    give_up_try(s);
+    stream_tell_failed(s, OUTLIER_TIMEOUT);
     if (may_retry(s, router_retries_reset(&s->route->retry, RESET_LATER)))
         back_off(s);
     else
@@ -397,8 +548,8 @@ void stream_try_timeout(struct stream *s)
 
 void stream_timeout(struct stream *s)
 {
-    if (s->up)
-        memcpy(s->up_local, s->up->local, sizeof(s->up_local));
+    if (s->up && !s->response_started)
+        stream_tell_failed(s, OUTLIER_TIMEOUT);
     if (s->response_started)
         cut_response(s, FLAG_UT, "response_timeout");
     else

@@ -5,9 +5,13 @@
 #include "proxy/tcp.h"
 
 #include "base/mem.h"
+#include "proxy/admit.h"
 #include "proxy/downstream.h"
+#include "proxy/http2_server.h"
 #include "proxy/identity.h"
+#include "proxy/outlier.h"
 #include "proxy/response_flags.h"
+#include "proxy/proxy_header.h"
 #include "proxy/router.h"
 #include "proxy/upstream.h"
 
@@ -39,7 +43,9 @@ struct tcp {
     char up_local[CONN_ADDR_TEXT];
     unsigned flags;
     const char *details, *transport_failure;
-    bool opened, over;
+    char denied[POLICY_DETAILS];
+    char announcement[PROXY_HEADER_MOST_OUT];
+    bool opened, over, counted;  /* counted: among the circuit's connections */
     int64_t started_ns, active_ns;
     uint64_t received, sent, received_told, sent_told;
 };
@@ -60,8 +66,9 @@ static void record(struct tcp *t, enum record_kind kind)
     t->sent_told = t->sent;
     access_log_init(l);
     l->start_ns = worker_wall_ns(t->w, t->started_ns);
-    identity_fill(l, t->view->snapshot, t->l, t->peer.remote_ip, t->cluster ? t->cluster->cluster : NULL, t->endpoint,
-                  STR_NULL);
+    identity_fill(l, t->view->snapshot, &(struct identity){
+        .on = t->l, .peer = &t->peer, .cluster = t->cluster ? t->cluster->cluster : NULL, .endpoint = t->endpoint,
+        .upstream = t->up.t && t->up.c.tls ? t->up.c.tls->peer : NULL });
     l->response_code = 0;
     l->response_flags = response_flags_text(flags, t->flags);
     l->response_code_details = str_of(t->details);
@@ -78,8 +85,21 @@ static void record(struct tcp *t, enum record_kind kind)
     l->upstream_transport_failure_reason = str_of(t->transport_failure);
     l->downstream_local_address = str_of(t->peer.local);
     l->downstream_remote_address = str_of(t->peer.remote);
+    l->requested_server_name = t->peer.sni;
     l->request_protocol = STR("tcp");
+    r.request_us = -1;
+    record_obey(&r, record_policy(t->view->snapshot, t->l));
     record_ring_push(t->w->ring, &r);
+}
+
+/* What the host's outlier detection learns. */
+static void tell(const struct tcp *t, enum outlier_result r)
+{
+    const struct outlier_detection *rules = &t->cluster->cluster->outlier;
+    struct outlier o = { rules, t->cluster->circuit, t->host->shared, t->cluster->nslots, t->w->now_ns };
+
+    if (rules->on && t->host->shared)
+        outlier_ended(&o, r);
 }
 
 static void open_told(struct tcp *t)
@@ -99,6 +119,8 @@ static void finish(struct tcp *t)
     record(t, RECORD_TCP_CLOSE);
     if (t->host)
         t->host->active--;
+    if (t->counted)
+        circuit_give(&t->cluster->circuit->connections);
     conn_linger(&t->down.c);
     if (t->up.t)
         conn_linger(&t->up.c);
@@ -135,7 +157,8 @@ static void on_error(struct conn *c, int err)
 
     if (c->connecting) {
         t->flags |= FLAG_UF;
-        t->transport_failure = upstream_why(err);
+        t->transport_failure = conn_tls_failure(c) ? conn_tls_failure(c) : upstream_why(err);
+        tell(t, err == ETIMEDOUT ? OUTLIER_TIMEOUT : OUTLIER_RESET);
     }
     finish(t);
     conn_close(c);
@@ -144,11 +167,9 @@ static void on_error(struct conn *c, int err)
 static void on_connected(struct conn *c)
 {
     struct tcp *t = of(c)->t;
-    struct sockaddr_storage ss;
-    socklen_t n = sizeof(ss);
 
-    if (getsockname(c->fd, (struct sockaddr *)&ss, &n) == 0)
-        conn_addr_text(t->up_local, &ss);
+    conn_local_text(c, t->up_local);
+    tell(t, OUTLIER_CONNECTED);
     open_told(t);
 }
 
@@ -157,19 +178,33 @@ static void on_drained(struct conn *c)
     conn_resume(&of(c)->other->c);
 }
 
+static int64_t next_look_ns(const struct tcp *t)
+{
+    int64_t most_ms = t->cluster ? t->cluster->cluster->max_connection_ms : 0;
+    int64_t report = t->w->now_ns + report_ns, end = t->started_ns + most_ms * 1000000;
+
+    return most_ms > 0 && end < report ? end : report;
+}
+
 /* Every five seconds: what passed since the last time is told. */
 static void on_deadline(struct conn *c)
 {
     struct tcp *t = of(c)->t;
     const struct cluster *cluster = t->cluster->cluster;
 
+    if (cluster->max_connection_ms > 0 && t->w->now_ns - t->started_ns >= cluster->max_connection_ms * 1000000) {
+        t->flags |= FLAG_DT;
+        t->details = "max_connection_duration";
+        finish(t);
+        return;
+    }
     if (cluster->idle_timeout_ms > 0 && t->w->now_ns - t->active_ns > cluster->idle_timeout_ms * 1000000) {
         finish(t);
         return;
     }
     if (t->received != t->received_told || t->sent != t->sent_told)
         record(t, RECORD_TCP_BYTES);
-    c->deadline_ns = t->w->now_ns + report_ns;
+    c->deadline_ns = next_look_ns(t);
 }
 
 static void destroy(struct conn *c)
@@ -178,6 +213,7 @@ static void destroy(struct conn *c)
 
     if (--t->conns > 0)
         return;
+    upstream_host_put(t->host);
     view_put(t->view);
     worker_listener_put(t->wl);
     mem_free(t);
@@ -186,11 +222,22 @@ static void destroy(struct conn *c)
 static const struct conn_ops tcp_ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
                                          .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
 
-/* Chooses a host and dials it. The socket, or -1 with flags and details set. */
-static int dial(struct tcp *t)
+/* TCP has nothing to wait for: its client would, without a word. */
+static bool take_connection(struct tcp *t)
+{
+    struct circuit *circuit = t->cluster->circuit;
+    uint32_t most = t->cluster->cluster->max_connections;
+
+    t->counted = circuit_take(&circuit->connections, most, &circuit->connection_overflows);
+    if (!t->counted)
+        t->flags = FLAG_UO;
+    return t->counted;
+}
+
+/* Chooses a host and dials it. -1: flags and details are set. */
+static int dial(struct tcp *t, struct conn_socket *out)
 {
     long slot;
-    int fd;
 
     t->destination = router_pick(t->l->tcp, t->l->ntcp, t->l->tcp_total_weight, &t->w->rng);
     t->cluster = t->destination ? view_cluster(t->view, t->destination->cluster) : NULL;
@@ -198,55 +245,86 @@ static int dial(struct tcp *t)
         t->flags = t->destination ? FLAG_NC : FLAG_NR;
         return -1;
     }
-    slot = lb_pick(&t->cluster->lb, &t->w->rng, NULL, 0);
+    slot = lb_pick(upstream_lb(t->cluster, t->w->now_ns), &t->w->rng, NULL, 0);
     if (slot < 0) {
         t->flags = FLAG_UH;
         return -1;
     }
-    t->endpoint = &t->cluster->cluster->endpoints[t->cluster->slot_endpoint[slot]];
-    t->host = t->cluster->hosts[t->cluster->slot_endpoint[slot]];
+    if (!take_connection(t))
+        return -1;
+    t->endpoint = t->cluster->slots[slot].endpoint;
+    t->host = upstream_host_get(t->cluster->slots[slot].host);
     t->host->active++;
-    fd = upstream_dial(t->host, t->view->snapshot->self.ip);
-    if (fd < 0) {
-        t->flags = FLAG_UF;
-        t->transport_failure = upstream_why(errno);
-    }
-    return fd;
+    if (upstream_dial(t->host, t->cluster->cluster, t->view->snapshot->self.ip, TLS_BYTES, out) == 0)
+        return 0;
+    t->flags = FLAG_UF;
+    t->transport_failure = upstream_why(errno);
+    tell(t, OUTLIER_RESET);
+    return -1;
 }
 
-void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first)
+/* The listener's policies, of which those that need HTTP never allow and always deny by the rest of what they ask. */
+static bool admitted(struct tcp *t)
 {
-    struct worker *w = wl->w;
-    struct tcp *t = mem_zalloc(sizeof(*t));
-    int up;
+    const struct listener_policy *p = &t->wl->l->policy;
+    struct policy_facts facts;
+    struct policy_verdict verdict;
+
+    if (p->npolicies == 0)
+        return true;
+    admit_facts(&facts, &t->peer, t->wl->l);
+    policy_decide(p, &facts, &verdict);
+    if (verdict.allowed)
+        return true;
+    policy_details(&verdict, t->denied);
+    t->details = t->denied;
+    return false;
+}
+
+/* The host is told whose connection it is. */
+static void announce(struct tcp *t)
+{
+    unsigned version = t->cluster->cluster->proxy_protocol;
+
+    if (version)
+        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer.remote), str_of(t->peer.local));
+}
+
+void tcp_new(const struct incoming *in)
+{
+    struct worker *w = in->wl->w;
+    struct tcp *t = mem_zalloc(sizeof(*t) + in->name.n);
+    struct conn_socket down = in->socket, up;
 
     if (!t) {
-        close(fd);
+        conn_socket_close(&down);
         return;
     }
     t->w = w;
-    t->wl = worker_listener_get(wl);
-    t->view = view_get(wl->view);
-    t->l = wl->l;
+    t->wl = worker_listener_get(in->wl);
+    t->view = view_get(in->wl->view);
+    t->l = in->serve;
     t->started_ns = t->active_ns = w->now_ns;
-    peer_init(&t->peer, wl, fd, remote);
+    peer_init(&t->peer, in);
+    if (in->name.n)
+        t->peer.sni.p = memcpy(t + 1, in->name.p, in->name.n);
     t->down.t = t;
     t->down.other = &t->up;
     t->conns = 1;
     t->up.c.fd = -1;
-    conn_open(&t->down.c, w, fd, &tcp_ops);
-    t->down.c.deadline_ns = w->now_ns + report_ns;
-    up = dial(t);
-    if (up < 0) {
+    conn_open(&t->down.c, w, down, &tcp_ops);
+    if (!admitted(t) || dial(t, &up) < 0) {
         finish(t);
         return;
     }
+    t->down.c.deadline_ns = next_look_ns(t);
     t->up.t = t;
     t->up.other = &t->down;
     t->conns = 2;
     conn_open_connecting(&t->up.c, w, up, &tcp_ops, t->cluster->cluster->connect_timeout_ms);
-    if (first.n)
-        conn_feed(&t->down.c, first);
+    announce(t);
+    if (in->first.n)
+        conn_feed(&t->down.c, in->first);
 }
 
 /* --- HTTP or not ------------------------------------------------------------------------------------------------ */
@@ -260,8 +338,11 @@ enum tcp_guess tcp_guess(struct str first)
                                           STR_INIT("CONNECT") };
     ptrdiff_t space = str_chr(first, ' '), end = str_chr(first, '\n');
     struct str word = { first.p, space < 0 ? first.n : (size_t)space }, target = str_from(first, word.n + 1);
+    struct str preface = STR(HTTP2_PREFACE);
     bool known = false;
 
+    if (str_starts(first, preface) || str_starts(preface, first))
+        return first.n < preface.n ? TCP_GUESS_MORE : TCP_GUESS_HTTP;
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
         known |= space < 0 ? str_starts(methods[i], word) : str_eq(methods[i], word);
     if (!known)
@@ -271,28 +352,31 @@ enum tcp_guess tcp_guess(struct str first)
         return TCP_GUESS_TCP;
     if (end >= 0)
         return str_find((struct str){ first.p, (size_t)end }, STR(" HTTP/1.")) > 0 ? TCP_GUESS_HTTP : TCP_GUESS_TCP;
-    return first.n > HTTP1_MOST_HEAD / 2 ? TCP_GUESS_HTTP : TCP_GUESS_MORE;
+    return first.n > HTTP_MOST_HEAD / 2 ? TCP_GUESS_HTTP : TCP_GUESS_MORE;
 }
 
 struct sniff {
     struct conn c;
     struct worker_listener *wl;
-    struct sockaddr_storage remote;
+    struct view *view;             /* holds `serve` */
+    const struct listener *serve;
+    struct sockaddr_storage remote, local;
     struct event timer;
 };
 
 static void hand_over(struct sniff *f, bool http, struct str first)
 {
     struct buf kept = f->c.in; /* what `first` may point into */
-    int fd;
+    struct incoming in = { .wl = f->wl, .serve = f->serve, .remote = f->remote, .local = f->local,
+                           .first = first };
 
     f->c.in = (struct buf)BUF_INIT(0);
     event_del(&f->timer);
-    fd = conn_detach(&f->c);
+    in.socket = conn_detach(&f->c);
     if (http)
-        downstream_new(f->wl, fd, &f->remote, first);
+        downstream_new(&in);
     else
-        tcp_new(f->wl, fd, &f->remote, first);
+        tcp_new(&in);
     buf_free(&kept);
 }
 
@@ -334,6 +418,7 @@ static void sniff_drained(struct conn *c)
 static void sniff_destroy(struct conn *c)
 {
     worker_listener_put(((struct sniff *)c)->wl);
+    view_put(((struct sniff *)c)->view);
     mem_free(c);
 }
 
@@ -348,20 +433,26 @@ static void on_sniff_timer(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
-void tcp_sniff(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote)
+void tcp_sniff(const struct incoming *in)
 {
     static const struct conn_ops ops = { .data = sniff_data, .eof = sniff_eof, .error = sniff_error,
                                          .drained = sniff_drained, .deadline = sniff_end, .destroy = sniff_destroy };
     struct timeval tv = { 0, SNIFF_MS * 1000 };
+    struct conn_socket socket = in->socket;
     struct sniff *f = mem_zalloc(sizeof(*f));
 
     if (!f) {
-        close(fd);
+        conn_socket_close(&socket);
         return;
     }
-    f->wl = worker_listener_get(wl);
-    f->remote = *remote;
-    conn_open(&f->c, wl->w, fd, &ops);
-    event_assign(&f->timer, wl->w->base, -1, 0, on_sniff_timer, f);
+    f->wl = worker_listener_get(in->wl);
+    f->view = view_get(in->wl->view);
+    f->serve = in->serve;
+    f->remote = in->remote;
+    f->local = in->local;
+    conn_open(&f->c, in->wl->w, socket, &ops);
+    event_assign(&f->timer, in->wl->w->base, -1, 0, on_sniff_timer, f);
     event_add(&f->timer, &tv);
+    if (in->first.n)
+        conn_feed(&f->c, in->first);
 }

@@ -2,12 +2,11 @@
 #ifndef PROXY_TCP_H
 #define PROXY_TCP_H
 
-#include "proxy/worker.h"
+#include "proxy/incoming.h"
 
-/* Take over the socket. `first` are bytes already read from it. */
-void tcp_new(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote, struct str first);
+void tcp_new(const struct incoming *in);
 /* HTTP when the first bytes look like it; TCP otherwise, or when none come for a while: the server speaks first. */
-void tcp_sniff(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote);
+void tcp_sniff(const struct incoming *in);
 
 enum tcp_guess { TCP_GUESS_HTTP, TCP_GUESS_TCP, TCP_GUESS_MORE };
 enum tcp_guess tcp_guess(struct str first);

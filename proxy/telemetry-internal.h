@@ -3,6 +3,7 @@
 #define PROXY_TELEMETRY_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/rand.h"
 #include "proxy/access_file-internal.h"
 #include "proxy/export-internal.h"
 #include "proxy/metrics-internal.h"
@@ -38,7 +39,8 @@ struct telemetry {
     bool *has_peeked;
     uint64_t records;                /* taken from the rings */
     int64_t started_ns, flush_at_ns, report_all_at_ns;
-    struct buf resource, head, line, json;
+    struct rng rng;                  /* for the ids of log lines */
+    struct buf resource, head, line, own_line; /* own_line: in the file's format, where that is not the server's */
     struct open_batch logs, spans;
     pthread_t thread;
     /* The only things another thread writes: */

@@ -92,42 +92,50 @@ static void added(struct telemetry *t, enum export_signal signal, struct open_ba
     exporter_lost(t->exporter, signal, 1);
 }
 
-static void ship(struct telemetry *t, const struct record *rec, struct str line)
+static void ship_log(struct telemetry *t, const struct record *rec, struct str line)
 {
-    const struct otlp_span_origin origin = { t->node_id, &t->self };
     size_t before = t->logs.records.n;
 
     otlp_log(&t->logs.records, rec, line);
     added(t, EXPORT_LOGS, &t->logs, before);
     if (is_full(&t->logs))
         seal_logs(t);
-    before = t->spans.records.n;
-    if (rec->kind == RECORD_HTTP && otlp_span(&t->spans.records, rec, &origin))
+}
+
+static void ship_span(struct telemetry *t, const struct record *rec)
+{
+    const struct otlp_span_origin origin = { t->node_id, &t->self };
+    size_t before = t->spans.records.n;
+
+    if (otlp_span(&t->spans.records, rec, &origin))
         added(t, EXPORT_TRACES, &t->spans, before);
     if (is_full(&t->spans))
         seal_spans(t);
 }
 
+/* Istio's two defaults are not printed by formats: that takes a third more instructions (9,400 a line in the place of
+ * 7,100), and the text is what the server gets with each record, whatever the file has. */
 static void log_to_file(struct telemetry *t, const struct record *rec)
 {
-    if (!t->o.access_log_json) {
+    const struct access_format_context with = { t->self.pod, &t->rng };
+
+    if (!t->o.access_format && !t->o.access_log_json) {
         access_file_line(t->file, buf_view(&t->line));
         return;
     }
-    buf_reset(&t->json);
-    access_log_json(&t->json, &rec->log);
-    if (!buf_failed(&t->json))
-        access_file_line(t->file, buf_view(&t->json));
+    buf_reset(&t->own_line);
+    if (t->o.access_format)
+        access_format_render(t->o.access_format, &t->own_line, rec, &with);
+    else
+        access_log_json(&t->own_line, &rec->log);
+    if (!buf_failed(&t->own_line))
+        access_file_line(t->file, buf_view(&t->own_line));
 }
 
-static void take(struct telemetry *t, const struct record *rec, int64_t now_ns)
+static void tell_log(struct telemetry *t, const struct record *rec)
 {
     struct str line;
 
-    t->records++;
-    metrics_record(t->metrics, rec, now_ns);
-    if ((rec->kind != RECORD_HTTP && rec->kind != RECORD_TCP_CLOSE) || (!t->file && !t->exporter))
-        return;
     buf_reset(&t->line);
     access_log_text(&t->line, &rec->log);
     if (buf_failed(&t->line)) {
@@ -139,7 +147,19 @@ static void take(struct telemetry *t, const struct record *rec, int64_t now_ns)
         log_to_file(t, rec);
     line = buf_view(&t->line);
     if (t->exporter)
-        ship(t, rec, (struct str){ line.p, line.n - 1 });
+        ship_log(t, rec, (struct str){ line.p, line.n - 1 });
+}
+
+static void take(struct telemetry *t, const struct record *rec, int64_t now_ns)
+{
+    bool is_end = rec->kind == RECORD_HTTP || rec->kind == RECORD_TCP_CLOSE;
+
+    t->records++;
+    metrics_record(t->metrics, rec, now_ns);
+    if (is_end && !rec->no_log && (t->file || t->exporter))
+        tell_log(t, rec);
+    if (rec->kind == RECORD_HTTP && t->exporter)
+        ship_span(t, rec);
 }
 
 /* False: there is more. */
@@ -289,7 +309,7 @@ static void set_options(struct telemetry *t, const struct telemetry_options *o)
         t->o.flush_ms = DEFAULT_FLUSH_MS;
     t->resource = (struct buf)BUF_INIT(BATCH_BYTES);
     t->line = (struct buf)BUF_INIT(LINE_CEILING);
-    t->json = (struct buf)BUF_INIT(LINE_CEILING);
+    t->own_line = (struct buf)BUF_INIT(LINE_CEILING);
     t->head = (struct buf)BUF_INIT(2 * BATCH_BYTES);
     t->logs.records = t->spans.records = (struct buf)BUF_INIT(BATCH_CEILING);
 }
@@ -298,6 +318,7 @@ static void set_options(struct telemetry *t, const struct telemetry_options *o)
 static int prepare(struct telemetry *t, const struct workload *self, struct err *e)
 {
     t->started_ns = clock_now_ns();
+    rng_seed(&t->rng);
     t->peeked = arena_array(&t->arena, t->o.nrings, sizeof(*t->peeked));
     t->has_peeked = arena_array(&t->arena, t->o.nrings, sizeof(*t->has_peeked));
     t->metrics = metrics_new(MOST_LABEL_SETS);
@@ -326,7 +347,7 @@ static void telemetry_free(struct telemetry *t)
         event_base_free(t->base);
     buf_free(&t->resource);
     buf_free(&t->line);
-    buf_free(&t->json);
+    buf_free(&t->own_line);
     buf_free(&t->head);
     buf_free(&t->logs.records);
     buf_free(&t->spans.records);

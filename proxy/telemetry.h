@@ -8,6 +8,8 @@
 
 #include "base/err.h"
 #include "mesh/snapshot.h"
+#include "proxy/access_format.h"
+#include "proxy/circuit.h"
 #include "proxy/record.h"
 
 struct telemetry;
@@ -16,6 +18,7 @@ struct telemetry_options {
     const char *url;               /* "http://127.0.0.1:20001"; NULL: ships nothing */
     const char *access_log;        /* path, "-" for stdout, NULL: none */
     bool access_log_json;
+    const struct access_format *access_format; /* NULL: Istio's default, as text or JSON */
     const char *admin_host;        /* NULL: no admin port */
     uint16_t admin_port;
     size_t buffer_bytes;           /* of unacknowledged batches; 0 = 32 MiB */
@@ -27,6 +30,7 @@ struct telemetry_options {
     const struct proxy_snapshot *(*snapshot_get)(void *arg);
     void (*snapshot_put)(void *arg, const struct proxy_snapshot *s);
     void *snapshot_arg;
+    struct circuits *circuits;   /* what is under way to clusters, for /clusters and /stats; NULL: not told */
 };
 
 /* Starts the thread. `self` is copied. NULL: ERR_IO (a port or file that cannot be opened), ERR_PARSE, ERR_UNSUPPORTED

@@ -85,29 +85,29 @@ static bool read_b3_single(struct trace *t, struct str v, bool *decided)
     return read_b3_ids(t, id, span);
 }
 
-static bool read_b3_multi(struct trace *t, const struct http1_head *h, bool *decided)
+static bool read_b3_multi(struct trace *t, const struct http_head *h, bool *decided)
 {
-    *decided = str_eqz(http1_value(h, HTTP1_X_B3_FLAGS), "1");
+    *decided = str_eqz(http_value(h, HTTP_X_B3_FLAGS), "1");
     if (*decided)
         t->sampled = true;
     else
-        *decided = read_decision(http1_value(h, HTTP1_X_B3_SAMPLED), &t->sampled);
-    return read_b3_ids(t, http1_value(h, HTTP1_X_B3_TRACEID), http1_value(h, HTTP1_X_B3_SPANID));
+        *decided = read_decision(http_value(h, HTTP_X_B3_SAMPLED), &t->sampled);
+    return read_b3_ids(t, http_value(h, HTTP_X_B3_TRACEID), http_value(h, HTTP_X_B3_SPANID));
 }
 
-void trace_start(struct trace *t, const struct http1_head *h, struct rng *rng, uint32_t sampling_ppm)
+void trace_start(struct trace *t, const struct http_head *h, struct rng *rng, uint32_t sampling_ppm)
 {
     bool decided = false, found = false, other = false;
 
     t->parent_id[0] = '\0';
     t->short_id = t->sampled = false;
-    t->w3c = h->first[HTTP1_TRACEPARENT] != 0;
-    t->b3_single = h->first[HTTP1_B3] != 0;
-    t->b3_multi = h->first[HTTP1_X_B3_TRACEID] != 0 || h->first[HTTP1_X_B3_SAMPLED] != 0;
+    t->w3c = h->first[HTTP_TRACEPARENT] != 0;
+    t->b3_single = h->first[HTTP_B3] != 0;
+    t->b3_multi = h->first[HTTP_X_B3_TRACEID] != 0 || h->first[HTTP_X_B3_SAMPLED] != 0;
     if (t->w3c)
-        found = decided = read_w3c(t, http1_value(h, HTTP1_TRACEPARENT));
+        found = decided = read_w3c(t, http_value(h, HTTP_TRACEPARENT));
     if (!found && t->b3_single)
-        found = read_b3_single(t, http1_value(h, HTTP1_B3), &decided);
+        found = read_b3_single(t, http_value(h, HTTP_B3), &decided);
     if (!found && t->b3_multi)
         found = read_b3_multi(t, h, decided ? &other : &decided);
     if (!found)

@@ -19,7 +19,7 @@ struct trace {
 };
 
 /* Reads the context out of a request, or starts one that is sampled with a probability of sampling_ppm millionths. */
-void trace_start(struct trace *t, const struct http1_head *h, struct rng *rng, uint32_t sampling_ppm);
+void trace_start(struct trace *t, const struct http_head *h, struct rng *rng, uint32_t sampling_ppm);
 /* Sets the fields for the next hop; they point into `t`. */
 void trace_inject(struct trace *t, struct fields *f);
 

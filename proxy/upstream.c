@@ -1,7 +1,4 @@
-#include "proxy/upstream.h"
-
-#include "base/mem.h"
-#include "proxy/worker.h"
+#include "proxy/upstream-internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +22,23 @@ static bool source_addr(struct sockaddr_storage *ss, socklen_t *n, struct str ip
     return inet_pton(family, text, family == AF_INET ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr) == 1;
 }
 
-int upstream_dial(const struct upstream_host *h, struct str source)
+/* What is 0 stays the system's. */
+static void keep_alive(int fd, const struct cluster *c)
+{
+    const struct {
+        int option, value;
+    } rows[] = { { TCP_KEEPCNT, (int)c->keepalive_probes },
+                 { TCP_KEEPIDLE, (int)((c->keepalive_idle_ms + 999) / 1000) },
+                 { TCP_KEEPINTVL, (int)((c->keepalive_interval_ms + 999) / 1000) } };
+    int on = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].value > 0)
+            setsockopt(fd, IPPROTO_TCP, rows[i].option, &rows[i].value, sizeof(rows[i].value));
+}
+
+static int dial(const struct upstream_host *h, const struct cluster *c, struct str source)
 {
     int fd = socket(h->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, saved;
     struct sockaddr_storage from;
@@ -34,6 +47,8 @@ int upstream_dial(const struct upstream_host *h, struct str source)
     if (fd < 0)
         return -1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (c->keepalive)
+        keep_alive(fd, c);
     if (source_addr(&from, &n, source, h->addr.ss_family)) {
         /* The port is chosen at connect(), by the whole four-tuple: no bind per connection runs out of ports. */
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
@@ -50,6 +65,25 @@ fail:
     return -1;
 }
 
+int upstream_dial(struct upstream_host *h, const struct cluster *c, struct str source, enum tls_speech speech,
+                  struct conn_socket *out)
+{
+    *out = (struct conn_socket){ .fd = -1 };
+    if (h->tls) {
+        out->tls = tls_link_connect(h->tls, speech, &h->w->tls, &h->session);
+        if (!out->tls)
+            return -1;
+    }
+    out->fd = dial(h, c, source);
+    if (out->fd < 0) {
+        int saved = errno;
+
+        tls_link_free(out->tls);
+        errno = saved;
+    }
+    return out->fd < 0 ? -1 : 0;
+}
+
 const char *upstream_why(int err)
 {
     switch (err) {
@@ -61,298 +95,241 @@ const char *upstream_why(int err)
         return "delayed connect error: Network is unreachable";
     case ETIMEDOUT:
         return "connection timeout";
+    case EPROTO:
+        return "TLS_error:|0:no certificate, key or authorities to secure the connection with:TLS_error_end";
     default:
         return "immediate connect error";
     }
 }
 
-static struct upstream_conn *of(struct conn *c)
+/* ---- limits ---- */
+
+bool upstream_may_pend(const struct upstream_route *r)
 {
-    return (struct upstream_conn *)c;
+    struct circuit *circuit = r->host->circuit;
+
+    if (circuit_take(&circuit->pending, r->cluster->max_pending, &circuit->pending_overflows))
+        return true;
+    errno = EDQUOT;
+    return false;
 }
 
-static void leave_pool(struct upstream_conn *u)
+void upstream_connected(struct upstream_call *u)
 {
-    if (u->prev_idle)
-        u->prev_idle->next_idle = u->next_idle;
-    else if (u->host->idle == u)
-        u->host->idle = u->next_idle;
-    if (u->next_idle)
-        u->next_idle->prev_idle = u->prev_idle;
-    u->next_idle = u->prev_idle = NULL;
+    if (u->pending)
+        circuit_give(&u->host->circuit->pending);
+    u->pending = false;
 }
 
-/* Ends the handler's part; the host has one request less. */
-static void let_go(struct upstream_conn *u)
+bool upstream_may_connect(const struct upstream_route *r)
 {
-    if (u->handler) {
-        u->handler = NULL;
-        u->host->active--;
+    struct circuit *circuit = r->host->circuit;
+    uint32_t most = r->host->conns > 0 ? r->cluster->max_connections : UINT32_MAX; /* the one more: circuit.h */
+
+    if (!circuit_take(&circuit->connections, most, &circuit->connection_overflows)) {
+        errno = EAGAIN;
+        return false;
     }
-}
-
-static void close_conn(struct upstream_conn *u)
-{
-    leave_pool(u);
-    let_go(u);
-    conn_close(&u->c);
-}
-
-static void fail(struct upstream_conn *u, enum upstream_failure why, int err)
-{
-    const struct upstream_handler *handler = u->handler;
-    void *arg = u->arg;
-
-    close_conn(u);
-    if (handler)
-        handler->fail(arg, why, err);
-}
-
-static void enter_pool(struct upstream_conn *u)
-{
-    struct worker *w = u->c.w;
-
-    u->scan = (struct http1_scan){ 0 };
-    u->next_idle = u->host->idle;
-    if (u->next_idle)
-        u->next_idle->prev_idle = u;
-    u->host->idle = u;
-    u->c.deadline_ns = u->idle_timeout_ms > 0 ? w->now_ns + u->idle_timeout_ms * 1000000 : 0;
-}
-
-/* The response is complete. */
-static void finish(struct upstream_conn *u, bool more_bytes)
-{
-    const struct upstream_handler *handler = u->handler;
-    void *arg = u->arg;
-    bool keep = u->keep && u->request_sent && !more_bytes && !u->c.eof_seen && u->host->views > 0 &&
-                conn_unsent(&u->c) == 0 && !u->c.w->draining &&
-                (u->most_requests == 0 || u->requests < u->most_requests);
-
-    let_go(u);
-    if (keep) {
-        enter_pool(u);
-        conn_resume(&u->c); /* the handler may have paused it just now */
-    } else {
-        conn_close(&u->c);
+    if (!upstream_may_pend(r)) {
+        circuit_give(&circuit->connections);
+        return false;
     }
-    handler->end(arg);
+    r->host->conns++;
+    return true;
 }
 
-/* Returns the bytes that the head took, 0 when it is incomplete or the connection is gone. */
-static size_t take_head(struct upstream_conn *u, struct str bytes)
+void upstream_not_connected(const struct upstream_route *r)
 {
-    struct http1_head h;
-    enum http1_result r = http1_response(&u->scan, bytes, u->to_head, &h);
+    circuit_give(&r->host->circuit->pending);
+    upstream_disconnected(r->host);
+}
 
-    if (r == HTTP1_MORE)
-        return 0;
-    if (r == HTTP1_REFUSED) {
-        fail(u, UPSTREAM_PROTOCOL, 0);
-        return 0;
+void upstream_disconnected(struct upstream_host *h)
+{
+    h->conns--;
+    circuit_give(&h->circuit->connections);
+    upstream_has_room(h);
+}
+
+int64_t upstream_old_at(const struct upstream_route *r)
+{
+    int64_t ms = r->cluster->max_connection_ms;
+
+    return ms > 0 ? r->host->w->now_ns + ms * 1000000 : INT64_MAX;
+}
+
+int64_t upstream_rest_until(int64_t now_ns, int64_t idle_timeout_ms, int64_t old_ns)
+{
+    int64_t idle = idle_timeout_ms > 0 ? now_ns + idle_timeout_ms * 1000000 : INT64_MAX;
+    int64_t end = idle < old_ns ? idle : old_ns;
+
+    return end < INT64_MAX ? end : 0;
+}
+
+/* Requests cost a shared count only where somebody asks for it. */
+static bool counts_requests(const struct cluster *c)
+{
+    return c->max_requests != UINT32_MAX || c->retry_budget_percent > 0;
+}
+
+struct upstream_call *upstream_open(struct upstream_host *h, const struct cluster *c, struct str source, bool http2,
+                                    bool fresh, const struct upstream_handler *handler, void *arg)
+{
+    struct upstream_route r = { h, c, source };
+    bool counted = counts_requests(c);
+    struct upstream_call *u;
+
+    if (h->first_waiter && !h->waking) {
+        errno = EAGAIN;
+        return NULL;
     }
-    u->scan = (struct http1_scan){ 0 };
-    if (h.status < 200 && h.status != 101)
-        return h.size;
-    u->head_seen = true;
-    u->keep = h.keep_alive && h.framing != HTTP1_UNTIL_CLOSE && h.status != 101;
-    http1_body_init(&u->body, h.framing, h.length);
-    u->handler->head(u->arg, &h);
-    return h.size;
-}
-
-static size_t take_body(struct upstream_conn *u, struct str bytes)
-{
-    struct str rest = bytes, data;
-
-    while (u->handler) {
-        switch (http1_body_next(&u->body, &rest, &data)) {
-        case HTTP1_BODY_DATA:
-            u->handler->data(u->arg, data);
-            break;
-        case HTTP1_BODY_MORE:
-            return bytes.n - rest.n;
-        case HTTP1_BODY_END:
-            finish(u, rest.n > 0);
-            return bytes.n;
-        case HTTP1_BODY_BAD:
-            fail(u, UPSTREAM_PROTOCOL, 0);
-            return bytes.n;
-        }
+    if (counted && !circuit_take(&h->circuit->requests, c->max_requests, &h->circuit->request_overflows)) {
+        errno = EDQUOT;
+        return NULL;
     }
-    return bytes.n;
-}
-
-static size_t on_data(struct conn *c, struct str bytes)
-{
-    struct upstream_conn *u = of(c);
-    size_t used = 0;
-
-    if (!u->handler) { /* a response to nothing */
-        close_conn(u);
-        return bytes.n;
-    }
-    u->any_byte = true;
-    while (u->handler && !u->head_seen && used < bytes.n) {
-        size_t n = take_head(u, str_from(bytes, used));
-
-        if (n == 0)
-            return used;
-        used += n;
-    }
-    if (!u->handler)
-        return bytes.n;
-    if (!u->tunnel)
-        return used + take_body(u, str_from(bytes, used));
-    if (used < bytes.n)
-        u->handler->data(u->arg, str_from(bytes, used));
-    return bytes.n;
-}
-
-static void on_eof(struct conn *c)
-{
-    struct upstream_conn *u = of(c);
-
-    if (!u->handler)
-        close_conn(u);
-    else if (u->tunnel || (u->head_seen && u->body.framing == HTTP1_UNTIL_CLOSE))
-        finish(u, false);
-    else
-        fail(u, UPSTREAM_CLOSED, 0);
-}
-
-static void on_error(struct conn *c, int err)
-{
-    struct upstream_conn *u = of(c);
-
-    fail(u, !c->connecting ? UPSTREAM_CLOSED : err == ETIMEDOUT ? UPSTREAM_TIMEOUT : UPSTREAM_CONNECT, err);
-}
-
-static void on_connected(struct conn *c)
-{
-    struct upstream_conn *u = of(c);
-    struct sockaddr_storage ss;
-    socklen_t n = sizeof(ss);
-
-    if (getsockname(c->fd, (struct sockaddr *)&ss, &n) == 0)
-        conn_addr_text(u->local, &ss);
-}
-
-static void on_drained(struct conn *c)
-{
-    struct upstream_conn *u = of(c);
-
-    if (u->handler)
-        u->handler->drained(u->arg);
-}
-
-static void on_deadline(struct conn *c)
-{
-    close_conn(of(c));
-}
-
-/* While the worker drains, idle connections are of no use any more. */
-static void on_drain(struct conn *c)
-{
-    struct upstream_conn *u = of(c);
-
-    if (!u->handler && c->w->draining)
-        close_conn(u);
-}
-
-static void destroy(struct conn *c)
-{
-    struct upstream_conn *u = of(c);
-
-    upstream_host_put(u->host);
-    mem_free(u);
-}
-
-static const struct conn_ops upstream_ops = {
-    .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected, .drained = on_drained,
-    .deadline = on_deadline, .drain = on_drain, .destroy = destroy,
-};
-
-static struct upstream_conn *connect_new(struct upstream_host *h, const struct cluster *c, struct str source)
-{
-    int fd = upstream_dial(h, source);
-    struct upstream_conn *u = fd >= 0 ? mem_zalloc(sizeof(*u)) : NULL;
-
+    u = http2 ? http2_call(&r, fresh) : http1_call(&r, fresh);
     if (!u) {
-        if (fd >= 0) {
-            close(fd);
-            errno = ENOMEM;
-        }
+        if (counted)
+            circuit_give(&h->circuit->requests);
         return NULL;
     }
-    u->host = h;
-    h->refs++;
-    u->idle_timeout_ms = c->idle_timeout_ms;
-    u->most_requests = c->max_requests_per_connection;
-    conn_open_connecting(&u->c, h->w, fd, &upstream_ops, c->connect_timeout_ms);
-    return u;
-}
-
-struct upstream_conn *upstream_open(struct upstream_host *h, const struct cluster *c, struct str source, bool fresh,
-                                    const struct upstream_handler *handler, void *arg)
-{
-    struct upstream_conn *u = fresh ? NULL : h->idle;
-
-    if (u)
-        leave_pool(u);
-    else
-        u = connect_new(h, c, source);
-    if (!u)
-        return NULL;
+    u->counted = counted;
     u->handler = handler;
     u->arg = arg;
-    u->c.deadline_ns = 0;
-    u->requests++;
-    u->request_sent = u->head_seen = u->any_byte = u->tunnel = false;
     h->active++;
     return u;
 }
 
-struct buf *upstream_request(struct upstream_conn *u, bool to_head, enum http1_framing framing)
+const struct upstream_handler *upstream_let_go(struct upstream_call *u, void **arg)
 {
-    u->to_head = to_head;
-    u->chunk_request = framing == HTTP1_CHUNKED;
-    return conn_out(&u->c);
+    const struct upstream_handler *handler = u->handler;
+
+    *arg = u->arg;
+    if (handler)
+        u->host->active--;
+    upstream_connected(u);
+    if (u->counted)
+        circuit_give(&u->host->circuit->requests);
+    u->counted = false;
+    u->handler = NULL;
+    return handler;
 }
 
-void upstream_send(struct upstream_conn *u, struct str body_bytes)
-{
-    char size[20];
-    struct str pieces[3] = { { size, 0 }, body_bytes, STR("\r\n") };
+/* ---- waiting for a connection ----
+ *
+ * Who waits is woken from worker_leave, not from where room is found: that is deep inside of another request's end. */
 
-    if (u->chunk_request && !u->tunnel) {
-        pieces[0].n = (size_t)snprintf(size, sizeof(size), "%zx\r\n", body_bytes.n);
-        conn_write_pieces(&u->c, pieces, 3);
-    } else {
-        conn_write_pieces(&u->c, &body_bytes, 1);
+bool upstream_wait(struct upstream_waiter *q, struct upstream_host *h, const struct cluster *c,
+                   void (*ready)(void *arg), void *arg)
+{
+    if (!circuit_take(&h->circuit->pending, c->max_pending, &h->circuit->pending_overflows))
+        return false;
+    *q = (struct upstream_waiter){ .host = upstream_host_get(h), .ready = ready, .arg = arg };
+    if (h->waking)
+        q->next = h->first_waiter;
+    else
+        q->prev = h->last_waiter;
+    *(q->prev ? &q->prev->next : &h->first_waiter) = q;
+    *(q->next ? &q->next->prev : &h->last_waiter) = q;
+    return true;
+}
+
+void upstream_wait_end(struct upstream_waiter *q)
+{
+    struct upstream_host *h = q->host;
+
+    if (!h)
+        return;
+    *(q->prev ? &q->prev->next : &h->first_waiter) = q->next;
+    *(q->next ? &q->next->prev : &h->last_waiter) = q->prev;
+    q->host = NULL;
+    circuit_give(&h->circuit->pending);
+    upstream_host_put(h);
+}
+
+void upstream_has_room(struct upstream_host *h)
+{
+    if (!h->first_waiter || h->wake_listed)
+        return;
+    h->wake_listed = true;
+    h->wake_next = h->w->wake;
+    h->w->wake = upstream_host_get(h);
+}
+
+/* Until one finds no room, and waits again, in front. */
+static void wake_host(struct upstream_host *h)
+{
+    while (h->first_waiter) {
+        struct upstream_waiter *q = h->first_waiter;
+        void (*ready)(void *arg) = q->ready;
+        void *arg = q->arg;
+
+        upstream_wait_end(q);
+        h->waking = true;
+        ready(arg);
+        h->waking = false;
+        if (h->first_waiter == q)
+            return;
     }
 }
 
-void upstream_sent(struct upstream_conn *u)
+void upstream_wake(struct worker *w)
 {
-    u->request_sent = true;
-    if (u->chunk_request)
-        conn_write(&u->c, STR("0\r\n\r\n"));
+    struct upstream_host *h = w->wake;
+
+    w->wake = h->wake_next;
+    h->wake_listed = false;
+    wake_host(h);
+    upstream_host_put(h);
 }
 
-void upstream_tunnel(struct upstream_conn *u)
+void upstream_head(struct upstream_call *u, const struct upstream_request *rq)
 {
-    u->tunnel = true;
-    u->keep = false;
+    u->ops->head(u, rq);
 }
 
-void upstream_abort(struct upstream_conn *u)
+void upstream_data(struct upstream_call *u, struct str bytes)
 {
-    close_conn(u);
+    u->ops->data(u, bytes);
+}
+
+void upstream_end(struct upstream_call *u, const struct fields *trailers)
+{
+    u->ops->end(u, trailers);
+}
+
+void upstream_tunnel(struct upstream_call *u)
+{
+    u->ops->tunnel(u);
+}
+
+void upstream_shut(struct upstream_call *u)
+{
+    u->ops->shut(u);
+}
+
+bool upstream_is_full(struct upstream_call *u)
+{
+    return u->ops->full(u);
+}
+
+void upstream_pause(struct upstream_call *u)
+{
+    u->ops->pause(u);
+}
+
+void upstream_resume(struct upstream_call *u)
+{
+    u->ops->resume(u);
+}
+
+void upstream_abort(struct upstream_call *u)
+{
+    u->ops->abort(u);
 }
 
 void upstream_close_idle(struct upstream_host *h)
 {
-    while (h->idle)
-        close_conn(h->idle);
+    http1_close_idle(h);
+    http2_close_idle(h);
 }

@@ -1,73 +1,107 @@
-/* upstream.h: HTTP/1.1 connections to hosts: one request at a time on each, kept between requests.
+/* upstream.h: requests to hosts, over connections that are kept between them, whatever protocol the host speaks.
  *
- *   upstream_open -> (CONNECTING ->) BUSY --response and request complete--> IDLE in the host's pool
- *                                     \--failure, upstream_abort-----------> closed
+ *   upstream_open -> upstream_head -> upstream_data … -> upstream_end
  *
- * A handler hears: head (once; informational responses are swallowed), data any number of times, then end; or fail at
- * any point. After end and fail, and after upstream_abort, the connection is no longer the handler's. */
+ * A handler hears: head (once; informational responses are swallowed), data any number of times, trailers at most once,
+ * then end; or fail at any point. After end and fail, and after upstream_abort, the call is no longer the handler's.
+ * Of the functions here only upstream_resume calls the handler from inside. */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
 
-#include "proxy/http1_body.h"
+#include "proxy/fields.h"
 #include "proxy/view.h"
 
 enum upstream_failure {
     UPSTREAM_CONNECT,    /* refused, unreachable */
     UPSTREAM_TIMEOUT,    /* connecting took too long */
     UPSTREAM_CLOSED,     /* gone before the response was complete */
-    UPSTREAM_PROTOCOL    /* the response is none of HTTP/1, or one that cannot be read in one way only */
+    UPSTREAM_RESET,      /* HTTP/2: this request was given up by the host */
+    UPSTREAM_REFUSED,    /* HTTP/2: the host has not looked at it: it may be sent again, whatever it is */
+    UPSTREAM_PROTOCOL    /* the response is none, or one that cannot be read in one way only */
 };
 
-struct upstream_conn;
-
 struct upstream_handler {
-    void (*head)(void *arg, const struct http1_head *h); /* valid during the call */
+    void (*head)(void *arg, const struct http_head *h); /* valid during the call */
     void (*data)(void *arg, struct str bytes);
+    void (*trailers)(void *arg, const struct fields *f); /* likewise; may be NULL */
     void (*end)(void *arg);
     void (*fail)(void *arg, enum upstream_failure why, int err);
     void (*drained)(void *arg); /* there is room for more of the request's body */
 };
 
-struct upstream_conn {
-    struct conn c;
-    struct upstream_host *host;
-    const struct upstream_handler *handler; /* NULL: idle or given up */
-    void *arg;
-    int64_t idle_timeout_ms;
-    uint32_t requests, most_requests;
-    bool to_head;             /* the request is a HEAD */
-    bool chunk_request;       /* its body goes out in chunks */
-    bool request_sent, head_seen, any_byte, tunnel;
-    bool keep;                /* by what both sides said */
-    struct http1_scan scan;
-    struct http1_body body;
-    char local[CONN_ADDR_TEXT]; /* once connected */
-    struct upstream_conn *next_idle, *prev_idle;
+/* A request's head on its way out. */
+struct upstream_request {
+    struct str method, scheme, authority, path;
+    const struct fields *fields; /* without the framing */
+    enum http_framing framing;   /* NO_BODY, LENGTH, STREAMED */
+    uint64_t length;
+    bool websocket;              /* asks for an upgrade */
+    bool wants_trailers;         /* TE: trailers */
+    struct str from, to;         /* the client's connection, "IP:port", for a host that PROXY protocol tells it. In HTTP/2,
+                                  * where many clients share a connection, it tells that it is nobody's */
 };
 
-/* A connection for one request: from the pool, or (`fresh`, or none there) a new one. NULL: no socket, no memory;
- * errno says why. Never calls the handler from inside. `source` is the address to come from; empty: any. */
-struct upstream_conn *upstream_open(struct upstream_host *h, const struct cluster *c, struct str source, bool fresh,
-                                    const struct upstream_handler *handler, void *arg);
-/* Whether it has served before: then a host may have closed it just now, for no fault of the request. */
-static inline bool upstream_is_reused(const struct upstream_conn *u)
-{
-    return u->requests > 1;
-}
-/* Where to write the request's head. framing is the request's body's. */
-struct buf *upstream_request(struct upstream_conn *u, bool to_head, enum http1_framing framing);
-void upstream_send(struct upstream_conn *u, struct str body_bytes);
-/* The request is complete. */
-void upstream_sent(struct upstream_conn *u);
+struct upstream_ops; /* upstream-internal.h */
+
+/* One request. Embedded in what carries it: a connection of HTTP/1, a stream of HTTP/2. */
+struct upstream_call {
+    const struct upstream_ops *ops;
+    struct upstream_host *host;
+    const struct upstream_handler *handler; /* NULL: nobody's */
+    void *arg;
+    bool reused;          /* its connection has served before: the host may have closed it just now, for no fault of ours */
+    bool any_byte;        /* of a response */
+    bool turned_away;     /* UPSTREAM_REFUSED: its connection takes no more requests; another one of the host's may */
+    bool pending, counted; /* among the circuit's pending, its requests */
+    const struct tls_link *tls; /* of the connection; NULL: plain text */
+    const char *local;    /* the connection's own address, "" until it is connected */
+};
+
+/* A call on a kept connection, or on a new one when there is none (or `fresh` is asked for). `source` is the address to
+ * come from; empty: any. `http2`: what the host speaks. NULL: errno says why: EAGAIN: no connection more may be made,
+ * upstream_wait says when to ask again; EDQUOT: another limit is reached; else no socket, no memory. */
+struct upstream_call *upstream_open(struct upstream_host *h, const struct cluster *c, struct str source, bool http2,
+                                    bool fresh, const struct upstream_handler *handler, void *arg);
+void upstream_head(struct upstream_call *u, const struct upstream_request *rq);
+void upstream_data(struct upstream_call *u, struct str bytes);
+/* The request is complete. `trailers` may be NULL. */
+void upstream_end(struct upstream_call *u, const struct fields *trailers);
 /* After a 101: bytes pass as they are, in both directions; `end` comes when the host closes its half. */
-void upstream_tunnel(struct upstream_conn *u);
-/* Gives the connection up; the handler hears no more. */
-void upstream_abort(struct upstream_conn *u);
+void upstream_tunnel(struct upstream_call *u);
+/* Closes our half of a tunnel. */
+void upstream_shut(struct upstream_call *u);
+/* Whether whoever feeds it should stop until `drained`. */
+bool upstream_is_full(struct upstream_call *u);
+/* No data until resumed. */
+void upstream_pause(struct upstream_call *u);
+void upstream_resume(struct upstream_call *u);
+/* Gives it up; the handler hears no more. */
+void upstream_abort(struct upstream_call *u);
+
+/* One that waits for a connection to a host. Embedded in what waits. */
+struct upstream_waiter {
+    struct upstream_host *host; /* NULL: does not wait */
+    void (*ready)(void *arg);   /* upstream_open finds room now; if not, it has failed for another reason */
+    void *arg;
+    struct upstream_waiter *prev, *next;
+};
+
+/* Waits behind those that do already. False: there are as many as may be. */
+bool upstream_wait(struct upstream_waiter *q, struct upstream_host *h, const struct cluster *c,
+                   void (*ready)(void *arg), void *arg);
+/* Waits no more; it need not. */
+void upstream_wait_end(struct upstream_waiter *q);
+/* For worker_leave: those whose hosts have room again go on. */
+void upstream_wake(struct worker *w);
+
+/* Closes what no request is on. */
 void upstream_close_idle(struct upstream_host *h);
 
-/* Envoy's words for connect()'s errno. */
+/* Envoy's words for an errno of connecting. */
 const char *upstream_why(int err);
-/* A socket connecting to a host, bound to `source`. -1: errno says why. */
-int upstream_dial(const struct upstream_host *h, struct str source);
+/* A socket connecting to a host, bound to `source`, with the cluster's keep-alive, and what will secure it; `speech` goes
+ * within. -1: errno says why, EPROTO that there is nothing to secure it with. */
+int upstream_dial(struct upstream_host *h, const struct cluster *c, struct str source, enum tls_speech speech,
+                  struct conn_socket *out);
 
 #endif

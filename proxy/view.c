@@ -1,111 +1,14 @@
 #include "proxy/view.h"
 
 #include "base/mem.h"
-#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
-#include <arpa/inet.h>
-
 enum { MOST_BYTES = 256 * 1024 * 1024 };
-
-static bool parse_addr(struct upstream_host *h, struct str ip, uint16_t port)
-{
-    struct sockaddr_in *v4 = (void *)&h->addr;
-    struct sockaddr_in6 *v6 = (void *)&h->addr;
-    char text[INET6_ADDRSTRLEN];
-
-    if (ip.n == 0 || ip.n >= sizeof(text))
-        return false;
-    memcpy(text, ip.p, ip.n);
-    text[ip.n] = '\0';
-    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        h->addr_n = sizeof(*v4);
-    } else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(port);
-        h->addr_n = sizeof(*v6);
-    } else {
-        return false;
-    }
-    conn_addr_text(h->text, &h->addr);
-    return true;
-}
-
-/* The worker's host for an endpoint, new or known. *out stays NULL when the address is none. 0 or ERR_NOMEM. */
-static int find_host(struct worker *w, struct arena *a, const struct cluster *c, const struct endpoint *e,
-                     struct upstream_host **out)
-{
-    struct str key = arena_printf(a, "%.*s %.*s:%u", STR_ARG(c->name), STR_ARG(e->ip), e->port);
-    struct upstream_host *h = key.p ? strmap_get(&w->hosts, key) : NULL;
-
-    if (!key.p)
-        return ERR_NOMEM;
-    if (!h) {
-        h = mem_zalloc(sizeof(*h) + key.n);
-        if (!h)
-            return ERR_NOMEM;
-        if (!parse_addr(h, e->ip, e->port)) {
-            mem_free(h);
-            return 0;
-        }
-        memcpy(h + 1, key.p, key.n);
-        h->key = (struct str){ (const char *)(h + 1), key.n };
-        h->w = w;
-        if (strmap_put(&w->hosts, h->key, h, NULL) < 0) {
-            mem_free(h);
-            return ERR_NOMEM;
-        }
-    }
-    h->refs++;
-    h->views++;
-    *out = h;
-    return 0;
-}
-
-void upstream_host_put(struct upstream_host *h)
-{
-    if (--h->refs > 0)
-        return;
-    strmap_del(&h->w->hosts, h->key);
-    mem_free(h);
-}
-
-static int open_cluster(struct view *v, struct upstream_cluster *u, const struct cluster *c)
-{
-    size_t n = 0;
-
-    u->cluster = c;
-    u->hosts = arena_array(&v->arena, c->nendpoints, sizeof(struct upstream_host *));
-    u->slots = arena_array(&v->arena, c->nendpoints, sizeof(*u->slots));
-    u->slot_endpoint = arena_array(&v->arena, c->nendpoints, sizeof(*u->slot_endpoint));
-    if (!u->hosts || !u->slots || !u->slot_endpoint)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < c->nendpoints; i++) {
-        if (find_host(v->w, &v->arena, c, &c->endpoints[i], &u->hosts[i]) < 0)
-            return ERR_NOMEM;
-        if (!u->hosts[i] || c->endpoints[i].weight == 0)
-            continue;
-        u->slots[n] = (struct lb_slot){ .weight = c->endpoints[i].weight, .active = &u->hosts[i]->active };
-        u->slot_endpoint[n++] = (uint32_t)i;
-    }
-    lb_init(&u->lb, c->lb, u->slots, n);
-    return 0;
-}
 
 static void close_clusters(struct view *v)
 {
     for (size_t i = 0; v->clusters && i < v->snapshot->nclusters; i++)
-        for (size_t k = 0; v->clusters[i].hosts && k < v->clusters[i].cluster->nendpoints; k++) {
-            struct upstream_host *h = v->clusters[i].hosts[k];
-
-            if (!h)
-                continue;
-            if (--h->views == 0)
-                upstream_close_idle(h);
-            upstream_host_put(h);
-        }
+        upstream_cluster_close(&v->clusters[i]);
 }
 
 struct view *view_new(struct worker *w, struct snapshot_ref *ref)
@@ -121,7 +24,7 @@ struct view *view_new(struct worker *w, struct snapshot_ref *ref)
     v->arena = (struct arena)ARENA_INIT(MOST_BYTES);
     v->clusters = arena_array(&v->arena, v->snapshot->nclusters, sizeof(*v->clusters));
     for (size_t i = 0; v->clusters && i < v->snapshot->nclusters; i++)
-        if (open_cluster(v, &v->clusters[i], &v->snapshot->clusters[i]) < 0) {
+        if (upstream_cluster_open(&v->clusters[i], v, &v->snapshot->clusters[i]) < 0) {
             view_put(v);
             return NULL;
         }

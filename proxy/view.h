@@ -5,32 +5,8 @@
 #ifndef PROXY_VIEW_H
 #define PROXY_VIEW_H
 
-#include "proxy/conn.h"
-#include "proxy/lb.h"
 #include "proxy/snapshot_ref.h"
-
-struct upstream_conn;
-
-/* One endpoint of one cluster. */
-struct upstream_host {
-    size_t refs;                  /* views and connections */
-    size_t views;                 /* 0: no view names it any more, its connections are not kept */
-    struct worker *w;
-    struct str key;               /* cluster name, address */
-    struct sockaddr_storage addr;
-    socklen_t addr_n;
-    char text[CONN_ADDR_TEXT];    /* "127.0.0.1:80" */
-    uint32_t active;              /* requests and TCP connections under way */
-    struct upstream_conn *idle;   /* the last used first */
-};
-
-struct upstream_cluster {
-    const struct cluster *cluster;
-    struct upstream_host **hosts; /* as cluster->endpoints; NULL where the address is none */
-    struct lb_slot *slots;
-    uint32_t *slot_endpoint;      /* index of each slot's endpoint */
-    struct lb lb;
-};
+#include "proxy/upstream_cluster.h"
 
 struct view {
     size_t refs;
@@ -47,7 +23,5 @@ struct view *view_get(struct view *v);
 void view_put(struct view *v); /* NULL is accepted */
 /* NULL when `c` is NULL or not of this view's snapshot. */
 struct upstream_cluster *view_cluster(const struct view *v, const struct cluster *c);
-
-void upstream_host_put(struct upstream_host *h);
 
 #endif

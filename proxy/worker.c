@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "proxy/downstream.h"
+#include "proxy/incoming.h"
 #include "proxy/stream.h"
-#include "proxy/tcp.h"
+#include "proxy/upstream.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -33,13 +33,15 @@ void worker_enter(struct worker *w)
 
 void worker_leave(struct worker *w)
 {
-    while (w->flush || w->dead) {
+    while (w->flush || w->dead || w->wake) {
         struct conn *c = w->flush;
 
         if (c) {
             w->flush = c->flush_next;
             c->flush_listed = false;
             conn_flush(c);
+        } else if (!w->dead) {
+            upstream_wake(w);
         } else { /* nobody on the flush list is freed: it is empty */
             c = w->dead;
             w->dead = c->dead_next;
@@ -56,10 +58,133 @@ struct worker_listener *worker_listener_get(struct worker_listener *wl)
     return wl;
 }
 
+static void close_sources(struct worker *w, struct jwks_source **sources, size_t n)
+{
+    for (size_t i = 0; sources && i < n; i++)
+        jwks_store_close(w->settings->jwks, sources[i]);
+    mem_free(sources);
+}
+
+/* Without memory the keys stay awaited, and tokens refused. */
+static void open_sources(struct worker_listener *wl)
+{
+    const struct jwt_auth *auth = &wl->auth;
+
+    wl->sources = wl->w->settings->jwks ? mem_zalloc(auth->nrules * sizeof(*wl->sources)) : NULL;
+    wl->keys_seen = UINT64_MAX;
+    for (size_t i = 0; wl->sources && i < auth->nrules; i++)
+        if (auth->keys[i].state == JWT_KEYS_STATE_AWAITED) {
+            wl->sources[i] = jwks_store_open(wl->w->settings->jwks, auth->rules[i].jwks_uri);
+            if (!wl->sources[i])
+                log_error("listener %.*s: no room for the keys of %.*s", STR_ARG(wl->l->name),
+                          STR_ARG(auth->rules[i].jwks_uri));
+        }
+}
+
+void worker_listener_read_keys(struct worker_listener *wl)
+{
+    struct jwks_store *store = wl->w->settings->jwks;
+    uint64_t changes = store ? jwks_store_changes(store) : 0;
+
+    if (!wl->sources || changes == wl->keys_seen)
+        return;
+    wl->keys_seen = changes;
+    for (size_t i = 0; i < wl->auth.nrules; i++)
+        if (wl->sources[i])
+            jwks_store_read(store, wl->sources[i], &wl->auth.keys[i]);
+}
+
+static void close_auth(struct jwt_auth *auth)
+{
+    for (size_t i = 0; auth->keys && i < auth->nrules; i++)
+        jwt_keys_fini(&auth->keys[i]);
+    mem_free(auth->keys);
+    *auth = (struct jwt_auth){ .rules = NULL };
+}
+
+/* The rules of a snapshot, with the keys that their texts have. Without memory for them every request counts as one without
+ * a token: policies that ask for one refuse it. */
+static void open_auth(struct worker_listener *wl)
+{
+    const struct listener_policy *p = &wl->l->policy;
+    struct worker *w = wl->w;
+    struct err e;
+
+    close_sources(w, wl->sources, wl->auth.nrules); /* the store finds them again */
+    wl->sources = NULL;
+    close_auth(&wl->auth);
+    if (p->njwt == 0)
+        return;
+    if (!w->jwt_cache)
+        w->jwt_cache = jwt_cache_new();
+    wl->auth = (struct jwt_auth){ .rules = p->jwt, .keys = mem_zalloc(p->njwt * sizeof(*wl->auth.keys)),
+                                  .nrules = p->njwt, .cache = w->jwt_cache };
+    if (!wl->auth.keys) {
+        log_error("listener %.*s: no memory for the keys of tokens", STR_ARG(wl->l->name));
+        wl->auth.nrules = 0;
+    }
+    for (size_t i = 0; i < wl->auth.nrules; i++) {
+        jwt_keys_init(&wl->auth.keys[i], &p->jwt[i], &e);
+        if (wl->auth.keys[i].state == JWT_KEYS_STATE_NONE)
+            log_error("listener %.*s: tokens of %.*s: %s", STR_ARG(wl->l->name), STR_ARG(p->jwt[i].issuer), e.msg);
+    }
+    open_sources(wl);
+}
+
+static bool serves_http(const struct listener *l)
+{
+    return l->protocol != PROTOCOL_TCP;
+}
+
+/* The contexts of a listener's chains, and the mesh's. One that there is no memory for refuses its handshakes. */
+static void take_contexts(struct worker_listener *wl)
+{
+    const struct listener *l = wl->l;
+    struct tls_store *store = wl->w->settings->tls;
+    bool ok = true;
+
+    wl->chain_tls = l->nchains ? mem_zalloc(l->nchains * sizeof(struct tls_context *)) : NULL;
+    wl->nchain_tls = wl->chain_tls ? l->nchains : 0;
+    for (size_t i = 0; i < wl->nchain_tls; i++) {
+        const struct listener_chain *c = &l->chains[i];
+
+        wl->chain_tls[i] = c->tls ? tls_store_server(store, c->tls, serves_http(c->serve), NULL) : NULL;
+        ok = ok && (!c->tls || wl->chain_tls[i]);
+    }
+    wl->mesh_tls = NULL;
+    if (l->direction == LISTENER_INBOUND && l->policy.mtls != MTLS_OFF && tls_store_has_identity(store)) {
+        wl->mesh_tls = tls_store_inbound(store, NULL);
+        ok = ok && wl->mesh_tls;
+    }
+    if (!ok || wl->nchain_tls < l->nchains)
+        log_error("listener %.*s: no memory for its TLS", STR_ARG(l->name));
+}
+
+static void put_contexts(struct tls_context **v, size_t n, struct tls_context *mesh)
+{
+    for (size_t i = 0; i < n; i++)
+        tls_context_put(v[i]);
+    mem_free(v);
+    tls_context_put(mesh);
+}
+
+/* The old ones go after the new ones have come: those that are the same stay. */
+static void open_tls(struct worker_listener *wl)
+{
+    struct tls_context **old = wl->chain_tls, *mesh = wl->mesh_tls;
+    size_t n = wl->nchain_tls;
+
+    take_contexts(wl);
+    put_contexts(old, n, mesh);
+}
+
 void worker_listener_put(struct worker_listener *wl)
 {
     if (--wl->refs > 0)
         return;
+    close_sources(wl->w, wl->sources, wl->auth.nrules);
+    close_auth(&wl->auth);
+    put_contexts(wl->chain_tls, wl->nchain_tls, wl->mesh_tls);
     view_put(wl->view);
     mem_free(wl);
 }
@@ -87,21 +212,6 @@ static void pause_accepting(struct worker_listener *wl)
     event_del(&wl->ev);
 }
 
-static void serve(struct worker_listener *wl, int fd, const struct sockaddr_storage *peer)
-{
-    switch (wl->l->protocol) {
-    case PROTOCOL_HTTP:
-        downstream_new(wl, fd, peer, STR_NULL);
-        break;
-    case PROTOCOL_TCP:
-        tcp_new(wl, fd, peer, STR_NULL);
-        break;
-    case PROTOCOL_SNIFF:
-        tcp_sniff(wl, fd, peer);
-        break;
-    }
-}
-
 static void accept_all(struct worker_listener *wl, int most)
 {
     for (int i = 0; i < most; i++) {
@@ -110,7 +220,7 @@ static void accept_all(struct worker_listener *wl, int most)
         int fd = accept4(wl->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
-            serve(wl, fd, &peer);
+            incoming_accept(wl, fd, &peer);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(wl);
             return;
@@ -163,6 +273,8 @@ static void open_listener(struct worker *w, struct view *v, const struct listene
              l->bind_port);
     wl->wildcard = str_eqz(l->ip, "0.0.0.0") || str_eqz(l->ip, "::");
     w->listeners = wl;
+    open_auth(wl);
+    open_tls(wl);
     event_assign(&wl->ev, w->base, fd, EV_READ | EV_PERSIST, on_accept, wl);
     event_add(&wl->ev, NULL);
 }
@@ -217,6 +329,9 @@ static void switch_view(struct worker *w, struct worker_message *m)
             view_put(wl->view);
             wl->view = view_get(v);
             wl->l = &s->listeners[i];
+            wl->generation++;
+            open_auth(wl);
+            open_tls(wl);
         }
     }
     drop_listeners(w, v);
@@ -375,6 +490,7 @@ static void free_worker(struct worker *w)
     if (w->mail_fd >= 0)
         close(w->mail_fd);
     strmap_free(&w->hosts);
+    jwt_cache_free(w->jwt_cache);
     pthread_mutex_destroy(&w->lock);
     mem_free(w);
 }

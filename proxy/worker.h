@@ -7,20 +7,29 @@
 
 #include "base/rand.h"
 #include "base/strmap.h"
+#include "proxy/access_format.h"
+#include "proxy/jwks_store.h"
 #include "proxy/record.h"
 #include "proxy/view.h"
 
 #include <pthread.h>
 
+struct circuits;
+struct names;
 struct stream;
 struct worker_message;
 
 struct worker_settings {
-    uint32_t sampling_ppm;       /* of traces that start here */
+    struct tls_store *tls;
+    struct jwks_store *jwks;     /* NULL: keys are not fetched */
+    uint32_t sampling_ppm;       /* of traces that start here, where no Telemetry says otherwise */
+    const struct log_headers *log_headers; /* what records carry of headers; never NULL */
     int64_t header_timeout_ns;   /* for a request's head, from its first byte */
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
+    struct circuits *circuits;   /* of all workers, as are the names */
+    struct names *names;
 };
 
 /* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
@@ -32,6 +41,13 @@ struct worker_listener {
     struct event ev;
     struct view *view;           /* the newest that has this listener */
     const struct listener *l;    /* in view */
+    uint64_t generation;         /* how often `l` has changed */
+    struct jwt_auth auth;        /* of l->policy.jwt */
+    struct jwks_source **sources; /* as auth.keys; NULL for rules that have their own */
+    uint64_t keys_seen;          /* jwks_store_changes, when they were read */
+    struct tls_context **chain_tls; /* as l->chains; NULL where they are passed on */
+    size_t nchain_tls;
+    struct tls_context *mesh_tls; /* for mutual TLS with the mesh; NULL: none here */
     char local[CONN_ADDR_TEXT];
     bool wildcard;               /* the local address is each connection's own */
     struct worker_listener *next;
@@ -56,6 +72,8 @@ struct worker {
     struct conn *conns;
     size_t nconns;
     struct conn *flush, *dead;   /* what worker_leave has to do */
+    struct upstream_host *wake;  /* and whose waiting requests may go on */
+    struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
     struct stream *free_streams;
     size_t nfree_streams;
     bool draining;
@@ -65,6 +83,7 @@ struct worker {
     struct event *mail_event;
     int mail_fd;
 
+    struct tls_scratch tls;
     char scratch[CONN_SCRATCH];
 };
 
@@ -88,6 +107,8 @@ static inline int64_t worker_wall_ns(const struct worker *w, int64_t mono_ns)
     return mono_ns + w->wall_ns;
 }
 
+/* Reads what keys have come for its rules since the last time. */
+void worker_listener_read_keys(struct worker_listener *wl);
 /* For connections: hold on to their listener. */
 struct worker_listener *worker_listener_get(struct worker_listener *wl);
 void worker_listener_put(struct worker_listener *wl);

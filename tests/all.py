@@ -28,6 +28,10 @@ COMPUTING = [
 WAITING = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
+    ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
+    ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
+    ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
+    ("jwks", ["python3", "tests/e2e/jwks_test.py"]),
     ("logs", ["python3", "tests/e2e/logs_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
     ("grpc", ["/usr/bin/python3", "tests/e2e/grpc_test.py"]),

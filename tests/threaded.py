@@ -8,7 +8,7 @@ import os
 import re
 
 FOLDERS = ("base", "store", "query", "collector", "api", "proxy")
-STARTS = re.compile(r"pthread_create|\bcrew_|\bstore_open|\b(?:admin|fake_server|scraper|server|telemetry)_start|\bevents_tally")
+STARTS = re.compile(r"pthread_create|\bcrew_|\bstore_open|\b(?:admin|fake_server|scraper|server|telemetry)_start|\bevents_tally|\bnames_new")
 INCLUDES = re.compile(r'^#include "(tests/[^"]+)"', re.M)
 
 

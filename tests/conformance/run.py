@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the shared conformance suites against the programs just built, where the suites are present.
 
-CONFORMANCE_DIR (default ../shared/conformance) holds them; without it each is skipped by name. Scenarios in LATER need what
+CONFORMANCE_DIR (default ../shared/conformance) holds them; without it each is skipped by name. Checks in API_LATER need what
 this version does not offer; they are skipped by name, too.
 """
 import os
@@ -21,13 +21,6 @@ BUILD = os.path.abspath(os.environ.get("VIGLA_BUILD", os.path.join(ROOT, "build"
 PROXY = os.path.join(BUILD, "vigla-proxy")
 VIGLA = os.path.join(BUILD, "vigla")
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
-
-LATER = {
-    "consistent-hash-header": "consistent hashing",
-    "registry-only": "ServiceEntry and outboundTrafficPolicy",
-    "authorization-allow-and-deny": "AuthorizationPolicy",
-    "authorization-nothing-and-all": "AuthorizationPolicy",
-}
 
 # Checks of Prometheus' API, by the beginning of their names.
 API_LATER = {
@@ -81,15 +74,7 @@ def run(command):
 
 
 def routing(script):
-    listed = subprocess.run([sys.executable, script, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    names = [line.split(":")[0] for line in listed.splitlines() if ":" in line]
-    chosen = [word for name in names if name not in LATER for word in ("--only", name)]
-    counts = run([sys.executable, script, "--proxy", PROXY, *chosen])
-    for name in names:
-        if name in LATER:
-            print(f"skipped: istio-routing {name}: {LATER[name]} comes later")
-            counts[2] += 1
-    return counts
+    return run([sys.executable, script, "--proxy", PROXY])
 
 
 def framing(script):

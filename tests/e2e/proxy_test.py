@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 import traceback
+import urllib.request
 
 from mesh import free_port
 
@@ -63,13 +64,14 @@ class Handler(socketserver.StreamRequestHandler):
 
     def body(self, fields):
         digest, size = hashlib.sha256(), 0
+        self.trailers = []
         if fields.get("transfer-encoding") == "chunked":
             while (n := int(self.rfile.readline().split(b";")[0], 16)):
                 digest.update(self.rfile.read(n))
                 self.rfile.readline()
                 size += n
-            while self.rfile.readline().strip():
-                pass
+            while (line := self.rfile.readline().decode("latin-1").strip()):
+                self.trailers.append(line)
         else:
             left = int(fields.get("content-length", 0))
             while left:
@@ -100,7 +102,7 @@ class Handler(socketserver.StreamRequestHandler):
         if fields.get("x-test-drop"):
             return False
         status = "503 Service Unavailable" if fail else "200 OK"
-        said = json.dumps({"backend": me.name, "method": method, "path": path, "fields": fields, "size": size,
+        said = json.dumps({"backend": me.name, "method": method, "path": path, "fields": fields, "size": size, "trailers": self.trailers,
                            "sha256": digest.hexdigest()}).encode()
         if (bytes_wanted := int(fields.get("x-test-bytes", 0))):
             said = b"0123456789abcdef" * (bytes_wanted // 16)
@@ -108,11 +110,11 @@ class Handler(socketserver.StreamRequestHandler):
             self.wfile.write(f"HTTP/1.1 {status}\r\nConnection: close\r\n\r\n".encode() + said)
             return False
         if fields.get("x-test-chunked"):
-            self.wfile.write(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            self.wfile.write(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\nTrailer: X-Trailer\r\n\r\n".encode())
             for at in range(0, len(said), 1000):
                 piece = said[at:at + 1000]
                 self.wfile.write(b"%x;ext=1\r\n%s\r\n" % (len(piece), piece))
-            self.wfile.write(b"0\r\nX-Trailer: 1\r\n\r\n")
+            self.wfile.write(b"0\r\nX-Trailer: 1\r\nSet-Cookie: a=b\r\n\r\n")
         else:
             head = f"HTTP/1.1 {status}\r\nContent-Length: {len(said)}\r\nX-Backend: {me.name}\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n"
             self.wfile.write(head.encode() + (b"" if method == "HEAD" else said))
@@ -309,6 +311,14 @@ def receive_all(s):
     return bytes(data)
 
 
+def metric(admin, name, *labels):
+    """The sum of a counter's series that have all of these labels, from the admin port."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats/prometheus", timeout=WAIT) as r:
+        lines = r.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines
+               if line.startswith(name + "{") and all(label in line for label in labels))
+
+
 class World:
     """Two versions of an application behind one gateway."""
 
@@ -404,6 +414,24 @@ def test_chunked_both_ways():
         expect(r.headers["transfer-encoding"], "chunked")
         line = w.proxy.lines(1)[0]
         assert f' {said["size"]} {len(data)} ' in line, line
+
+
+def test_trailers_both_ways():
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nX-Test-Chunked: 1\r\nConnection: TE%s\r\nTE: deflate, trailers\r\n"
+    body = b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\nHost: b\r\nX-Hop: 1\r\n\r\n"
+    with World(TO_V1) as w:
+        answer = w.proxy.raw(head % b", close" + body)
+        assert answer.endswith(b"\r\n0\r\nX-Trailer: 1\r\n\r\n"), answer[-100:]
+        assert re.search(rb"^trailer: X-Trailer\r$", answer, re.M | re.I), answer
+        said = json.loads(answer[answer.index(b"{"):answer.rindex(b"}") + 1])
+        expect((said["size"], said["trailers"]), (3, ["X-Sum: 7", "X-Hop: 1"]))
+        expect([said["fields"].get(name) for name in ("te", "connection", "trailer")], ["trailers", "te", "X-Sum"])
+        # A name that Connection has is for one hop, so none goes on; and HTTP/1.0 has no room for any.
+        answer = w.proxy.raw(head % b", X-Hop, close" + body)
+        expect(json.loads(answer[answer.index(b"{"):answer.rindex(b"}") + 1])["trailers"], [])
+        answer = w.proxy.raw(b"GET / HTTP/1.0\r\nHost: a\r\nX-Test-Chunked: 1\r\n\r\n")
+        assert answer.endswith(b"}") and b"railer:" not in answer, answer
+        expect(json.loads(answer[answer.index(b"{"):])["fields"].get("te"), None)
 
 
 def test_body_until_close_becomes_chunked():
@@ -605,6 +633,71 @@ def test_trace_context():
         expect(fields["x-b3-spanid"], fields["traceparent"].split("-")[2])
 
 
+def telemetry(spec):
+    return f"""
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{name: all, namespace: istio-system}}
+spec: {spec}
+"""
+
+
+def test_telemetry_is_obeyed():
+    admin = free_port()
+    missing = "  - match: [{uri: {prefix: /no}}]\n    fault: {abort: {percentage: {value: 100}, httpStatus: 404}}\n    route: [{destination: {host: app}}]\n"
+    with World(missing + TO_V1, args=("--admin", f"127.0.0.1:{admin}")) as w:
+        base = w.config(missing + TO_V1)
+        fields = json.loads(w.proxy.request("/before")[1])["fields"]
+        assert fields["traceparent"].endswith("-01"), fields
+        w.proxy.lines(1)
+
+        w.proxy.reload(base + telemetry("{tracing: [{randomSamplingPercentage: 0}], accessLogging: [{filter: {expression: 'response.code >= 400'}}]}"))
+        until(lambda: json.loads(w.proxy.request("/quiet")[1])["fields"]["traceparent"].endswith("-00"), "nothing is sampled")
+        w.proxy.request("/fine")
+        expect(w.proxy.request("/no")[0].status, 404)
+        until(lambda: '"GET /no HTTP/1.1" 404' in w.proxy.lines()[-1], "the failure is logged")
+        assert not any("/fine" in line for line in w.proxy.lines()), w.proxy.lines()
+        counted = metric(admin, "istio_requests_total")
+        assert counted >= 3, counted
+
+        w.proxy.reload(base + telemetry("{tracing: [{disableContextPropagation: true}], accessLogging: [{disabled: true}], metrics: [{overrides: [{match: {metric: REQUEST_COUNT}, disabled: true}]}]}"))
+        until(lambda: "traceparent" not in json.loads(w.proxy.request("/untold")[1])["fields"], "no context goes on")
+        size = metric(admin, "istio_request_bytes_count")
+        w.proxy.request("/sized")
+        until(lambda: metric(admin, "istio_request_bytes_count") > size, "sizes are observed")
+        before = metric(admin, "istio_requests_total")
+        w.proxy.request("/sized")
+        until(lambda: metric(admin, "istio_request_bytes_count") > size + 1, "sizes are observed")
+        expect(metric(admin, "istio_requests_total"), before)
+        w.proxy.reload(base)
+        until(lambda: "traceparent" in json.loads(w.proxy.request("/again")[1])["fields"], "the context goes on again")
+        until(lambda: '"GET /again' in w.proxy.lines()[-1], "requests are logged again")
+        assert not any("/sized" in line for line in w.proxy.lines()), w.proxy.lines()
+
+
+def test_access_log_formats():
+    text = '%REQ(X-Test?User-Agent):6% "%REQ(:METHOD)% %REQ(:PATH)%" %RESP(X-Backend)% %RESPONSE_CODE% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %METADATA(x)%'
+    with World(TO_V1, args=("--access-log-format", text)) as w:
+        w.proxy.request("/a", headers={"X-Test": 'say "hi"', "User-Agent": "none"})
+        w.proxy.request("/b", headers={"User-Agent": "python"})
+        expect(w.proxy.lines(2), ['say \\x22h "GET /a" v1 200 1 -', 'python "GET /b" v1 200 1 -'])
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        f.write('{"code": "%RESPONSE_CODE%", "who": {"agent": "%REQ(User-Agent)%", "test": "%REQ(X-Test)%"}, '
+                '"said": "<%RESP(X-Backend)%> %PROTOCOL%", "trailer": "%TRAILER(X-Trailer)%", "path": "%REQ(:PATH)%"}')
+        f.flush()
+        with World(TO_V1, args=("--access-log-format", f.name)) as w:
+            w.proxy.request("/a", headers={"X-Test": 'say "hi"\\', "User-Agent": "python"})
+            w.proxy.request("/b", headers={"User-Agent": ""})
+            got = [json.loads(line) for line in w.proxy.lines(2)]
+            expect(got[0], {"code": 200, "who": {"agent": "python", "test": 'say "hi"\\'}, "said": "<v1> HTTP/1.1", "trailer": None,
+                            "path": "/a"})
+            expect((got[1]["who"], got[1]["path"]), ({"agent": None, "test": None}, "/b"))
+    for wrong, what in (("%NO_SUCH%", b"byte 1, %NO_SUCH%: there is no such operator"), ("/no/such/file", b"or a file with one")):
+        done = subprocess.run([PROXY, "--config", "x", "--gateway", "a.b", "--access-log-format", wrong], capture_output=True, check=False)
+        assert done.returncode == 2 and what in done.stderr, done.stderr
+
+
 def test_refused_requests():
     with World(TO_V1) as w:
         for request, status in [(b"GET / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/1.1\nHost: a\n\n", 400), (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
@@ -687,6 +780,58 @@ def test_mirror():
         for _ in range(20):
             expect(json.loads(w.proxy.request("/", "POST", body=b"y" * 20000)[1])["backend"], "v1")
         until(lambda: w.v2.calls == 20, f"20 copies, there are {w.v2.calls}")
+
+
+V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\x09\xdc\4\1\xbb"
+
+
+def test_proxy_protocol_in():
+    """Who the header names is in the log, in X-Forwarded-For and in policies; who connected is not."""
+    policy = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: p, namespace: istio-system}
+spec:
+  rules: [{from: [{source: {remoteIpBlocks: [192.0.2.0/24], ipBlocks: [127.0.0.1]}}]}]
+---"""
+    get = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    with World(TO_V1, more=policy, args=("--proxy-protocol",)) as w:
+        for header in (b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n", V2):
+            answer = w.proxy.raw(header + get)
+            expect(json.loads(answer[answer.index(b"{"):])["fields"]["x-forwarded-for"], "192.0.2.1")
+        assert b" 403 " in w.proxy.raw(b"PROXY TCP4 198.51.100.1 192.0.2.9 56324 443\r\n" + get)
+        with w.proxy.connect() as s:  # byte by byte
+            for byte in V2 + get:
+                s.sendall(bytes([byte]))
+            assert b" 200 OK" in receive_all(s)
+        expect(w.proxy.raw(get), b"")
+        expect(w.proxy.raw(b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\n" + get), b"")
+        lines = w.proxy.lines(4)
+        assert "192.0.2.1:56324" in lines[0] and "192.0.2.9:443" in lines[0], lines[0]
+
+
+def test_proxy_protocol_out():
+    """One gateway tells the next; each client has a connection of its own, for HTTP and for TCP."""
+    with World(TO_V1, args=("--proxy-protocol",)) as behind:
+        for version in ("V1", "V2"):
+            rule = f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: next, namespace: default}}
+spec: {{host: next, trafficPolicy: {{proxyProtocol: {{version: {version}}}}}}}
+---"""
+            config = (service("next", behind.proxy.port, "next") + pod("next-1", "next", "v1", "127.0.0.1", behind.proxy.port) + rule +
+                      gateway() + virtual_service("  - route: [{destination: {host: next}}]"))
+            tcp = config.replace("name: http, protocol: HTTP", "name: tcp, protocol: TCP").replace("  http:\n", "  tcp:\n")
+            assert "{number: 80, name: tcp, protocol: TCP}" in tcp, tcp
+            for text in (config, tcp):
+                with Proxy(text) as front:
+                    for last in range(1, 4):
+                        with socket.create_connection(("127.0.0.1", front.port), WAIT, (f"127.7.9.{last}", 0)) as s:
+                            s.sendall(b"GET / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n")
+                            answer = receive_all(s)
+                        said = json.loads(answer[answer.index(b"{"):])["fields"]["x-forwarded-for"]
+                        expect(said.split(",")[-1], f"127.7.9.{last}", version)
 
 
 def test_websocket():
@@ -1017,8 +1162,9 @@ def test_control():
             p.communicate()
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
+def run(names):
+    """The tests among a module's names."""
+    tests = [(name[5:], f) for name, f in names.items() if name.startswith("test_")]
     wanted = sys.argv[1:]
     passed = failed = 0
     for name, test in tests:
@@ -1037,4 +1183,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

@@ -1,7 +1,11 @@
 /* Any text: parsed, built and asked for, as a sidecar and as a gateway. Nothing may crash, and
  *   - an object's canonical JSON, and its YAML, read back as an object with the same canonical JSON;
  *   - every route that forwards has a destination, and its weights add up to what it says;
- *   - a virtual host is found by each of its exact domains. */
+ *   - a virtual host is found by each of its exact domains;
+ *   - of a cluster's endpoints each has an address or a name, a weight, and priorities from 0 without a gap;
+ *   - a listener's chains go from the most specific name to all;
+ *   - policies stand in the order of their actions, the default denies just where one allows, and of each condition there
+ *     are values or nets, whose bits are within an address. */
 #include "base/err.h"
 #include "mesh/snapshot.h"
 
@@ -43,8 +47,58 @@ static void check_route(const struct route *r)
         abort();
 }
 
+static void check_conditions(const struct policy_all *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < v[i].n; k++) {
+            const struct policy_condition *c = &v[i].v[k];
+
+            if ((c->nvalues > 0) == (c->nnets > 0))
+                abort();
+            for (size_t m = 0; m < c->nnets; m++)
+                if (c->nets[m].bits > 128)
+                    abort();
+        }
+    }
+}
+
+static void check_policy(const struct listener_policy *p)
+{
+    bool allows = false;
+
+    for (size_t i = 0; i < p->npolicies; i++) {
+        if (i && p->policies[i - 1].action > p->policies[i].action)
+            abort();
+        allows = allows || p->policies[i].action == POLICY_ALLOW;
+        for (size_t k = 0; k < p->policies[i].nrules; k++) {
+            check_conditions(p->policies[i].rules[k].from, p->policies[i].rules[k].nfrom);
+            check_conditions(p->policies[i].rules[k].to, p->policies[i].rules[k].nto);
+            check_conditions(&p->policies[i].rules[k].when, 1);
+        }
+    }
+    if (allows != p->default_deny)
+        abort();
+}
+
+static void check_listener(const struct listener *l);
+
+/* The most specific name first, each once, and something to do in each. */
+static void check_chains(const struct listener *l)
+{
+    for (size_t i = 0; i < l->nchains; i++) {
+        const struct listener_chain *c = &l->chains[i], *next = i + 1 < l->nchains ? c + 1 : NULL;
+
+        if (!c->serve || c->nserver_names > 1 || (next && c->nserver_names == 0) ||
+            (next && next->nserver_names && str_eq(c->server_names[0], next->server_names[0])))
+            abort();
+        check_listener(c->serve);
+    }
+}
+
 static void check_listener(const struct listener *l)
 {
+    check_policy(&l->policy);
+    check_chains(l);
     for (size_t i = 0; i < l->nhosts; i++) {
         for (size_t k = 0; k < l->hosts[i].ndomains; k++) {
             struct str domain = l->hosts[i].domains[k];
@@ -55,6 +109,28 @@ static void check_listener(const struct listener *l)
         for (size_t k = 0; k < l->hosts[i].nroutes; k++)
             check_route(&l->hosts[i].routes[k]);
     }
+}
+
+static void check_endpoints(const struct cluster *c)
+{
+    uint32_t most = 0;
+    size_t seen = 0;
+
+    for (size_t i = 0; i < c->nendpoints; i++) {
+        const struct endpoint *e = &c->endpoints[i];
+
+        if ((e->ip.n > 0) == (e->dns.n > 0) || !e->port || !e->weight || !e->workload)
+            abort();
+        most = e->priority > most ? e->priority : most;
+    }
+    for (uint32_t p = 0; p <= most; p++)
+        for (size_t i = 0; i < c->nendpoints; i++)
+            if (c->endpoints[i].priority == p) {
+                seen++;
+                break;
+            }
+    if (c->nendpoints && seen != (size_t)most + 1)
+        abort();
 }
 
 static void ask(struct arena *a, const struct mesh *m, const struct mesh_objects *objects)
@@ -69,6 +145,8 @@ static void ask(struct arena *a, const struct mesh *m, const struct mesh_objects
 
         for (size_t k = 0; s && k < s->nlisteners; k++)
             check_listener(&s->listeners[k]);
+        for (size_t k = 0; s && k < s->nclusters; k++)
+            check_endpoints(&s->clusters[k]);
         id.role = PROXY_SIDECAR;
         id.outbound_net = i ? STR("127.138.0.0/16") : STR("");
         id.app_address = STR("127.11.0.1");

@@ -7,6 +7,9 @@
 #define DR     "apiVersion: networking.istio.io/v1beta1\nkind: DestinationRule\nmetadata: {name: d}\nspec:\n"
 #define GW     "apiVersion: networking.istio.io/v1alpha3\nkind: Gateway\nmetadata: {name: g}\nspec:\n"
 #define SVC    "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec:\n"
+#define SE     "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\nspec:\n"
+#define WE     "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: e}\nspec:\n"
+#define SC     "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\nspec:\n"
 #define POD    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n"
 #define ROUTE  "  hosts: [a]\n  http:\n  - route: [{destination: {host: a}}]\n"
 
@@ -137,6 +140,8 @@ static const struct {
     { VS "  hosts: [a]\n  tcp: [{match: [{destinationSubnets: [10.0.0.0/99]}], route: [{destination: {host: a}}]}]\n", 6,
       "spec.tcp[0].match[0].destinationSubnets[0]: \"10.0.0.0/99\" is no address nor net, as in 10.1.0.0/16" },
     { VS "  hosts: [a]\n  tls: [{route: [{destination: {host: a}}]}]\n", 6, "spec.tls[0].match: missing" },
+    { VS "  hosts: [a.b]\n  tls: [{match: [{sniHosts: [b.b]}], route: [{destination: {host: a}}]}]\n", 6,
+      "spec.tls[0].match[0].sniHosts[0]: \"b.b\" is not within the hosts of this VirtualService" },
 
     /* DestinationRule */
     { DR "  subsets: []\n", 4, "spec.host: missing" },
@@ -153,6 +158,77 @@ static const struct {
       "spec.trafficPolicy.connectionPool.tcp.maxConnections: must not be negative" },
     { DR "  host: a\n  trafficPolicy: {loadBalancer: {consistentHash: {maglev: {tableSize: 10}, useSourceIp: true}}}\n", 6,
       "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: must be a prime number up to 5000011" },
+
+    { DR "  host: a\n  trafficPolicy: {outlierDetection: {interval: 0s}}\n", 6,
+      "spec.trafficPolicy.outlierDetection.interval: must be at least 1ms" },
+    { DR "  host: a\n  trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [99]}}\n", 6,
+      "spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes: 99 is no HTTP status" },
+    { DR "  host: a\n  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: 'x y'}}}\n", 6,
+      "spec.trafficPolicy.loadBalancer.consistentHash.httpHeaderName: \"x y\" is no header name" },
+    { DR "  host: a\n  trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 9000000}}}}\n",
+      6, "spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize: must be at most 8388608" },
+    { DR "  host: a\n  trafficPolicy: {loadBalancer: {warmup: {}}}\n", 6,
+      "spec.trafficPolicy.loadBalancer.warmup.duration: missing: how long, as in 60s" },
+    { DR "  host: a\n  trafficPolicy: {loadBalancer: {warmup: {duration: 1s, aggression: 0.5}}}\n", 6,
+      "spec.trafficPolicy.loadBalancer.warmup.aggression: must be 1 or more" },
+    { DR "  host: a\n  trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50, b: 40}}]}}}\n", 6,
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to: the weights' sum must be 100, not 90" },
+    { DR "  host: a\n  trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50, a/b: 50}}]}}}\n", 6,
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to.a/b: \"a/b\" and \"a\" overlap" },
+    { DR "  host: a\n  trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a/*/b, to: {a: 100}}]}}}\n", 6,
+      "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].from: \"a/*/b\" is no locality, as in region/zone/*" },
+    { DR "  host: a\n  trafficPolicy: {outlierDetection: {}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: a}]}}}\n",
+      6, "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0].to: must be another region than from" },
+    { DR "  host: a\n  trafficPolicy: {retryBudget: {percent: 101}}\n", 6,
+      "spec.trafficPolicy.retryBudget.percent: must be from 0 to 100" },
+    { DR "  host: a\n  trafficPolicy: {proxyProtocol: {version: V3}}\n", 6,
+      "spec.trafficPolicy.proxyProtocol.version: \"V3\" is not one of V1, V2" },
+
+    /* ServiceEntry, WorkloadEntry */
+    { SE "  ports: []\n", 4, "spec.hosts: missing" },
+    { SE "  hosts: ['*']\n", 5, "spec.hosts[0]: \"*\" is too much: name hosts, as in *.example.com" },
+    { SE "  hosts: [a.b, A.b]\n", 5, "spec.hosts[1]: \"a.b\" stands twice" },
+    { SE "  hosts: [a.b]\n  addresses: [here]\n", 6,
+      "spec.addresses[0]: \"here\" is no address nor net, as in 10.1.0.0/16" },
+    { SE "  hosts: [a.b]\n  ports: [{number: 80, name: http, protocol: HTTPX}]\n", 6,
+      "spec.ports[0].protocol: invalid protocol \"HTTPX\": HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, REDIS or MYSQL" },
+    { SE "  hosts: [a.b]\n  ports:\n  - {number: 80, name: a}\n  - {number: 80, name: b}\n", 8,
+      "spec.ports[1].number: 80 stands twice: also on line 7" },
+    { SE "  hosts: [a.b]\n  ports: [{number: 80, name: a}]\n  endpoints: [{address: 1.1.1.1}]\n", 7,
+      "spec.endpoints: must not be given with resolution NONE: give STATIC or DNS" },
+    { SE "  hosts: [a.b]\n  ports: [{number: 80, name: a}]\n  resolution: STATIC\n  endpoints: [{address: c.d}]\n", 8,
+      "spec.endpoints[0].address: \"c.d\" is no address: names need resolution DNS" },
+    { SE "  hosts: [a.b]\n  ports: [{number: 80, name: a}]\n  resolution: STATIC\n  endpoints: [{address: 1.1.1.1, ports: {b: "
+      "1}}]\n", 8, "spec.endpoints[0].ports.b: there is no port \"b\" among the entry's" },
+    { SE "  hosts: ['*.b']\n  ports: [{number: 80, name: a}]\n  resolution: DNS\n", 5,
+      "spec.hosts[0]: \"*.b\": a wildcard cannot be looked up: give endpoints, or another resolution" },
+    { SE "  hosts: [a.b]\n  ports: [{number: 80, name: a}]\n  resolution: DYNAMIC_DNS\n", 5,
+      "spec.hosts[0]: \"a.b\": DYNAMIC_DNS is for wildcards; a name is looked up by DNS" },
+    { SE "  hosts: [a.b]\n  workloadSelector: {labels: {a: '*'}}\n", 6,
+      "spec.workloadSelector.labels.a: \"a: *\" is no label, and no wildcard is taken" },
+    { WE "  labels: {a: b}\n", 4, "spec.address: missing: an IP or a host name; without one a network must be given" },
+    { WE "  address: a.b:80\n", 5,
+      "spec.address: \"a.b:80\" is neither an address nor a host name: ports are given by \"ports\"" },
+    { WE "  address: 1.1.1.1\n  ports: {http: 0}\n", 6, "spec.ports.http: must be a port number from 1 to 65535" },
+    { WE "  address: 1.1.1.1\n  ports: {http: x}\n", 6, "spec.ports.http: must be a number, not the string \"x\"" },
+    { WE "  address: unix://x\n", 5, "spec.address: \"unix://x\": must be an absolute path, or begin with '@'" },
+
+    /* Sidecar */
+    { SC "  workloadSelector: {labels: {a: b}}\n", 4,
+      "spec: one of ingress, egress, outboundTrafficPolicy, inboundConnectionPool must be given" },
+    { SC "  egress: [{hosts: ['*']}]\n", 5, "spec.egress[0].hosts[0]: \"*\" must be NAMESPACE/HOST, as in ./* or */*" },
+    { SC "  egress: [{hosts: ['A/*']}]\n", 5,
+      "spec.egress[0].hosts[0]: \"A\" is no namespace: a name, '.' for this one, '*' for any, '~' for none" },
+    { SC "  egress: [{bind: 127.0.0.1, hosts: ['*/*']}]\n", 5, "spec.egress[0].port: missing: where bind is given a port must be" },
+    { SC "  egress:\n  - {hosts: ['*/*']}\n  - {hosts: ['./*']}\n", 6,
+      "spec.egress[0].port: missing: the last listener alone may be without, and is for all ports that no other has" },
+    { SC "  ingress: [{port: {number: 80, name: x}, defaultEndpoint: '10.0.0.1:80'}]\n", 5,
+      "spec.ingress[0].defaultEndpoint: \"10.0.0.1:80\" must be 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or "
+      "unix://PATH" },
+    { SC "  ingress:\n  - {port: {number: 80, name: x}}\n  - {port: {number: 80, name: y}}\n", 7,
+      "spec.ingress[1].port: stands twice: also on line 6" },
+    { SC "  outboundTrafficPolicy: {egressProxy: {host: a, port: {number: 1}}}\n", 5,
+      "spec.outboundTrafficPolicy.egressProxy: needs mode ALLOW_ANY: with REGISTRY_ONLY nothing unknown is let out" },
 
     /* Gateway */
     { GW "  selector: {istio: x}\n", 4, "spec.servers: missing" },
@@ -248,10 +324,24 @@ static const struct {
     { VS "  hosts: [x.y]\n  http: [{delegate: {name: other}}]\n",
       "f.yaml:6: warning: VirtualService default/v: spec.http[0].delegate: there is no VirtualService default/other: the "
       "rule does nothing\n" },
-    { "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}\nspec: {}\n",
-      "f.yaml:1: warning: PeerAuthentication default/p: kept, not applied yet: this version does not read "
-      "PeerAuthentication\n" },
+    { "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: p}\nspec: {}\n",
+      "f.yaml:1: warning: WasmPlugin default/p: kept, not applied yet: this version does not read WasmPlugin\n" },
     { "apiVersion: v1\nkind: Secret\nmetadata: {name: p}\ndata: {}\n", "" },
+    { DR "  host: a.b\n  trafficPolicy: {loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}}\n",
+      "f.yaml:6: warning: DestinationRule default/d: spec.trafficPolicy.loadBalancer.localityLbSetting: failover has no "
+      "effect without outlierDetection\n" },
+    { DR "  host: a.b\n  trafficPolicy: {tunnel: {targetHost: x, targetPort: 1}, outlierDetection: {consecutiveErrors: 5}}\n",
+      "f.yaml:6: warning: DestinationRule default/d: spec.trafficPolicy.outlierDetection.consecutiveErrors: is not applied "
+      "any more, nor does Istio: give consecutive5xxErrors or consecutiveGatewayErrors\n"
+      "f.yaml:6: warning: DestinationRule default/d: spec.trafficPolicy.tunnel: kept, not applied yet: connections go "
+      "straight to the destination\n" },
+    { SE "  hosts: [a.b]\n  resolution: STATIC\n",
+      "f.yaml:4: warning: ServiceEntry default/e: spec.ports: missing: no proxy serves its hosts\n"
+      "f.yaml:4: warning: ServiceEntry default/e: spec.endpoints: missing: with resolution STATIC and no endpoint requests "
+      "are answered 503\n" },
+    { SVC "  type: ExternalName\n  externalName: a.b\n",
+      "f.yaml:4: warning: Service default/s: spec.ports: missing: a proxy serves the ports that are named, and without any "
+      "not this Service\n" },
     { VS "  hosts: [x.y]\n  http: [{redirect: {uri: /}, match: [{headers: {'@request.auth.claims.x': {exact: a}}}]}]\n",
       "f.yaml:6: warning: VirtualService default/v: spec.http[0].match[0].headers.@request.auth.claims.x: tokens are not "
       "read yet: no request has these claims\n" },

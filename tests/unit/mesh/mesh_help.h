@@ -52,6 +52,18 @@ __attribute__((unused)) static const char *world_problems(struct world *w)
     return world_text(w);
 }
 
+/* The same without file, line and object, for texts with one object. */
+__attribute__((unused)) static const char *world_said(struct world *w)
+{
+    static const char *const words[] = { "info", "warning", "error" };
+
+    buf_reset(&w->text);
+    for (size_t i = 0; i < w->problems.n; i++)
+        buf_printf(&w->text, "%s: %.*s: %.*s\n", words[w->problems.v[i].severity], STR_ARG(w->problems.v[i].path),
+                   STR_ARG(w->problems.v[i].message));
+    return world_text(w);
+}
+
 __attribute__((unused)) static void world_build(struct world *w, const char *text)
 {
     ck_assert_int_eq(world_parse(w, text), 0);

@@ -157,7 +157,7 @@ static const struct {
     { "{port: 80, name: http}", PROTOCOL_HTTP },         { "{port: 80, name: http-web}", PROTOCOL_HTTP },
     { "{port: 80, name: httpweb}", PROTOCOL_SNIFF },     { "{port: 80}", PROTOCOL_SNIFF },
     { "{port: 80, name: tcp-db}", PROTOCOL_TCP },        { "{port: 80, name: redis}", PROTOCOL_TCP },
-    { "{port: 80, name: https-x}", PROTOCOL_TCP },       { "{port: 80, name: grpc}", PROTOCOL_SNIFF },
+    { "{port: 80, name: https-x}", PROTOCOL_TCP },       { "{port: 80, name: grpc}", PROTOCOL_HTTP },
     { "{port: 80, name: grpc-web}", PROTOCOL_HTTP },     { "{port: 80, name: tcp, appProtocol: http}", PROTOCOL_HTTP },
     { "{port: 80, name: http, appProtocol: mongo}", PROTOCOL_TCP },
 };

@@ -87,7 +87,9 @@ static bool is_accepted(const struct yaml_node *resource)
 
 START_TEST(verdicts_are_istios)
 {
-    static const char *const kinds[] = { "VirtualService", "Gateway", "DestinationRule" };
+    static const char *const kinds[] = { "VirtualService", "Gateway", "DestinationRule", "ServiceEntry",
+                                         "WorkloadEntry", "Sidecar", "PeerAuthentication", "RequestAuthentication",
+                                         "AuthorizationPolicy", "Telemetry" };
     /* A rule without policy nor subsets: the case's fragment was an empty message, which the wrapping has lost. */
     static const char exception[] = "TrafficPolicy/invalid-traffic-policy-nil-entries";
     struct yaml_documents docs = { NULL, 0, 0 };

@@ -23,7 +23,9 @@ static const struct workload self = {
 /* --- a snapshot with one of each ---------------------------------------------------------------------------------- */
 
 static const struct workload frontend = { .pod = STR_INIT("frontend-v1-0"), .name = STR_INIT("frontend-v1") };
-static const struct endpoint endpoints[] = { { STR_INIT("127.10.0.4"), 10080, 80, 3, &frontend } };
+static const struct endpoint endpoints[] = {
+    { .ip = STR_INIT("127.10.0.4"), .port = 10080, .container_port = 80, .weight = 3, .workload = &frontend }
+};
 static const struct cluster clusters[] = {
     { .name = STR_INIT("outbound|80|v1|frontend.guestbook.svc.cluster.local"), .endpoints = endpoints, .nendpoints = 1,
       .lb = LB_ROUND_ROBIN, .connect_timeout_ms = 10000, .max_connections = UINT32_MAX, .max_pending = 1024 },

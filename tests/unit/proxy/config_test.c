@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "proxy/config.h"
 #include "proxy/options.h"
+#include "proxy/record.h"
 #include "tests/unit/unit.h"
 
 #include <dirent.h>
@@ -44,7 +45,10 @@ static const struct {
     { "--config x --workload a.b --threads 0", "1 to 64" },
     { "--config x --workload a.b --trace-sampling 101", "0 to 100" },
     { "--config x --workload a.b --trace-sampling nan", "0 to 100" },
-    { "--config x --workload a.b --access-log-format xml", "text or json" },
+    { "--config x --workload a.b --access-log-format xml", "text, json, a format" },
+    { "--config x --workload a.b --access-log-format %PROTOCOL%", NULL },
+    { "--config x --workload a.b --access-log-format {\"code\":\"%RESPONSE_CODE%\"}", NULL },
+    { "--config x --workload a.b --access-log-format %PROTOCOLS%", "%PROTOCOLS%: there is no such operator" },
     { "--config x --workload a.b --drain-time 5", "--drain-time" },
     { "--config x --workload a.b --log-level loud", "debug, info, warn or error" },
     { "--config x --workload a.b --nonsense", "--nonsense: no such option" },
@@ -154,6 +158,29 @@ START_TEST(names_the_missing_file)
 }
 END_TEST
 
+/* A format in a file outlives the reading of it: nothing points into the file's bytes. */
+START_TEST(reads_formats_from_files)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct buf line = BUF_INIT(1 << 16);
+    struct record rec = { .kind = RECORD_HTTP };
+    struct err e = ERR_INIT;
+    struct options o;
+    char command[160];
+
+    write_file("format.txt", "{\"at\": \"%START_TIME(%s.%3f)%\", \"code\": \"%RESPONSE_CODE%\"}\n");
+    snprintf(command, sizeof(command), "--config x --workload a.b --access-log-format %s/format.txt", folder);
+    ck_assert_msg(parse(&o, &a, command, &e) == 0, "%s", e.msg);
+    access_log_init(&rec.log);
+    rec.log.start_ns = 1700000000123456789;
+    rec.log.response_code = 404;
+    access_format_render(o.access_format, &line, &rec, &(struct access_format_context){ STR_INIT("x"), NULL });
+    ck_assert_msg(str_eqz(buf_view(&line), "{\"at\":\"1700000000.123\",\"code\":404}\n"), "%.*s", STR_ARG(buf_view(&line)));
+    buf_free(&line);
+    arena_free(&a);
+}
+END_TEST
+
 /* --- configurations ------------------------------------------------------------------------------------------------ */
 
 static const char world[] =
@@ -185,6 +212,32 @@ START_TEST(builds_a_snapshot)
     ck_assert_uint_eq(ref->snapshot->nlisteners, 1);
     ck_assert_uint_eq(ref->snapshot->nclusters, 1);
     snapshot_ref_put(snapshot_ref_get(ref));
+    snapshot_ref_put(ref);
+}
+END_TEST
+
+/* mesh/ leaves variables as they are; the proxy has an environment. */
+START_TEST(reads_variables_into_tags)
+{
+    static const char telemetry[] =
+        "---\napiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: t, namespace: istio-system}\n"
+        "spec: {tracing: [{customTags: {a: {environment: {name: VIGLA_TAG_TEST}}, b: {environment: {name: VIGLA_NO_SUCH, "
+        "defaultValue: none}}, c: {header: {name: X-C}}, d: {literal: {value: fixed}}}}]}\n";
+    const struct config_text texts[] = { { STR("w.yaml"), str_of(world) }, { STR("t.yaml"), str_of(telemetry) } };
+    struct proxy_identity id = identity();
+    struct err e = ERR_INIT;
+    struct snapshot_ref *ref;
+    const struct span_tag *tags;
+
+    setenv("VIGLA_TAG_TEST", "here", 1);
+    ref = config_build(&id, texts, 2, 1, &e);
+    ck_assert_msg(ref != NULL, "%s", e.msg);
+    ck_assert_uint_eq(ref->snapshot->client.ntags, 4);
+    tags = ref->snapshot->client.tags;
+    ck_assert(tags[0].kind == SPAN_TAG_LITERAL && str_eqz(tags[0].value, "here"));
+    ck_assert(tags[1].kind == SPAN_TAG_LITERAL && tags[1].value.n == 0 && str_eqz(tags[1].otherwise, "none"));
+    ck_assert(tags[2].kind == SPAN_TAG_HEADER && str_eqz(tags[2].value, "x-c"));
+    ck_assert(tags[3].kind == SPAN_TAG_LITERAL && str_eqz(tags[3].value, "fixed"));
     snapshot_ref_put(ref);
 }
 END_TEST
@@ -234,8 +287,10 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(files, make_folder, remove_folder);
     tcase_add_test(files, reads_directories_in_order);
     tcase_add_test(files, names_the_missing_file);
+    tcase_add_test(files, reads_formats_from_files);
     suite_add_tcase(s, files);
     tcase_add_test(mesh, builds_a_snapshot);
+    tcase_add_test(mesh, reads_variables_into_tags);
     tcase_add_test(mesh, refuses_by_name);
     tcase_add_test(mesh, survives_failed_allocations);
     suite_add_tcase(s, mesh);

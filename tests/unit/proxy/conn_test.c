@@ -51,7 +51,7 @@ START_TEST(a_slow_reader_gets_all_of_a_last_answer)
     memset(answer, 'x', ANSWER);
     w->base = event_base_new();
     worker_enter(w);
-    conn_open(c, w, ends[0], &ops);
+    conn_open(c, w, (struct conn_socket){ .fd = ends[0] }, &ops);
     conn_write(c, (struct str){ answer, ANSWER });
     conn_linger(c);
     worker_leave(w);

@@ -1,4 +1,5 @@
 #include "proxy/otlp-internal.h"
+#include "proxy/texts.h"
 
 #include "base/mem.h"
 #include "tests/unit/proxy/look.h"
@@ -194,6 +195,34 @@ START_TEST(span_has_envoys_tags)
 }
 END_TEST
 
+START_TEST(policies_shape_spans)
+{
+    enum { TAGS = 9 };
+    struct record rec = look_request(1700000000000000000, 200);
+    struct buf b = BUF_INIT(1 << 16), tags = BUF_INIT(TEXTS_MOST);
+    struct str span;
+
+    rec.log.trace_id = STR("0123456789abcdef0123456789abcdef");
+    rec.log.span_id = STR("fedcba9876543210");
+    rec.no_span = true;
+    ck_assert(!otlp_span(&b, &rec, &origin));
+    ck_assert_uint_eq(b.n, 0);
+    rec.no_span = false;
+    rec.no_istio_tags = true;
+    ck_assert(texts_put(&tags, STR("cell")) && texts_put(&tags, STR("north")) && texts_put(&tags, STR("agent")) &&
+              texts_put(&tags, STR("curl")));
+    rec.span_tags = buf_view(&tags);
+    ck_assert(otlp_span(&b, &rec, &origin));
+    span = look_bytes(buf_view(&b), OTLP_RECORD, 0);
+    ck_assert(str_eqz(look_text(span, TAGS, "cell"), "north"));
+    ck_assert(str_eqz(look_text(span, TAGS, "agent"), "curl"));
+    ck_assert(str_eqz(look_text(span, TAGS, "component"), "proxy"));
+    ck_assert_uint_eq(look_text(span, TAGS, "istio.canonical_service").n, 0);
+    buf_free(&tags);
+    buf_free(&b);
+}
+END_TEST
+
 static const size_t record_bytes[] = { 0, 1, 40, 100, 127, 128, 16000, 16384, 3000000 };
 
 START_TEST(request_wraps_records)
@@ -253,6 +282,7 @@ static Suite *suite(void)
     tcase_add_test(t, log_has_every_field_that_is_set);
     tcase_add_loop_test(t, spans_need_ids, 0, COUNT(ids));
     tcase_add_loop_test(t, span_has_envoys_tags, 0, COUNT(spans));
+    tcase_add_test(t, policies_shape_spans);
     tcase_add_loop_test(t, request_wraps_records, 0, COUNT(record_bytes));
     tcase_add_test(t, says_when_memory_is_short);
     suite_add_tcase(s, t);

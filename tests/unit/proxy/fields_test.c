@@ -1,11 +1,12 @@
 /* fields_test.c: what goes out of what came in, and the trace that it belongs to. */
+#include "proxy/http1_parser.h"
 #include "proxy/trace.h"
 #include "proxy/response_flags.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
 
-static struct http1_head head;
+static struct http_head head;
 
 static void parse(const char *fields)
 {
@@ -35,6 +36,8 @@ static const struct {
     { "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", "" },
     { "TE: trailers\r\nTrailer: X\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nExpect: 100-continue\r\n", "" },
     { "Content-Length: 3\r\nX-A: 1\r\n", "X-A: 1\r\n" },
+    { "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n", "Trailer: X-Sum\r\n" },
+    { "Content-Length: 3\r\nTrailer: X-Sum\r\n", "" },
 };
 
 START_TEST(strips_hop_by_hop)

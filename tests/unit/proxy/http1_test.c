@@ -1,6 +1,7 @@
 /* http1_test.c: heads and bodies, good and bad; each case whole and cut at every byte. */
 #include "base/buf.h"
 #include "proxy/http1_body.h"
+#include "proxy/trailers.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -12,23 +13,23 @@ static const struct {
     const char *in;
     unsigned refused; /* 0: good */
     const char *method, *path, *authority;
-    enum http1_framing framing;
+    enum http_framing framing;
     uint64_t length;
     bool keep_alive;
 } requests[] = {
-    { GET HOST "\r\n", 0, "GET", "/", "a.example", HTTP1_NO_BODY, 0, true },
-    { "\r\n\r\n" GET HOST "\r\n", 0, "GET", "/", "a.example", HTTP1_NO_BODY, 0, true },
-    { "GET /x?y=/z HTTP/1.1\r\nhOsT:\ta.example:80 \t\r\n\r\n", 0, "GET", "/x?y=/z", "a.example:80", HTTP1_NO_BODY, 0, true },
-    { "GET http://b.example/p?q HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "/p?q", "b.example", HTTP1_NO_BODY, 0, true },
-    { "GET http://b.example HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "/", "b.example", HTTP1_NO_BODY, 0, true },
-    { "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 0, "OPTIONS", "*", "a.example", HTTP1_NO_BODY, 0, true },
-    { "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", 0, "GET", "/", "[::1]:8080", HTTP1_NO_BODY, 0, true },
-    { "POST / HTTP/1.1\r\n" HOST "Content-Length: 12\r\n\r\n", 0, "POST", "/", "a.example", HTTP1_LENGTH, 12, true },
-    { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: ChUnKeD\r\n\r\n", 0, "POST", "/", "a.example", HTTP1_CHUNKED, 0, true },
-    { GET HOST "Connection: x-a, Close\r\n\r\n", 0, "GET", "/", "a.example", HTTP1_NO_BODY, 0, false },
-    { GET HOST "X-Empty:\r\nX-High: \xc3\xa9\r\n\r\n", 0, "GET", "/", "a.example", HTTP1_NO_BODY, 0, true },
-    { "GET / HTTP/1.0\r\n\r\n", 0, "GET", "/", "", HTTP1_NO_BODY, 0, false },
-    { "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 0, "GET", "/", "", HTTP1_NO_BODY, 0, true },
+    { GET HOST "\r\n", 0, "GET", "/", "a.example", HTTP_NO_BODY, 0, true },
+    { "\r\n\r\n" GET HOST "\r\n", 0, "GET", "/", "a.example", HTTP_NO_BODY, 0, true },
+    { "GET /x?y=/z HTTP/1.1\r\nhOsT:\ta.example:80 \t\r\n\r\n", 0, "GET", "/x?y=/z", "a.example:80", HTTP_NO_BODY, 0, true },
+    { "GET http://b.example/p?q HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "/p?q", "b.example", HTTP_NO_BODY, 0, true },
+    { "GET http://b.example HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "/", "b.example", HTTP_NO_BODY, 0, true },
+    { "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 0, "OPTIONS", "*", "a.example", HTTP_NO_BODY, 0, true },
+    { "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", 0, "GET", "/", "[::1]:8080", HTTP_NO_BODY, 0, true },
+    { "POST / HTTP/1.1\r\n" HOST "Content-Length: 12\r\n\r\n", 0, "POST", "/", "a.example", HTTP_LENGTH, 12, true },
+    { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: ChUnKeD\r\n\r\n", 0, "POST", "/", "a.example", HTTP_STREAMED, 0, true },
+    { GET HOST "Connection: x-a, Close\r\n\r\n", 0, "GET", "/", "a.example", HTTP_NO_BODY, 0, false },
+    { GET HOST "X-Empty:\r\nX-High: \xc3\xa9\r\n\r\n", 0, "GET", "/", "a.example", HTTP_NO_BODY, 0, true },
+    { "GET / HTTP/1.0\r\n\r\n", 0, "GET", "/", "", HTTP_NO_BODY, 0, false },
+    { "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 0, "GET", "/", "", HTTP_NO_BODY, 0, true },
     /* the request line */
     { "GET / HTTP/1.1 x\r\n" HOST "\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { "GET /\r\n" HOST "\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
@@ -81,7 +82,7 @@ static const struct {
     { "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
 };
 
-static enum http1_result parse_in_pieces(struct str in, size_t piece, struct http1_head *h)
+static enum http1_result parse_in_pieces(struct str in, size_t piece, struct http_head *h)
 {
     struct http1_scan s = { 0 };
     enum http1_result r = HTTP1_MORE;
@@ -94,9 +95,9 @@ static enum http1_result parse_in_pieces(struct str in, size_t piece, struct htt
     return r;
 }
 
-static void expect_text(const struct http1_head *h, struct http1_span s, const char *want)
+static void expect_text(const struct http_head *h, struct http_span s, const char *want)
 {
-    ck_assert_msg(str_eqz(http1_text(h, s), want), "got \"%.*s\", want \"%s\"", STR_ARG(http1_text(h, s)), want);
+    ck_assert_msg(str_eqz(http_text(h, s), want), "got \"%.*s\", want \"%s\"", STR_ARG(http_text(h, s)), want);
 }
 
 START_TEST(parses_requests)
@@ -104,7 +105,7 @@ START_TEST(parses_requests)
     struct str in = str_of(requests[_i].in);
 
     for (size_t piece = in.n; piece >= 1; piece--) {
-        struct http1_head h;
+        struct http_head h;
         enum http1_result r = parse_in_pieces(in, piece, &h);
 
         if (requests[_i].refused) {
@@ -128,7 +129,7 @@ START_TEST(refuses_nul)
 {
     static const char in[] = "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n";
     struct http1_scan s = { 0 };
-    struct http1_head h;
+    struct http_head h;
 
     ck_assert_int_eq(http1_request(&s, (struct str){ in, sizeof(in) - 1 }, &h), HTTP1_REFUSED);
     ck_assert_uint_eq(h.refused, 400);
@@ -141,7 +142,7 @@ START_TEST(refuses_garbage_at_once)
 
     for (size_t i = 0; i < COUNT(garbage); i++) {
         struct http1_scan s = { 0 };
-        struct http1_head h;
+        struct http_head h;
 
         ck_assert_msg(http1_request(&s, str_of(garbage[i]), &h) == HTTP1_REFUSED, "%s: should be refused", garbage[i]);
     }
@@ -159,7 +160,7 @@ START_TEST(bounds_heads)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buf b = BUF_INIT(1 << 20);
         struct http1_scan s = { 0 };
-        struct http1_head h;
+        struct http_head h;
         enum http1_result r;
 
         buf_puts(&b, GET HOST);
@@ -182,16 +183,16 @@ static const struct {
     const char *in;
     bool to_head;
     unsigned status; /* 0: refused */
-    enum http1_framing framing;
+    enum http_framing framing;
     uint64_t length;
 } responses[] = {
-    { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false, 200, HTTP1_LENGTH, 3 },
-    { "HTTP/1.1 200\r\n\r\n", false, 200, HTTP1_UNTIL_CLOSE, 0 },
-    { "HTTP/1.0 404 Not Found\r\n\r\n", false, 404, HTTP1_UNTIL_CLOSE, 0 },
-    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, 200, HTTP1_CHUNKED, 0 },
-    { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, 200, HTTP1_NO_BODY, 3 },
-    { "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", false, 204, HTTP1_NO_BODY, 3 },
-    { "HTTP/1.1 304 Not Modified\r\n\r\n", false, 304, HTTP1_NO_BODY, 0 },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false, 200, HTTP_LENGTH, 3 },
+    { "HTTP/1.1 200\r\n\r\n", false, 200, HTTP_UNTIL_CLOSE, 0 },
+    { "HTTP/1.0 404 Not Found\r\n\r\n", false, 404, HTTP_UNTIL_CLOSE, 0 },
+    { "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, 200, HTTP_STREAMED, 0 },
+    { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, 200, HTTP_NO_BODY, 3 },
+    { "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", false, 204, HTTP_NO_BODY, 3 },
+    { "HTTP/1.1 304 Not Modified\r\n\r\n", false, 304, HTTP_NO_BODY, 0 },
     { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false, 0, 0, 0 },
     { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", false, 0, 0, 0 },
     { "HTTP/1.1 200 OK\nContent-Length: 3\n\n", false, 0, 0, 0 },
@@ -204,7 +205,7 @@ static const struct {
 START_TEST(parses_responses)
 {
     struct http1_scan s = { 0 };
-    struct http1_head h;
+    struct http_head h;
     enum http1_result r = http1_response(&s, str_of(responses[_i].in), responses[_i].to_head, &h);
 
     ck_assert_msg(r == (responses[_i].status ? HTTP1_DONE : HTTP1_REFUSED), "%s: result %d", responses[_i].in, (int)r);
@@ -220,35 +221,35 @@ END_TEST
 
 static const struct {
     const char *in;
-    enum http1_framing framing;
+    enum http_framing framing;
     uint64_t length;
     enum http1_body_result result;
     const char *data, *rest;
 } bodies[] = {
-    { "hellonext", HTTP1_LENGTH, 5, HTTP1_BODY_END, "hello", "next" },
-    { "hel", HTTP1_LENGTH, 5, HTTP1_BODY_MORE, "hel", "" },
-    { "next", HTTP1_NO_BODY, 0, HTTP1_BODY_END, "", "next" },
-    { "all of it", HTTP1_UNTIL_CLOSE, 0, HTTP1_BODY_MORE, "all of it", "" },
-    { "5\r\nhello\r\n0\r\n\r\nnext", HTTP1_CHUNKED, 0, HTTP1_BODY_END, "hello", "next" },
-    { "5\r\nhello\r\n0000A;a=\"b c\"\r\n0123456789\r\n0\r\nX: y\r\n\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_END, "hello0123456789", "" },
-    { "5 \t;a\r\nhello\r\n0\r\n\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_END, "hello", "" },
-    { "5\r\nhello\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_MORE, "hello", "" },
-    { "5\nhello\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "5\r\nhello0\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "hello", NULL },
-    { "5\r\nhello\n0\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "hello", NULL },
-    { "5;a\nhello\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "5;a\rb\r\nhello\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "5 x\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "5 \r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "0x5\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "-5\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { " 5\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "FFFFFFFFFFFFFFFFF\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "8000000000000000\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "0\r\nBad Name: x\r\n\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "0\r\nX: \x01\r\n\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
-    { "0\r\n folded\r\n\r\n", HTTP1_CHUNKED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "hellonext", HTTP_LENGTH, 5, HTTP1_BODY_END, "hello", "next" },
+    { "hel", HTTP_LENGTH, 5, HTTP1_BODY_MORE, "hel", "" },
+    { "next", HTTP_NO_BODY, 0, HTTP1_BODY_END, "", "next" },
+    { "all of it", HTTP_UNTIL_CLOSE, 0, HTTP1_BODY_MORE, "all of it", "" },
+    { "5\r\nhello\r\n0\r\n\r\nnext", HTTP_STREAMED, 0, HTTP1_BODY_END, "hello", "next" },
+    { "5\r\nhello\r\n0000A;a=\"b c\"\r\n0123456789\r\n0\r\nX: y\r\n\r\n", HTTP_STREAMED, 0, HTTP1_BODY_END, "hello0123456789", "" },
+    { "5 \t;a\r\nhello\r\n0\r\n\r\n", HTTP_STREAMED, 0, HTTP1_BODY_END, "hello", "" },
+    { "5\r\nhello\r\n", HTTP_STREAMED, 0, HTTP1_BODY_MORE, "hello", "" },
+    { "5\nhello\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "5\r\nhello0\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "hello", NULL },
+    { "5\r\nhello\n0\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "hello", NULL },
+    { "5;a\nhello\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "5;a\rb\r\nhello\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "5 x\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "5 \r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "0x5\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "-5\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { " 5\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "FFFFFFFFFFFFFFFFF\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "8000000000000000\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "0\r\nBad Name: x\r\n\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "0\r\nX: \x01\r\n\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
+    { "0\r\n folded\r\n\r\n", HTTP_STREAMED, 0, HTTP1_BODY_BAD, "", NULL },
 };
 
 static enum http1_body_result run_body(struct http1_body *b, struct str *in, struct buf *data)
@@ -266,7 +267,7 @@ START_TEST(frames_bodies)
     struct str in = str_of(bodies[_i].in);
 
     for (size_t piece = in.n; piece >= 1; piece--) {
-        struct http1_body b;
+        struct http1_body b = { .left = 0 };
         struct buf data = BUF_INIT(1 << 16);
         enum http1_body_result r = HTTP1_BODY_MORE;
         size_t at = 0, left = 0;
@@ -291,11 +292,11 @@ END_TEST
 
 START_TEST(bounds_extensions)
 {
-    struct http1_body b;
+    struct http1_body b = { .left = 0 };
     struct str data, ext = STR("1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n");
     enum http1_body_result r = HTTP1_BODY_MORE;
 
-    http1_body_init(&b, HTTP1_CHUNKED, 0);
+    http1_body_init(&b, HTTP_STREAMED, 0);
     for (int i = 0; r != HTTP1_BODY_BAD && i < 1000; i++) {
         struct str in = ext;
 
@@ -306,13 +307,90 @@ START_TEST(bounds_extensions)
 }
 END_TEST
 
+static const struct {
+    const char *in, *want; /* as they go on; NULL: refused */
+} trailers[] = {
+    { "0\r\n\r\n", "" },
+    { "0\r\nX-Sum: abc\r\n\r\n", "X-Sum: abc\r\n" },
+    { "1;q\r\nx\r\n0\r\nX-A: \t1 2 \t\r\nx-b:\r\nX-A:3\r\n\r\n", "X-A: 1 2\r\nx-b: \r\nX-A: 3\r\n" },
+    { "0\r\nX-Time: 12:30:00\r\n\r\n", "X-Time: 12:30:00\r\n" },
+    { "0\r\nGrpc-Status: 0\r\nETag: \"a\"\r\n\r\n", "Grpc-Status: 0\r\nETag: \"a\"\r\n" },
+    /* framing, routing, hop-by-hop, who it is, how to read it, what proxies say */
+    { "0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\nHost: b\r\nX-A: 1\r\n\r\n", "X-A: 1\r\n" },
+    { "0\r\nConnection: x-a\r\nKeep-Alive: 1\r\nTE: trailers\r\nUpgrade: h2c\r\nProxy-Connection: close\r\n\r\n", "" },
+    { "0\r\nAuthorization: Bearer x\r\nCookie: a=b\r\nset-cookie: a=b\r\nProxy-Authorization: x\r\n\r\n", "" },
+    { "0\r\nContent-Type: a/b\r\nContent-Encoding: gzip\r\nContent-Range: bytes 0-1/2\r\nCache-Control: no-store\r\n\r\n", "" },
+    { "0\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Client-Cert: x\r\nX-Envoy-Anything: 1\r\nTraceparent: x\r\n\r\n", "" },
+    { "0\r\nX-A: 1\nX-B: 2\r\n\r\n", NULL },
+    { "0\r\nX-A : 1\r\n\r\n", NULL },
+    { "0\r\n: 1\r\n\r\n", NULL },
+};
+
+START_TEST(keeps_trailers)
+{
+    struct str all = str_of(trailers[_i].in);
+
+    for (size_t cut = 0; cut <= all.n; cut++) {
+        struct str first = { all.p, cut }, rest = str_from(all, cut);
+        struct http1_body b = { .left = 0 };
+        struct buf data = BUF_INIT(1 << 16), got = BUF_INIT(1 << 16);
+        enum http1_body_result r;
+        struct fields f;
+
+        http1_body_init(&b, HTTP_STREAMED, 0);
+        b.keeps_trailers = true;
+        r = run_body(&b, &first, &data);
+        if (r == HTTP1_BODY_MORE)
+            r = run_body(&b, &rest, &data);
+        ck_assert_msg(r == (trailers[_i].want ? HTTP1_BODY_END : HTTP1_BODY_BAD), "%s: cut %zu: %d", all.p, cut, (int)r);
+        if (trailers[_i].want) {
+            trailers_from_lines(&f, http1_body_trailers(&b));
+            fields_write(&got, &f);
+            ck_assert_msg(str_eqz(buf_view(&got), trailers[_i].want), "%s: %.*s", all.p, STR_ARG(buf_view(&got)));
+        }
+        http1_body_free(&b);
+        buf_free(&data);
+        buf_free(&got);
+    }
+}
+END_TEST
+
+START_TEST(bounds_trailers)
+{
+    struct http1_body b = { .left = 0 };
+    struct str in = STR("0\r\n"), data;
+
+    http1_body_init(&b, HTTP_STREAMED, 0);
+    b.keeps_trailers = true;
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    for (int i = 0; i < HTTP_MOST_FIELDS; i++) {
+        in = STR("a: b\r\n");
+        ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    }
+    in = STR("a: b\r\n");
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_BAD);
+    http1_body_free(&b);
+    http1_body_init(&b, HTTP_STREAMED, 0);
+    b.keeps_trailers = true;
+    in = STR("0\r\na: ");
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    for (int i = 3; i < HTTP1_MOST_OVERHEAD; i++) { /* "a: " is there */
+        in = STR("x");
+        ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_MORE);
+    }
+    in = STR("x");
+    ck_assert_int_eq(http1_body_next(&b, &in, &data), HTTP1_BODY_BAD);
+    http1_body_free(&b);
+}
+END_TEST
+
 START_TEST(knows_fields)
 {
-    ck_assert_int_eq(http1_id_of(STR("Host")), HTTP1_HOST);
-    ck_assert_int_eq(http1_id_of(STR("X-ENVOY-upstream-service-TIME")), HTTP1_X_ENVOY_UPSTREAM_SERVICE_TIME);
-    ck_assert_int_eq(http1_id_of(STR("access-control-request-method")), HTTP1_ACCESS_CONTROL_REQUEST_METHOD);
-    ck_assert_int_eq(http1_id_of(STR("hosts")), HTTP1_OTHER);
-    ck_assert_int_eq(http1_id_of(STR("")), HTTP1_OTHER);
+    ck_assert_int_eq(http_id_of(STR("Host")), HTTP_HOST);
+    ck_assert_int_eq(http_id_of(STR("X-ENVOY-upstream-service-TIME")), HTTP_X_ENVOY_UPSTREAM_SERVICE_TIME);
+    ck_assert_int_eq(http_id_of(STR("access-control-request-method")), HTTP_ACCESS_CONTROL_REQUEST_METHOD);
+    ck_assert_int_eq(http_id_of(STR("hosts")), HTTP_OTHER);
+    ck_assert_int_eq(http_id_of(STR("")), HTTP_OTHER);
 }
 END_TEST
 
@@ -328,6 +406,8 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, parses_responses, 0, COUNT(responses));
     tcase_add_loop_test(t, frames_bodies, 0, COUNT(bodies));
     tcase_add_test(t, bounds_extensions);
+    tcase_add_loop_test(t, keeps_trailers, 0, COUNT(trailers));
+    tcase_add_test(t, bounds_trailers);
     tcase_add_test(t, knows_fields);
     suite_add_tcase(s, t);
     return s;

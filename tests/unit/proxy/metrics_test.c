@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/rand.h"
+#include "mesh/snapshot.h"
 #include "proxy/otlp-internal.h"
 #include "tests/unit/proxy/look.h"
 
@@ -100,6 +101,72 @@ START_TEST(tcp_counts_and_labels)
     ck_assert_int_lt(str_find(buf_view(&b), STR("response_code")), 0);
     ck_assert_int_lt(str_find(buf_view(&b), STR("istio_requests_total{")), 0);
     buf_free(&b);
+    metrics_free(m);
+}
+END_TEST
+
+START_TEST(grpc_messages_are_counted)
+{
+    struct metrics *m = metrics_new(10);
+    struct record rec = look_request(T0, 200), plain = rec;
+
+    rec.log.request_protocol = STR("grpc");
+    rec.request_messages = 3;
+    rec.response_messages = 5;
+    metrics_record(m, &rec, T0 + MS);
+    metrics_record(m, &rec, T0 + MS);
+    metrics_record(m, &plain, T0 + MS);
+    ck_assert_double_eq(sample_of(m, "istio_request_messages_total", "request_protocol=\"grpc\""), 6);
+    ck_assert_double_eq(sample_of(m, "istio_response_messages_total", "request_protocol=\"grpc\""), 10);
+    ck_assert_double_eq(sample_of(m, "istio_request_messages_total", "request_protocol=\"http\""), -1);
+    metrics_free(m);
+}
+END_TEST
+
+/* What a policy turns off, by its bits, and which series stay. */
+static const struct {
+    uint32_t off;
+    const char *gone, *stays; /* NULL: none does */
+    size_t sets;
+} turned_off[] = {
+    { 1u << TELEMETRY_REQUEST_COUNT, "istio_requests_total", "istio_request_bytes_count", 1 },
+    { 1u << TELEMETRY_REQUEST_DURATION, "istio_request_duration_milliseconds_count", "istio_requests_total", 1 },
+    { 1u << TELEMETRY_REQUEST_SIZE, "istio_request_bytes_count", "istio_response_bytes_count", 1 },
+    { 1u << TELEMETRY_RESPONSE_SIZE, "istio_response_bytes_count", "istio_request_bytes_count", 1 },
+    { 1u << TELEMETRY_GRPC_REQUESTS, "istio_request_messages_total", "istio_response_messages_total", 1 },
+    { 1u << TELEMETRY_GRPC_RESPONSES, "istio_response_messages_total", "istio_request_messages_total", 1 },
+    { 1u << TELEMETRY_TCP_OPENED, "istio_tcp_connections_opened_total", "istio_requests_total", 1 },
+    { (1u << TELEMETRY_METRICS) - 1, "istio_requests_total", NULL, 0 },
+};
+
+START_TEST(policies_turn_metrics_off)
+{
+    struct metrics *m = metrics_new(10);
+    struct record rec = look_request(T0, 200);
+
+    rec.request_messages = rec.response_messages = 1;
+    rec.metrics_off = turned_off[_i].off;
+    metrics_record(m, &rec, T0 + MS);
+    ck_assert_uint_eq(metrics_sets(m), turned_off[_i].sets);
+    ck_assert_double_eq(sample_of(m, turned_off[_i].gone, ""), -1);
+    if (turned_off[_i].stays)
+        ck_assert_double_eq(sample_of(m, turned_off[_i].stays, ""), 1);
+    metrics_free(m);
+}
+END_TEST
+
+START_TEST(policies_turn_tcp_off)
+{
+    struct metrics *m = metrics_new(10);
+    struct record open = connection(RECORD_TCP_OPEN, 0, 0), end = connection(RECORD_TCP_CLOSE, 11, 0);
+
+    open.metrics_off = 1u << TELEMETRY_TCP_OPENED;
+    end.metrics_off = 1u << TELEMETRY_TCP_SENT;
+    metrics_record(m, &open, T0);
+    metrics_record(m, &end, T0);
+    ck_assert_double_eq(sample_of(m, "istio_tcp_connections_opened_total", ""), -1);
+    ck_assert_double_eq(sample_of(m, "istio_tcp_sent_bytes_total", ""), -1);
+    ck_assert_double_eq(sample_of(m, "istio_tcp_connections_closed_total", ""), 1);
     metrics_free(m);
 }
 END_TEST
@@ -507,6 +574,9 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, labels_stand_in_istios_order);
     tcase_add_test(t, tcp_counts_and_labels);
+    tcase_add_test(t, grpc_messages_are_counted);
+    tcase_add_loop_test(t, policies_turn_metrics_off, 0, COUNT(turned_off));
+    tcase_add_test(t, policies_turn_tcp_off);
     tcase_add_loop_test(t, each_label_tells_sets_apart, 0, COUNT(differences));
     tcase_add_test(t, keys_keep_their_borders);
     tcase_add_loop_test(t, histograms_use_envoys_bounds, 0, COUNT(durations));

@@ -38,6 +38,17 @@ static void fill(struct sample *s, uint64_t i)
     s->rec.response_bytes = i + 2;
     s->rec.received_delta = i + 3;
     s->rec.sent_delta = i + 4;
+    s->rec.request_messages = i + 5;
+    s->rec.response_messages = i + 6;
+    s->rec.request_us = (int64_t)i - 1;
+    s->rec.tries = (uint32_t)(i + 7);
+    s->rec.metrics_off = (uint32_t)(i + 8);
+    s->rec.upstream_http2 = i % 2 == 0;
+    s->rec.no_log = i % 5 == 0;
+    s->rec.no_span = i % 7 == 0;
+    s->rec.no_istio_tags = i % 11 == 0;
+    s->rec.span_tags = STR("\1\0a\0\0");
+    s->rec.headers = i % 2 ? STR("\377\377") : STR_NULL;
     snprintf(s->parent, sizeof(s->parent), "%016llx", (unsigned long long)i);
     s->rec.parent_span_id = str_of(s->parent);
     memset(s->operation, 'a' + (int)(i % 26), long_by);
@@ -64,6 +75,11 @@ static bool same_record(const struct record *a, const struct record *b)
     return a->kind == b->kind && a->span_is_client == b->span_is_client && a->log.start_ns == b->log.start_ns &&
            a->request_bytes == b->request_bytes && a->response_bytes == b->response_bytes &&
            a->received_delta == b->received_delta && a->sent_delta == b->sent_delta &&
+           a->request_messages == b->request_messages && a->response_messages == b->response_messages &&
+           a->request_us == b->request_us && a->tries == b->tries && a->metrics_off == b->metrics_off &&
+           a->upstream_http2 == b->upstream_http2 && a->no_log == b->no_log && a->no_span == b->no_span &&
+           a->no_istio_tags == b->no_istio_tags && str_eq(a->span_tags, b->span_tags) &&
+           str_eq(a->headers, b->headers) &&
            str_eq(a->parent_span_id, b->parent_span_id) && str_eq(a->operation, b->operation);
 }
 

@@ -1,9 +1,10 @@
 /* router_test.c: matching, rewriting, redirecting, choosing: tables over hand-made routes. */
+#include "proxy/http1_parser.h"
 #include "proxy/router.h"
 #include "tests/unit/unit.h"
 
 static struct arena arena = ARENA_INIT(1 << 20);
-static struct http1_head head;
+static struct http_head head;
 
 /* The request of a start line and fields, to "a.example:80". */
 static struct router_request request(const char *line, const char *fields)
@@ -13,7 +14,7 @@ static struct router_request request(const char *line, const char *fields)
     struct router_request r;
 
     ck_assert_int_eq(http1_request(&scan, text, &head), HTTP1_DONE);
-    router_request_init(&r, &head, STR("http"));
+    router_request_init(&r, &head, STR("http"), http_text(&head, head.path));
     return r;
 }
 
@@ -206,6 +207,50 @@ START_TEST(picks_by_weight)
 }
 END_TEST
 
+/* By which words of retryOn a try is repeated that came to nothing. */
+static const struct {
+    unsigned on;
+    bool connect, refused, later;
+} resets[] = {
+    { 0, false, false, false },
+    { RETRY_CONNECT_FAILURE, true, false, false },
+    { RETRY_RESET_BEFORE_REQUEST, true, false, false },
+    { RETRY_REFUSED_STREAM, false, true, false },
+    { RETRY_RESET, true, true, true },
+    { RETRY_5XX, true, true, true },
+    { RETRY_GATEWAY_ERROR, true, true, true },
+    { RETRY_UNAVAILABLE | RETRY_STATUS_CODES | RETRY_RETRIABLE_4XX, false, false, false },
+};
+
+static const struct {
+    const char *authority, *host;
+    uint16_t port;
+} authorities[] = {
+    { "a.example", "a.example", 0 },      { "a.example:80", "a.example", 80 }, { "10.0.0.1:65535", "10.0.0.1", 65535 },
+    { "[::1]:8080", "::1", 8080 },        { "[::1]", "::1", 0 },               { "a.example:", "a.example", 0 },
+    { "a.example:65536", "a.example", 0 }, { "", "", 0 },                      { ":80", "", 80 },
+};
+
+START_TEST(splits_authorities)
+{
+    uint16_t port;
+    struct str host = router_split_authority(str_of(authorities[_i].authority), &port);
+
+    ck_assert_msg(str_eqz(host, authorities[_i].host), "%s: %.*s", authorities[_i].authority, STR_ARG(host));
+    ck_assert_uint_eq(port, authorities[_i].port);
+}
+END_TEST
+
+START_TEST(knows_which_resets_are_retried)
+{
+    struct retry_policy p = { .on = resets[_i].on };
+
+    ck_assert_int_eq(router_retries_reset(&p, RESET_CONNECT), resets[_i].connect);
+    ck_assert_int_eq(router_retries_reset(&p, RESET_REFUSED), resets[_i].refused);
+    ck_assert_int_eq(router_retries_reset(&p, RESET_LATER), resets[_i].later);
+}
+END_TEST
+
 START_TEST(knows_what_is_retried)
 {
     static const uint16_t codes[] = { 418 };
@@ -256,6 +301,8 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, rewrites_paths, 0, COUNT(rewrites));
     tcase_add_loop_test(t, redirects_requests, 0, COUNT(redirects));
     tcase_add_test(t, picks_by_weight);
+    tcase_add_loop_test(t, splits_authorities, 0, COUNT(authorities));
+    tcase_add_loop_test(t, knows_which_resets_are_retried, 0, COUNT(resets));
     tcase_add_test(t, knows_what_is_retried);
     tcase_add_test(t, allows_origins);
     suite_add_tcase(s, t);

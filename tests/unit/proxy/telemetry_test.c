@@ -259,6 +259,55 @@ START_TEST(json_lines)
 }
 END_TEST
 
+/* What a policy keeps out of the log is in no file and in no batch, but its span and its count are. */
+START_TEST(policies_keep_out_of_the_log)
+{
+    struct house h;
+    struct buf b = BUF_INIT(1 << 20);
+    struct record rec = look_request(1700000000000000000, 200);
+    struct telemetry_policy errors_only = { .sampling_ppm = -1, .log_least_status = 400 };
+
+    house_open(&h, NULL, 0);
+    rec.log.trace_id = STR("0123456789abcdef0123456789abcdef");
+    rec.log.span_id = STR("fedcba9876543210");
+    record_obey(&rec, &errors_only);
+    ck_assert(record_ring_push(h.rings[0], &rec));
+    rec.log.response_code = 404;
+    record_obey(&rec, &errors_only);
+    ck_assert(record_ring_push(h.rings[0], &rec));
+    house_stop(&h, 2000);
+    ck_assert_uint_eq(delivered(h.server, "/v1/logs"), 1);
+    ck_assert_uint_eq(delivered(h.server, "/v1/traces"), 2);
+    ck_assert_uint_eq(requests(h.server), 2);
+    ck_assert_int_eq(file_read(h.path, &b, NULL), 0);
+    ck_assert(str_find(buf_view(&b), STR("\" 404 ")) > 0 && str_find(buf_view(&b), STR("\" 200 ")) < 0);
+    buf_free(&b);
+    house_close(&h);
+}
+END_TEST
+
+/* The file has its own format; the server gets Istio's line. */
+START_TEST(own_format)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct house h;
+    struct buf b = BUF_INIT(1 << 20);
+
+    house_open(&h, NULL, 0);
+    telemetry_stop(h.t, 1000);
+    h.o.access_format = access_format_compile(&a, STR("%HOSTNAME% %REQ(:METHOD)% %RESPONSE_CODE%"), NULL);
+    h.t = telemetry_start(&self, &h.o, NULL);
+    push(&h, 0, 7);
+    house_stop(&h, 2000);
+    ck_assert_int_eq(file_read(h.path, &b, NULL), 0);
+    ck_assert_msg(str_eqz(buf_view(&b), "gateway-0 GET 200\n"), "%.*s", STR_ARG(buf_view(&b)));
+    ck_assert_uint_eq(delivered(h.server, "/v1/logs"), 1);
+    buf_free(&b);
+    house_close(&h);
+    arena_free(&a);
+}
+END_TEST
+
 START_TEST(reopens)
 {
     struct house h;
@@ -359,6 +408,8 @@ static Suite *suite(void)
     tcase_add_test(t, nothing_waits_long);
     tcase_add_test(t, tcp_is_logged_at_its_end);
     tcase_add_test(t, json_lines);
+    tcase_add_test(t, policies_keep_out_of_the_log);
+    tcase_add_test(t, own_format);
     tcase_add_test(t, reopens);
     tcase_add_test(t, stops_in_time_without_a_server);
     tcase_add_loop_test(t, says_what_cannot_be_started, 0, COUNT(bad));

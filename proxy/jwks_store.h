@@ -1,0 +1,29 @@
+/* jwks_store.h: keys that rules name by a URI: fetched by a thread of its own, shared by every listener and worker.
+ *
+ *   opened --> fetched at once --> again every 20 minutes (Istio's default), and when a token names a key that is missing
+ *                  \--failed--> again after 1 s, 2 s, … 64 s; what was there before stays
+ *
+ * Workers ask: jwks_store_changes() costs one load, and tells when jwks_store_read() has something new. Any thread. */
+#ifndef PROXY_JWKS_STORE_H
+#define PROXY_JWKS_STORE_H
+
+#include "proxy/jwt_auth.h"
+
+struct jwks_store;
+struct jwks_source; /* one URI; the store's */
+
+/* NULL: ERR_NOMEM, ERR_IO. */
+struct jwks_store *jwks_store_start(struct err *e);
+/* Nobody may use it any more. */
+void jwks_store_stop(struct jwks_store *s);
+
+/* Keeps the keys of a URI fresh until they are closed as often. NULL: no memory, or too many URIs. */
+struct jwks_source *jwks_store_open(struct jwks_store *s, struct str uri);
+void jwks_store_close(struct jwks_store *s, struct jwks_source *from);
+/* Grows with every set that comes and every URI that is given up. */
+uint64_t jwks_store_changes(struct jwks_store *s);
+void jwks_store_read(struct jwks_store *s, struct jwks_source *from, struct jwt_keys *to);
+/* A token names a key that is not in the set: it is fetched anew, at most once in ten seconds. */
+void jwks_store_renew(struct jwks_store *s, struct jwks_source *from);
+
+#endif

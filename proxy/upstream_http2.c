@@ -1,0 +1,658 @@
+/* upstream_http2.c: HTTP/2 towards hosts: many requests on a connection, each a stream of its own.
+ *
+ *   http2_call: a connection with room, or a new one --head--> stream open --END_STREAM--> end
+ *               RST_STREAM --> fail (REFUSED: the host has not looked at it); GOAWAY: no new ones, those above its
+ *               last stream are refused by nghttp2; the connection's loss fails all
+ *
+ * Requests are put on a connection that is still connecting, too. What of a response nobody takes waits here, bounded
+ * by the stream's window (HTTP2_WINDOW); the connection's is given back as bytes come. */
+#include "proxy/upstream-internal.h"
+
+#include "base/mem.h"
+#include "proxy/http2-internal.h"
+#include "proxy/proxy_header.h"
+#include "proxy/trailers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct http2_stream {
+    struct upstream_call call;
+    struct http2_upstream *h;
+    int32_t id;                 /* 0: no head has gone out */
+    bool to_head;               /* the request is a HEAD */
+    bool head_seen, ended, paused, closed;
+    struct buf waiting;         /* of the response's body */
+    struct fields *trailers;    /* of the response, behind it */
+    struct http2_source body;   /* of the request */
+    struct http2_stream *prev, *next, *dead_next;
+};
+
+struct http2_upstream {
+    struct conn c;
+    struct upstream_host *host;
+    nghttp2_session *session;
+    struct http2_block block;
+    struct http2_credit credit;
+    struct http2_stream *streams, *dead;
+    uint32_t nstreams, requests;
+    uint32_t most_streams, most_requests;
+    int64_t idle_timeout_ms;
+    int64_t old_ns;             /* when it takes no more requests; INT64_MAX: never */
+    int64_t rest_ns;            /* when it closes, if it has no requests; 0: never */
+    int64_t ping_interval_ns, ping_timeout_ns; /* 0: no pings */
+    int64_t ping_ns;            /* when the next one goes out, or, with `pinged`, when its answer is missing */
+    bool pinged;
+    bool leaving;               /* nothing new on it */
+    bool broken, some_drained, listed;
+    char local[CONN_ADDR_TEXT];
+    struct http2_upstream *prev, *next; /* of the host's */
+};
+
+static struct http2_upstream *of(struct conn *c)
+{
+    return (struct http2_upstream *)c;
+}
+
+static struct http2_stream *of_call(struct upstream_call *u)
+{
+    return (struct http2_stream *)((char *)u - offsetof(struct http2_stream, call));
+}
+
+static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
+{
+    return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
+}
+
+static void wake(struct http2_upstream *h)
+{
+    conn_out(&h->c);
+}
+
+/* ---- connections of a host ---- */
+
+static void unlist(struct http2_upstream *h)
+{
+    if (!h->listed)
+        return;
+    h->listed = false;
+    if (h->prev)
+        h->prev->next = h->next;
+    else
+        h->host->http2 = h->next;
+    if (h->next)
+        h->next->prev = h->prev;
+}
+
+/* ---- what happens in time ---- */
+
+static void set_deadline(struct http2_upstream *h)
+{
+    int64_t rest = h->nstreams == 0 ? h->rest_ns : 0;
+
+    h->c.deadline_ns = rest && (!h->ping_ns || rest < h->ping_ns) ? rest : h->ping_ns;
+}
+
+/* From now on the peer has to show that it is there: a path that swallows everything says so no other way. */
+static void plan_ping(struct http2_upstream *h)
+{
+    h->pinged = false;
+    h->ping_ns = h->ping_interval_ns > 0 ? h->c.w->now_ns + h->ping_interval_ns : 0;
+    set_deadline(h);
+}
+
+static void ping(struct http2_upstream *h)
+{
+    if (nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL) != 0)
+        h->broken = true;
+    h->pinged = true;
+    h->ping_ns = h->c.w->now_ns + h->ping_timeout_ns;
+    set_deadline(h);
+    wake(h);
+}
+
+static bool has_room(const struct http2_upstream *h)
+{
+    uint32_t most = nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+    return !h->leaving && !h->broken && h->nstreams < most && h->nstreams < h->most_streams &&
+           (h->most_requests == 0 || h->requests < h->most_requests) && h->c.w->now_ns < h->old_ns &&
+           nghttp2_session_check_request_allowed(h->session);
+}
+
+/* One without requests: it is kept for a while, or it goes. */
+static void rest(struct http2_upstream *h)
+{
+    bool keep = has_room(h) && h->host->views > 0 && !h->c.w->draining;
+
+    if (keep)
+        h->rest_ns = upstream_rest_until(h->c.w->now_ns, h->idle_timeout_ms, h->old_ns);
+    else
+        h->broken = true;
+    set_deadline(h);
+    wake(h);
+}
+
+static void forget(struct http2_stream *s)
+{
+    struct http2_upstream *h = s->h;
+
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        h->streams = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    s->dead_next = h->dead;
+    h->dead = s;
+    if (--h->nstreams == 0)
+        rest(h);
+    upstream_has_room(h->host);
+}
+
+static void free_dead(struct http2_upstream *h)
+{
+    while (h->dead) {
+        struct http2_stream *s = h->dead;
+
+        h->dead = s->dead_next;
+        buf_free(&s->waiting);
+        http2_source_free(&s->body);
+        mem_free(s->trailers);
+        mem_free(s);
+    }
+}
+
+static void fail(struct http2_stream *s, enum upstream_failure why, int err)
+{
+    void *arg;
+    const struct upstream_handler *handler = upstream_let_go(&s->call, &arg);
+
+    if (handler)
+        handler->fail(arg, why, err);
+}
+
+static void close_all(struct http2_upstream *h, enum upstream_failure why, int err)
+{
+    unlist(h);
+    h->leaving = h->broken = true;
+    conn_close(&h->c);
+    while (h->streams) {
+        struct http2_stream *s = h->streams;
+
+        s->closed = true;
+        forget(s);
+        fail(s, why, err);
+    }
+}
+
+/* ---- responses ---- */
+
+/* The end, once everything before it has been taken. */
+static void tell_end(struct http2_stream *s)
+{
+    void *arg = s->call.arg;
+    const struct upstream_handler *handler = s->call.handler;
+
+    if (!s->ended || s->waiting.n || !handler)
+        return;
+    if (s->trailers && handler->trailers)
+        handler->trailers(arg, s->trailers);
+    upstream_let_go(&s->call, &arg);
+    if (!s->body.ended && !s->closed) /* it does not want the rest of the request */
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+    wake(s->h);
+    handler->end(arg);
+}
+
+static void consume(struct http2_stream *s, size_t n)
+{
+    if (!s->closed)
+        nghttp2_session_consume_stream(s->h->session, s->id, n);
+    wake(s->h);
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    (void)session, (void)frame;
+    http2_block_begin(&((struct http2_upstream *)user)->block);
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
+                     const uint8_t *value, size_t value_n, uint8_t flags, void *user)
+{
+    struct http2_upstream *h = user;
+
+    (void)session, (void)frame, (void)flags;
+    http2_block_add(&h->block, (struct str){ (const char *)name, name_n }, (struct str){ (const char *)value, value_n });
+    return 0;
+}
+
+static void give_up(struct http2_stream *s, enum upstream_failure why)
+{
+    if (!s->closed)
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
+    wake(s->h);
+    fail(s, why, 0);
+}
+
+static void keep_trailers(struct http2_stream *s, struct http2_block *b)
+{
+    struct fields *f = mem_alloc(sizeof(*f) + b->bytes.n);
+
+    if (!f)
+        return;
+    b->head.base = memcpy(f + 1, b->head.base, b->bytes.n);
+    trailers_from_head(f, &b->head);
+    mem_free(s->trailers);
+    s->trailers = f;
+}
+
+static void take_head(struct http2_upstream *h, struct http2_stream *s, bool ends)
+{
+    struct http_head *head = &h->block.head;
+
+    if (!http2_block_finish(&h->block, false, !ends)) {
+        give_up(s, UPSTREAM_PROTOCOL);
+        return;
+    }
+    if (ends && !s->to_head && head->status != 204 && head->status != 304)
+        head->framing = HTTP_LENGTH; /* an empty body, which HTTP/1 has to be told */
+    if (s->head_seen) {
+        keep_trailers(s, &h->block);
+    } else if (h->block.head.status >= 200) {
+        s->head_seen = true;
+        s->call.handler->head(s->call.arg, head);
+    }
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct http2_upstream *h = user;
+    struct http2_stream *s = stream_of(session, frame->hd.stream_id);
+    bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+    if (!http2_credit_pay(&h->credit, frame, h->c.w->now_ns))
+        h->broken = true;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        h->leaving = true;
+    if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK)
+        plan_ping(h);
+    if (!s || !s->call.handler)
+        return 0;
+    s->call.any_byte = true;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        take_head(h, s, ends);
+    if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) {
+        s->ended = s->ended || ends;
+        tell_end(s);
+    }
+    return 0;
+}
+
+static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
+{
+    struct http2_stream *s = stream_of(session, id);
+    struct str bytes = { (const char *)p, n };
+
+    (void)flags, (void)user;
+    if (s && s->call.handler && (s->paused || s->waiting.n)) {
+        buf_str(&s->waiting, bytes); /* bounded by the window that is not given back */
+        if (buf_failed(&s->waiting))
+            give_up(s, UPSTREAM_PROTOCOL);
+    } else if (s) {
+        if (s->call.handler)
+            s->call.handler->data(s->call.arg, bytes);
+        nghttp2_session_consume_stream(session, id, n);
+    }
+    return nghttp2_session_consume_connection(session, n);
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
+{
+    struct http2_stream *s = stream_of(session, id);
+
+    (void)user;
+    if (!s)
+        return 0;
+    s->closed = true;
+    s->call.turned_away = s->h->leaving;
+    if (s->ended && s->call.handler)
+        return nghttp2_session_set_stream_user_data(session, id, NULL), 0; /* what waits is still taken */
+    forget(s);
+    fail(s, error == NGHTTP2_REFUSED_STREAM ? UPSTREAM_REFUSED : UPSTREAM_RESET, 0);
+    return 0;
+}
+
+/* ---- requests ---- */
+
+static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t room, uint32_t *flags,
+                         nghttp2_data_source *source, void *user)
+{
+    struct http2_stream *s = source->ptr;
+    ssize_t n = http2_source_read(&s->body, session, id, to, room, flags);
+
+    (void)user;
+    http2_credit_earn(&s->h->credit, 1); /* a WINDOW_UPDATE will come for it */
+    s->h->some_drained = s->h->some_drained || s->body.full;
+    return n;
+}
+
+static void put_head(struct upstream_call *call, const struct upstream_request *rq)
+{
+    struct http2_stream *s = of_call(call);
+    struct http2_list list = { .n = 0 };
+    nghttp2_data_provider body = { .source.ptr = s, .read_callback = read_body };
+    bool empty = rq->framing == HTTP_NO_BODY || (rq->framing == HTTP_LENGTH && rq->length == 0);
+    char length[24];
+
+    s->to_head = str_eqz(rq->method, "HEAD");
+    http2_list_add(&list, STR(":method"), rq->method);
+    http2_list_add(&list, STR(":scheme"), rq->scheme);
+    http2_list_add(&list, STR(":authority"), rq->authority);
+    http2_list_add(&list, STR(":path"), rq->path);
+    http2_list_fields(&list, rq->fields);
+    if (rq->wants_trailers || str_starts(fields_get(rq->fields, HTTP_CONTENT_TYPE), STR("application/grpc")))
+        http2_list_add(&list, STR("te"), STR("trailers"));
+    if (rq->framing == HTTP_LENGTH) {
+        snprintf(length, sizeof(length), "%llu", (unsigned long long)rq->length);
+        http2_list_add(&list, STR("content-length"), str_of(length));
+    }
+    s->id = nghttp2_submit_request(s->h->session, NULL, list.v, list.n, empty ? NULL : &body, s);
+    if (s->id < 0)
+        s->h->broken = true;
+    wake(s->h);
+}
+
+static void put_data(struct upstream_call *call, struct str bytes)
+{
+    struct http2_stream *s = of_call(call);
+
+    if (!s->closed && !http2_source_put(&s->body, s->h->session, s->id, bytes))
+        s->h->broken = true;
+    wake(s->h);
+}
+
+static void put_end(struct upstream_call *call, const struct fields *trailers)
+{
+    struct http2_stream *s = of_call(call);
+
+    if (!s->closed && !http2_source_end(&s->body, s->h->session, s->id, trailers))
+        s->h->broken = true;
+    wake(s->h);
+}
+
+static bool is_full(struct upstream_call *call)
+{
+    struct http2_stream *s = of_call(call);
+
+    s->body.full = s->body.full || http2_source_left(&s->body) >= CONN_HIGH;
+    return s->body.full;
+}
+
+static void pause_reading(struct upstream_call *call)
+{
+    of_call(call)->paused = true;
+}
+
+static void resume_reading(struct upstream_call *call)
+{
+    struct http2_stream *s = of_call(call);
+    struct buf waiting = s->waiting;
+
+    s->paused = false;
+    if (waiting.n) {
+        s->waiting = (struct buf)BUF_INIT(HTTP2_WINDOW);
+        call->handler->data(call->arg, buf_view(&waiting));
+        consume(s, waiting.n);
+        buf_free(&waiting);
+    }
+    if (call->handler)
+        tell_end(s);
+    if (s->closed && s->ended && !call->handler)
+        forget(s);
+}
+
+static void abort_call(struct upstream_call *call)
+{
+    struct http2_stream *s = of_call(call);
+    void *arg;
+
+    upstream_let_go(call, &arg);
+    if (s->id == 0 || s->closed)
+        forget(s);
+    else
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+    wake(s->h);
+}
+
+static const struct upstream_ops call_ops = { .head = put_head, .data = put_data, .end = put_end, .full = is_full,
+                                              .pause = pause_reading, .resume = resume_reading, .abort = abort_call };
+
+/* ---- the connection ---- */
+
+static void tell_drained(struct http2_upstream *h)
+{
+    struct http2_stream *next;
+
+    h->some_drained = false;
+    for (struct http2_stream *s = h->streams; s; s = next) {
+        next = s->next;
+        if (!s->body.full || http2_source_left(&s->body) >= CONN_LOW)
+            continue;
+        s->body.full = false;
+        if (s->call.handler)
+            s->call.handler->drained(s->call.arg);
+    }
+}
+
+static void on_fill(struct conn *c)
+{
+    struct http2_upstream *h = of(c);
+
+    if (http2_fill(h->session, c) < 0)
+        h->broken = true;
+    if (h->some_drained)
+        tell_drained(h);
+    free_dead(h);
+    if (h->broken || (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session)))
+        close_all(h, UPSTREAM_CLOSED, 0);
+}
+
+static size_t on_data(struct conn *c, struct str bytes)
+{
+    struct http2_upstream *h = of(c);
+    ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes.p, bytes.n);
+
+    if (n < 0)
+        close_all(h, UPSTREAM_PROTOCOL, 0);
+    wake(h);
+    if (conn_is_full(c))
+        conn_pause(c);
+    return bytes.n;
+}
+
+static void on_eof(struct conn *c)
+{
+    close_all(of(c), UPSTREAM_CLOSED, 0);
+}
+
+static void on_error(struct conn *c, int err)
+{
+    close_all(of(c), !c->connecting ? UPSTREAM_CLOSED : err == ETIMEDOUT ? UPSTREAM_TIMEOUT : UPSTREAM_CONNECT, err);
+}
+
+static void on_connected(struct conn *c)
+{
+    struct http2_upstream *h = of(c);
+
+    conn_local_text(c, h->local);
+    plan_ping(h);
+    for (struct http2_stream *s = h->streams; s; s = s->next)
+        upstream_connected(&s->call);
+}
+
+static void on_drained(struct conn *c)
+{
+    conn_resume(c);
+    wake(of(c));
+}
+
+static void on_deadline(struct conn *c)
+{
+    struct http2_upstream *h = of(c);
+    int64_t now_ns = c->w->now_ns;
+
+    if ((h->nstreams == 0 && h->rest_ns && now_ns >= h->rest_ns) || (h->pinged && now_ns >= h->ping_ns))
+        close_all(h, UPSTREAM_CLOSED, 0);
+    else if (h->ping_ns && now_ns >= h->ping_ns)
+        ping(h);
+}
+
+static void on_drain(struct conn *c)
+{
+    struct http2_upstream *h = of(c);
+
+    if (h->nstreams == 0 && c->w->draining)
+        close_all(h, UPSTREAM_CLOSED, 0);
+}
+
+static void destroy(struct conn *c)
+{
+    struct http2_upstream *h = of(c);
+
+    free_dead(h);
+    nghttp2_session_del(h->session);
+    http2_block_free(&h->block);
+    upstream_disconnected(h->host);
+    upstream_host_put(h->host);
+    mem_free(h);
+}
+
+static int open_session(struct http2_upstream *h)
+{
+    nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
+                                          { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW },
+                                          { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MOST_HEAD } };
+    nghttp2_session_callbacks *cb;
+    nghttp2_option *o = http2_options();
+    int rc;
+
+    if (!o || nghttp2_session_callbacks_new(&cb) != 0) {
+        nghttp2_option_del(o);
+        return NGHTTP2_ERR_NOMEM;
+    }
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+    rc = nghttp2_session_client_new2(&h->session, cb, h, o);
+    nghttp2_session_callbacks_del(cb);
+    nghttp2_option_del(o);
+    if (rc == 0)
+        rc = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+    if (rc == 0)
+        rc = nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_WINDOW);
+    return rc;
+}
+
+static struct http2_upstream *connect_new(const struct upstream_route *r)
+{
+    static const struct conn_ops ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
+                                         .drained = on_drained, .fill = on_fill, .deadline = on_deadline,
+                                         .drain = on_drain, .destroy = destroy };
+    struct http2_upstream *h = mem_zalloc(sizeof(*h));
+    struct conn_socket socket;
+
+    if (!h || open_session(h) != 0) {
+        if (h)
+            nghttp2_session_del(h->session);
+        mem_free(h);
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (upstream_dial(r->host, r->cluster, r->source, TLS_HTTP2, &socket) < 0) {
+        int saved = errno;
+
+        nghttp2_session_del(h->session);
+        mem_free(h);
+        errno = saved;
+        return NULL;
+    }
+    h->host = r->host;
+    h->host->refs++;
+    h->most_streams = r->cluster->max_streams ? r->cluster->max_streams : UINT32_MAX;
+    h->old_ns = upstream_old_at(r);
+    h->most_requests = r->cluster->max_requests_per_connection;
+    h->idle_timeout_ms = r->cluster->idle_timeout_ms;
+    h->ping_interval_ns = r->cluster->ping_interval_ms * 1000000;
+    h->ping_timeout_ns = r->cluster->ping_timeout_ms * 1000000;
+    h->next = h->host->http2;
+    if (h->next)
+        h->next->prev = h;
+    h->host->http2 = h;
+    h->listed = true;
+    conn_open_connecting(&h->c, h->host->w, socket, &ops, r->cluster->connect_timeout_ms);
+    if (r->cluster->proxy_protocol) /* many clients share it */
+        h->c.preamble = proxy_header_unknown(r->cluster->proxy_protocol);
+    return h;
+}
+
+/* A connection that takes one more request, and whether that has to wait for it to be made. NULL: errno says why. */
+static struct http2_upstream *find_room(const struct upstream_route *r, bool fresh, bool *pending)
+{
+    struct http2_upstream *h = fresh ? NULL : r->host->http2;
+
+    while (h && !has_room(h))
+        h = h->next;
+    *pending = !h || h->c.connecting;
+    if (h)
+        return !*pending || upstream_may_pend(r) ? h : NULL;
+    if (!upstream_may_connect(r))
+        return NULL;
+    h = connect_new(r);
+    if (!h)
+        upstream_not_connected(r);
+    return h;
+}
+
+struct upstream_call *http2_call(const struct upstream_route *r, bool fresh)
+{
+    struct http2_stream *s = mem_zalloc(sizeof(*s));
+    bool pending;
+    struct http2_upstream *h = s ? find_room(r, fresh, &pending) : NULL;
+
+    if (!h) {
+        mem_free(s);
+        return NULL;
+    }
+    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .tls = h->c.tls, .local = h->local,
+                                      .reused = h->requests > 0, .pending = pending };
+    s->h = h;
+    s->waiting = (struct buf)BUF_INIT(HTTP2_WINDOW);
+    http2_source_init(&s->body);
+    s->next = h->streams;
+    if (s->next)
+        s->next->prev = s;
+    h->streams = s;
+    h->nstreams++;
+    h->requests++;
+    set_deadline(h);
+    return &s->call;
+}
+
+void http2_close_idle(struct upstream_host *host)
+{
+    struct http2_upstream *next;
+
+    for (struct http2_upstream *h = host->http2; h; h = next) {
+        next = h->next;
+        if (h->nstreams == 0)
+            close_all(h, UPSTREAM_CLOSED, 0);
+        else
+            h->leaving = true; /* views of the host are gone: its end follows the last request's */
+    }
+}

@@ -1,0 +1,495 @@
+#!/usr/bin/env python3
+"""HTTP/2 and gRPC through vigla-proxy: curl and grpcio as clients and servers, and frames made by hand for what these would
+never send.
+
+    http2_test.py [NAME...]        only the tests whose name contains one of these
+
+Debian's python3-grpcio is needed: /usr/bin/python3. Closing line: N passed, N failed, N skipped.
+"""
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+import grpc
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from proxy_test import Backend, Proxy, WAIT, World, expect, free_port, gateway, metric, pod, service, until, virtual_service  # noqa: E402
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+PROTOCOL_ERROR, CANCEL, CALM = 1, 8, 11
+
+
+# --- frames by hand ---------------------------------------------------------------------------------------------
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def literal(name, value):
+    """A field without indexing and without Huffman coding (RFC 7541 6.2.2); texts below 127 bytes."""
+    def text(s):
+        assert len(s) < 127
+        return bytes([len(s)]) + s
+    return b"\x00" + text(name.encode()) + text(value.encode("latin-1"))
+
+
+def head(path="/", method="GET", authority="app.example", scheme="http", more=()):
+    return b"".join(literal(n, v) for n, v in [(":method", method), (":scheme", scheme), (":authority", authority),
+                                                (":path", path), *more])
+
+
+class Raw:
+    """A connection that says what it likes."""
+
+    def __init__(self, proxy, window=65535, first=b""):
+        self.s = proxy.connect()
+        self.s.sendall(first + PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
+        self.buffer = b""
+
+    def send(self, *frames):
+        self.s.sendall(b"".join(frames))
+
+    def read(self):
+        """The next frame: (kind, flags, stream, payload); None at the end."""
+        while len(self.buffer) < 9 or len(self.buffer) < 9 + int.from_bytes(self.buffer[:3], "big"):
+            with contextlib.suppress(ConnectionResetError):
+                if (more := self.s.recv(65536)):
+                    self.buffer += more
+                    continue
+            return None
+        n = int.from_bytes(self.buffer[:3], "big")
+        kind, flags, stream = self.buffer[3], self.buffer[4], int.from_bytes(self.buffer[5:9], "big")
+        payload, self.buffer = self.buffer[9:9 + n], self.buffer[9 + n:]
+        return kind, flags, stream, payload
+
+    def until(self, kind, stream=None):
+        while (f := self.read()):
+            if f[0] == kind and stream in (None, f[2]) and not (kind == SETTINGS and f[1] & ACK):
+                return f
+        raise AssertionError(f"no frame of kind {kind} for stream {stream} before the end")
+
+    def status(self, stream):
+        """Of a head whose status is in HPACK's static table, as 200, 204, 400, 404 and 500 are, or a literal one."""
+        payload = self.until(HEADERS, stream)[3]
+        first = payload[0]
+        if first & 0x80:
+            return {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}[first & 0x7f]
+        size = payload[1]
+        return int(payload[2:5]) if not size & 0x80 else "huffman"
+
+    def close(self):
+        self.s.close()
+
+
+@contextlib.contextmanager
+def raw(proxy, **how):
+    r = Raw(proxy, **how)
+    try:
+        yield r
+    finally:
+        r.close()
+
+
+# --- curl ---------------------------------------------------------------------------------------------------------
+
+def curl(proxy, path="/", *args):
+    done = subprocess.run(["curl", "-s", "--max-time", "20", "--http2-prior-knowledge", "-H", "Host: app.example", *args,
+                           f"http://127.0.0.1:{proxy.port}{path}"], capture_output=True, check=False)
+    assert done.returncode == 0, f"curl: {done.returncode} {done.stderr.decode()}"
+    return done.stdout
+
+
+def test_requests_and_bodies():
+    with World() as w, tempfile.NamedTemporaryFile() as body:
+        said = json.loads(curl(w.proxy, "/a?b=c", "-H", "Cookie: x=1"))
+        expect((said["method"], said["path"], said["fields"]["host"]), ("GET", "/a?b=c", "app.example"))
+        body.write(os.urandom(3_000_000))
+        body.flush()
+        digest = hashlib.sha256(open(body.name, "rb").read()).hexdigest()
+        said = json.loads(curl(w.proxy, "/up", "--data-binary", "@" + body.name))
+        expect((said["size"], said["sha256"], said["fields"]["content-length"]), (3_000_000, digest, "3000000"))
+        said = json.loads(curl(w.proxy, "/up", "-H", "Content-Length:", "-T", body.name))
+        expect((said["method"], said["sha256"], said["fields"].get("transfer-encoding")), ("PUT", digest, "chunked"))
+        expect(len(curl(w.proxy, "/down", "-H", "x-test-bytes: 5000000")), 5_000_000)
+        expect(curl(w.proxy, "/head", "-I").splitlines()[0].strip(), b"HTTP/2 200")
+        line = w.proxy.lines(5)[0]
+        assert '"GET /a?b=c HTTP/2" 200' in line, line
+
+
+def test_the_two_versions_on_one_port():
+    with World() as w:
+        expect(json.loads(curl(w.proxy))["method"], "GET")
+        r, _ = w.proxy.request()
+        expect(r.status, 200)
+
+
+def test_proxy_protocol():
+    with World(args=("--proxy-protocol",)) as w, \
+            raw(w.proxy, first=b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n") as r:
+        r.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, head()))
+        expect(json.loads(r.until(DATA, 1)[3])["fields"]["x-forwarded-for"], "192.0.2.1")
+        assert "192.0.2.1:56324" in w.proxy.lines(1)[0]
+
+
+def test_trailers_between_the_versions():
+    """HTTP/2's become HTTP/1's and the other way round; what is no trailer stays behind."""
+    trailers = literal("x-sum", "7") + literal("authorization", "Bearer x") + literal("x-more", "1")
+    with World() as w:
+        answer = curl(w.proxy, "/", "-i", "-H", "x-test-chunked: 1", "-H", "te: trailers").decode()
+        assert re.search(r"^trailer: X-Trailer\r$", answer, re.M) and "set-cookie" not in answer, answer
+        assert re.search(r"}x-trailer: 1\r$", answer, re.M), answer  # curl shows a trailer as soon as it has come
+        expect(json.loads(answer[answer.index("{"):answer.rindex("}") + 1])["fields"].get("te"), "trailers")
+        with raw(w.proxy) as r:
+            r.send(frame(HEADERS, END_HEADERS, 1, head(method="POST", more=[("trailer", "x-sum")])), frame(DATA, 0, 1, b"abc"),
+                   frame(HEADERS, END_HEADERS | END_STREAM, 1, trailers))
+            said = json.loads(r.until(DATA, 1)[3])
+            expect((said["size"], said["trailers"]), (3, ["x-sum: 7", "x-more: 1"]))
+            expect((said["fields"].get("trailer"), said["fields"].get("te")), ("x-sum", None))
+            # A length is kept as it is: HTTP/1 has no room for trailers then.
+            r.send(frame(HEADERS, END_HEADERS, 3, head(method="POST", more=[("content-length", "3")])),
+                   frame(DATA, 0, 3, b"abc"), frame(HEADERS, END_HEADERS | END_STREAM, 3, trailers))
+            said = json.loads(r.until(DATA, 3)[3])
+            expect((said["size"], said["fields"].get("content-length"), said["trailers"]), (3, "3", []))
+
+
+# --- gRPC -----------------------------------------------------------------------------------------------------------
+
+def grpc_server(ip, port):
+    def unary(request, context):
+        if request == b"fail":
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "as asked")
+        context.set_trailing_metadata((("x-trailer", "behind"),))
+        return request.upper()
+
+    def stream(requests, context):
+        for r in requests:
+            yield r.upper()
+    methods = {"Unary": grpc.unary_unary_rpc_method_handler(unary), "Chat": grpc.stream_stream_rpc_method_handler(stream)}
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(8))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
+    assert server.add_insecure_port(f"{ip}:{port}")
+    server.start()
+    return server
+
+
+@contextlib.contextmanager
+def grpc_world():
+    """gateway → sidecar → application, all by HTTP/2."""
+    port, side_admin, edge_admin = free_port(), free_port(), free_port()
+    config = (service("app", port, "app", "grpc") + pod("app-1", "app", "v1", "127.7.21.1", port) + gateway() +
+              virtual_service("  - route: [{destination: {host: app}}]"))
+    server = grpc_server("127.7.21.2", port)
+    with Proxy(config, "--app-address", "127.7.21.2", "--bind", "127.7.21.3", "--admin", f"127.0.0.1:{side_admin}",
+               role=("--workload", "app-v1.default")) as side, \
+            Proxy(config, "--admin", f"127.0.0.1:{edge_admin}") as edge:
+        side.admin, edge.admin = side_admin, edge_admin
+        channel = grpc.insecure_channel(f"127.0.0.1:{edge.port}", (("grpc.default_authority", "app.example"),))
+        try:
+            yield edge, side, channel
+        finally:
+            channel.close()
+            server.stop(0).wait()
+
+
+def test_grpc_unary_with_trailers():
+    with grpc_world() as (edge, side, channel):
+        call = channel.unary_unary("/test.Echo/Unary")
+        said, about = call.with_call(b"hello", timeout=WAIT)
+        expect(said, b"HELLO")
+        expect(dict(about.trailing_metadata())["x-trailer"], "behind")
+        try:
+            call(b"fail", timeout=WAIT)
+            raise AssertionError("a failure came back as a success")
+        except grpc.RpcError as e:
+            expect((e.code(), e.details()), (grpc.StatusCode.FAILED_PRECONDITION, "as asked"))
+        for p in (edge, side):
+            lines = p.lines(2)
+            assert '"POST /test.Echo/Unary HTTP/2" 200' in lines[0], lines
+
+
+def test_grpc_messages_are_counted():
+    with grpc_world() as (edge, side, channel):
+        call = channel.unary_unary("/test.Echo/Unary")
+        expect(call(b"x" * 100_000, timeout=WAIT), b"X" * 100_000)
+        sent = [b"", b"a", b"b" * 70_000] * 4
+        expect(len(list(channel.stream_stream("/test.Echo/Chat")(iter(sent), timeout=WAIT))), 12)
+        try:
+            call(b"fail", timeout=WAIT)
+        except grpc.RpcError as e:
+            expect(e.code(), grpc.StatusCode.FAILED_PRECONDITION)
+        for p in (edge, side):
+            until(lambda p=p: metric(p.admin, "istio_requests_total", 'request_protocol="grpc"') == 3, "three requests counted")
+            expect(metric(p.admin, "istio_request_messages_total", 'request_protocol="grpc"', 'grpc_response_status="0"'), 13)
+            expect(metric(p.admin, "istio_response_messages_total", 'request_protocol="grpc"', 'grpc_response_status="0"'), 13)
+            expect(metric(p.admin, "istio_request_messages_total", 'grpc_response_status="9"'), 1)
+            expect(metric(p.admin, "istio_response_messages_total", 'grpc_response_status="9"'), 0)
+
+
+def test_grpc_answers_a_client_of_http_1():
+    with grpc_world() as (edge, _, _):
+        answer = edge.raw(b"POST /test.Echo/Unary HTTP/1.1\r\nHost: app.example\r\nContent-Type: application/grpc\r\n"
+                          b"Connection: TE, close\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          b"a\r\n\0\0\0\0\5hello\r\n0\r\n\r\n")
+        assert b"a\r\n\0\0\0\0\5HELLO\r\n0\r\n" in answer, answer
+        behind = answer[answer.index(b"HELLO"):]
+        assert b"\r\ngrpc-status: 0\r\n" in behind and b"\r\nx-trailer: behind\r\n" in behind, behind
+
+
+def test_grpc_streams_both_ways_at_once():
+    with grpc_world() as (_, _, channel):
+        turn, go = [], threading.Semaphore(1)
+
+        def requests():
+            for i in range(200):
+                go.acquire()
+                yield b"message %d" % i
+        for i, said in enumerate(channel.stream_stream("/test.Echo/Chat")(requests(), timeout=WAIT)):
+            expect(said, b"MESSAGE %d" % i)          # each before the next is sent: nothing waits for the end
+            turn.append(i)
+            go.release()
+        expect(len(turn), 200)
+
+
+def test_grpc_many_calls_on_one_connection():
+    with grpc_world() as (edge, side, channel):
+        call = channel.unary_unary("/test.Echo/Unary")
+        futures = [call.future(b"x" * (i * 37 % 50000), timeout=20) for i in range(500)]
+        for i, f in enumerate(futures):
+            expect(len(f.result()), i * 37 % 50000)
+        addresses = {re.search(r'(\S+) \S+ \S+ - \S+$', line).group(1) for line in edge.lines(500)}
+        assert len(addresses) <= 8, f"500 calls over {len(addresses)} connections: {addresses}"
+
+
+def test_grpc_client_gives_up():
+    with grpc_world() as (edge, _, channel):
+        started = threading.Event()
+
+        def requests():
+            yield b"one"
+            started.set()
+            time.sleep(60)
+        call = channel.stream_stream("/test.Echo/Chat")(requests(), timeout=WAIT)
+        expect(next(call), b"ONE")
+        call.cancel()
+        line = edge.lines(1)[0]
+        assert " DC " in line, line
+
+
+# --- what no client of good will sends -------------------------------------------------------------------------------
+
+def test_malformed_requests():
+    bad = {
+        "a name in capitals": head(more=[("X-Upper", "1")]),
+        "a second path": head(more=[]) + literal(":path", "/b"),
+        "a field for one hop": head(more=[("connection", "close")]),
+        "transfer-encoding": head(more=[("transfer-encoding", "chunked")]),
+        "no path": b"".join(literal(n, v) for n, v in [(":method", "GET"), (":scheme", "http"), (":authority", "a.b")]),
+        "a pseudo-field behind a field": literal("x", "1") + head(),
+        "an unknown pseudo-field": head() + literal(":other", "1"),
+        "a line's end in a value": head(more=[("x", "a\r\nhost: b")]),
+    }
+    to_be_said = {
+        "a blank in the path": head("/a b"),
+        "a target without a slash": head("a"),
+        "a host that differs": head(more=[("host", "other.example")]),
+        "two hosts": head(more=[("host", "app.example"), ("host", "app.example")]),
+        "an authority with a user": head(authority="me@app.example"),
+    }
+    with World() as w:
+        for what, block in bad.items():
+            with raw(w.proxy) as r:
+                r.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, block))
+                f = r.until(RST_STREAM, 1)
+                expect(int.from_bytes(f[3], "big"), PROTOCOL_ERROR, what)
+                r.send(frame(HEADERS, END_STREAM | END_HEADERS, 3, head()))
+                expect(r.status(3), 200, f"after {what}: the connection goes on")
+        for what, block in to_be_said.items():
+            with raw(w.proxy) as r:
+                r.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, block))
+                f = r.read()
+                while f and f[0] not in (HEADERS, RST_STREAM):
+                    f = r.read()
+                assert f and (f[0] == RST_STREAM or f[3][0] == 0x8c), f"{what}: {f}"
+        expect(w.v1.calls + w.v2.calls, len(bad), "only the good ones reached a backend")
+
+
+def test_length_and_body_disagree():
+    with World() as w:
+        for body, announced in ((b"12345", "4"), (b"123", "4")):
+            with raw(w.proxy) as r:
+                r.send(frame(HEADERS, END_HEADERS, 1, head(method="POST", more=[("content-length", announced)])),
+                       frame(DATA, END_STREAM, 1, body))
+                expect(int.from_bytes(r.until(RST_STREAM, 1)[3], "big"), PROTOCOL_ERROR)
+
+
+def test_cookie_crumbs_are_joined():
+    with World() as w, raw(w.proxy) as r:
+        r.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, head(more=[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")])))
+        expect(r.status(1), 200)
+        said = json.loads(r.until(DATA, 1)[3])
+        expect((said["fields"]["cookie"], said["fields"]["x"]), ("a=1; b=2", "y"))
+
+
+def flood(proxy, piece, rounds):
+    """What ends the connection: GOAWAY's code, or "closed"."""
+    with raw(proxy) as r:
+        with contextlib.suppress(OSError):
+            for i in range(rounds):
+                r.send(piece(i))
+        try:
+            return int.from_bytes(r.until(GOAWAY)[3][4:8], "big")
+        except (AssertionError, OSError):
+            return "closed"
+
+
+def test_floods_end_the_connection():
+    with World() as w:
+        def rapid_reset(i):
+            return b"".join(frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, head()) +
+                            frame(RST_STREAM, 0, 2 * n + 1, struct.pack(">I", CANCEL))
+                            for n in range(i * 100, i * 100 + 100))
+        floods = {
+            "rapid reset": (rapid_reset, 300),
+            "ping": (lambda i: frame(PING, 0, 0, b"12345678") * 500, 100),
+            "settings": (lambda i: frame(SETTINGS, 0, 0) * 500, 100),
+            "empty data": (lambda i: (frame(HEADERS, END_HEADERS, 1, head(method="POST")) if i == 0 else b"") +
+                           frame(DATA, 0, 1) * 500, 100),
+            "continuation": (lambda i: (frame(HEADERS, 0, 1, head()) if i == 0 else b"") +
+                             frame(CONTINUATION, 0, 1, literal("x", "y" * 100)) * 50, 400),
+        }
+        for what, (piece, rounds) in floods.items():
+            end = flood(w.proxy, piece, rounds)
+            assert end in (CALM, PROTOCOL_ERROR, "closed", 7, 2), f"{what}: {end}"
+            r, _ = w.proxy.request()
+            expect(r.status, 200, f"after {what}")
+        assert w.v1.calls + w.v2.calls < 20000, "rapid resets were all served"
+
+
+def test_a_stream_that_stands_still_holds_up_none():
+    with World() as w, raw(w.proxy, window=0) as r:
+        big = [("x-test-bytes", "3200000")]
+        r.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, head(more=big)))
+        expect(r.status(1), 200)
+        r.send(frame(HEADERS, END_STREAM | END_HEADERS, 3, head()), frame(WINDOW_UPDATE, 0, 3, struct.pack(">I", 100000)))
+        expect(r.status(3), 200)
+        assert b'"method": "GET"' in r.until(DATA, 3)[3]
+
+
+def test_large_heads_are_refused():
+    with World() as w, raw(w.proxy) as r:
+        many = b"".join(literal(f"x-{i}", "v" * 100) for i in range(130))     # more than 100 fields
+        block = head() + many
+        pieces = [block[i:i + 16000] for i in range(0, len(block), 16000)]
+        r.send(frame(HEADERS, END_STREAM | (END_HEADERS if len(pieces) == 1 else 0), 1, pieces[0]),
+               *(frame(CONTINUATION, END_HEADERS if p is pieces[-1] else 0, 1, p) for p in pieces[1:]))
+        f = r.read()
+        while f and f[0] not in (HEADERS, RST_STREAM, GOAWAY):
+            f = r.read()
+        assert f, "neither an answer nor a reset"
+        until(lambda: " 431 " in w.proxy.lines(1)[0] or f[0] != HEADERS, "431 in the log")
+        expect(w.v1.calls + w.v2.calls, 0)
+
+
+# --- the end of connections -------------------------------------------------------------------------------------------
+
+def test_drain_lets_requests_end():
+    w = World()
+    r = Raw(w.proxy)
+    r.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, head(more=[("x-test-delay", "1.5")])))
+    time.sleep(0.3)
+    stopping = threading.Thread(target=w.proxy.stop)
+    stopping.start()
+    seen = []
+    while (f := r.read()):
+        seen.append(f[0])
+        if f[0] == DATA and f[1] & END_STREAM:
+            seen.append("answered")
+    stopping.join()
+    r.close()
+    assert GOAWAY in seen and "answered" in seen, seen
+
+
+class Goaway:
+    """An HTTP/2 origin that serves three streams of a connection and then says GOAWAY."""
+
+    def __init__(self, ip, port):
+        self.listener = socket.create_server((ip, port))
+        self.served = self.connections = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                s, _ = self.listener.accept()
+                self.connections += 1
+                threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        r = Raw.__new__(Raw)
+        r.s, r.buffer = s, b""
+        with contextlib.suppress(OSError):
+            preface = b""
+            while len(preface) < len(PREFACE):
+                preface += s.recv(len(PREFACE) - len(preface))
+            s.sendall(frame(SETTINGS, 0, 0))
+            n = 0
+            while (f := r.read()):
+                if f[0] == SETTINGS and not f[1] & ACK:
+                    s.sendall(frame(SETTINGS, ACK, 0))
+                if f[0] == HEADERS and n < 3:
+                    n += 1
+                    self.served += 1
+                    s.sendall(frame(HEADERS, END_STREAM | END_HEADERS, f[2], b"\x88"))
+                    if n == 3:
+                        s.sendall(frame(GOAWAY, 0, 0, struct.pack(">II", f[2], 0)))
+        s.close()
+
+
+def test_goaway_of_a_host_fails_no_request():
+    port = free_port()
+    origin = Goaway("127.7.22.1", port)
+    config = (service("app", port, "app", "grpc") + pod("app-1", "app", "v1", "127.7.22.1", port) + gateway() +
+              virtual_service("  - route: [{destination: {host: app}}]"))
+    with Proxy(config) as p:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda _: p.request()[0].status, range(60)))
+        expect(set(statuses), {200})
+        expect(origin.served, 60)
+        assert origin.connections >= 20, origin.connections
+    origin.listener.close()
+
+
+def main():
+    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
+    wanted = sys.argv[1:]
+    passed = failed = 0
+    for name, test in tests:
+        if wanted and not any(word in name for word in wanted):
+            continue
+        start = time.monotonic()
+        try:
+            test()
+            passed += 1
+            print(f"pass  {name} ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:       # noqa: BLE001  each test reports by itself
+            failed += 1
+            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
