@@ -178,7 +178,7 @@ fuzz-run: $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
 		build/corpus/$$name tests/fuzz/corpus/$$name 2>&1 | tail -n 12 || exit 1; done
 
 # --- what a machine needs ----------------------------------------------------------------------------------------
-DEBS := gcc libc6-dev pkg-config python3 curl redis-server check chromium fonts-dejavu-core graphviz \
+DEBS := gcc libc6-dev pkg-config python3 curl openssl redis-server check chromium fonts-dejavu-core graphviz \
 	libmicrohttpd-dev libjansson-dev libsqlite3-dev libevent-dev libgraphviz-dev libyaml-dev libzstd-dev \
 	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev libnghttp2-dev python3-grpcio
 # Node.js may have come from elsewhere than Debian.
