@@ -66,6 +66,7 @@ struct request {
     size_t dropped;       /* bytes of a refused body that have been read */
     bool is_head;         /* method is GET then, and the body stays here */
     bool headers_seen, suspended, finished;
+    bool is_late;         /* it began when the server was stopping already: refused, and not waited for */
     atomic_uint holders;  /* of a suspended request: who has to let go of it before it is resumed */
     bool prepared;        /* the body is unpacked, a form is read */
     bool told;            /* the answer has gone out already; what comes of the body is dropped */

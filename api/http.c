@@ -66,7 +66,8 @@ void *http_request_new(void *cls, const char *uri, struct MHD_Connection *connec
     query = rq->target.p ? strcspn(rq->target.p, "?") : 0;
     rq->path = (struct str){ rq->target.p, query };
     pthread_mutex_lock(&api->lock);
-    api->active++;
+    rq->is_late = atomic_load(&api->stopping);
+    api->active += !rq->is_late;
     pthread_mutex_unlock(&api->lock);
     return rq;
 }
@@ -89,6 +90,7 @@ void http_request_end(void *cls, struct MHD_Connection *connection, void **state
 {
     struct request *rq = *state;
     struct api *api = cls;
+    bool counted;
 
     (void)connection;
     (void)why;
@@ -103,9 +105,10 @@ void http_request_end(void *cls, struct MHD_Connection *connection, void **state
     if (rq->release)
         rq->release(rq->owner);
     arena_free(&rq->arena);
+    counted = !rq->is_late;
     mem_free(rq);
     pthread_mutex_lock(&api->lock);
-    api->active--;
+    api->active -= counted;
     pthread_cond_broadcast(&api->quiet);
     pthread_mutex_unlock(&api->lock);
 }
@@ -249,7 +252,7 @@ static bool begin(struct request *rq, const char *method, const char *version)
 {
     rq->method = method_of(method);
     rq->is_head = strcmp(method, "HEAD") == 0;
-    if (!rq->target.p || atomic_load(&rq->api->stopping)) {
+    if (!rq->target.p || rq->is_late) {
         reply_text(rq, 503, "the server is stopping");
         reply_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
         return false;

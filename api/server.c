@@ -1,6 +1,6 @@
 /* server.c: starting and stopping: the socket, libmicrohttpd's threads, the workers, the mesh, who follows lines.
  *
- * Order of the end: no new connections; who waits for the mesh, and who follows lines, is sent away; requests under way get their answers; and
+ * Order of the end: what is new is refused (503, and its connection closed); who waits for the mesh, and who follows lines, is sent away; requests under way get their answers; and
  * only then libmicrohttpd, which cannot stop while a connection rests, and the workers. */
 
 #include "api/loki_tail-internal.h"
@@ -182,19 +182,16 @@ static bool wait_for_none(struct api *api, const size_t *count, int64_t deadline
 
 void api_stop(struct api *api, int64_t timeout_ms)
 {
-    int fd;
-
     if (!api)
         return;
+    /* Not MHD_quiesce_daemon: with a pool of threads both it and a thread that is just awake take the listening socket out
+     * of the thread's epoll set, and the second one to do so aborts the process. */
     atomic_store(&api->stopping, true);
-    fd = MHD_quiesce_daemon(api->daemon);
     mesh_state_stop(api->mesh);
     tails_stop(api->tails);
     if (!wait_for_none(api, &api->active, clock_mono_ns() + timeout_ms * 1000000))
         log_warn("http: %zu requests have not ended after %lld ms", api->active, (long long)timeout_ms);
     wait_for_none(api, &api->suspended, 0); /* libmicrohttpd cannot stop while a connection rests */
     MHD_stop_daemon(api->daemon);
-    if (fd >= 0)
-        close(fd);
     api_free(api);
 }
