@@ -22,7 +22,7 @@ enum { EVENT_FILTER_SLICE = 4000, /* bytes: four of them fill a database page */
 /* Never 0. */
 uint64_t event_filter_hash(struct str value);
 /* Bits for each value: of a text's tokens, since texts are long to read; of a dictionary's values. */
-enum { EVENT_FILTER_TOKEN_BITS = 8, EVENT_FILTER_VALUE_BITS = 5 };
+enum { EVENT_FILTER_TOKEN_BITS = 8, EVENT_FILTER_VALUE_BITS = 5, EVENT_FILTER_MOST_BITS = 10 };
 /* Bytes of the whole filter for so many distinct values: a multiple of 32; and in how many slices. */
 size_t event_filter_bytes(size_t distinct, size_t bits);
 size_t event_filter_slices(size_t bytes);

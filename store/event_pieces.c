@@ -294,6 +294,19 @@ static bool wants_filter(const struct event_coded *d)
     return d->form == EVENT_FORM_TEXTS || (d->form == EVENT_FORM_DICT && d->distinct >= FILTERED_VALUES);
 }
 
+/* For each entry. A dictionary whose values come again often can have more for the same room, at most 1.5 bits a row: to
+ * open one in vain costs as much as the probes of a hundred blocks. */
+static size_t filter_bits(const struct event_coded *d)
+{
+    size_t bits = d->distinct ? d->n * 3 / 2 / d->distinct : 0;
+
+    if (d->form == EVENT_FORM_TEXTS)
+        return EVENT_FILTER_TOKEN_BITS;
+    return bits < EVENT_FILTER_VALUE_BITS  ? EVENT_FILTER_VALUE_BITS
+           : bits > EVENT_FILTER_MOST_BITS ? EVENT_FILTER_MOST_BITS
+                                           : bits;
+}
+
 /* How many bytes it has, and where its first slice is. */
 static int put_filter(struct event_pieces *w, const struct event_coded *d, struct err *e)
 {
@@ -303,8 +316,7 @@ static int put_filter(struct event_pieces *w, const struct event_coded *d, struc
     int rc = event_hashes_of(&h, d, e);
 
     if (rc == 0 && !h.too_many) {
-        bytes = event_filter_bytes(h.n, d->form == EVENT_FORM_TEXTS ? EVENT_FILTER_TOKEN_BITS
-                                                                    : EVENT_FILTER_VALUE_BITS);
+        bytes = event_filter_bytes(h.n, filter_bits(d));
         buf_reset(&w->raw);
         bits = (uint8_t *)buf_reserve(&w->raw, bytes);
         rc = bits ? 0 : event_pieces_no_memory(e);
