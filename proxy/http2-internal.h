@@ -36,6 +36,8 @@ void http2_block_add(struct http2_block *b, struct str name, struct str value);
 /* The head is b->head, valid until the next block begins. `more`: a body follows. False: it is no message, or it is
  * larger than a head may be. */
 bool http2_block_finish(struct http2_block *b, bool request, bool more);
+/* What of a finished block of trailers may go on, with copies of its texts, to be freed by mem_free. NULL: no memory. */
+struct fields *http2_block_trailers(struct http2_block *b);
 
 /* ---- heads and trailers that go out ---- */
 
@@ -83,7 +85,9 @@ struct http2_credit {
     int64_t at_ns;
 };
 
-nghttp2_option *http2_options(void);
+/* Takes the callbacks, with `user` for all of them, and says our settings and windows. Returns 0, or nghttp2's error; *out may
+ * be set then, too. */
+int http2_open(nghttp2_session **out, bool server, nghttp2_session_callbacks *callbacks, void *user);
 /* Moves frames into the connection's buffer until it is full or there are none. Returns 0, or nghttp2's error. */
 int http2_fill(nghttp2_session *session, struct conn *c);
 /* False: the peer floods. */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "proxy/http1_parser.h"
+#include "proxy/trailers.h"
 
 void http2_block_begin(struct http2_block *b)
 {
@@ -180,6 +181,17 @@ bool http2_block_finish(struct http2_block *b, bool request, bool more)
     if (request && h->method.n == 0)
         return false;
     return h->base != NULL;
+}
+
+struct fields *http2_block_trailers(struct http2_block *b)
+{
+    struct fields *f = mem_alloc(sizeof(*f) + b->bytes.n);
+
+    if (!f)
+        return NULL;
+    b->head.base = memcpy(f + 1, b->head.base, b->bytes.n);
+    trailers_from_head(f, &b->head);
+    return f;
 }
 
 /* ---- out ---- */

@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "proxy/http2-internal.h"
 #include "proxy/stream.h"
-#include "proxy/trailers.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -345,20 +344,10 @@ static void start_request(struct http2_server *h, struct http2_request *rq, bool
 /* Copies: the block is the connection's, and the stream may take them later. */
 static void keep_trailers(struct http2_request *rq, struct http2_block *b)
 {
-    struct fields *f;
-    char *texts;
-
-    if (!http2_block_finish(b, false, false)) {
+    if (http2_block_finish(b, false, false))
+        rq->trailers = http2_block_trailers(b);
+    else
         reset(rq, NGHTTP2_PROTOCOL_ERROR);
-        return;
-    }
-    f = mem_alloc(sizeof(*f) + b->bytes.n);
-    if (!f)
-        return;
-    texts = memcpy(f + 1, b->head.base, b->bytes.n);
-    b->head.base = texts;
-    trailers_from_head(f, &b->head);
-    rq->trailers = f;
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -439,10 +428,12 @@ static void on_fill(struct conn *c)
     if (h->some_drained)
         tell_drained(h);
     free_dead(h);
-    if (h->broken)
+    if (h->broken) {
         close_all(c);
-    else if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session))
+    } else if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session)) {
+        drop_requests(h); /* after a GOAWAY for misconduct there may be some */
         conn_linger(c);
+    }
 }
 
 static size_t on_data(struct conn *c, struct str bytes)
@@ -530,31 +521,17 @@ static void destroy(struct conn *c)
 
 static int open_session(struct http2_server *h)
 {
-    nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_MOST_STREAMS },
-                                          { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW },
-                                          { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MOST_HEAD } };
     nghttp2_session_callbacks *cb;
-    nghttp2_option *o = http2_options();
-    int rc;
 
-    if (!o || nghttp2_session_callbacks_new(&cb) != 0) {
-        nghttp2_option_del(o);
+    if (nghttp2_session_callbacks_new(&cb) != 0)
         return NGHTTP2_ERR_NOMEM;
-    }
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
-    rc = nghttp2_session_server_new2(&h->session, cb, h, o);
-    nghttp2_session_callbacks_del(cb);
-    nghttp2_option_del(o);
-    if (rc == 0)
-        rc = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
-    if (rc == 0)
-        rc = nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_WINDOW);
-    return rc;
+    return http2_open(&h->session, true, cb, h);
 }
 
 void http2_server_new(const struct incoming *in)

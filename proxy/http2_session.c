@@ -5,7 +5,7 @@
  * counts all frames that cost work and bring nothing. */
 enum { CREDIT_MOST = 4000, CREDIT_PER_SECOND = 1000, MOST_SETTINGS = 32, MOST_ACKS = 100 };
 
-nghttp2_option *http2_options(void)
+static nghttp2_option *make_options(void)
 {
     nghttp2_option *o;
 
@@ -18,6 +18,32 @@ nghttp2_option *http2_options(void)
     nghttp2_option_set_peer_max_concurrent_streams(o, HTTP2_MOST_STREAMS);
     nghttp2_option_set_max_deflate_dynamic_table_size(o, 4096);
     return o;
+}
+
+static int say_settings(nghttp2_session *session, bool server)
+{
+    const nghttp2_settings_entry settings[] = {
+        { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MOST_HEAD },
+        server ? (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_MOST_STREAMS } :
+                 (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
+    };
+    int rc = nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+
+    return rc ? rc : nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_WINDOW);
+}
+
+int http2_open(nghttp2_session **out, bool server, nghttp2_session_callbacks *callbacks, void *user)
+{
+    nghttp2_option *o = make_options();
+    int rc = NGHTTP2_ERR_NOMEM;
+
+    if (o && callbacks)
+        rc = server ? nghttp2_session_server_new2(out, callbacks, user, o) :
+                      nghttp2_session_client_new2(out, callbacks, user, o);
+    nghttp2_session_callbacks_del(callbacks);
+    nghttp2_option_del(o);
+    return rc ? rc : say_settings(*out, server);
 }
 
 int http2_fill(nghttp2_session *session, struct conn *c)

@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "proxy/http2-internal.h"
 #include "proxy/proxy_header.h"
-#include "proxy/trailers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@ struct http2_stream {
     int32_t id;                 /* 0: no head has gone out */
     bool to_head;               /* the request is a HEAD */
     bool head_seen, ended, paused, closed;
+    bool forgotten;             /* the connection has one stream less: it is freed when nobody looks at it any more */
     struct buf waiting;         /* of the response's body */
     struct fields *trailers;    /* of the response, behind it */
     struct http2_source body;   /* of the request */
@@ -138,6 +138,9 @@ static void forget(struct http2_stream *s)
 {
     struct http2_upstream *h = s->h;
 
+    if (s->forgotten)
+        return;
+    s->forgotten = true;
     if (s->prev)
         s->prev->next = s->next;
     else
@@ -238,18 +241,6 @@ static void give_up(struct http2_stream *s, enum upstream_failure why)
     fail(s, why, 0);
 }
 
-static void keep_trailers(struct http2_stream *s, struct http2_block *b)
-{
-    struct fields *f = mem_alloc(sizeof(*f) + b->bytes.n);
-
-    if (!f)
-        return;
-    b->head.base = memcpy(f + 1, b->head.base, b->bytes.n);
-    trailers_from_head(f, &b->head);
-    mem_free(s->trailers);
-    s->trailers = f;
-}
-
 static void take_head(struct http2_upstream *h, struct http2_stream *s, bool ends)
 {
     struct http_head *head = &h->block.head;
@@ -261,7 +252,8 @@ static void take_head(struct http2_upstream *h, struct http2_stream *s, bool end
     if (ends && !s->to_head && head->status != 204 && head->status != 304)
         head->framing = HTTP_LENGTH; /* an empty body, which HTTP/1 has to be told */
     if (s->head_seen) {
-        keep_trailers(s, &h->block);
+        mem_free(s->trailers);
+        s->trailers = http2_block_trailers(&h->block);
     } else if (h->block.head.status >= 200) {
         s->head_seen = true;
         s->call.handler->head(s->call.arg, head);
@@ -533,30 +525,16 @@ static void destroy(struct conn *c)
 
 static int open_session(struct http2_upstream *h)
 {
-    nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
-                                          { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW },
-                                          { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MOST_HEAD } };
     nghttp2_session_callbacks *cb;
-    nghttp2_option *o = http2_options();
-    int rc;
 
-    if (!o || nghttp2_session_callbacks_new(&cb) != 0) {
-        nghttp2_option_del(o);
+    if (nghttp2_session_callbacks_new(&cb) != 0)
         return NGHTTP2_ERR_NOMEM;
-    }
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
-    rc = nghttp2_session_client_new2(&h->session, cb, h, o);
-    nghttp2_session_callbacks_del(cb);
-    nghttp2_option_del(o);
-    if (rc == 0)
-        rc = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
-    if (rc == 0)
-        rc = nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_WINDOW);
-    return rc;
+    return http2_open(&h->session, false, cb, h);
 }
 
 static struct http2_upstream *connect_new(const struct upstream_route *r)
