@@ -369,7 +369,7 @@ void downstream_new(const struct incoming *in)
     struct conn_socket socket = in->socket;
 
     if (!d) {
-        conn_socket_close(&socket);
+        conn_socket_close(in->wl->w, &socket);
         return;
     }
     d->client = (struct client){ .ops = &client_ops, .wl = worker_listener_get(in->wl), .peer = &d->peer };

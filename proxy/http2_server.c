@@ -546,7 +546,7 @@ void http2_server_new(const struct incoming *in)
         if (h)
             nghttp2_session_del(h->session);
         mem_free(h);
-        conn_socket_close(&socket);
+        conn_socket_close(in->wl->w, &socket);
         return;
     }
     h->wl = worker_listener_get(in->wl);

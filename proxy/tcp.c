@@ -297,7 +297,7 @@ void tcp_new(const struct incoming *in)
     struct conn_socket down = in->socket, up;
 
     if (!t) {
-        conn_socket_close(&down);
+        conn_socket_close(w, &down);
         return;
     }
     t->w = w;
@@ -366,18 +366,15 @@ struct sniff {
 
 static void hand_over(struct sniff *f, bool http, struct str first)
 {
-    struct buf kept = f->c.in; /* what `first` may point into */
     struct incoming in = { .wl = f->wl, .serve = f->serve, .remote = f->remote, .local = f->local,
                            .first = first };
 
-    f->c.in = (struct buf)BUF_INIT(0);
     event_del(&f->timer);
     in.socket = conn_detach(&f->c);
     if (http)
         downstream_new(&in);
     else
         tcp_new(&in);
-    buf_free(&kept);
 }
 
 static size_t sniff_data(struct conn *c, struct str bytes)
@@ -398,8 +395,8 @@ static void sniff_end(struct conn *c)
 
 static void sniff_eof(struct conn *c)
 {
-    if (c->in.n)
-        hand_over((struct sniff *)c, false, buf_view(&c->in));
+    if (c->in)
+        hand_over((struct sniff *)c, false, conn_kept(c));
     else
         sniff_end(c);
 }
@@ -429,7 +426,7 @@ static void on_sniff_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     worker_enter(w);
-    hand_over(f, false, buf_view(&f->c.in));
+    hand_over(f, false, conn_kept(&f->c));
     worker_leave(w);
 }
 
@@ -442,7 +439,7 @@ void tcp_sniff(const struct incoming *in)
     struct sniff *f = mem_zalloc(sizeof(*f));
 
     if (!f) {
-        conn_socket_close(&socket);
+        conn_socket_close(in->wl->w, &socket);
         return;
     }
     f->wl = worker_listener_get(in->wl);

@@ -351,7 +351,7 @@ static struct http1_upstream *connect_new(const struct upstream_route *r)
         return NULL;
     u = mem_zalloc(sizeof(*u));
     if (!u) {
-        conn_socket_close(&socket);
+        conn_socket_close(r->host->w, &socket);
         errno = ENOMEM;
         return NULL;
     }
