@@ -35,7 +35,7 @@ struct tcp {
     struct worker_listener *wl;
     struct view *view;
     const struct listener *l;
-    struct peer peer;
+    struct peer *peer;
     const struct destination *destination;
     struct upstream_cluster *cluster;
     const struct endpoint *endpoint;
@@ -67,7 +67,7 @@ static void record(struct tcp *t, enum record_kind kind)
     access_log_init(l);
     l->start_ns = worker_wall_ns(t->w, t->started_ns);
     identity_fill(l, t->view->snapshot, &(struct identity){
-        .on = t->l, .peer = &t->peer, .cluster = t->cluster ? t->cluster->cluster : NULL, .endpoint = t->endpoint,
+        .on = t->l, .peer = t->peer, .cluster = t->cluster ? t->cluster->cluster : NULL, .endpoint = t->endpoint,
         .upstream = t->up.t && t->up.c.tls ? t->up.c.tls->peer : NULL });
     l->response_code = 0;
     l->response_flags = response_flags_text(flags, t->flags);
@@ -83,9 +83,9 @@ static void record(struct tcp *t, enum record_kind kind)
         l->upstream_host = str_of(t->host->text);
     l->upstream_local_address = str_of(t->up_local);
     l->upstream_transport_failure_reason = str_of(t->transport_failure);
-    l->downstream_local_address = str_of(t->peer.local);
-    l->downstream_remote_address = str_of(t->peer.remote);
-    l->requested_server_name = t->peer.sni;
+    l->downstream_local_address = str_of(t->peer->local);
+    l->downstream_remote_address = str_of(t->peer->remote);
+    l->requested_server_name = t->peer->sni;
     l->request_protocol = STR("tcp");
     r.request_us = -1;
     record_obey(&r, record_policy(t->view->snapshot, t->l));
@@ -216,6 +216,7 @@ static void destroy(struct conn *c)
     upstream_host_put(t->host);
     view_put(t->view);
     worker_listener_put(t->wl);
+    peer_put(t->peer);
     mem_free(t);
 }
 
@@ -272,7 +273,7 @@ static bool admitted(struct tcp *t)
 
     if (p->npolicies == 0)
         return true;
-    admit_facts(&facts, &t->peer, t->wl->l);
+    admit_facts(&facts, t->peer, t->wl->l);
     policy_decide(p, &facts, &verdict);
     if (verdict.allowed)
         return true;
@@ -287,16 +288,18 @@ static void announce(struct tcp *t)
     unsigned version = t->cluster->cluster->proxy_protocol;
 
     if (version)
-        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer.remote), str_of(t->peer.local));
+        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer->remote), str_of(t->peer->local));
 }
 
 void tcp_new(const struct incoming *in)
 {
     struct worker *w = in->wl->w;
-    struct tcp *t = mem_zalloc(sizeof(*t) + in->name.n);
+    struct peer *peer = peer_new(in);
+    struct tcp *t = peer ? mem_zalloc(sizeof(*t)) : NULL;
     struct conn_socket down = in->socket, up;
 
     if (!t) {
+        peer_put(peer);
         conn_socket_close(w, &down);
         return;
     }
@@ -305,9 +308,7 @@ void tcp_new(const struct incoming *in)
     t->view = view_get(in->wl->view);
     t->l = in->serve;
     t->started_ns = t->active_ns = w->now_ns;
-    peer_init(&t->peer, in);
-    if (in->name.n)
-        t->peer.sni.p = memcpy(t + 1, in->name.p, in->name.n);
+    t->peer = peer;
     t->down.t = t;
     t->down.other = &t->up;
     t->conns = 1;
