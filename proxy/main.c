@@ -238,7 +238,7 @@ static int start_workers(struct app *a, struct err *e)
                                             .header_timeout_ns = INT64_C(60) * 1000000000,
                                             .keep_alive_ns = INT64_C(3600) * 1000000000,
                                             .stream_idle_ns = INT64_C(300) * 1000000000,
-                                            .drain_ns = a->o.drain_ms * 1000000,
+                                            .drain_ns = a->o.drain_ms * 1000000, .io_uring = a->o.io_uring,
                                             .tls = a->tls, .jwks = a->jwks, .circuits = a->circuits,
                                             .names = a->names };
     a->rings = arena_array(&a->arena, a->o.threads, sizeof(struct record_ring *));

@@ -23,6 +23,7 @@ struct options {
     const struct access_format *access_format; /* NULL: text or JSON as Istio has it */
     size_t threads;
     int64_t drain_ms;
+    bool io_uring;
     int64_t dns_refresh_ms;
     uint32_t sampling_ppm;
     int log_level;

@@ -33,15 +33,15 @@ void worker_enter(struct worker *w)
 
 void worker_leave(struct worker *w)
 {
-    while (w->flush || w->dead || w->wake) {
-        struct conn *c = w->flush;
+    bool send = !w->poller.turning; /* else at the end of a few turns, what they have put all at once */
+    struct conn *c;
 
-        if (c) {
-            w->flush = c->leave_next;
-            conn_leave(c);
-        } else if (!w->dead) {
+    while ((w->flush && send) || w->dead || w->wake) {
+        if (w->flush && send) {
+            conn_send_all(w);
+        } else if (w->wake) {
             upstream_wake(w);
-        } else { /* nobody on the flush list is freed: it is empty */
+        } else {
             c = w->dead;
             w->dead = c->leave_next;
             conn_destroy(c);
@@ -454,9 +454,14 @@ static void cut_off(struct worker *w)
 static void *run(void *arg)
 {
     struct worker *w = arg;
+    int why;
 
+    w->batch = w->settings->io_uring ? batch_new(&why) : NULL;
+    if (w->settings->io_uring && !w->batch)
+        log_info("worker %zu: without io_uring: %s", w->index, strerror(why));
     event_base_dispatch(w->base);
     cut_off(w);
+    batch_free(w->batch);
     return NULL;
 }
 

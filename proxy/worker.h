@@ -8,6 +8,7 @@
 #include "base/rand.h"
 #include "base/strmap.h"
 #include "proxy/access_format.h"
+#include "proxy/batch.h"
 #include "proxy/jwks_store.h"
 #include "proxy/poller.h"
 #include "proxy/record.h"
@@ -30,6 +31,7 @@ struct worker_settings {
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
+    bool io_uring;               /* to be used where there is one */
     struct circuits *circuits;   /* of all workers, as are the names */
     struct names *names;
 };
@@ -93,6 +95,8 @@ struct worker {
     struct event *mail_event;
     int mail_fd;
 
+    struct batch *batch;         /* NULL: without io_uring */
+    struct conn_ahead ahead[BATCH_MOST];
     struct tls_scratch tls;
     char scratch[CONN_SCRATCH];
 };
