@@ -245,7 +245,10 @@ static void read_more(struct conn *c);
 static void take_ahead(struct conn *c)
 {
     const struct conn_ahead *a = c->ahead;
+    const char *p = a->bytes;
     ssize_t n = a->n;
+    bool more;
+    int saved;
 
     c->ahead = NULL;
     if (n < 0) {
@@ -253,8 +256,16 @@ static void take_ahead(struct conn *c)
         n = -1;
     }
     note_read(c, n, CONN_AHEAD);
-    take_read(c, a->bytes, n);
-    if (n == CONN_AHEAD && c->readable && wants_bytes(c))
+    more = n == CONN_AHEAD;
+    if (c->tls && n > 0) {
+        n = tls_link_open(c->tls, c->fd, (struct str){ a->bytes, (size_t)n }, c->w->scratch, CONN_SCRATCH);
+        p = c->w->scratch;
+        saved = errno;
+        note_tls(c);
+        errno = saved;
+    }
+    take_read(c, p, n);
+    if (more && c->readable && wants_bytes(c))
         read_more(c); /* there is more than small pieces */
     else
         look(c);
@@ -418,7 +429,7 @@ static void turn(struct conn *c)
 
 bool conn_reads_ahead(const struct conn *c)
 {
-    return c->readable && !c->tls && !c->in && !c->bulk && !c->connecting && wants_bytes(c);
+    return c->readable && (!c->tls || (!c->tls->eof && !c->tls->broken)) && !c->in && !c->bulk && !c->connecting && wants_bytes(c);
 }
 
 void conn_turn(struct conn *c)
@@ -778,7 +789,9 @@ static void flush(struct conn *c)
 /* What it has put may go out together with others'. */
 static bool may_send_together(const struct conn *c)
 {
-    return !c->tls && !c->fed_by && c->out && c->writable && conn_unsent(c) > 0;
+    if (c->fed_by || !c->out || !c->writable || conn_unsent(c) == 0)
+        return false;
+    return !c->tls || (!c->tls->broken && tls_link_unsent(c->tls) == 0 && conn_unsent(c) <= CONN_AHEAD);
 }
 
 static void leave_flush(struct conn *c)
@@ -805,21 +818,42 @@ static bool prepare(struct conn *c)
     return false;
 }
 
+/* What is to be sent for it; n 0: it is broken. By TLS that is made here, in memory of its own. */
+static struct batch_call call_for(struct conn *c, struct conn_ahead *room)
+{
+    struct conn_buf *out = c->out;
+    struct str plain = str_from(buf_view(&out->buf), out->at);
+
+    if (!c->tls)
+        return (struct batch_call){ .fd = c->fd, .p = out->buf.p + out->at, .n = plain.n };
+    out->at += plain.n;
+    return (struct batch_call){ .fd = c->fd, .p = room->bytes, .n = tls_link_seal(c->tls, plain, room->bytes) };
+}
+
+/* What the socket has taken. */
+static void note_sent(struct conn *c, struct batch_call *call)
+{
+    size_t sent = call->result > 0 ? (size_t)call->result : 0;
+
+    c->writable = sent == call->n;
+    if (!c->tls)
+        c->out->at += sent;
+    else if (call->n == 0)
+        call->result = -EPROTO;
+    else if (sent < call->n && tls_link_keep(c->tls, (struct str){ (char *)call->p + sent, call->n - sent }) < 0)
+        call->result = -ENOMEM;
+}
+
 /* What has become of them is noted for all before anybody is told: who is told may put more. */
 static void send_together(struct worker *w, struct conn **v, size_t n)
 {
     struct batch_call calls[BATCH_MOST];
 
-    for (size_t i = 0; i < n; i++) {
-        struct conn_buf *out = v[i]->out;
-
-        calls[i] = (struct batch_call){ .fd = v[i]->fd, .p = out->buf.p + out->at, .n = out->buf.n - out->at };
-    }
+    for (size_t i = 0; i < n; i++)
+        calls[i] = call_for(v[i], &w->ahead[i]);
     batch_send(w->batch, calls, n);
-    for (size_t i = 0; i < n; i++) {
-        v[i]->writable = calls[i].result == (ssize_t)calls[i].n;
-        v[i]->out->at += calls[i].result > 0 ? (size_t)calls[i].result : 0;
-    }
+    for (size_t i = 0; i < n; i++)
+        note_sent(v[i], &calls[i]);
     for (size_t i = 0; i < n; i++) {
         ssize_t result = calls[i].result;
 

@@ -58,10 +58,10 @@ struct conn_buf {
     struct conn_buf *next;       /* spare */
 };
 
-/* What was read for a connection whose turn is about to come. */
+/* What was read for a connection whose turn is about to come; or, after the turns, what is sent for one by TLS. */
 struct conn_ahead {
     ssize_t n;                   /* as recv(), or -errno */
-    char bytes[CONN_AHEAD];
+    char bytes[CONN_AHEAD + TLS_OVERHEAD];
 };
 
 struct conn {
