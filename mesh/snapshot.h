@@ -226,6 +226,90 @@ struct cors {
     bool credentials, ignore_unmatched;
 };
 
+/* ---- local rate limits: Envoy's local_ratelimit, as EnvoyFilters bring it ---- */
+
+/* Full at first; every interval brings `per_fill` more, up to `most`. */
+struct token_bucket {
+    struct str key;           /* what it is for and how large it is: with the same key in the next snapshot it goes on */
+    uint32_t most, per_fill;  /* most 0: there is no bucket, and nothing is refused for it */
+    int64_t interval_ms;      /* 50 at least */
+};
+
+struct rate_limit_entry {
+    struct str key, value;
+};
+
+enum { RATE_LIMIT_MOST_ENTRIES = 8, RATE_LIMIT_MOST_ACTIONS = 16 };
+
+/* Requests of which some actions make just these entries, in this order, have a bucket of their own. */
+struct rate_limit_descriptor {
+    const struct rate_limit_entry *entries;
+    size_t nentries;          /* RATE_LIMIT_MOST_ENTRIES at most */
+    struct token_bucket bucket;
+};
+
+enum rate_limit_source {
+    RATE_LIMIT_GENERIC,              /* `value` */
+    RATE_LIMIT_HEADER, RATE_LIMIT_QUERY, /* the value of what `name` says */
+    RATE_LIMIT_HEADER_MATCH, RATE_LIMIT_QUERY_MATCH, /* `value`, when all `matches` hold, or with `negate` not all do */
+    RATE_LIMIT_REMOTE_ADDRESS, RATE_LIMIT_DESTINATION_CLUSTER
+};
+
+/* Makes one entry. */
+struct rate_limit_action {
+    enum rate_limit_source source;
+    struct str key, value;
+    struct str name;          /* a header's in lower case, perhaps ":path" and the like; a query parameter's */
+    bool skip_if_absent;      /* without a value there is no entry, instead of no descriptor */
+    const struct key_match *matches;
+    size_t nmatches;
+    bool negate;
+};
+
+/* Makes one descriptor, or, where an action finds nothing, none. */
+struct rate_limit_actions {
+    const struct rate_limit_action *v;
+    size_t n;                 /* RATE_LIMIT_MOST_ENTRIES at most */
+};
+
+enum rate_limit_inherit { RATE_LIMIT_OVERRIDE, RATE_LIMIT_INCLUDE, RATE_LIMIT_IGNORE };
+
+struct rate_limit {
+    uint32_t index;           /* in the snapshot's rate_limits */
+    bool of_connections;
+    struct str stat_prefix;
+    struct token_bucket bucket;
+    const struct rate_limit_descriptor *descriptors; /* the slowest first */
+    size_t ndescriptors;
+    bool spares_bucket;       /* what has a descriptor's bucket takes nothing from `bucket` */
+    const struct rate_limit_actions *actions; /* in the place of the route's; RATE_LIMIT_MOST_ACTIONS at most */
+    size_t nactions;
+    enum rate_limit_inherit inherit; /* when the virtual host's actions count: where the route has none, always, never */
+    uint32_t enabled_ppm, enforced_ppm;
+    unsigned status;          /* 429 */
+    const struct header_op *headers; /* of a refusal */
+    size_t nheaders;
+    bool tells;               /* every answer says how much is left: x-ratelimit-limit, -remaining, -reset */
+};
+
+/* Where a limit stands among Envoy's HTTP filters: ahead of all; behind tokens and policies; ahead of the router, behind
+ * faults and CORS. */
+enum rate_limit_place { RATE_LIMIT_FIRST, RATE_LIMIT_ADMITTED, RATE_LIMIT_LAST };
+
+struct rate_limit_filter {
+    struct str name;          /* routes and virtual hosts have their own limits under it */
+    enum rate_limit_place place; /* of a listener's */
+    const struct rate_limit *limit;
+};
+
+/* What a route or virtual host says of its own. */
+struct rate_limit_rules {
+    const struct rate_limit_filter *filters; /* instead of the listener's of the same name */
+    size_t nfilters;
+    const struct rate_limit_actions *actions; /* RATE_LIMIT_MOST_ACTIONS at most */
+    size_t nactions;
+};
+
 enum route_action { ROUTE_FORWARD, ROUTE_REDIRECT, ROUTE_DIRECT };
 
 struct route {
@@ -249,6 +333,7 @@ struct route {
     const struct mirror *mirrors;
     size_t nmirrors;
     const struct cors *cors;     /* NULL: none */
+    const struct rate_limit_rules *limits; /* NULL: none */
 };
 
 struct virtual_host {
@@ -258,6 +343,7 @@ struct virtual_host {
     const struct route *routes;  /* first match wins */
     size_t nroutes;
     bool require_tls;            /* httpsRedirect */
+    const struct rate_limit_rules *limits; /* NULL: none */
 };
 
 struct host_index; /* lookup.c */
@@ -388,6 +474,10 @@ struct listener {
     size_t nchains;
     struct listener_policy policy;
     bool proxy_protocol;         /* connections begin with PROXY protocol's header */
+    const struct rate_limit_filter *limits; /* of HTTP requests, by place */
+    size_t nlimits;
+    const struct rate_limit *const *connection_limits; /* of TCP connections; not in a chain's `serve` */
+    size_t nconnection_limits;
     const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where
                                         * the last host, "block_all", answers 502 to all */
 };
@@ -431,6 +521,8 @@ struct proxy_snapshot {
     size_t nclusters;
     const struct workload *workloads; /* sorted by ip: who is at the other end */
     size_t nworkloads;
+    const struct rate_limit *const *rate_limits; /* all of them, by index */
+    size_t nrate_limits;
     struct telemetry_policy client, server; /* of outbound and a gateway's listeners; of inbound ones */
 };
 

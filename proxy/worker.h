@@ -16,6 +16,7 @@
 
 struct circuits;
 struct names;
+struct rate_limits;
 struct stream;
 struct worker_message;
 
@@ -28,8 +29,9 @@ struct worker_settings {
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
-    struct circuits *circuits;   /* of all workers, as are the names */
+    struct circuits *circuits;   /* of all workers, as are the names and limits */
     struct names *names;
+    struct rate_limits *limits;
 };
 
 /* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
