@@ -13,13 +13,11 @@
 
 #include <stdlib.h>
 
-static const struct str root_ns = STR_INIT("istio-system");
-
 /* ---- which filters ---- */
 
 static bool is_for(const struct draft *d, const struct envoy_filter *f)
 {
-    bool here = str_eq(f->object->ns, d->ns) || str_eq(f->object->ns, root_ns);
+    bool here = str_eq(f->object->ns, d->ns) || str_eqz(f->object->ns, ROOT_NAMESPACE);
 
     return here && !f->targets && (!f->selector || labels_contain(d->labels, f->selector->labels));
 }
@@ -27,7 +25,7 @@ static bool is_for(const struct draft *d, const struct envoy_filter *f)
 static int by_order(const void *x, const void *y)
 {
     const struct envoy_filter *a = *(const struct envoy_filter *const *)x, *b = *(const struct envoy_filter *const *)y;
-    bool root_a = str_eq(a->object->ns, root_ns), root_b = str_eq(b->object->ns, root_ns);
+    bool root_a = str_eqz(a->object->ns, ROOT_NAMESPACE), root_b = str_eqz(b->object->ns, ROOT_NAMESPACE);
 
     if (root_a != root_b)
         return root_a ? -1 : 1;

@@ -4,6 +4,7 @@
  *   - a virtual host is found by each of its exact domains;
  *   - of a cluster's endpoints each has an address or a name, a weight, and priorities from 0 without a gap;
  *   - a listener's chains go from the most specific name to all;
+ *   - a rate limit is found by its index, its buckets have keys and can be filled, and no list is longer than its bound;
  *   - policies stand in the order of their actions, the default denies just where one allows, and of each condition there
  *     are values or nets, whose bits are within an address. */
 #include "base/err.h"
@@ -133,6 +134,33 @@ static void check_endpoints(const struct cluster *c)
         abort();
 }
 
+static void check_bucket(const struct token_bucket *t)
+{
+    if (t->most && (!t->key.n || !t->per_fill || t->interval_ms < 50))
+        abort();
+}
+
+static void check_limits(const struct proxy_snapshot *s)
+{
+    for (size_t i = 0; i < s->nrate_limits; i++) {
+        const struct rate_limit *l = s->rate_limits[i];
+
+        if (l->index != i || l->nactions > RATE_LIMIT_MOST_ACTIONS || l->enabled_ppm > 1000000 || l->status > 599)
+            abort();
+        check_bucket(&l->bucket);
+        for (size_t k = 0; k < l->ndescriptors; k++) {
+            const struct rate_limit_descriptor *d = &l->descriptors[k];
+
+            check_bucket(&d->bucket);
+            if (!d->bucket.most || !d->nentries || d->nentries > RATE_LIMIT_MOST_ENTRIES)
+                abort();
+        }
+        for (size_t k = 0; k < l->nactions; k++)
+            if (!l->actions[k].n || l->actions[k].n > RATE_LIMIT_MOST_ENTRIES)
+                abort();
+    }
+}
+
 static void ask(struct arena *a, const struct mesh *m, const struct mesh_objects *objects)
 {
     static const struct label labels[] = { { STR_INIT("istio"), STR_INIT("ingressgateway") } };
@@ -145,6 +173,8 @@ static void ask(struct arena *a, const struct mesh *m, const struct mesh_objects
 
         for (size_t k = 0; s && k < s->nlisteners; k++)
             check_listener(&s->listeners[k]);
+        if (s)
+            check_limits(s);
         for (size_t k = 0; s && k < s->nclusters; k++)
             check_endpoints(&s->clusters[k]);
         id.role = PROXY_SIDECAR;
