@@ -87,7 +87,7 @@ struct envoy_patch {
     int filter_class; /* enum envoy_filter_class */
 };
 
-enum envoy_effect { ENVOY_NOTHING, ENVOY_LIMIT, ENVOY_CONNECTION_LIMIT, ENVOY_RULES };
+enum envoy_effect { ENVOY_NOTHING, ENVOY_LIMIT, ENVOY_CONNECTION_LIMIT, ENVOY_RULES, ENVOY_HEALTH_CHECK };
 
 struct envoy_config_patch {
     const struct yaml_node *at;
@@ -97,6 +97,7 @@ struct envoy_config_patch {
     enum envoy_effect effect;
     struct rate_limit_filter filter; /* LIMIT, CONNECTION_LIMIT: a pattern, whose buckets have no keys yet */
     struct rate_limit_rules rules;   /* RULES: likewise */
+    const struct health_check *check; /* HEALTH_CHECK */
 };
 
 struct envoy_filter {
@@ -116,6 +117,26 @@ bool envoy_read_limit(struct check *c, const struct yaml_node *value, struct rat
 bool envoy_read_connection_limit(struct check *c, const struct yaml_node *value, struct rate_limit_filter *to);
 /* What a virtual host's or (`route`) a route's value says of limits. */
 bool envoy_read_rules(struct check *c, const struct yaml_node *value, bool route, struct rate_limit_rules *to);
+
+/* envoy_health_check.c: what a cluster's value says of them. NULL: nothing that is applied, which has been told. */
+const struct health_check *envoy_read_health_check(struct check *c, const struct yaml_node *value);
+
+/* envoy_parts.c: small messages that several of Envoy's have. */
+struct envoy_header {
+    const struct yaml_node *at;
+    struct str key, value;
+};
+
+struct envoy_header_option {
+    const struct yaml_node *at;
+    struct envoy_header *header;
+    bool append, keep_empty;
+    int action;
+};
+
+extern const struct message envoy_header_option_message;
+/* n of them. */
+const struct header_op *envoy_compile_headers(struct check *c, const struct envoy_header_option *v, size_t n);
 
 /* envoy_actions.c */
 struct envoy_actions {

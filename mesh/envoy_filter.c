@@ -233,6 +233,14 @@ static void read_rules(struct check *c, struct envoy_config_patch *p)
         p->effect = ENVOY_RULES;
 }
 
+static void read_cluster(struct check *c, struct envoy_config_patch *p)
+{
+    if (p->patch->operation != ENVOY_MERGE)
+        not_applied(c, p->patch->at, "operation", "clusters are only merged here");
+    else if ((p->check = envoy_read_health_check(c, p->patch->value)))
+        p->effect = ENVOY_HEALTH_CHECK;
+}
+
 static void read_patch(struct check *c, struct envoy_config_patch *p)
 {
     if (!can_match(c, p))
@@ -248,8 +256,11 @@ static void read_patch(struct check *c, struct envoy_config_patch *p)
     case ENVOY_HTTP_ROUTE:
         read_rules(c, p);
         break;
+    case ENVOY_CLUSTER:
+        read_cluster(c, p);
+        break;
     default:
-        not_applied(c, p->at, "applyTo", "patches of HTTP_FILTER, NETWORK_FILTER, VIRTUAL_HOST and HTTP_ROUTE may be");
+        not_applied(c, p->at, "applyTo", "those of HTTP_FILTER, NETWORK_FILTER, VIRTUAL_HOST, HTTP_ROUTE, CLUSTER may be");
         break;
     }
 }

@@ -5,9 +5,7 @@
  * RuntimeFractionalPercent is its default. What is not said is Envoy's default: a filter without filter_enabled counts
  * nothing, and one without filter_enforced refuses nothing. */
 #include "mesh/envoy_filter-internal.h"
-#include "mesh/hosts-internal.h"
 #include "mesh/model-internal.h"
-#include "mesh/names-internal.h"
 
 #include <stdlib.h>
 
@@ -156,47 +154,6 @@ static uint32_t ppm_of(const struct envoy_runtime *r)
     return ppm < MILLION ? (uint32_t)ppm : MILLION;
 }
 
-struct envoy_header {
-    const struct yaml_node *at;
-    struct str key, value;
-};
-
-struct envoy_header_option {
-    const struct yaml_node *at;
-    struct envoy_header *header;
-    bool append, keep_empty;
-    int action;
-};
-
-static const struct field header_fields[] = {
-    REQUIRED(STRING, envoy_header, key, "key"),
-    FIELD(STRING, envoy_header, value, "value"),
-    END_OF_FIELDS,
-};
-static const struct message header_message = { sizeof(struct envoy_header), header_fields, MESSAGE_FOREIGN, NULL };
-
-static void check_header_option(struct check *c, void *message)
-{
-    const struct envoy_header_option *o = message;
-
-    if (o->header && o->header->key.n && (!name_is_header(o->header->key) || o->header->key.p[0] == ':'))
-        check_error(c, o->header->at, "key", "\"%.*s\" is no header name", STR_ARG(o->header->key));
-    if (o->header && str_chr(o->header->value, '%') >= 0)
-        check_warn(c, o->header->at, "value", "is sent as it stands: no %%OPERATOR%% is applied");
-}
-
-static const char *const append_actions[] = { "APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD",
-                                              "OVERWRITE_IF_EXISTS", NULL };
-static const struct field header_option_fields[] = {
-    REQUIRED_OF(MESSAGE, envoy_header_option, header, "header", &header_message),
-    FIELD(BOOL, envoy_header_option, append, "append"),
-    FIELD_OF(ENUM, envoy_header_option, action, "appendAction", append_actions),
-    FIELD(BOOL, envoy_header_option, keep_empty, "keepEmptyValue"),
-    END_OF_FIELDS,
-};
-static const struct message header_option_message = { sizeof(struct envoy_header_option), header_option_fields,
-                                                      MESSAGE_FOREIGN, check_header_option };
-
 struct envoy_entry {
     const struct yaml_node *at;
     struct str key, value;
@@ -309,7 +266,7 @@ static const struct field limit_fields[] = {
     FIELD_OF(MESSAGE, envoy_limit, bucket, "tokenBucket", &bucket_message),
     FIELD_OF(MESSAGE, envoy_limit, enabled, "filterEnabled", &runtime_message),
     FIELD_OF(MESSAGE, envoy_limit, enforced, "filterEnforced", &runtime_message),
-    FIELD_OF(MESSAGES, envoy_limit, headers, "responseHeadersToAdd", &header_option_message),
+    FIELD_OF(MESSAGES, envoy_limit, headers, "responseHeadersToAdd", &envoy_header_option_message),
     FIELD_OF(MESSAGES, envoy_limit, descriptors, "descriptors", &descriptor_message),
     FIELD_OF(MESSAGES, envoy_limit, actions, "rateLimits", &envoy_actions_message),
     FIELD_OF(ENUM, envoy_limit, tells, "enableXRatelimitHeaders", tells),
@@ -318,22 +275,6 @@ static const struct field limit_fields[] = {
     END_OF_FIELDS,
 };
 static const struct message limit_message = { sizeof(struct envoy_limit), limit_fields, MESSAGE_FOREIGN, check_limit };
-
-static const struct header_op *compile_headers(struct check *c, const struct envoy_limit *l)
-{
-    struct header_op *v = check_alloc(c, l->headers.n, sizeof(*v));
-
-    for (size_t i = 0; v && i < l->headers.n; i++) {
-        const struct envoy_header_option *o = &l->headers.v[i];
-        bool set = check_get(o->at, "append") ? !o->append : o->action != 0;
-
-        if (!o->header)
-            continue;
-        v[i] = (struct header_op){ set ? HEADER_SET : HEADER_ADD, host_lower(c->arena, o->header->key), o->header->value };
-        c->nomem = c->nomem || !v[i].name.p;
-    }
-    return v;
-}
 
 /* a / b < c / d without division: the tokens of a bucket by the millisecond. */
 static int by_rate(const void *x, const void *y)
@@ -379,7 +320,7 @@ static const struct rate_limit *read_limit(struct check *c, const struct yaml_no
                                .enabled_ppm = ppm_of(l->enabled),
                                .enforced_ppm = ppm_of(l->enforced),
                                .status = l->status && l->status->code >= LEAST_REFUSAL ? l->status->code : TOO_MANY_REQUESTS,
-                               .headers = compile_headers(c, l),
+                               .headers = envoy_compile_headers(c, l->headers.v, l->headers.n),
                                .nheaders = l->headers.n,
                                .tells = l->tells != 0 };
     if (l->bucket)

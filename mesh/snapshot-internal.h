@@ -160,6 +160,9 @@ void draft_connection_limits(struct draft *d, struct listener *l);
 /* What EnvoyFilters say of virtual hosts and their routes. */
 void draft_limit_hosts(struct draft *d, enum listener_direction direction, uint16_t port, struct virtual_host *v, size_t n);
 
+/* snapshot_checks.c: once all clusters are there. */
+void draft_health_checks(struct draft *d);
+
 /* lookup.c */
 const struct host_index *draft_host_index(struct draft *d, const struct virtual_host *hosts, size_t n);
 

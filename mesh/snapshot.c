@@ -105,6 +105,8 @@ static void fill(struct draft *d)
         draft_inbound_clusters(d);
     if (!d->nomem)
         draft_sort_clusters(d);
+    if (!d->nomem)
+        draft_health_checks(d);
     if (inbound && !d->nomem)
         draft_inbound_listeners(d);
     if (d->id->role == PROXY_GATEWAY && !d->nomem)

@@ -109,6 +109,33 @@ struct outlier_detection {
     size_t ncodes;
 };
 
+enum health_check_kind { HEALTH_CHECK_HTTP, HEALTH_CHECK_TCP };
+
+struct status_range {
+    uint32_t from, to;        /* the last one is to - 1 */
+};
+
+/* Envoy's active health checks (config.core.v3.HealthCheck), as EnvoyFilters bring them. A failed check counts towards
+ * `unhealthy_threshold` when the network or a status of `retriable` failed it; any other status counts at once. */
+struct health_check {
+    enum health_check_kind kind;
+    int64_t timeout_ms, interval_ms;
+    int64_t unhealthy_interval_ms;           /* while it fails */
+    int64_t unhealthy_edge_ms, healthy_edge_ms; /* while a threshold is on its way to be reached */
+    int64_t no_traffic_ms, no_traffic_healthy_ms; /* 60 s; until the cluster is called for the first time */
+    int64_t initial_jitter_ms, jitter_ms;    /* up to which a pause is longer */
+    uint32_t jitter_percent;                 /* likewise, of the pause */
+    uint32_t unhealthy_threshold, healthy_threshold; /* in a row */
+    struct str host, path, method;           /* HTTP; host empty: the service's name */
+    const struct header_op *headers;         /* of its request */
+    size_t nheaders;
+    const struct status_range *expected, *retriable; /* none expected: 200 */
+    size_t nexpected, nretriable;
+    struct str send;                         /* TCP: bytes; neither these nor any to receive: the connection is enough */
+    const struct str *receive;               /* parts of what must come, in this order */
+    size_t nreceive;
+};
+
 /* An upstream: one service port, or a subset of it. */
 struct cluster {
     struct str name;       /* "outbound|80|v1|frontend.guestbook.svc.cluster.local", "inbound|80||" */
@@ -129,6 +156,7 @@ struct cluster {
     uint32_t warmup_percent;    /* its share at the beginning; 10 */
     double warmup_aggression;   /* 1: grows evenly */
     struct outlier_detection outlier;
+    const struct health_check *check; /* of the endpoints; NULL: none */
     int64_t connect_timeout_ms; /* 10 s */
     int64_t idle_timeout_ms;    /* 1 h */
     int64_t max_connection_ms;  /* 0: no limit */

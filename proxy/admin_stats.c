@@ -168,6 +168,7 @@ static void print_export(struct printer *p, const struct telemetry *t)
 struct circuit_printer {
     struct printer *p;
     const struct own *m;
+    const char *behind; /* of the cluster's name, in Envoy's text; NULL: as Prometheus' */
     size_t offset;
 };
 
@@ -175,9 +176,10 @@ static void print_circuit(void *arg, struct circuit *c)
 {
     struct circuit_printer *cp = arg;
     unsigned value = atomic_load((atomic_uint *)(void *)((char *)c + cp->offset));
+    const struct dotted dotted = { "cluster.", cp->behind, c->name };
 
     if (value)
-        sample_of(cp->p, cp->m, "cluster_name", c->name, NULL, value);
+        sample_of(cp->p, cp->m, "cluster_name", c->name, cp->behind ? &dotted : NULL, value);
 }
 
 /* Envoy's names. Clusters for which a number is 0 are left out: there are many of both. */
@@ -185,25 +187,34 @@ static void print_circuits(struct printer *p, struct circuits *cs)
 {
     static const struct {
         struct own m;
+        const char *behind;
         size_t offset;
     } rows[] = {
-        { { "envoy_cluster_upstream_cx_active", "gauge", "Connections." }, offsetof(struct circuit, connections) },
-        { { "envoy_cluster_upstream_cx_overflow", "counter", "Connections not made: there were too many." },
+        { { "envoy_cluster_upstream_cx_active", "gauge", "Connections." }, NULL, offsetof(struct circuit, connections) },
+        { { "envoy_cluster_upstream_cx_overflow", "counter", "Connections not made: there were too many." }, NULL,
           offsetof(struct circuit, connection_overflows) },
-        { { "envoy_cluster_upstream_rq_pending_active", "gauge", "Requests that wait for a connection." },
+        { { "envoy_cluster_upstream_rq_pending_active", "gauge", "Requests that wait for a connection." }, NULL,
           offsetof(struct circuit, pending) },
-        { { "envoy_cluster_upstream_rq_pending_overflow", "counter", "Requests refused: too many waited." },
+        { { "envoy_cluster_upstream_rq_pending_overflow", "counter", "Requests refused: too many waited." }, NULL,
           offsetof(struct circuit, pending_overflows) },
-        { { "envoy_cluster_upstream_rq_overflow", "counter", "Requests refused: too many were under way." },
+        { { "envoy_cluster_upstream_rq_overflow", "counter", "Requests refused: too many were under way." }, NULL,
           offsetof(struct circuit, request_overflows) },
-        { { "envoy_cluster_upstream_rq_retry_overflow", "counter", "Retries not made: there were too many." },
+        { { "envoy_cluster_upstream_rq_retry_overflow", "counter", "Retries not made: there were too many." }, NULL,
           offsetof(struct circuit, retry_overflows) },
-        { { "envoy_cluster_outlier_detection_ejections_enforced_total", "counter", "Hosts ejected." },
+        { { "envoy_cluster_outlier_detection_ejections_enforced_total", "counter", "Hosts ejected." }, NULL,
           offsetof(struct circuit, ejections_total) },
+        { { "envoy_cluster_health_check_attempt", "counter", "Checks of health." }, ".health_check.attempt",
+          offsetof(struct circuit, checks) },
+        { { "envoy_cluster_health_check_success", "counter", "Checks that passed." }, ".health_check.success",
+          offsetof(struct circuit, checks_good) },
+        { { "envoy_cluster_health_check_failure", "counter", "Checks that failed." }, ".health_check.failure",
+          offsetof(struct circuit, checks_failed) },
+        { { "envoy_cluster_health_check_network_failure", "counter", "Checks that failed without an answer." },
+          ".health_check.network_failure", offsetof(struct circuit, checks_unanswered) },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct circuit_printer cp = { p, &rows[i].m, rows[i].offset };
+        struct circuit_printer cp = { p, &rows[i].m, rows[i].behind, rows[i].offset };
 
         circuits_each(cs, print_circuit, &cp);
     }

@@ -8,6 +8,7 @@
 #include "base/rand.h"
 #include "base/strmap.h"
 #include "proxy/access_format.h"
+#include "proxy/health_check.h"
 #include "proxy/jwks_store.h"
 #include "proxy/poller.h"
 #include "proxy/record.h"
@@ -84,6 +85,7 @@ struct worker {
     int64_t connect_look_ns;
     struct upstream_host *wake;  /* and whose waiting requests may go on */
     struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
+    struct health_checks checks;
     struct stream *free_streams;
     size_t nfree_streams;
     bool draining;
