@@ -98,7 +98,7 @@ static void check_payload(struct check *c, void *message)
 {
     struct envoy_payload *p = message;
     char *to = check_alloc(c, p->text.n / 2, 1);
-    bool ok = p->text.n > 0 && p->text.n % 2 == 0;
+    bool ok = p->text.n % 2 == 0 && (p->text.n > 0 || !p->text.p); /* p NULL: told already */
 
     for (size_t i = 0; to && ok && i < p->text.n / 2; i++) {
         int high = hex_digit(p->text.p[2 * i]), low = hex_digit(p->text.p[2 * i + 1]);
