@@ -2,6 +2,7 @@
  *
  * By HTTP/1 and by TCP. What would be asked elsewhere or otherwise than it is meant (another port, HTTP/2, gRPC) is not
  * asked at all, and told: hosts must not be given up for an answer to another question. */
+#include "base/num.h"
 #include "mesh/envoy_filter-internal.h"
 #include "mesh/model-internal.h"
 #include "mesh/names-internal.h"
@@ -10,22 +11,31 @@ enum { NO_TRAFFIC_MS = 60000, LEAST_MS = 1, MOST_STATUS = 600 };
 
 /* ---- HTTP ---- */
 
-struct envoy_range { /* type.v3.Int64Range; in protobuf's JSON an int64 may be a string */
-    const struct yaml_node *at;
-    double start, end;
+struct envoy_range { /* type.v3.Int64Range */
+    const struct yaml_node *at, *start, *end;
+    struct status_range range;
 };
+
+/* In protobuf's JSON an int64 may be a string, too. */
+static uint32_t status_of(const struct yaml_node *n)
+{
+    uint64_t v = 0;
+
+    return n && (n->kind == YAML_NUMBER || n->kind == YAML_STRING) && num_u64(n->text, &v) && v <= MOST_STATUS ? (uint32_t)v : 0;
+}
 
 static void check_range(struct check *c, void *message)
 {
-    const struct envoy_range *r = message;
+    struct envoy_range *r = message;
 
-    if (!(r->start >= 100 && r->start < r->end && r->end <= MOST_STATUS))
+    r->range = (struct status_range){ status_of(r->start), status_of(r->end) };
+    if (r->range.from < 100 || r->range.from >= r->range.to)
         check_error(c, r->at, NULL, "must be a range of statuses from 100 to 599: `end` is the first that is not in it");
 }
 
 static const struct field range_fields[] = {
-    REQUIRED(NUMBER, envoy_range, start, "start"),
-    REQUIRED(NUMBER, envoy_range, end, "end"),
+    FIELD(ANY, envoy_range, start, "start"),
+    FIELD(ANY, envoy_range, end, "end"),
     END_OF_FIELDS,
 };
 static const struct message range_message = { sizeof(struct envoy_range), range_fields, MESSAGE_FOREIGN, check_range };
@@ -191,8 +201,7 @@ static const struct status_range *compile_ranges(struct check *c, const struct e
     struct status_range *to = check_alloc(c, n, sizeof(*to));
 
     for (size_t i = 0; to && i < n; i++)
-        if (v[i].start >= 0 && v[i].end <= MOST_STATUS && v[i].start <= MOST_STATUS && v[i].end >= 0)
-            to[i] = (struct status_range){ (uint32_t)v[i].start, (uint32_t)v[i].end };
+        to[i] = v[i].range;
     return to;
 }
 

@@ -239,14 +239,21 @@ END_TEST
 
 #define W "warning: spec.configPatches[0]"
 #define E "error: spec.configPatches[0]"
+#define CHECKED(match, what) \
+    PATCH("CLUSTER", match, "MERGE", "{health_checks: [{timeout: 1s, interval: 5s, unhealthy_threshold: 3, healthy_threshold: 2, " \
+          what "}]}")
+#define CHECK(what)     CHECKED("", what)
+#define AT_CHECK(place) place ".patch.value.health_checks[0]"
 #define CONFIG E ".patch.value.typed_config"
 
 static const struct {
     const char *in, *said;
 } problems[] = {
     /* patches that are not applied */
-    { F "  - {applyTo: CLUSTER, patch: {operation: ADD, value: {}}}\n", W ".applyTo: this patch is not applied: patches of "
-      "HTTP_FILTER, NETWORK_FILTER, VIRTUAL_HOST and HTTP_ROUTE may be\n" },
+    { F "  - {applyTo: LISTENER, patch: {operation: ADD, value: {}}}\n", W ".applyTo: this patch is not applied: those of "
+      "HTTP_FILTER, NETWORK_FILTER, VIRTUAL_HOST, HTTP_ROUTE, CLUSTER may be\n" },
+    { F "  - {applyTo: CLUSTER, patch: {operation: ADD, value: {}}}\n", W ".patch.operation: this patch is not applied: clusters "
+      "are only merged here\n" },
     { F PATCH("HTTP_FILTER", "proxy: {proxyVersion: x}", "INSERT_FIRST", "{}"), W ".match.proxy: this patch is not applied: no "
       "proxy here has a version of Istio's, nor is a waypoint\n" },
     { F PATCH("HTTP_FILTER", "listener: {filterChain: {sni: x}}", "INSERT_FIRST", "{}"), W ".match.listener.filterChain.sni: this "
@@ -282,7 +289,24 @@ static const struct {
       W ".patch.value.rate_limits[0].stage: not applied, nor are these actions: limits have stage 0 here\n"
       W ".patch.value.cors: not applied\n" },
 
+    { F CHECK("grpc_health_check: {}"), AT_CHECK(W) ".grpc_health_check: not applied: checks are by HTTP and TCP\n" },
+    { F CHECK("tcp_health_check: {}, alt_port: 80, event_service: {}"), AT_CHECK(W) ".event_service: not applied\n"
+      AT_CHECK(W) ".alt_port: no check is made: it would be at the port of requests\n" },
+    { F CHECK("http_health_check: {path: /, codec_client_type: HTTP2}"), AT_CHECK(W) ".http_health_check.codec_client_type: no "
+      "check is made: it would be by HTTP/1\n" },
+    { F PATCH("CLUSTER", "", "MERGE", "{lb_policy: RANDOM}"), W ".patch.value.lb_policy: not applied\n" },
+
     /* what Istio or Envoy refuses */
+    { F PATCH("CLUSTER", "", "MERGE", "{health_checks: [{tcp_health_check: {}, http_health_check: {path: a b, host: 'a b', method: "
+      "CONNECT, expected_statuses: [{start: 200, end: 200}]}, timeout: 0s}]}"),
+      AT_CHECK(E) ".http_health_check.expected_statuses[0]: must be a range of statuses from 100 to 599: `end` is the first that is "
+      "not in it\n" AT_CHECK(E) ".http_health_check.path: must be a path as it is asked for: it begins with '/' and has no blanks\n"
+      AT_CHECK(E) ".http_health_check.host: \"a b\" is no host name\n" AT_CHECK(E) ".http_health_check.method: must not be CONNECT\n"
+      AT_CHECK(E) ".interval: missing\n" AT_CHECK(E) ".unhealthyThreshold: missing\n" AT_CHECK(E) ".healthyThreshold: missing\n"
+      AT_CHECK(E) ".tcp_health_check: only one of httpHealthCheck, tcpHealthCheck, grpcHealthCheck, customHealthCheck may be given\n"
+      AT_CHECK(E) ".timeout: must be at least 1 ms\n" },
+    { F CHECK("tcp_health_check: {send: {text: '5'}}"), AT_CHECK(E) ".tcp_health_check.send.text: must be bytes in hexadecimal "
+      "digits, as in 50494e47\n" },
     { F "  - {patch: {operation: MERGE, value: {}}}\n", E ".applyTo: missing: what is patched, as in HTTP_FILTER\n" },
     { F "  - {applyTo: HTTP_FILTER}\n", E ".patch: missing: what is done\n" },
     { F "  - {applyTo: HTTP_FILTER, patch: {operation: MERGE}}\n", E ".patch.value: missing\n" },
@@ -311,6 +335,72 @@ START_TEST(tells_problems)
     ck_assert_int_eq(world_parse(&w, problems[_i].in), 0);
     mesh_build(&w.arena, &w.objects, &w.problems, NULL);
     ck_assert_str_eq(world_said(&w), problems[_i].said);
+    world_fini(&w);
+}
+END_TEST
+
+/* ---- health checks ---- */
+
+#define HTTP_CHECK "http_health_check: {path: /z}"
+
+static const struct {
+    const char *what, *in;
+    enum proxy_role role;
+    const char *said; /* the clusters that are checked, and how */
+} checks[] = {
+    { "all of them", F CHECK(HTTP_CHECK), PROXY_SIDECAR, "in|8080: GET /z\nin|9000: GET /z\nout|80|other: GET /z\nout|80|web: GET "
+      "/z\nout|9000|db: GET /z\n" },
+    { "by service", F CHECKED("cluster: {service: web.shop.svc.cluster.local}", HTTP_CHECK), PROXY_GATEWAY, "out|80|web: GET /z\n" },
+    { "by port", F CHECKED("context: SIDECAR_OUTBOUND, cluster: {portNumber: 9000}", HTTP_CHECK), PROXY_SIDECAR,
+      "out|9000|db: GET /z\n" },
+    { "by side", F CHECKED("context: SIDECAR_INBOUND", "tcp_health_check: {}"), PROXY_SIDECAR, "in|8080: tcp\nin|9000: tcp\n" },
+    { "not a gateway's", F CHECKED("context: SIDECAR_OUTBOUND", HTTP_CHECK), PROXY_GATEWAY, "" },
+    { "by name alone", F CHECKED("cluster: {name: 'outbound|9000||db.shop.svc.cluster.local', portNumber: 1}", HTTP_CHECK),
+      PROXY_GATEWAY, "out|9000|db: GET /z\n" },
+    { "by subset", F CHECKED("cluster: {subset: v1}", HTTP_CHECK), PROXY_GATEWAY, "" },
+    { "the last counts", F CHECKED("cluster: {portNumber: 9000}", HTTP_CHECK) CHECKED("cluster: {portNumber: 9000}",
+      "tcp_health_check: {send: {text: '4142'}, receive: [{text: '43'}]}"), PROXY_GATEWAY, "out|9000|db: tcp AB C\n" },
+    { "all of it", F CHECKED("cluster: {portNumber: 9000}", "http_health_check: {path: /z, host: h, method: HEAD, expected_statuses: "
+      "[{start: 200, end: '300'}], retriable_statuses: [{start: 500, end: 501}], request_headers_to_add: [{header: {key: X-A, value: "
+      "b}}]}"), PROXY_GATEWAY, "out|9000|db: HEAD /z h 200-300 500-501? +x-a:b\n" },
+};
+
+static void put_check(struct buf *b, const struct cluster *c)
+{
+    const struct health_check *h = c->check;
+    bool out = str_starts(c->name, STR("outbound|"));
+
+    ck_assert(h->timeout_ms == 1000 && h->interval_ms == 5000 && h->unhealthy_interval_ms == 5000 && h->no_traffic_ms == 60000 &&
+              h->unhealthy_threshold == 3 && h->healthy_threshold == 2);
+    buf_printf(b, "%s|%u%s%.*s: ", out ? "out" : "in", c->port, out ? "|" : "", STR_ARG(out ? c->service : STR("")));
+    if (h->kind == HEALTH_CHECK_HTTP)
+        buf_printf(b, "%.*s %.*s%s%.*s", STR_ARG(h->method), STR_ARG(h->path), h->host.n ? " " : "", STR_ARG(h->host));
+    else
+        buf_printf(b, "tcp%s%.*s", h->send.n ? " " : "", STR_ARG(h->send));
+    for (size_t i = 0; i < h->nreceive; i++)
+        buf_printf(b, " %.*s", STR_ARG(h->receive[i]));
+    for (size_t i = 0; i < h->nexpected; i++)
+        buf_printf(b, " %u-%u", h->expected[i].from, h->expected[i].to);
+    for (size_t i = 0; i < h->nretriable; i++)
+        buf_printf(b, " %u-%u?", h->retriable[i].from, h->retriable[i].to);
+    for (size_t i = 0; i < h->nheaders; i++)
+        buf_printf(b, " %s%.*s:%.*s", h->headers[i].op == HEADER_SET ? "=" : "+", STR_ARG(h->headers[i].name),
+                   STR_ARG(h->headers[i].value));
+    buf_putc(b, '\n');
+}
+
+START_TEST(places_checks)
+{
+    const struct proxy_snapshot *s;
+    struct world w;
+
+    world_init(&w);
+    s = policy_snapshot(&w, checks[_i].in, checks[_i].role);
+    buf_reset(&w.text);
+    for (size_t i = 0; i < s->nclusters; i++)
+        if (s->clusters[i].check)
+            put_check(&w.text, &s->clusters[i]);
+    ck_assert_msg(strcmp(world_text(&w), checks[_i].said) == 0, "%s:\n%s", checks[_i].what, w.text.p);
     world_fini(&w);
 }
 END_TEST
@@ -346,6 +436,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, places_limits, 0, COUNT(cases));
     tcase_add_test(t, keys_name_buckets);
     tcase_add_loop_test(t, tells_problems, 0, COUNT(problems));
+    tcase_add_loop_test(t, places_checks, 0, COUNT(checks));
     tcase_add_test(t, bounds_lists);
     suite_add_tcase(s, t);
     return s;
