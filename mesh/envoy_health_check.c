@@ -1,6 +1,6 @@
 /* envoy_health_check.c: active health checks that a patch merges into clusters: config.core.v3.HealthCheck.
  *
- * By HTTP/1 and by TCP. What would be asked elsewhere or otherwise than it is meant (another port, HTTP/2, gRPC) is not
+ * By HTTP/1, TCP and gRPC. What would be asked elsewhere or otherwise than it is meant (another port, HTTP/2) is not
  * asked at all, and told: hosts must not be given up for an answer to another question. */
 #include "base/num.h"
 #include "mesh/envoy_filter-internal.h"
@@ -141,14 +141,42 @@ static const struct field tcp_fields[] = {
 };
 static const struct message tcp_message = { sizeof(struct envoy_tcp_check), tcp_fields, MESSAGE_FOREIGN, NULL };
 
+/* ---- gRPC ---- */
+
+struct envoy_grpc_check {
+    const struct yaml_node *at;
+    struct str service, authority;
+    LIST_OF(struct envoy_header_option) headers;
+};
+
+static void check_grpc(struct check *c, void *message)
+{
+    enum { MOST_NAME = 1024 };
+    const struct envoy_grpc_check *g = message;
+
+    if (g->service.n > MOST_NAME)
+        check_error(c, g->at, "serviceName", "must be at most %d bytes", MOST_NAME);
+    if (g->authority.n && !host_is_valid(g->authority))
+        check_error(c, g->at, "authority", "\"%.*s\" is no host name", STR_ARG(g->authority));
+}
+
+static const struct field grpc_fields[] = {
+    FIELD(STRING, envoy_grpc_check, service, "serviceName"),
+    FIELD(STRING, envoy_grpc_check, authority, "authority"),
+    FIELD_OF(MESSAGES, envoy_grpc_check, headers, "initialMetadata", &envoy_header_option_message),
+    END_OF_FIELDS,
+};
+static const struct message grpc_message = { sizeof(struct envoy_grpc_check), grpc_fields, MESSAGE_FOREIGN, check_grpc };
+
 /* ---- the whole ---- */
 
 struct envoy_health_check {
-    const struct yaml_node *at, *alt_port, *grpc, *custom, *reuse;
+    const struct yaml_node *at, *alt_port, *custom, *reuse;
     int64_t timeout, interval, initial_jitter, jitter, no_traffic, no_traffic_healthy, unhealthy, unhealthy_edge, healthy_edge;
     uint32_t jitter_percent, unhealthy_threshold, healthy_threshold;
     struct envoy_http_check *http;
     struct envoy_tcp_check *tcp;
+    struct envoy_grpc_check *grpc;
 };
 
 static void check_health_check(struct check *c, void *message)
@@ -164,8 +192,8 @@ static void check_health_check(struct check *c, void *message)
     for (size_t i = 0; i < sizeof(ms) / sizeof(ms[0]); i++)
         if (check_get(h->at, pauses[i]) && ms[i] < LEAST_MS)
             check_error(c, h->at, pauses[i], "must be at least %d ms", LEAST_MS);
-    if (h->grpc || h->custom)
-        check_warn(c, h->at, h->grpc ? "grpcHealthCheck" : "customHealthCheck", "not applied: checks are by HTTP and TCP");
+    if (h->custom)
+        check_warn(c, h->at, "customHealthCheck", "not applied: checks are by HTTP, TCP and gRPC");
     if (h->alt_port)
         check_warn(c, h->at, "altPort", "no check is made: it would be at the port of requests");
     if (h->reuse && h->reuse->kind == YAML_BOOL && h->reuse->boolean)
@@ -184,7 +212,7 @@ static const struct field health_check_fields[] = {
     FIELD(ANY, envoy_health_check, reuse, "reuseConnection"),
     FIELD_OF(MESSAGE, envoy_health_check, http, "httpHealthCheck", &http_message),
     FIELD_OF(MESSAGE, envoy_health_check, tcp, "tcpHealthCheck", &tcp_message),
-    FIELD(ANY, envoy_health_check, grpc, "grpcHealthCheck"),
+    FIELD_OF(MESSAGE, envoy_health_check, grpc, "grpcHealthCheck", &grpc_message),
     FIELD(ANY, envoy_health_check, custom, "customHealthCheck"),
     FIELD(DURATION, envoy_health_check, no_traffic, "noTrafficInterval"),
     FIELD(DURATION, envoy_health_check, no_traffic_healthy, "noTrafficHealthyInterval"),
@@ -231,6 +259,15 @@ static void compile_tcp(struct check *c, const struct envoy_tcp_check *t, struct
     to->nreceive = receive ? t->receive.n : 0;
 }
 
+static void compile_grpc(struct check *c, const struct envoy_grpc_check *g, struct health_check *to)
+{
+    to->kind = HEALTH_CHECK_GRPC;
+    to->host = g->authority;
+    to->service = g->service;
+    to->headers = envoy_compile_headers(c, g->headers.v, g->headers.n);
+    to->nheaders = g->headers.n;
+}
+
 static int64_t or_else(int64_t ms, int64_t otherwise)
 {
     return ms > 0 ? ms : otherwise;
@@ -245,7 +282,7 @@ static const struct health_check *compile(struct check *c, const struct envoy_he
 {
     struct health_check *to = check_alloc(c, 1, sizeof(*to));
 
-    if (!to || h->alt_port || (!h->http && !h->tcp) || (h->http && h->http->codec))
+    if (!to || h->alt_port || (!h->http && !h->tcp && !h->grpc) || (h->http && h->http->codec))
         return NULL;
     to->timeout_ms = h->timeout;
     to->interval_ms = h->interval;
@@ -261,8 +298,10 @@ static const struct health_check *compile(struct check *c, const struct envoy_he
     to->healthy_threshold = threshold(h->healthy_threshold);
     if (h->http)
         compile_http(c, h->http, to);
-    else
+    else if (h->tcp)
         compile_tcp(c, h->tcp, to);
+    else
+        compile_grpc(c, h->grpc, to);
     return to;
 }
 

@@ -109,7 +109,7 @@ struct outlier_detection {
     size_t ncodes;
 };
 
-enum health_check_kind { HEALTH_CHECK_HTTP, HEALTH_CHECK_TCP };
+enum health_check_kind { HEALTH_CHECK_HTTP, HEALTH_CHECK_TCP, HEALTH_CHECK_GRPC };
 
 struct status_range {
     uint32_t from, to;        /* the last one is to - 1 */
@@ -126,8 +126,10 @@ struct health_check {
     int64_t initial_jitter_ms, jitter_ms;    /* up to which a pause is longer */
     uint32_t jitter_percent;                 /* likewise, of the pause */
     uint32_t unhealthy_threshold, healthy_threshold; /* in a row */
-    struct str host, path, method;           /* HTTP; host empty: the service's name */
-    const struct header_op *headers;         /* of its request */
+    struct str host;                         /* HTTP, GRPC; empty: the service's name */
+    struct str path, method;                 /* HTTP */
+    struct str service;                      /* GRPC; empty: the server as a whole */
+    const struct header_op *headers;         /* of a request */
     size_t nheaders;
     const struct status_range *expected, *retriable; /* none expected: 200 */
     size_t nexpected, nretriable;

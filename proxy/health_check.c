@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/health_rpc.h"
 #include "proxy/http1_parser.h"
 #include "proxy/proxy_header.h"
 #include "proxy/upstream.h"
@@ -25,7 +26,8 @@ struct health_checker {
     uint64_t generation;           /* of the last view that has it */
     struct health_count count;
     struct event timer;            /* the next check, or the end of the one under way */
-    struct probe *probe;           /* NULL: none is under way */
+    struct probe *probe;           /* the check under way; NULL: there is none, or it is `rpc` */
+    struct health_rpc *rpc;
 };
 
 /* One check's connection. */
@@ -108,20 +110,22 @@ static void set_timer(struct health_checker *k, int64_t ms)
     event_add(&k->timer, &tv);
 }
 
-/* The connection is on its own from now on: it ends when it has sent what it has, and what still comes is not read. */
-static void leave_probe(struct health_checker *k)
+/* Ends the check that is under way; a host that has answered may say the rest of it before it is cut off. */
+static void leave_probe(struct health_checker *k, bool answered)
 {
     struct probe *p = k->probe;
 
+    k->w->checks.nprobes -= p || k->rpc;
+    health_rpc_stop(k->rpc);
+    k->rpc = NULL;
     if (!p)
         return;
     k->probe = NULL;
-    k->w->checks.nprobes--;
     p->of = NULL;
-    if (p->c.connecting || k->w->draining)
-        conn_close(&p->c);
-    else
+    if (answered)
         conn_linger(&p->c);
+    else
+        conn_close(&p->c);
 }
 
 static void count_answer(struct circuit *c, enum health_answer answer)
@@ -141,7 +145,7 @@ static void conclude(struct health_checker *k, enum health_answer answer, const 
     struct circuit *circuit = k->host->circuit;
     enum host_health was = atomic_load(&host->health), is = health_count(&k->count, k->cluster->check, was, answer);
 
-    leave_probe(k);
+    leave_probe(k, answer != HEALTH_NO_ANSWER);
     count_answer(circuit, answer);
     if (is != was) {
         k->count = (struct health_count){ 0, 0 };
@@ -242,7 +246,7 @@ static void destroy(struct conn *c)
 }
 
 /* The cluster's name would be Envoy's choice, but is no name of a host's: those who read strictly refuse it. */
-static struct str host_of(const struct cluster *c)
+struct str health_host(const struct cluster *c)
 {
     return c->check->host.n ? c->check->host : c->host.n ? c->host : STR("localhost");
 }
@@ -262,9 +266,32 @@ static void put_request(struct probe *p)
     fields_apply(&f, check->headers, check->nheaders, NULL);
     fields_set(&f, STR("connection"), STR("close"));
     buf_printf(b, "%.*s %.*s HTTP/1.1\r\nhost: %.*s\r\n", STR_ARG(check->method), STR_ARG(check->path),
-               STR_ARG(host_of(p->of->cluster)));
+               STR_ARG(health_host(p->of->cluster)));
     fields_write(b, &f);
     buf_puts(b, "\r\n");
+}
+
+static void on_rpc(void *arg, enum health_answer answer, const char *why)
+{
+    struct health_checker *k = arg;
+
+    k->rpc = NULL;
+    k->w->checks.nprobes--;
+    conclude(k, answer, why);
+}
+
+/* Where limits leave no room for it, the host is known to be busy, and nothing else. */
+static void start_rpc(struct health_checker *k)
+{
+    k->rpc = health_rpc_start(k->host, k->cluster, k->w->view->snapshot->self.ip, on_rpc, k);
+    if (k->rpc) {
+        k->w->checks.nprobes++;
+        set_timer(k, k->cluster->check->timeout_ms);
+    } else if (errno == EAGAIN || errno == EDQUOT) {
+        set_timer(k, with_jitter(k, k->cluster->check->interval_ms));
+    } else {
+        conclude(k, HEALTH_NO_ANSWER, upstream_why(errno));
+    }
 }
 
 static void start_probe(struct health_checker *k)
@@ -277,7 +304,6 @@ static void start_probe(struct health_checker *k)
     struct conn_socket socket;
     struct probe *p = mem_zalloc(sizeof(*p));
 
-    atomic_fetch_add(&k->host->circuit->checks, 1);
     if (!p || upstream_dial(k->host, k->cluster, from, TLS_HTTP1, &socket) < 0) {
         mem_free(p);
         conclude(k, HEALTH_NO_ANSWER, upstream_why(errno));
@@ -293,6 +319,15 @@ static void start_probe(struct health_checker *k)
     set_timer(k, k->cluster->check->timeout_ms);
 }
 
+static void start_check(struct health_checker *k)
+{
+    atomic_fetch_add(&k->host->circuit->checks, 1);
+    if (k->cluster->check->kind == HEALTH_CHECK_GRPC)
+        start_rpc(k);
+    else
+        start_probe(k);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct health_checker *k = arg;
@@ -300,10 +335,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     worker_enter(w);
-    if (k->probe)
+    if (k->probe || k->rpc)
         conclude(k, HEALTH_NO_ANSWER, "no answer in time");
     else if (w->checks.nprobes < HEALTH_MOST_PROBES)
-        start_probe(k);
+        start_check(k);
     else
         set_timer(k, TURN_MS);
     worker_leave(w);
@@ -338,7 +373,7 @@ static void start(struct worker *w, struct upstream_host *h, const struct cluste
 /* A host that is checked again one day begins anew. */
 static void stop(struct health_checker *k)
 {
-    leave_probe(k);
+    leave_probe(k, false);
     event_del(&k->timer);
     atomic_store(&k->host->shared->health, HOST_UNCHECKED);
     k->host->checker = NULL;

@@ -10,8 +10,9 @@
  * does, unless no host of the cluster has given one yet: Envoy would not use such a cluster before (it warms up), and
  * here nothing waits for it, so all count until then.
  *
- * Nothing blocks: each check is a connection of its own, secured as the cluster's are, among no circuit's; at most
- * HEALTH_MOST_PROBES are under way, and others wait their turn. Checks go on from one snapshot to the next: they are
+ * Nothing blocks: each check by HTTP or TCP is a connection of its own, secured as the cluster's are, among no circuit's;
+ * one by gRPC is a call as others are, and is left out while limits have no room for it. At most HEALTH_MOST_PROBES are
+ * under way, and others wait their turn. Checks go on from one snapshot to the next: they are
  * bound to the hosts, and what is asked is what the newest snapshot says. A cluster that has never been called is asked
  * at its `no_traffic_ms`.
  *
@@ -21,6 +22,7 @@
 
 #include "proxy/circuit.h"
 
+struct cluster;
 struct health_checker;
 struct health_check;
 struct view;
@@ -54,6 +56,9 @@ bool health_has_parts(const struct health_check *check, struct str bytes);
 struct health_count {
     uint32_t good, bad;          /* in a row, towards a threshold */
 };
+
+/* Whom an HTTP or gRPC check names as the one it asks. */
+struct str health_host(const struct cluster *c);
 
 /* Takes an answer. Returns what the host is now; `was` before. */
 enum host_health health_count(struct health_count *n, const struct health_check *check, enum host_health was,

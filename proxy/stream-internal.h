@@ -150,7 +150,11 @@ bool stream_admit(struct stream *s);
 struct header_source stream_headers(const struct stream *s);
 
 /* stream_limit.c: the local rate limits of one place. False: it has been answered. */
-bool stream_limit(struct stream *s, enum rate_limit_place place);
+bool stream_limit_at(struct stream *s, enum rate_limit_place place);
+static inline bool stream_limit(struct stream *s, enum rate_limit_place place)
+{
+    return s->l->nlimits == 0 || stream_limit_at(s, place);
+}
 /* x-ratelimit-*, of s->told_bucket. */
 void stream_tell_limit(struct stream *s, struct fields *f);
 

@@ -5,6 +5,7 @@
  * more when tokens have been looked at: they may change the path. */
 #include "proxy/stream-internal.h"
 
+#include "proxy/admit.h"
 #include "proxy/rate_limit.h"
 
 static const struct rate_limit *own_limit(const struct rate_limit_rules *rules, struct str filter)
@@ -29,6 +30,14 @@ static struct str only_cluster(const struct route *r)
     return r && r->action == ROUTE_FORWARD && r->ndestinations == 1 ? r->destinations[0].cluster_name : STR_NULL;
 }
 
+/* At the mesh's edge whose connection it is, behind it whom the proxy before names: as for policies. */
+static struct str remote_ip(const struct stream *s)
+{
+    struct str own = s->cl->peer->remote_ip;
+
+    return s->l->direction == LISTENER_GATEWAY ? own : admit_remote_text(http_value(&s->head, HTTP_X_FORWARDED_FOR), own);
+}
+
 static void refuse(struct stream *s, const struct rate_limit *l)
 {
     struct fields f = { .n = 0 };
@@ -44,7 +53,7 @@ static bool within(struct stream *s, const struct rate_limit_filter *filter)
 {
     const struct rate_limiter *r = limiter_of(s, filter);
     const struct rate_limit_facts facts = { .headers = stream_headers(s), .query = s->rq.query,
-                                            .remote_ip = s->cl->peer->remote_ip, .cluster = only_cluster(s->route),
+                                            .remote_ip = remote_ip(s), .cluster = only_cluster(s->route),
                                             .route = s->route ? s->route->limits : NULL,
                                             .host = s->vh ? s->vh->limits : NULL };
     struct rate_limit_verdict v;
@@ -57,7 +66,7 @@ static bool within(struct stream *s, const struct rate_limit_filter *filter)
     return !v.refused;
 }
 
-bool stream_limit(struct stream *s, enum rate_limit_place place)
+bool stream_limit_at(struct stream *s, enum rate_limit_place place)
 {
     for (size_t i = 0; i < s->l->nlimits; i++) {
         if (s->l->limits[i].place != place)

@@ -289,7 +289,7 @@ static const struct {
       W ".patch.value.rate_limits[0].stage: not applied, nor are these actions: limits have stage 0 here\n"
       W ".patch.value.cors: not applied\n" },
 
-    { F CHECK("grpc_health_check: {}"), AT_CHECK(W) ".grpc_health_check: not applied: checks are by HTTP and TCP\n" },
+    { F CHECK("custom_health_check: {}"), AT_CHECK(W) ".custom_health_check: not applied: checks are by HTTP, TCP and gRPC\n" },
     { F CHECK("tcp_health_check: {}, alt_port: 80, event_service: {}"), AT_CHECK(W) ".event_service: not applied\n"
       AT_CHECK(W) ".alt_port: no check is made: it would be at the port of requests\n" },
     { F CHECK("http_health_check: {path: /, codec_client_type: HTTP2}"), AT_CHECK(W) ".http_health_check.codec_client_type: no "
@@ -360,6 +360,8 @@ static const struct {
     { "by subset", F CHECKED("cluster: {subset: v1}", HTTP_CHECK), PROXY_GATEWAY, "" },
     { "the last counts", F CHECKED("cluster: {portNumber: 9000}", HTTP_CHECK) CHECKED("cluster: {portNumber: 9000}",
       "tcp_health_check: {send: {text: '4142'}, receive: [{text: '43'}]}"), PROXY_GATEWAY, "out|9000|db: tcp AB C\n" },
+    { "by gRPC", F CHECKED("cluster: {portNumber: 9000}", "grpc_health_check: {service_name: s, authority: a}"), PROXY_GATEWAY,
+      "out|9000|db: grpc s a\n" },
     { "all of it", F CHECKED("cluster: {portNumber: 9000}", "http_health_check: {path: /z, host: h, method: HEAD, expected_statuses: "
       "[{start: 200, end: '300'}], retriable_statuses: [{start: 500, end: 501}], request_headers_to_add: [{header: {key: X-A, value: "
       "b}}]}"), PROXY_GATEWAY, "out|9000|db: HEAD /z h 200-300 500-501? +x-a:b\n" },
@@ -375,6 +377,8 @@ static void put_check(struct buf *b, const struct cluster *c)
     buf_printf(b, "%s|%u%s%.*s: ", out ? "out" : "in", c->port, out ? "|" : "", STR_ARG(out ? c->service : STR("")));
     if (h->kind == HEALTH_CHECK_HTTP)
         buf_printf(b, "%.*s %.*s%s%.*s", STR_ARG(h->method), STR_ARG(h->path), h->host.n ? " " : "", STR_ARG(h->host));
+    else if (h->kind == HEALTH_CHECK_GRPC)
+        buf_printf(b, "grpc %.*s %.*s", STR_ARG(h->service), STR_ARG(h->host));
     else
         buf_printf(b, "tcp%s%.*s", h->send.n ? " " : "", STR_ARG(h->send));
     for (size_t i = 0; i < h->nreceive; i++)
