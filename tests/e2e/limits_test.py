@@ -276,6 +276,23 @@ def test_inbound():
     backend.stop()
 
 
+def test_inbound_by_address():
+    """Behind the edge a request's remote address is the last one in X-Forwarded-For."""
+    port, other = free_port(), free_port()
+    backend = Backend("127.9.4.100", port, "app")
+    actions = "route: {rate_limits: [{actions: [{remote_address: {}}]}]}"
+    more = "              descriptors:\n" + descriptor("{key: remote_address, value: 10.0.0.9}", 1)
+    own = own_limit("HTTP_ROUTE", "{route: {action: ANY}}", 100, actions, more)
+    with sidecar(port, other, envoy_filter((BARE + own).replace("GATEWAY", "SIDECAR_INBOUND"))) as p:
+        seen = []
+        for xff in ("10.0.0.9, 10.0.0.1", "10.0.0.1, 10.0.0.9", "10.0.0.1, 10.0.0.9", "10.0.0.9, 10.0.0.1"):
+            c = http.client.HTTPConnection("127.9.4.1", port, timeout=WAIT)
+            seen.append(p.request(headers={"X-Forwarded-For": xff}, connection=c)[0].status)
+            c.close()
+        expect(seen, [200, 200, 429, 200])
+    backend.stop()
+
+
 CONNECTIONS = """
     - applyTo: NETWORK_FILTER
       match: {{context: SIDECAR_OUTBOUND, listener: {{portNumber: {port}, filterChain: {{filter: {{name: envoy.filters.network.tcp_proxy}}}}}}}}
