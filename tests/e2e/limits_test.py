@@ -9,7 +9,6 @@ Closing line: N passed, N failed, N skipped.
 import collections
 import concurrent.futures
 import http.client
-import json
 import sys
 import urllib.request
 
