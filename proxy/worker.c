@@ -335,6 +335,7 @@ static void switch_view(struct worker *w, struct worker_message *m)
         }
     }
     drop_listeners(w, v);
+    health_checks_follow(w, v);
     view_put(w->view);
     w->view = v;
     drain_conns(w);
@@ -349,6 +350,7 @@ static void start_draining(struct worker *w)
     for (struct worker_listener *wl = w->listeners; wl; wl = wl->next)
         close_listener(wl);
     w->draining = true;
+    health_checks_stop(w);
     event_base_loopexit(w->base, &end);
     drain_conns(w);
 }
@@ -410,6 +412,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (c->fd >= 0 && c->deadline_ns && c->deadline_ns <= w->now_ns)
             c->ops->deadline(c);
     }
+    health_checks_tick(w);
     worker_leave(w);
 }
 

@@ -31,6 +31,8 @@ WAITING = [
     ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
+    ("limits", ["python3", "tests/e2e/limits_test.py"]),
+    ("health", ["python3", "tests/e2e/health_test.py"]),
     ("jwks", ["python3", "tests/e2e/jwks_test.py"]),
     ("logs", ["python3", "tests/e2e/logs_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),
