@@ -23,6 +23,8 @@ struct options {
     const struct access_format *access_format; /* NULL: text or JSON as Istio has it */
     size_t threads;
     int64_t drain_ms;
+    int64_t upgrade_timeout_ms, upgrade_drain_ms;
+    const char *pid_file;              /* NULL: none */
     int64_t dns_refresh_ms;
     uint32_t sampling_ppm;
     int log_level;

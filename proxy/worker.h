@@ -76,6 +76,8 @@ struct worker {
     struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
     struct stream *free_streams;
     size_t nfree_streams;
+    size_t nlistening;           /* listeners that accept, or that connections still hold */
+    bool retiring;               /* another process accepts in our place */
     bool draining;
 
     pthread_mutex_t lock;        /* guards `mail` */
@@ -90,13 +92,25 @@ struct worker {
 /* `settings` and `ring` stay the caller's and outlive the worker. NULL: ERR_NOMEM, ERR_IO. */
 struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
                             struct err *e);
-/* Switches to a snapshot (takes a reference). fds[i] is a socket for listeners[i], then the worker's, or -1 when the
- * worker has one. Returns 0 or ERR_NOMEM (then the sockets stay the caller's). Any thread. */
-int worker_switch(struct worker *w, struct snapshot_ref *ref, const int *fds);
+/* A socket that is to accept for one of a snapshot's listeners; one listener may have several of one worker's. */
+struct worker_socket {
+    size_t listener;             /* of snapshot->listeners */
+    int fd;
+};
+
+/* Switches to a snapshot (takes a reference), with sockets for the listeners that are new, which are the worker's from
+ * then on. Returns 0 or ERR_NOMEM (then the sockets stay the caller's). Any thread. */
+int worker_switch(struct worker *w, struct snapshot_ref *ref, const struct worker_socket *sockets, size_t n);
+/* Another process accepts on the sockets: closes its own copies, and what is in their queues is the other's. Connections
+ * go on until they come to an end by themselves, told to where their protocol has words for that; ends the thread then,
+ * or after `within_ns`. Any thread. */
+void worker_retire(struct worker *w, int64_t within_ns);
 /* Stops accepting, lets requests end, ends the thread after drain_ns at the latest. Any thread. */
 void worker_drain(struct worker *w);
 /* Waits for the thread's end and frees. */
 void worker_join(struct worker *w);
+/* Likewise when it has ended already; false: it has not. */
+bool worker_try_join(struct worker *w);
 
 /* Around each event. worker_leave sends what was put and frees what was closed. */
 void worker_enter(struct worker *w);
