@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, MOST_WAIT_MS = 1000 };
 
 struct open_listener {
     char key[80]; /* "127.0.0.1 80" */
@@ -98,12 +98,29 @@ static int open_socket(const struct sockaddr_storage *ss, socklen_t n, bool shar
     return -1;
 }
 
-/* SO_REUSEPORT would share the port with another proxy of the same user without a word, so a socket without it tries the
- * port first. */
-static bool is_free(const struct sockaddr_storage *ss, socklen_t n)
+static bool are_up_to_date(const struct server *s)
 {
-    int fd = open_socket(ss, n, false);
+    for (size_t i = 0; i < s->nworkers; i++)
+        if (!worker_is_up_to_date(s->workers[i]))
+            return false;
+    return true;
+}
 
+/* SO_REUSEPORT would share the port with another proxy of the same user without a word, so a socket without it tries the
+ * port first. Who has it may be a worker that has yet to hear that its listener is gone: that is a matter of moments. */
+static bool is_free(const struct server *s, const struct sockaddr_storage *ss, socklen_t n)
+{
+    int fd = -1;
+
+    for (int waited_ms = 0; waited_ms < MOST_WAIT_MS; waited_ms++) {
+        bool last = are_up_to_date(s);
+
+        fd = open_socket(ss, n, false);
+        if (fd >= 0 || errno != EADDRINUSE || last)
+            break;
+        usleep(1000);
+        errno = EADDRINUSE;
+    }
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -121,7 +138,7 @@ static int open_all(const struct server *s, const struct listener *l, struct ope
         return -1;
     }
     o->n = inherited_take(s->inherited, (const struct sockaddr *)&ss, o->fds, OPTIONS_MOST_THREADS);
-    if (o->n == 0 && !is_free(&ss, n))
+    if (o->n == 0 && !is_free(s, &ss, n))
         return -1;
     while (o->n < s->nworkers) {
         o->fds[o->n] = open_socket(&ss, n, true);

@@ -445,6 +445,7 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
         obey(w, m);
         snapshot_ref_put(m->ref);
         mem_free(m);
+        atomic_fetch_sub(&w->nmail, 1);
     }
     worker_leave(w);
 }
@@ -602,6 +603,7 @@ static void post(struct worker *w, struct worker_message *m)
 {
     uint64_t one = 1;
 
+    atomic_fetch_add(&w->nmail, 1);
     pthread_mutex_lock(&w->lock);
     m->next = w->mail;
     w->mail = m;
@@ -621,6 +623,11 @@ int worker_switch(struct worker *w, struct snapshot_ref *ref, const struct worke
         memcpy(m->sockets, sockets, n * sizeof(*sockets));
     post(w, m);
     return 0;
+}
+
+bool worker_is_up_to_date(const struct worker *w)
+{
+    return atomic_load(&w->nmail) == 0;
 }
 
 static void tell_end(struct worker *w, enum message_kind kind, int64_t within_ns)

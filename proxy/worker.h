@@ -82,6 +82,7 @@ struct worker {
 
     pthread_mutex_t lock;        /* guards `mail` */
     struct worker_message *mail;
+    atomic_size_t nmail;         /* not obeyed yet */
     struct event *mail_event;
     int mail_fd;
 
@@ -101,6 +102,8 @@ struct worker_socket {
 /* Switches to a snapshot (takes a reference), with sockets for the listeners that are new, which are the worker's from
  * then on. Returns 0 or ERR_NOMEM (then the sockets stay the caller's). Any thread. */
 int worker_switch(struct worker *w, struct snapshot_ref *ref, const struct worker_socket *sockets, size_t n);
+/* Whether all that it was told so far is done. Any thread. */
+bool worker_is_up_to_date(const struct worker *w);
 /* Another process accepts on the sockets: closes its own copies, and what is in their queues is the other's. Connections
  * go on until they come to an end by themselves, told to where their protocol has words for that; ends the thread then,
  * or after `within_ns`. Any thread. */
