@@ -441,7 +441,7 @@ def test_supervisors_are_told():
 
 # --- another configuration ----------------------------------------------------------------------------------------
 
-RELOADS = 1000
+RELOADS = int(os.environ.get("RELOADS", "1000"))
 
 
 def test_thousand_reloads():
