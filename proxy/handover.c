@@ -1,5 +1,6 @@
 #include "proxy/handover.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "proxy/takeover-internal.h"
 
@@ -14,7 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum state { SENDING, WAITING, READY };
+enum { LOOK_MS = 10 }; /* between looks at whether it has ended */
+
+enum state { SENDING, WAITING, READY, ENDING };
 
 struct handover {
     struct handover_options o;
@@ -23,6 +26,7 @@ struct handover {
     size_t sent;
     int link;                  /* our end; -1: closed */
     pid_t pid;                 /* 0: none, or no longer ours to end */
+    int64_t end_ns;            /* of our patience, by clock_mono_ns */
     struct event *readable, *writable, *timer;
 };
 
@@ -67,31 +71,45 @@ static int spawn(struct handover *h, int link, struct err *e)
     return err_set(e, ERR_IO, "%s: %s", h->o.argv[0], strerror(rc));
 }
 
-/* Ends it for good; `status` says how it came to its end. */
-static void end_successor(struct handover *h, int *status)
+/* Ends it for good. */
+static void end_successor(struct handover *h)
 {
-    kill(h->pid, SIGKILL); /* one that has ended already keeps its own status */
-    while (waitpid(h->pid, status, 0) < 0 && errno == EINTR)
+    kill(h->pid, SIGKILL);
+    while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     h->pid = 0;
 }
 
 static void fail(struct handover *h, const char *why)
 {
-    int status = 0;
-    char text[128];
-
-    end_successor(h, &status);
-    if (why)
-        snprintf(text, sizeof(text), "%s", why);
-    else if (WIFEXITED(status))
-        snprintf(text, sizeof(text), "it ended with status %d", WEXITSTATUS(status));
-    else
-        snprintf(text, sizeof(text), "it was ended by signal %d", WTERMSIG(status));
+    if (h->pid)
+        end_successor(h);
     event_del(h->writable);
     event_del(h->readable);
     event_del(h->timer);
-    h->o.failed(h->o.arg, text);
+    h->o.failed(h->o.arg, why);
+}
+
+static void fail_with_status(struct handover *h, int status)
+{
+    char why[64];
+
+    h->pid = 0;
+    if (WIFEXITED(status))
+        snprintf(why, sizeof(why), "it ended with status %d", WEXITSTATUS(status));
+    else
+        snprintf(why, sizeof(why), "it was ended by signal %d", WTERMSIG(status));
+    fail(h, why);
+}
+
+static void wait_for_end(struct handover *h)
+{
+    struct timeval soon = { 0, LOOK_MS * 1000 };
+
+    event_del(h->writable);
+    event_del(h->readable);
+    h->state = ENDING;
+    event_add(h->timer, &soon);
 }
 
 /* ---- the link ---- */
@@ -136,7 +154,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     if (rc < 0 && errno == EAGAIN)
         return;
     if (rc <= 0) {
-        fail(h, NULL);
+        wait_for_end(h);
     } else if (h->state != WAITING || strcmp(m.text, TAKEOVER_READY) != 0) {
         fail(h, "it says what this process does not understand");
     } else {
@@ -150,8 +168,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
+    struct handover *h = arg;
+    int status;
+
     (void)fd, (void)what;
-    fail(arg, "it was not ready in time");
+    if (h->state == ENDING && waitpid(h->pid, &status, WNOHANG) == h->pid)
+        fail_with_status(h, status);
+    else if (h->state == ENDING && clock_mono_ns() < h->end_ns)
+        wait_for_end(h);
+    else
+        fail(h, "it was not ready in time");
 }
 
 static int watch(struct handover *h, struct event_base *base)
@@ -180,6 +206,7 @@ struct handover *handover_start(struct event_base *base, const struct handover_o
     }
     h->o = *o;
     h->link = -1;
+    h->end_ns = clock_mono_ns() + o->timeout_ms * 1000000;
     memcpy(h->sockets, o->sockets, o->nsockets * sizeof(*h->sockets));
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         rc = err_set(e, ERR_IO, "a pair of sockets cannot be made: %m");
@@ -204,12 +231,10 @@ void handover_told(struct handover *h)
 
 void handover_free(struct handover *h)
 {
-    int status;
-
     if (!h)
         return;
     if (h->pid)
-        end_successor(h, &status);
+        end_successor(h);
     if (h->readable)
         event_free(h->readable);
     if (h->writable)

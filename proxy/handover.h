@@ -9,7 +9,8 @@
  *
  *   handover_start --> SENDING --all sent--> WAITING --"ready"--> READY: o.ready, later handover_told
  *                         |                     |
- *                         +--ended, too late----+--> o.failed
+ *                         +--closed-------------+--> ENDING --its end--> o.failed
+ *                         +--too late, nonsense-+-----------------------^
  *
  * The other half is takeover.h; their words are in takeover-internal.h. For the main thread. */
 #ifndef PROXY_HANDOVER_H
