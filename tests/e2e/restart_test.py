@@ -95,6 +95,7 @@ class Upgradable(Proxy):
         pid = self.pid()
         os.kill(pid, signal.SIGTERM)
         until(lambda: self.status(pid) is not None, "the end")
+        expect(self.status(pid) in (0, "unknown"), True, f"exit status {self.status(pid)}: {self.errors()[-3000:]}")
         until(lambda: self.process.poll() is not None, "the end of the first one")
         self.process.stdout.close()
         assert not os.path.exists(self.pid_file), "the file with the number stays"
@@ -379,7 +380,7 @@ def test_grpc_under_load():
 
 
 def test_failed_upgrades_leave_it_serving():
-    with World("--threads", "2", "--upgrade-timeout", "700ms") as w, Load(w) as load:
+    with World("--threads", "2", "--upgrade-timeout", "2s") as w, Load(w) as load:
         p, pid = w.proxy, w.proxy.pid()
         configured = w.config()
         cases = [("no program", lambda: os.unlink(p.program), "No such file"),
