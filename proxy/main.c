@@ -30,7 +30,7 @@
 enum {
     RING_BYTES = 4 * 1024 * 1024,
     MOST_CACHE = 32 * 1024 * 1024,
-    CERTIFICATES_S = 2,        /* between looks at files of certificates */
+    HOUSEKEEPING_S = 2,        /* between looks at files of certificates, and at snapshots of before */
     RETIRED_MS = 10,           /* between looks at whether telemetry has told its last */
     RETIRED_LATER_MS = 200,    /* and whether the last connection is gone */
     FLUSH_MS = 700,            /* for telemetry, of the five seconds that an end may take */
@@ -53,7 +53,7 @@ struct app {
     struct tls_store *tls;
     struct takeover *takeover; /* NULL: nobody was before us, or he is gone */
     struct handover *handover; /* NULL: nobody is about to follow */
-    struct event *signals[5], *cache_timer, *tls_timer, *retired_timer;
+    struct event *signals[5], *cache_timer, *housekeeping, *retired_timer;
     uint64_t file_version;     /* counts the readings of --config without --control */
     bool ready, failed;
     bool retired;              /* a successor is in force */
@@ -210,18 +210,22 @@ static void on_cache_timer(evutil_socket_t fd, short what, void *arg)
     use_cache(arg);
 }
 
-static void on_tls_timer(evutil_socket_t fd, short what, void *arg)
+static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
 {
+    struct app *a = arg;
+
     (void)fd, (void)what;
-    tls_store_check(((struct app *)arg)->tls);
+    tls_store_check(a->tls);
+    if (a->server)
+        server_tidy(a->server);
 }
 
-static int watch_certificates(struct app *a)
+static int keep_house(struct app *a)
 {
-    struct timeval tv = { CERTIFICATES_S, 0 };
+    struct timeval tv = { HOUSEKEEPING_S, 0 };
 
-    a->tls_timer = event_new(a->base, -1, EV_PERSIST, on_tls_timer, a);
-    return a->tls_timer && event_add(a->tls_timer, &tv) == 0 ? 0 : ERR_NOMEM;
+    a->housekeeping = event_new(a->base, -1, EV_PERSIST, on_housekeeping, a);
+    return a->housekeeping && event_add(a->housekeeping, &tv) == 0 ? 0 : ERR_NOMEM;
 }
 
 /* ---- the process after this one ---- */
@@ -401,7 +405,7 @@ static int start(struct app *a, struct err *e)
     a->tls = tls_store_new(a->o.cert_dir, e);
     if (!a->tls)
         return e->code;
-    if (!a->base || watch_signals(a) < 0 || watch_certificates(a) < 0)
+    if (!a->base || watch_signals(a) < 0 || keep_house(a) < 0)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
     if (start_workers(a, e) < 0)
         return e->code;
@@ -433,8 +437,8 @@ static void stop(struct app *a)
             event_free(a->signals[i]);
     if (a->cache_timer)
         event_free(a->cache_timer);
-    if (a->tls_timer)
-        event_free(a->tls_timer);
+    if (a->housekeeping)
+        event_free(a->housekeeping);
     if (a->retired_timer)
         event_free(a->retired_timer);
     if (a->base)

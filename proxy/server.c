@@ -3,7 +3,7 @@
  * The main thread opens sockets, so that a port which is taken is found before anything has changed; the workers own
  * them from then on and close them. `open` only remembers which there are, and their numbers for a process that takes
  * them over. Readers on other threads (the admin port) borrow snapshots: `lent` has each one that somebody may still
- * hold.
+ * hold, and frees it when nobody does.
  *
  * A listener has a socket for each worker, or more when the process before this one had more workers: no socket whose
  * queue may hold connections is left without somebody who accepts, so a worker may have several of one listener. */
@@ -202,21 +202,45 @@ static void switch_worker(struct server *s, size_t index, struct snapshot_ref *r
         close(room[i].fd);
 }
 
-static void free_lent(struct server *s)
+/* Takes out those that nobody holds any more, neither workers nor borrowers; under the lock. To free some MiB takes
+ * milliseconds: a worker never has to, and nobody waits for the lock meanwhile. */
+static struct lent *take_unused(struct server *s)
 {
-    struct lent **at = &s->lent;
+    struct lent **at = &s->lent, *unused = NULL;
 
     while (*at) {
         struct lent *l = *at;
 
-        if (l->times > 0 || l->ref == s->current) {
+        if (l->times > 0 || l->ref == s->current || !snapshot_ref_is_last(l->ref)) {
             at = &l->next;
             continue;
         }
         *at = l->next;
+        l->next = unused;
+        unused = l;
+    }
+    return unused;
+}
+
+static void free_lent(struct lent *l)
+{
+    while (l) {
+        struct lent *next = l->next;
+
         snapshot_ref_put(l->ref);
         mem_free(l);
+        l = next;
     }
+}
+
+void server_tidy(struct server *s)
+{
+    struct lent *unused;
+
+    pthread_mutex_lock(&s->lock);
+    unused = take_unused(s);
+    pthread_mutex_unlock(&s->lock);
+    free_lent(unused);
 }
 
 static void lend(struct server *s, struct lent *lent, struct snapshot_ref *ref)
@@ -225,8 +249,8 @@ static void lend(struct server *s, struct lent *lent, struct snapshot_ref *ref)
     *lent = (struct lent){ .ref = ref, .next = s->lent };
     s->lent = lent;
     s->current = ref;
-    free_lent(s);
     pthread_mutex_unlock(&s->lock);
+    server_tidy(s);
 }
 
 int server_apply(struct server *s, struct snapshot_ref *ref, struct err *e)
@@ -302,7 +326,6 @@ void server_put(void *server, const struct proxy_snapshot *snapshot)
     for (struct lent *l = s->lent; l; l = l->next)
         if (l->ref->snapshot == snapshot)
             l->times--;
-    free_lent(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -357,8 +380,7 @@ void server_free(struct server *s)
 {
     if (!s)
         return;
-    s->current = NULL;
-    free_lent(s);
+    free_lent(s->lent);
     pthread_mutex_destroy(&s->lock);
     mem_free(s->workers);
     mem_free(s->open);

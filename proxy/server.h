@@ -15,6 +15,8 @@ struct server *server_start(const struct worker_settings *settings, struct recor
  * All or nothing: ERR_IO names the listener that cannot be opened, and everything is as before (the reference stays
  * the caller's). */
 int server_apply(struct server *s, struct snapshot_ref *ref, struct err *e);
+/* Frees snapshots that nobody uses any more; to be called now and then. */
+void server_tidy(struct server *s);
 /* 0: none yet. */
 uint64_t server_version(const struct server *s);
 /* The snapshot in force, with a reference that server_put gives back. Any thread. */

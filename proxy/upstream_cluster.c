@@ -329,6 +329,19 @@ static bool has_own_name(const struct cluster *c)
     return c->passthrough && c->nendpoints == 0 && c->host.n && c->host.p[0] != '*';
 }
 
+static bool has_name(const struct endpoint *e)
+{
+    return e->ip.n == 0 && e->dns.n;
+}
+
+bool upstream_cluster_has_names(const struct cluster *c)
+{
+    for (size_t i = 0; i < c->nendpoints; i++)
+        if (has_name(&c->endpoints[i]))
+            return true;
+    return has_own_name(c);
+}
+
 static int ask_names(struct upstream_cluster *u, struct arena *a)
 {
     const struct cluster *c = u->cluster;
@@ -336,12 +349,12 @@ static int ask_names(struct upstream_cluster *u, struct arena *a)
     size_t n = has_own_name(c);
 
     for (size_t i = 0; i < c->nendpoints; i++)
-        n += c->endpoints[i].ip.n == 0 && c->endpoints[i].dns.n;
+        n += has_name(&c->endpoints[i]);
     u->names = arena_array(a, n, sizeof(struct name *));
     if (!u->names)
         return ERR_NOMEM;
     for (size_t i = 0; i < c->nendpoints; i++)
-        if (c->endpoints[i].ip.n == 0 && c->endpoints[i].dns.n)
+        if (has_name(&c->endpoints[i]))
             u->names[u->nnames++] = name_get(all, c->endpoints[i].dns);
     if (has_own_name(c))
         u->names[u->nnames++] = name_get(all, c->host);

@@ -328,6 +328,24 @@ static void drain_conns(struct worker *w)
     }
 }
 
+/* The listener in the next snapshot. Most stand there where they stood before, but for `shift` places, which is how far
+ * the one before was found from its own: looked for there first, thousands are found without thousands of steps each. */
+static const struct listener *find_listener(const struct proxy_snapshot *s, const struct worker_listener *wl,
+                                            size_t *shift)
+{
+    size_t before = (size_t)(wl->l - wl->view->snapshot->listeners);
+
+    for (size_t i = 0; i < s->nlisteners; i++) {
+        size_t at = (before + *shift + i) % s->nlisteners;
+
+        if (is_for(wl, &s->listeners[at])) {
+            *shift = (*shift + i) % s->nlisteners;
+            return &s->listeners[at];
+        }
+    }
+    return NULL;
+}
+
 static void close_sockets(const struct worker_message *m)
 {
     for (size_t i = 0; i < m->nsockets; i++)
@@ -346,8 +364,10 @@ static void renew_listener(struct worker_listener *wl, struct view *v, const str
 
 static void switch_view(struct worker *w, struct worker_message *m)
 {
-    struct view *v = view_new(w, m->ref);
+    struct view *v = view_new(w, m->ref, w->view);
     const struct proxy_snapshot *s = m->ref->snapshot;
+    const struct listener *l;
+    size_t shift = 0;
 
     if (!v) {
         log_error("no memory for version %llu: the old one stays", (unsigned long long)s->version);
@@ -355,9 +375,8 @@ static void switch_view(struct worker *w, struct worker_message *m)
         return;
     }
     for (struct worker_listener *wl = w->listeners; wl; wl = wl->next)
-        for (size_t i = 0; i < s->nlisteners && wl->view != v; i++)
-            if (is_for(wl, &s->listeners[i]))
-                renew_listener(wl, v, &s->listeners[i]);
+        if ((l = find_listener(s, wl, &shift)))
+            renew_listener(wl, v, l);
     for (size_t i = 0; i < m->nsockets; i++)
         open_listener(w, v, &s->listeners[m->sockets[i].listener], m->sockets[i].fd);
     drop_listeners(w, v);
@@ -419,6 +438,15 @@ static void obey(struct worker *w, struct worker_message *m)
     }
 }
 
+static void wake_up(struct worker *w)
+{
+    uint64_t one = 1;
+
+    if (write(w->mail_fd, &one, sizeof(one)) < 0)
+        log_error("worker %zu: wake-up: %m", w->index);
+}
+
+/* A wake-up without mail goes on with what the last switch has left. */
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
@@ -447,6 +475,8 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
         mem_free(m);
         atomic_fetch_sub(&w->nmail, 1);
     }
+    if (w->view && view_follow(w->view))
+        wake_up(w); /* other events come first */
     worker_leave(w);
 }
 
@@ -601,15 +631,12 @@ static struct worker_message *new_message(enum message_kind kind, size_t nsocket
 
 static void post(struct worker *w, struct worker_message *m)
 {
-    uint64_t one = 1;
-
     atomic_fetch_add(&w->nmail, 1);
     pthread_mutex_lock(&w->lock);
     m->next = w->mail;
     w->mail = m;
     pthread_mutex_unlock(&w->lock);
-    if (write(w->mail_fd, &one, sizeof(one)) < 0)
-        log_error("worker %zu: wake-up: %m", w->index);
+    wake_up(w);
 }
 
 int worker_switch(struct worker *w, struct snapshot_ref *ref, const struct worker_socket *sockets, size_t n)
