@@ -422,6 +422,22 @@ def test_listeners_and_threads_may_differ():
                 assert all(pool.map(lambda _: serves(w), range(64)))
 
 
+def test_with_a_server_and_without():
+    """The new process asks the server itself; when that is away, it starts with what the server said last."""
+    control = proxy_test.Control()
+    control.config, control.version = "# nothing of its own", 7
+    with tempfile.TemporaryDirectory() as folder:
+        url, cache = f"http://127.0.0.1:{control.server_address[1]}", os.path.join(folder, "cache.yaml")
+        with World("--threads", "1", "--control", url, "--cache", cache) as w:
+            until(lambda: any(q["version"] == "7" for q in control.asked), "the configuration in force")
+            asked = len(control.asked)
+            w.proxy.upgrade()
+            until(lambda: any(q["version"] == "0" for q in control.asked[asked:]), "a question by the new process")
+            control.stop()
+            w.proxy.upgrade()
+            assert serves(w) and "started with version 7 of" in w.proxy.errors(), w.proxy.errors()
+
+
 def test_supervisors_are_told():
     folder = tempfile.mkdtemp(prefix="vigla-notify-")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
