@@ -380,14 +380,13 @@ def test_grpc_under_load():
 
 
 def test_failed_upgrades_leave_it_serving():
-    with World("--threads", "2", "--upgrade-timeout", "2s") as w, Load(w) as load:
+    with World("--threads", "2") as w, Load(w) as load:
         p, pid = w.proxy, w.proxy.pid()
         configured = w.config()
         cases = [("no program", lambda: os.unlink(p.program), "No such file"),
                  ("no program at all", lambda: p.replace_program("\x7fnonsense"), ""),
                  ("another program", lambda: p.replace_program("#!/bin/sh\nexit 3\n"), "it ended with status 3"),
                  ("one that is killed", lambda: p.replace_program("#!/bin/sh\nkill -9 $$\n"), "it was ended by signal 9"),
-                 ("one that says nothing", lambda: p.replace_program("#!/bin/sh\nexec sleep 60\n"), "it was not ready in time"),
                  ("another protocol", lambda: p.replace_program("#!/bin/sh\necho hello >&3\nexec sleep 60\n"), "does not understand"),
                  ("a bad configuration", lambda: p.write("kind: [\n"), "it ended with status 1")]
         for name, break_it, why in cases:
@@ -402,6 +401,14 @@ def test_failed_upgrades_leave_it_serving():
             load.goes_on()
         expect(p.upgrade()[0], pid, "one that works, after all")
         load.goes_on()
+
+
+def test_silence_is_a_failure():
+    with World("--threads", "1", "--upgrade-timeout", "300ms") as w:
+        w.proxy.replace_program("#!/bin/sh\nexec sleep 60\n")
+        w.proxy.signal_upgrade()
+        until(lambda: "it was not ready in time; this one goes on" in w.proxy.errors(), "a word on it")
+        assert serves(w)
 
 
 def test_listeners_and_threads_may_differ():
