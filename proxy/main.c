@@ -44,6 +44,7 @@ struct app {
     struct event_base *base;
     struct circuits *circuits;
     struct names *names;
+    struct lb_tables *tables;
     struct worker_settings settings;
     struct record_ring **rings;
     struct server *server;
@@ -357,7 +358,8 @@ static int start_workers(struct app *a, struct err *e)
         return e->code;
     a->circuits = circuits_new();
     a->names = names_new(a->o.dns_refresh_ms, NULL);
-    if (!a->circuits || !a->names)
+    a->tables = lb_tables_new();
+    if (!a->circuits || !a->names || !a->tables)
         return err_set(e, ERR_NOMEM, "no memory for the workers");
     a->settings = (struct worker_settings){ .sampling_ppm = a->o.sampling_ppm,
                                             .log_headers = access_format_headers(a->o.access_format),
@@ -366,7 +368,7 @@ static int start_workers(struct app *a, struct err *e)
                                             .stream_idle_ns = INT64_C(300) * 1000000000,
                                             .drain_ns = a->o.drain_ms * 1000000,
                                             .tls = a->tls, .jwks = a->jwks, .circuits = a->circuits,
-                                            .names = a->names };
+                                            .names = a->names, .tables = a->tables };
     a->rings = arena_array(&a->arena, a->o.threads, sizeof(struct record_ring *));
     for (size_t i = 0; a->rings && i < a->o.threads; i++) {
         a->rings[i] = record_ring_new(RING_BYTES);
@@ -427,6 +429,7 @@ static void stop(struct app *a)
     takeover_free(a->takeover);
     supervisor_remove_pid(a->o.pid_file);
     names_free(a->names);
+    lb_tables_free(a->tables);
     circuits_free(a->circuits);
     tls_store_free(a->tls);
     jwks_store_stop(a->jwks);

@@ -208,7 +208,8 @@ static int open_lb(struct upstream_cluster *u, struct arena *a)
         slots[i] = (struct lb_slot){ .weight = e->weight, .priority = e->priority, .share_ppm = LB_WHOLE_PPM,
                                      .active = &u->slots[i].host->active };
     }
-    return lb_init(&u->lb, a, u->cluster->lb, slots, n, keys, u->cluster->hash.table);
+    return lb_init(&u->lb, a, u->cluster->lb, slots, n,
+                   &(struct lb_hashing){ u->view->w->settings->tables, keys, u->cluster->hash.table });
 }
 
 /* A slot for an address of an endpoint (NULL: of the cluster's own host). */
@@ -269,6 +270,7 @@ static void let_slots_go(struct upstream_cluster *u)
 {
     for (size_t i = 0; i < u->nslots; i++)
         let_host_go(u->slots[i].host);
+    lb_fini(&u->lb);
     u->nslots = 0;
 }
 
@@ -279,6 +281,7 @@ static void follow_names(struct upstream_cluster *u)
 
     next.slots = NULL;
     next.nslots = 0;
+    next.lb = (struct lb){ .n = 0 };
     next.names_generation = 0;
     next.arena = (struct arena)ARENA_INIT(MOST_BYTES);
     next.look_again_ns = 0;

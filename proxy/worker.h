@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 struct circuits;
+struct lb_tables;
 struct names;
 struct stream;
 struct worker_message;
@@ -30,8 +31,9 @@ struct worker_settings {
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
-    struct circuits *circuits;   /* of all workers, as are the names */
+    struct circuits *circuits;   /* of all workers, as are the names and the tables */
     struct names *names;
+    struct lb_tables *tables;
 };
 
 /* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
