@@ -10,9 +10,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import http.client
-import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -28,7 +26,7 @@ import http2_test
 import proxy_test
 import tls_test
 from http2_test import DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Raw, frame, head
-from proxy_test import Backend, Echo, Handler, Proxy, WAIT, Skipped, expect, free_port, metric, pod, receive_all, service, until
+from proxy_test import Backend, Echo, Handler, Proxy, WAIT, Skipped, expect, free_port, pod, receive_all, service, until
 
 PR_SET_CHILD_SUBREAPER = 36
 PROGRAM = os.path.abspath(proxy_test.PROXY)
@@ -484,6 +482,22 @@ def test_thousand_reloads():
         load.goes_on()
         with socket.socket() as s:
             expect(s.connect_ex(("127.0.0.1", w.extra)), 0, "the last configuration's listener")
+
+
+def test_pools_survive_reloads():
+    """A connection to a host of both configurations is used before and after; one that is not wanted any more goes."""
+    with World("--threads", "1") as w, contextlib.closing(plain(w)) as c:
+        v1, v2 = w.backends
+        for i in range(20):
+            w.proxy.reload(w.config(100 if i % 2 else 99))
+            for _ in range(3):
+                expect(w.proxy.request(connection=c)[0].status, 200)
+        assert v1.calls > 40, v1.calls
+        expect(len(v1.connections), 1, "connections to v1")
+        w.proxy.reload(w.config().replace(pod("app-v1", "app", "v1", "127.7.31.1", w.app_port), "").replace(
+            "subset: v1", "subset: v2"))
+        expect(w.proxy.request(connection=c)[0].status, 200)
+        until(lambda: v1.open[0].fileno() < 0, "the end of the connection to v1")
 
 
 def test_ten_thousand_idle_connections():
