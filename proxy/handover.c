@@ -32,25 +32,36 @@ struct handover {
 
 /* ---- the younger process ---- */
 
-/* It gets no descriptor but the link and the standard three: a connection of ours that it held would never end. */
-static int spawn(struct handover *h, int link, struct err *e)
+/* Ours, and the word that there is a process to take over from. NULL: no memory. */
+static char **make_environment(void)
 {
-    char entry[] = TAKEOVER_ENV "=3";
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
+    static char entry[] = TAKEOVER_ENV "=3";
     size_t n = 0;
-    char **env;
-    int rc;
+    char **v;
 
     _Static_assert(TAKEOVER_FD == 3, "the number in `entry`");
     while (environ[n])
         n++;
-    env = mem_alloc((n + 2) * sizeof(*env));
+    v = mem_alloc((n + 2) * sizeof(*v));
+    if (!v)
+        return NULL;
+    v[0] = entry;
+    memcpy(v + 1, environ, (n + 1) * sizeof(*v));
+    return v;
+}
+
+/* It gets no descriptor but the link and the standard three (a connection of ours that it held would never end), and
+ * signals as a new process has them. */
+static int spawn(struct handover *h, int link, struct err *e)
+{
+    char **env = make_environment();
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none, defaults;
+    int rc;
+
     if (!env)
         return err_set(e, ERR_NOMEM, "no memory for an environment");
-    env[0] = entry;
-    memcpy(env + 1, environ, (n + 1) * sizeof(*env));
     sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
