@@ -44,6 +44,8 @@ struct client_ops {
     size_t (*head)(struct client *cl, const struct answer *a);
     void (*interim)(struct client *cl, unsigned status); /* 100 Continue */
     void (*data)(struct client *cl, struct str bytes);
+    /* The connection that takes the answer's data as they are; NULL: there is none. May be NULL itself. */
+    struct conn *(*through)(struct client *cl);
     void (*trailers)(struct client *cl, const struct fields *f);
     void (*done)(struct client *cl);
     void (*cut)(struct client *cl);
