@@ -24,6 +24,8 @@ struct options {
     size_t threads;
     int64_t drain_ms;
     bool io_uring;
+    int64_t upgrade_timeout_ms, upgrade_drain_ms;
+    const char *pid_file;              /* NULL: none */
     int64_t dns_refresh_ms;
     uint32_t sampling_ppm;
     int log_level;

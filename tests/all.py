@@ -30,6 +30,7 @@ WAITING = [
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
     ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
+    ("restart", ["/usr/bin/python3", "tests/e2e/restart_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
     ("limits", ["python3", "tests/e2e/limits_test.py"]),
     ("health", ["python3", "tests/e2e/health_test.py"]),

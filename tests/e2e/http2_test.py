@@ -188,15 +188,15 @@ def grpc_server(ip, port):
 
 
 @contextlib.contextmanager
-def grpc_world():
+def grpc_world(proxy=Proxy):
     """gateway → sidecar → application, all by HTTP/2."""
     port, side_admin, edge_admin = free_port(), free_port(), free_port()
     config = (service("app", port, "app", "grpc") + pod("app-1", "app", "v1", "127.7.21.1", port) + gateway() +
               virtual_service("  - route: [{destination: {host: app}}]"))
     server = grpc_server("127.7.21.2", port)
-    with Proxy(config, "--app-address", "127.7.21.2", "--bind", "127.7.21.3", "--admin", f"127.0.0.1:{side_admin}",
+    with proxy(config, "--app-address", "127.7.21.2", "--bind", "127.7.21.3", "--admin", f"127.0.0.1:{side_admin}",
                role=("--workload", "app-v1.default")) as side, \
-            Proxy(config, "--admin", f"127.0.0.1:{edge_admin}") as edge:
+            proxy(config, "--admin", f"127.0.0.1:{edge_admin}") as edge:
         side.admin, edge.admin = side_admin, edge_admin
         channel = grpc.insecure_channel(f"127.0.0.1:{edge.port}", (("grpc.default_authority", "app.example"),))
         try:
