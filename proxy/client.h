@@ -44,7 +44,8 @@ struct answer {
 struct client_ops {
     /* Returns the head's bytes on the wire, as nearly as they are known. */
     size_t (*head)(struct client *cl, const struct answer *a);
-    void (*interim)(struct client *cl, unsigned status); /* 100 Continue */
+    /* 1xx; `f` may be NULL. */
+    void (*interim)(struct client *cl, unsigned status, const struct fields *f);
     void (*data)(struct client *cl, struct str bytes);
     void (*trailers)(struct client *cl, const struct fields *f);
     void (*done)(struct client *cl);

@@ -182,7 +182,7 @@ static size_t put_head(struct client *cl, const struct answer *a)
     return list.bytes;
 }
 
-static void put_interim(struct client *cl, unsigned status)
+static void put_interim(struct client *cl, unsigned status, const struct fields *f)
 {
     struct http2_request *rq = of_client(cl);
     struct http2_list list = { .n = 0 };
@@ -190,6 +190,8 @@ static void put_interim(struct client *cl, unsigned status)
 
     snprintf(text, sizeof(text), "%03u", status);
     http2_list_add(&list, STR(":status"), str_of(text));
+    if (f)
+        http2_list_fields(&list, f);
     if (!rq->closed && nghttp2_submit_headers(rq->h->session, NGHTTP2_FLAG_NONE, rq->id, NULL, list.v, list.n, NULL) < 0)
         rq->h->broken = true;
     wake(rq->h);

@@ -117,8 +117,10 @@ static size_t take_head(struct http1_upstream *u, struct str bytes)
         return 0;
     }
     u->scan = (struct http1_scan){ 0 };
-    if (h.status < 200 && h.status != 101)
+    if (h.status < 200 && h.status != 101) {
+        upstream_interim(&u->call, &h);
         return h.size;
+    }
     u->head_seen = true;
     u->keep = h.keep_alive && h.framing != HTTP_UNTIL_CLOSE && h.status != 101;
     http1_body_init(&u->body, h.framing, h.length);
@@ -180,6 +182,8 @@ static size_t on_data(struct conn *c, struct str bytes)
     }
     if (!u->call.handler)
         return bytes.n;
+    if (!u->head_seen) /* an informational response, up to now */
+        return used;
     if (!u->tunnel)
         return used + take_body(u, str_from(bytes, used));
     if (used < bytes.n)

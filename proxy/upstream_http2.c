@@ -257,6 +257,8 @@ static void take_head(struct http2_upstream *h, struct http2_stream *s, bool end
     } else if (h->block.head.status >= 200) {
         s->head_seen = true;
         s->call.handler->head(s->call.arg, head);
+    } else {
+        upstream_interim(&s->call, head);
     }
 }
 
