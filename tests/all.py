@@ -28,6 +28,7 @@ COMPUTING = [
 WAITING = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
+    ("http1-framing", ["python3", "tests/e2e/framing_test.py"]),
     ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
