@@ -152,7 +152,7 @@ layers-%:
 # `make fuzz` looks for new inputs with clang's libFuzzer, FUZZ_SECONDS for each target.
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_SECONDS ?= 60
-FUZZ_FOLDERS := api collector graph query store mesh proxy base
+FUZZ_FOLDERS := api collector graph query store proxy mesh base
 FUZZ_LIBS := $(foreach f,$(FUZZ_FOLDERS),$(LIBS_$(f)))
 
 define fuzz_rule
