@@ -36,6 +36,9 @@ const char options_usage[] =
     "  --trace-sampling PCT    of the traces that start here (default 100)\n"
     "  --dns-refresh DURATION  how often names of hosts are looked up again (default 30s)\n"
     "  --threads N             default: one for each core\n"
+    "  --head-time DURATION    for a request's head, from its first byte (default 60s)\n"
+    "  --keep-alive-time DURATION  how long a client's connection rests between requests (default 1h)\n"
+    "  --stream-idle-time DURATION  for a request of which nothing moves (default 5m)\n"
     "  --drain-time DURATION   for what is under way at the end (default 4s)\n"
     "  --log-level debug|info|warn|error\n"
     "  --help, --version\n";
@@ -43,8 +46,8 @@ const char options_usage[] =
 enum option_id {
     OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
     OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_PROXY_PROTOCOL, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY,
-    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_DRAIN_TIME,
-    OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
+    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_HEAD_TIME,
+    OPT_KEEP_ALIVE_TIME, OPT_STREAM_IDLE_TIME, OPT_DRAIN_TIME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -68,6 +71,9 @@ static const struct option long_options[] = {
     { "trace-sampling", required_argument, NULL, OPT_TRACE_SAMPLING },
     { "threads", required_argument, NULL, OPT_THREADS },
     { "dns-refresh", required_argument, NULL, OPT_DNS_REFRESH },
+    { "head-time", required_argument, NULL, OPT_HEAD_TIME },
+    { "keep-alive-time", required_argument, NULL, OPT_KEEP_ALIVE_TIME },
+    { "stream-idle-time", required_argument, NULL, OPT_STREAM_IDLE_TIME },
     { "drain-time", required_argument, NULL, OPT_DRAIN_TIME },
     { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
     { "help", no_argument, NULL, OPT_HELP },
@@ -124,6 +130,14 @@ static bool parse_port(struct str s, uint16_t *port)
         return false;
     *port = (uint16_t)v;
     return true;
+}
+
+/* A time that something may take: without one it would never be done. */
+static int parse_time(int64_t *ms, const char *option, const char *value, struct err *e)
+{
+    if (duration_parse(str_of(value), ms, e) < 0)
+        return err_wrap(e, "--%s", option);
+    return *ms > 0 ? 0 : bad(e, option, value, "above 0");
 }
 
 /* Adds to those of earlier --port-map. */
@@ -278,6 +292,12 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
         return parse_threads(o, value, e);
     case OPT_DNS_REFRESH:
         return parse_dns_refresh(o, value, e);
+    case OPT_HEAD_TIME:
+        return parse_time(&o->head_ms, "head-time", value, e);
+    case OPT_KEEP_ALIVE_TIME:
+        return parse_time(&o->keep_alive_ms, "keep-alive-time", value, e);
+    case OPT_STREAM_IDLE_TIME:
+        return parse_time(&o->stream_idle_ms, "stream-idle-time", value, e);
     case OPT_DRAIN_TIME:
         return duration_parse(str_of(value), &o->drain_ms, e) < 0 ? err_wrap(e, "--drain-time") : 0;
     case OPT_HELP:
@@ -299,7 +319,8 @@ static void set_defaults(struct options *o)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    *o = (struct options){ .drain_ms = 4000, .dns_refresh_ms = 30000, .sampling_ppm = 1000000, .log_level = LOG_INFO };
+    *o = (struct options){ .head_ms = 60000, .keep_alive_ms = 3600000, .stream_idle_ms = 300000, .drain_ms = 4000,
+                           .dns_refresh_ms = 30000, .sampling_ppm = 1000000, .log_level = LOG_INFO };
     o->threads = cores < 1 ? 1 : cores > OPTIONS_MOST_THREADS ? OPTIONS_MOST_THREADS : (size_t)cores;
     o->identity.bind = STR("127.0.0.1");
 }

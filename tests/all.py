@@ -24,10 +24,13 @@ COMPUTING = [
     ("unit-asan-ubsan", MAKE + ["check", "SAN=address,undefined"]),
     ("fuzz-corpora", MAKE + ["fuzz-corpus"]),
     ("unit-tsan", MAKE + ["check-threads"]),
+    ("chaos-asan-ubsan", MAKE + ["sanitized-proxy", "TEST=chaos_test"]),
+    ("http1-framing-asan-ubsan", MAKE + ["sanitized-proxy", "TEST=framing_test"]),
 ]
 WAITING = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),
     ("proxy", ["python3", "tests/e2e/proxy_test.py"]),
+    ("chaos", ["python3", "tests/e2e/chaos_test.py"]),
     ("http1-framing", ["python3", "tests/e2e/framing_test.py"]),
     ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
