@@ -33,6 +33,7 @@ WAITING = [
     ("chaos", ["python3", "tests/e2e/chaos_test.py"]),
     ("http1-framing", ["python3", "tests/e2e/framing_test.py"]),
     ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
+    ("http2-frames", ["python3", "tests/e2e/http2_rfc_test.py"]),
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
     ("jwks", ["python3", "tests/e2e/jwks_test.py"]),
