@@ -245,11 +245,13 @@ static void take_head(struct http2_upstream *h, struct http2_stream *s, bool end
 {
     struct http_head *head = &h->block.head;
 
-    if (!http2_block_finish(&h->block, false, !ends)) {
+    if (!http2_block_finish(&h->block, false, !ends) || (!s->head_seen && (head->status < 100 || head->status > 599))) {
         give_up(s, UPSTREAM_PROTOCOL);
         return;
     }
-    if (ends && !s->to_head && head->status != 204 && head->status != 304)
+    if (s->to_head || head->status == 204 || head->status == 304)
+        head->framing = HTTP_NO_BODY; /* whatever follows: nghttp2 lets no content pass */
+    else if (ends)
         head->framing = HTTP_LENGTH; /* an empty body, which HTTP/1 has to be told */
     if (s->head_seen) {
         mem_free(s->trailers);

@@ -34,6 +34,7 @@ WAITING = [
     ("http1-framing", ["python3", "tests/e2e/framing_test.py"]),
     ("http2", ["/usr/bin/python3", "tests/e2e/http2_test.py"]),
     ("http2-frames", ["python3", "tests/e2e/http2_rfc_test.py"]),
+    ("http2-hosts", ["python3", "tests/e2e/http2_host_test.py"]),
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
     ("jwks", ["python3", "tests/e2e/jwks_test.py"]),
