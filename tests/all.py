@@ -36,6 +36,7 @@ WAITING = [
     ("http2-frames", ["python3", "tests/e2e/http2_rfc_test.py"]),
     ("http2-hosts", ["python3", "tests/e2e/http2_host_test.py"]),
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
+    ("websocket-grpc", ["/usr/bin/python3", "tests/e2e/streams_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
     ("jwks", ["python3", "tests/e2e/jwks_test.py"]),
     ("logs", ["python3", "tests/e2e/logs_test.py"]),
