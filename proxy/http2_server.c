@@ -140,7 +140,7 @@ static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *to, si
     ssize_t n = http2_source_read(&rq->answer, session, id, to, room, flags);
 
     (void)user;
-    http2_credit_earn(&rq->h->credit, 1); /* a WINDOW_UPDATE will come for it */
+    http2_credit_earn(&rq->h->credit, HTTP2_CREDIT_OF_DATA);
     rq->h->some_drained = rq->h->some_drained || rq->answer.full;
     return n;
 }

@@ -331,7 +331,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
     ssize_t n = http2_source_read(&s->body, session, id, to, room, flags);
 
     (void)user;
-    http2_credit_earn(&s->h->credit, 1); /* a WINDOW_UPDATE will come for it */
+    http2_credit_earn(&s->h->credit, HTTP2_CREDIT_OF_DATA);
     s->h->some_drained = s->h->some_drained || s->body.full;
     return n;
 }

@@ -26,6 +26,8 @@ COMPUTING = [
     ("unit-tsan", MAKE + ["check-threads"]),
     ("chaos-asan-ubsan", MAKE + ["sanitized-proxy", "TEST=chaos_test"]),
     ("http1-framing-asan-ubsan", MAKE + ["sanitized-proxy", "TEST=framing_test"]),
+    ("http2-frames-asan-ubsan", MAKE + ["sanitized-proxy", "TEST=http2_rfc_test"]),
+    ("http2-hosts-asan-ubsan", MAKE + ["sanitized-proxy", "TEST=http2_host_test"]),
 ]
 WAITING = [
     ("guestbook", ["python3", "tests/e2e/guestbook_test.py"]),

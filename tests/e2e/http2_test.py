@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -59,6 +60,23 @@ def test_the_two_versions_on_one_port():
         expect(json.loads(curl(w.proxy))["method"], "GET")
         r, _ = w.proxy.request()
         expect(r.status, 200)
+
+
+def test_other_clients():
+    """nghttp2's own, where they are installed: many streams on many connections, bodies, and priorities of old."""
+    with World() as w, tempfile.NamedTemporaryFile() as body:
+        body.write(os.urandom(100_000))
+        body.flush()
+        url = f"http://127.0.0.1:{w.proxy.port}/"
+        for tool, *args in (("h2load", "-n2000", "-c10", "-m20"), ("h2load", "-n200", "-c4", "-m8", "-d", body.name),
+                            ("h2load", "-n100", "-c2", "-m100", "-w", "10", "-W", "10", "-H", "x-test-bytes: 100000")):
+            if shutil.which(tool):
+                said = subprocess.run([tool, *args, url], capture_output=True, text=True, timeout=60, check=True).stdout
+                total = int(args[0][2:])
+                assert f"{total} succeeded, 0 failed" in said and f"status codes: {total} 2xx" in said, said
+        if shutil.which("nghttp"):
+            said = subprocess.run(["nghttp", "-v", "-a", url, url + "x"], capture_output=True, text=True, timeout=60, check=True)
+            expect(said.stdout.count(":status: 200"), 2, said.stdout)
 
 
 def test_proxy_protocol():
