@@ -95,6 +95,13 @@ void buf_i64(struct buf *b, int64_t v)
     buf_put(b, text, minus + num_put_u64(text + minus, v < 0 ? 0 - (uint64_t)v : (uint64_t)v));
 }
 
+void buf_u64(struct buf *b, uint64_t v)
+{
+    char text[NUM_MOST_U64];
+
+    buf_put(b, text, num_put_u64(text, v));
+}
+
 void buf_double(struct buf *b, double v)
 {
     char text[NUM_MOST_JSON];

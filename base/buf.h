@@ -24,6 +24,7 @@ void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_i64(struct buf *b, int64_t v);
+void buf_u64(struct buf *b, uint64_t v);
 /* The shortest decimal form that reads back as the same double; NaN, +Inf, -Inf as Prometheus writes them. */
 void buf_double(struct buf *b, double v);
 /* Bytes that are not UTF-8 become U+FFFD. */

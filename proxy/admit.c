@@ -16,7 +16,7 @@ static struct str address_of(struct str text)
 
 void admit_facts(struct policy_facts *f, const struct peer *peer, const struct listener *l)
 {
-    *f = (struct policy_facts){ .principal = peer->principal, .sni = peer->sni, .destination_port = l->port };
+    *f = (struct policy_facts){ .principal = peer->tls->principal, .sni = peer->sni, .destination_port = l->port };
     f->peer_ip = policy_ip_parse(peer->sender_ip);
     f->remote_ip = policy_ip_parse(peer->remote_ip);
     f->destination_ip = policy_ip_parse(address_of(str_of(peer->local)));

@@ -15,19 +15,17 @@
 struct stream;
 struct client;
 
-/* Both ends of its connection, as the log names them. */
+/* Both ends of a connection, as the log names them. Counted: what takes a connection over has it, too. In one piece of
+ * memory. */
 struct peer {
-    char remote[CONN_ADDR_TEXT], local[CONN_ADDR_TEXT];
-    struct str remote_ip; /* a part of remote */
-    char sender[CONN_ADDR_TEXT]; /* whose socket it is: another proxy's, where that names `remote` (PROXY protocol) */
-    struct str sender_ip; /* a part of sender, or of remote where that is the same */
+    uint32_t refs;
     bool https;           /* it came by TLS that is not the mesh's own */
-    bool mutual;          /* it has shown a certificate, and that was verified */
-    struct str principal; /* what its certificate proves, "spiffe://…"; empty: nothing. The connection's memory */
-    struct str own;       /* and what ours told it, likewise */
-    struct str xfcc;      /* its certificate in X-Forwarded-Client-Cert's words; empty: none */
-    struct str sni;       /* the name that it asked for; empty: none */
     bool chained;         /* one of its listener's chains serves it */
+    const char *remote, *local; /* "IP:port" */
+    struct str remote_ip; /* a part of remote */
+    struct str sender_ip; /* whose socket it is: another proxy's, where that names `remote` (PROXY protocol) */
+    struct str sni;       /* the name that it asked for; empty: none */
+    struct tls_peer *tls; /* what it has proved; never NULL */
     const struct listener *serve; /* as of `generation` of its listener; by peer_listener */
     uint64_t generation;
 };
@@ -64,7 +62,9 @@ struct client {
     int64_t started_ns;          /* when its first byte came */
 };
 
-void peer_init(struct peer *p, const struct incoming *in);
+/* NULL: no memory. It keeps in->wl->local in view, which the owner holds. */
+struct peer *peer_new(const struct incoming *in);
+void peer_put(struct peer *p); /* NULL is accepted */
 /* What its listener serves it, by the newest snapshot: the listener itself, or the chain for the name it asked for. */
 const struct listener *peer_listener(struct peer *p, const struct worker_listener *wl);
 

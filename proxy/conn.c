@@ -1,5 +1,6 @@
 #include "proxy/conn.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "proxy/worker.h"
 
@@ -8,19 +9,92 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { LINGER_S = 1, LINGER_SENDING_S = 30 }; /* the second without a byte sent */
+enum {
+    LINGER_S = 1,
+    LINGER_SENDING_S = 30,      /* the second without a byte sent */
+    MOST_SPARE = 32,            /* buffers */
+    MOST_SPARE_BYTES = 16 * 1024 /* in each */
+};
 
-static void update_reading(struct conn *c)
+/* ---- buffers ---- */
+
+/* Never NULL: without memory one that has failed, which the end of the event finds. */
+static struct conn_buf *take_buf(struct worker *w, size_t most)
 {
-    bool want = c->fd >= 0 && !c->eof_seen && (c->securing || (!c->paused && !c->connecting && c->in.n < CONN_MOST_IN));
+    struct conn_buf *b = w->spare;
 
-    if (want == c->reading)
+    if (b) {
+        w->spare = b->next;
+        w->nspare--;
+    } else {
+        b = mem_zalloc(sizeof(*b));
+    }
+    if (!b) {
+        w->no_buf.buf.failed = true;
+        return &w->no_buf;
+    }
+    b->buf.max = most;
+    return b;
+}
+
+static void give_buf(struct worker *w, struct conn_buf **at)
+{
+    struct conn_buf *b = *at;
+
+    *at = NULL;
+    if (!b || b == &w->no_buf)
         return;
-    c->reading = want;
-    if (want)
-        event_add(&c->rd, NULL);
-    else
-        event_del(&c->rd);
+    if (b->buf.cap > MOST_SPARE_BYTES || w->nspare == MOST_SPARE) {
+        buf_free(&b->buf);
+        mem_free(b);
+        return;
+    }
+    buf_reset(&b->buf);
+    b->at = 0;
+    b->next = w->spare;
+    w->spare = b;
+    w->nspare++;
+}
+
+void conn_buf_free_all(struct worker *w)
+{
+    struct conn_buf *b;
+
+    while ((b = w->spare)) {
+        w->spare = b->next;
+        buf_free(&b->buf);
+        mem_free(b);
+    }
+    w->nspare = 0;
+}
+
+static void keep(struct conn *c, struct str bytes)
+{
+    if (bytes.n == 0)
+        return;
+    if (!c->in)
+        c->in = take_buf(c->w, 2 * CONN_MOST_IN);
+    buf_str(&c->in->buf, bytes);
+}
+
+static bool keeping_failed(const struct conn *c)
+{
+    return c->in && buf_failed(&c->in->buf);
+}
+
+/* ---- reading ---- */
+
+static bool wants_bytes(const struct conn *c)
+{
+    return c->fd >= 0 && !c->eof_seen &&
+           (c->securing || (!c->paused && !c->connecting && conn_kept(c).n < CONN_MOST_IN));
+}
+
+/* It has a turn if there is something that it wants. */
+static void look(struct conn *c)
+{
+    if (c->readable && wants_bytes(c))
+        poller_list(&c->w->poller, c);
 }
 
 static void fail(struct conn *c, int err)
@@ -39,116 +113,117 @@ void conn_feed(struct conn *c, struct str bytes)
     c->delivering = false;
     if (c->fd < 0)
         return;
-    buf_put(&c->in, bytes.p + used, bytes.n - used);
-    if (buf_failed(&c->in))
+    keep(c, str_from(bytes, used));
+    if (keeping_failed(c))
         fail(c, ENOMEM);
     else
-        update_reading(c);
+        look(c);
 }
 
 static void deliver_kept(struct conn *c)
 {
     size_t used;
 
-    if (c->delivering || c->in.n == 0 || c->fd < 0)
+    if (c->delivering || !c->in || c->fd < 0)
         return;
     c->delivering = true;
-    used = c->ops->data(c, buf_view(&c->in));
+    used = c->ops->data(c, buf_view(&c->in->buf));
     c->delivering = false;
     if (c->fd < 0)
         return;
-    buf_drain(&c->in, used);
-    if (c->in.n == 0)
-        buf_free(&c->in);
+    buf_drain(&c->in->buf, used);
+    if (c->in->buf.n == 0)
+        give_buf(c->w, &c->in);
 }
 
-static ssize_t read_socket(struct conn *c, char *to, size_t room)
+/* What is known about the socket after it gave n bytes of the `room` asked for, or -1: errno. The end, and an error, are
+ * still behind less than was asked for, when there is one. */
+static void note_read(struct conn *c, ssize_t n, size_t room)
 {
-    return c->tls ? tls_link_read(c->tls, c->fd, to, room) : read(c->fd, to, room);
+    if (n < 0 && errno == EAGAIN)
+        c->readable = c->hung_up = false;
+    else if (n >= 0)
+        c->readable = (size_t)n == room || c->hung_up;
 }
 
-/* The end, or an error, that came together with bytes: nothing more comes from the socket to tell it. */
-static void read_again_if_over(struct conn *c)
+static ssize_t read_plain(struct conn *c, char *to, size_t room)
 {
-    if (c->fd >= 0 && c->tls && c->reading && (c->tls->eof || c->tls->broken))
-        event_active(&c->rd, EV_READ, 0);
+    ssize_t n = recv(c->fd, to, room, 0);
+
+    note_read(c, n, room);
+    return n;
+}
+
+/* The end, or an error, may have come together with bytes: nothing more comes from the socket to tell it. */
+static void note_tls(struct conn *c)
+{
+    switch (c->tls->supply) {
+    case TLS_NOT_READ:
+    case TLS_MORE:
+        break;
+    case TLS_SHORT:
+        c->readable = c->hung_up;
+        break;
+    case TLS_EMPTY:
+        c->readable = c->hung_up = false;
+        break;
+    }
+    if (c->tls->eof || c->tls->broken)
+        c->readable = true;
+}
+
+static ssize_t read_tls(struct conn *c, char *to, size_t room)
+{
+    ssize_t n = tls_link_read(c->tls, c->fd, to, room);
+    int saved = errno;
+
+    note_tls(c);
+    errno = saved;
+    return n;
 }
 
 static void read_more(struct conn *c)
 {
-    bool kept = c->in.n > 0;
-    char *to = kept ? buf_reserve(&c->in, CONN_MOST_IN) : c->w->scratch;
+    bool kept = c->in != NULL;
+    char *to = kept ? buf_reserve(&c->in->buf, CONN_MOST_IN) : c->w->scratch;
+    size_t room = kept ? CONN_MOST_IN : CONN_SCRATCH;
     ssize_t n;
 
     if (!to) {
         fail(c, ENOMEM);
         return;
     }
-    n = read_socket(c, to, kept ? CONN_MOST_IN : CONN_SCRATCH);
+    n = c->tls ? read_tls(c, to, room) : read_plain(c, to, room);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR)
             fail(c, errno);
-        return;
-    }
-    if (n == 0) {
+    } else if (n == 0) {
         c->eof_seen = true;
-        update_reading(c);
         c->ops->eof(c);
     } else if (kept) {
-        c->in.n += (size_t)n;
+        c->in->buf.n += (size_t)n;
         deliver_kept(c);
     } else {
         conn_feed(c, (struct str){ to, (size_t)n });
     }
-    if (c->fd >= 0)
-        update_reading(c);
-    read_again_if_over(c);
+    look(c);
 }
 
-static void shake_hands(struct conn *c);
+/* ---- connecting ---- */
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-    struct conn *c = arg;
-    struct worker *w = c->w;
-
-    (void)fd;
-    worker_enter(w);
-    if (c->connecting && ((what & EV_TIMEOUT) || (c->connect_by_ns && c->connect_by_ns <= w->now_ns)))
-        fail(c, ETIMEDOUT);
-    else if (c->securing)
-        shake_hands(c);
-    else
-        read_more(c);
-    worker_leave(w);
-}
-
-static void arm_writing(struct conn *c, bool on)
-{
-    if (on == c->writing)
-        return;
-    c->writing = on;
-    if (on)
-        event_add(&c->wr, NULL);
-    else
-        event_del(&c->wr);
-}
+static void flush(struct conn *c);
 
 /* The owner may have it: what has come behind the handshake is the first to be shown. */
 static void tell_connected(struct conn *c)
 {
     c->connecting = c->securing = false;
-    update_reading(c);
-    event_del(&c->wr);
-    c->writing = false;
+    c->connect_by_ns = 0;
     if (c->ops->connected)
         c->ops->connected(c);
     if (c->fd >= 0)
-        conn_flush(c);
+        flush(c);
     deliver_kept(c);
-    if (c->fd >= 0)
-        update_reading(c);
-    read_again_if_over(c);
+    look(c);
 }
 
 /* What the peer has sent right behind its part of the handshake is in the link, and has to be taken before the link's
@@ -158,61 +233,45 @@ static bool keep_early(struct conn *c)
     ssize_t n;
 
     while ((n = tls_link_read_early(c->tls, c->w->scratch, CONN_SCRATCH)) > 0)
-        buf_put(&c->in, c->w->scratch, (size_t)n);
-    return !buf_failed(&c->in);
+        keep(c, (struct str){ c->w->scratch, (size_t)n });
+    return !keeping_failed(c);
 }
 
 static void shake_hands(struct conn *c)
 {
-    int rc = tls_link_shake(c->tls, c->fd);
+    int rc = tls_link_shake(c->tls, c->fd), saved = errno;
+    bool early = rc <= 0 || keep_early(c);
 
-    if (rc < 0) {
-        fail(c, errno);
-    } else if (rc == 0) {
-        arm_writing(c, tls_link_unsent(c->tls) > 0);
-    } else if (!keep_early(c)) {
+    note_tls(c);
+    c->writable = tls_link_unsent(c->tls) == 0;
+    if (rc < 0)
+        fail(c, saved);
+    else if (!early)
         fail(c, ENOMEM);
-    } else {
-        event_remove_timer(&c->rd);
+    else if (rc > 0)
         tell_connected(c);
-    }
+    else
+        look(c);
 }
 
-static void start_securing(struct conn *c)
-{
-    int64_t left_ns = c->connect_by_ns - c->w->now_ns;
-    struct timeval tv = { left_ns / 1000000000, left_ns % 1000000000 / 1000 };
-
-    c->securing = c->reading = true;
-    event_del(&c->wr);
-    if (c->connect_by_ns && left_ns <= 0) {
-        fail(c, ETIMEDOUT);
-        return;
-    }
-    event_add(&c->rd, c->connect_by_ns ? &tv : NULL);
-    shake_hands(c);
-}
-
-static void finish_connecting(struct conn *c, short what)
+static void finish_connecting(struct conn *c)
 {
     int err = 0;
     socklen_t n = sizeof(err);
 
-    if (what & EV_TIMEOUT)
-        err = ETIMEDOUT;
-    else if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
         err = errno;
     /* It is short and the first: a socket that does not take it at once is none. */
-    if (!err && c->preamble.n && write(c->fd, c->preamble.p, c->preamble.n) != (ssize_t)c->preamble.n)
+    if (!err && c->preamble.n && send(c->fd, c->preamble.p, c->preamble.n, MSG_NOSIGNAL) != (ssize_t)c->preamble.n)
         err = EPIPE;
     if (err) {
         fail(c, err);
-        return;
-    }
-    if (c->tls)
-        start_securing(c);
-    else
+    } else if (c->tls) {
+        c->securing = true;
+        shake_hands(c);
+    } else {
         tell_connected(c);
+    }
 }
 
 /* The rest of our part of the handshake. */
@@ -221,80 +280,143 @@ static void flush_handshake(struct conn *c)
     if (tls_link_flush(c->tls, c->fd) < 0)
         fail(c, errno);
     else
-        arm_writing(c, tls_link_unsent(c->tls) > 0);
+        c->writable = tls_link_unsent(c->tls) == 0;
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *arg)
+static void limit_connecting(struct worker *w, int64_t by_ns)
 {
-    struct conn *c = arg;
+    int64_t left_ns = by_ns > w->now_ns ? by_ns - w->now_ns : 0;
+    struct timeval tv = { left_ns / 1000000000, left_ns % 1000000000 / 1000 + 1 };
+
+    if (w->connect_look_ns && w->connect_look_ns <= by_ns)
+        return;
+    w->connect_look_ns = by_ns;
+    event_add(w->connect_timer, &tv);
+}
+
+void conn_check_connecting(struct worker *w)
+{
+    struct conn *next;
+
+    w->connect_look_ns = 0;
+    for (struct conn *c = w->conns; c; c = next) {
+        next = c->next;
+        if (c->fd < 0 || !c->connecting || c->connect_by_ns == 0)
+            continue;
+        if (c->connect_by_ns <= w->now_ns)
+            fail(c, ETIMEDOUT);
+        else
+            limit_connecting(w, c->connect_by_ns);
+    }
+}
+
+/* ---- turns ---- */
+
+void conn_news(struct conn *c, bool readable, bool writable, bool hung_up)
+{
+    c->readable |= readable;
+    c->writable |= writable;
+    c->hung_up |= hung_up;
+}
+
+static void turn(struct conn *c)
+{
+    if (c->connecting && !c->securing) {
+        if (c->writable)
+            finish_connecting(c);
+        return;
+    }
+    if (c->securing && c->writable && tls_link_unsent(c->tls))
+        flush_handshake(c);
+    else if (!c->connecting && c->writable && conn_unsent(c))
+        flush(c);
+    if (!c->readable || !wants_bytes(c))
+        return;
+    if (c->securing)
+        shake_hands(c);
+    else
+        read_more(c);
+}
+
+void conn_turn(struct conn *c)
+{
     struct worker *w = c->w;
 
-    (void)fd;
     worker_enter(w);
-    if (c->securing)
-        flush_handshake(c);
-    else if (c->connecting)
-        finish_connecting(c, what);
-    else
-        conn_flush(c);
+    if (c->fd >= 0)
+        turn(c);
     worker_leave(w);
 }
 
+/* ---- from its beginning to its end ---- */
+
+/* Without memory for the poller it is as good as broken, which its first turn finds. */
 static void start(struct conn *c, struct worker *w, struct conn_socket s, const struct conn_ops *ops)
 {
-    *c = (struct conn){ .w = w, .ops = ops, .destroy = ops->destroy, .fd = s.fd, .tls = s.tls,
-                        .in = BUF_INIT(2 * CONN_MOST_IN), .out = BUF_INIT(CONN_MOST_OUT) };
-    event_assign(&c->rd, w->base, s.fd, EV_READ | EV_PERSIST, on_readable, c);
-    event_assign(&c->wr, w->base, s.fd, EV_WRITE | EV_PERSIST, on_writable, c);
+    *c = (struct conn){ .w = w, .ops = ops, .destroy = ops->destroy, .fd = s.fd, .tls = s.tls, .readable = s.readable,
+                        .writable = s.writable, .hung_up = s.hung_up };
     c->next = w->conns;
     if (c->next)
         c->next->prev = c;
     w->conns = c;
     w->nconns++;
+    if (s.registered) {
+        poller_assign(&w->poller, s.fd, c);
+    } else if (poller_add(&w->poller, c) < 0) {
+        log_error("a connection cannot be watched: %m");
+        shutdown(s.fd, SHUT_RDWR);
+        conn_news(c, true, true, true);
+        poller_list(&w->poller, c);
+    }
 }
 
 void conn_open(struct conn *c, struct worker *w, struct conn_socket s, const struct conn_ops *ops)
 {
     start(c, w, s, ops);
-    update_reading(c);
-    read_again_if_over(c);
-    if (c->tls)
-        arm_writing(c, tls_link_unsent(c->tls) > 0);
+    if (!s.registered)
+        c->writable = true; /* until it says otherwise */
+    look(c);
 }
 
 void conn_open_connecting(struct conn *c, struct worker *w, struct conn_socket s, const struct conn_ops *ops,
                           int64_t timeout_ms)
 {
-    struct timeval tv = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
-
     start(c, w, s, ops);
     c->connecting = true;
-    if (timeout_ms > 0)
-        c->connect_by_ns = w->now_ns + timeout_ms * 1000000;
-    event_add(&c->wr, timeout_ms > 0 ? &tv : NULL);
+    if (timeout_ms <= 0)
+        return;
+    c->connect_by_ns = w->now_ns + timeout_ms * 1000000;
+    limit_connecting(w, c->connect_by_ns);
 }
 
 void conn_secure(struct conn *c, struct tls_link *tls)
 {
     c->tls = tls;
     c->connecting = c->securing = true;
-    update_reading(c);
     shake_hands(c);
 }
 
-void conn_socket_close(struct conn_socket *s)
+void conn_socket_close(struct worker *w, struct conn_socket *s)
 {
+    if (s->registered)
+        poller_assign(&w->poller, s->fd, NULL);
     tls_link_free(s->tls);
     close(s->fd);
     *s = (struct conn_socket){ .fd = -1 };
+}
+
+static void await_destruction(struct conn *c)
+{
+    c->leave_next = c->w->dead;
+    c->w->dead = c;
 }
 
 static void forget(struct conn *c)
 {
     struct worker *w = c->w;
 
-    event_del(&c->rd);
-    event_del(&c->wr);
+    poller_assign(&w->poller, c->fd, NULL);
+    poller_unlist(&w->poller, c);
     if (c->prev)
         c->prev->next = c->next;
     else
@@ -303,14 +425,14 @@ static void forget(struct conn *c)
         c->next->prev = c->prev;
     w->nconns--;
     c->fd = -1;
-    c->dead_next = w->dead;
-    w->dead = c; /* its buffers go with it: somebody may still be looking at them */
+    if (!c->flush_listed)
+        await_destruction(c); /* its buffers go with it: somebody may still be looking at them */
 }
 
 void conn_destroy(struct conn *c)
 {
-    buf_free(&c->in);
-    buf_free(&c->out);
+    give_buf(c->w, &c->in);
+    give_buf(c->w, &c->out);
     tls_link_free(c->tls);
     c->destroy(c);
 }
@@ -327,7 +449,8 @@ void conn_close(struct conn *c)
 
 struct conn_socket conn_detach(struct conn *c)
 {
-    struct conn_socket s = { c->fd, c->tls };
+    struct conn_socket s = { .fd = c->fd, .tls = c->tls, .registered = true, .readable = c->readable,
+                             .writable = c->writable, .hung_up = c->hung_up };
 
     c->tls = NULL;
     forget(c);
@@ -376,10 +499,18 @@ void conn_linger(struct conn *c)
     c->lingering = true;
     c->deadline_ns = linger_deadline(c, LINGER_SENDING_S);
     if (!c->delivering)
-        buf_free(&c->in);
+        give_buf(c->w, &c->in);
     conn_shut(c);
     c->paused = false;
-    update_reading(c);
+    look(c);
+}
+
+void conn_end(struct conn *c)
+{
+    bool silent = !c->readable && conn_kept(c).n == 0;
+
+    conn_linger(c);
+    c->ending = silent; /* else a reset could overtake what we have sent */
 }
 
 void conn_shut(struct conn *c)
@@ -390,14 +521,18 @@ void conn_shut(struct conn *c)
     conn_out(c); /* the end of the event sees to it */
 }
 
+/* ---- writing ---- */
+
 struct buf *conn_out(struct conn *c)
 {
+    if (!c->out)
+        c->out = take_buf(c->w, CONN_MOST_OUT);
     if (!c->flush_listed && c->fd >= 0) {
         c->flush_listed = true;
-        c->flush_next = c->w->flush;
+        c->leave_next = c->w->flush;
         c->w->flush = c;
     }
-    return &c->out;
+    return &c->out->buf;
 }
 
 void conn_write(struct conn *c, struct str s)
@@ -409,29 +544,37 @@ void conn_write(struct conn *c, struct str s)
 /* As writev(). */
 static ssize_t send_to_socket(struct conn *c, struct iovec *v, size_t n)
 {
-    return c->tls ? tls_link_writev(c->tls, c->fd, v, n) : writev(c->fd, v, (int)n);
+    struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
+
+    if (c->tls)
+        return tls_link_writev(c->tls, c->fd, v, n);
+    if (n == 1)
+        return send(c->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+    return sendmsg(c->fd, &m, MSG_NOSIGNAL);
 }
 
-/* Sends pieces behind what is unsent, in one call. Returns how many bytes of the pieces went out, -1 on failure. */
+/* Sends what is unsent, and pieces behind it, in one call. Returns how many bytes of the pieces went out, -1 on failure. */
 static ssize_t send_pieces(struct conn *c, const struct str *pieces, size_t n)
 {
     struct iovec v[5];
-    size_t unsent = c->out.n - c->out_at, k = 0;
+    size_t unsent = c->out ? c->out->buf.n - c->out->at : 0, total = unsent, k = 0;
     ssize_t sent;
 
     if (unsent)
-        v[k++] = (struct iovec){ c->out.p + c->out_at, unsent };
-    for (size_t i = 0; i < n; i++)
+        v[k++] = (struct iovec){ c->out->buf.p + c->out->at, unsent };
+    for (size_t i = 0; i < n; i++) {
         v[k++] = (struct iovec){ (void *)(uintptr_t)pieces[i].p, pieces[i].n };
-    sent = send_to_socket(c, v, k);
-    if (sent < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    if ((size_t)sent < unsent) {
-        c->out_at += (size_t)sent; /* conn_flush follows at the event's end and makes room */
-        return 0;
+        total += pieces[i].n;
     }
-    c->out.n = c->out_at = 0;
-    return sent - (ssize_t)unsent;
+    sent = send_to_socket(c, v, k);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        return -1;
+    if (sent < 0)
+        sent = 0;
+    c->writable = (size_t)sent == total && (!c->tls || tls_link_unsent(c->tls) == 0);
+    if (c->out)
+        c->out->at += (size_t)sent < unsent ? (size_t)sent : unsent;
+    return (size_t)sent < unsent ? 0 : sent - (ssize_t)unsent;
 }
 
 void conn_write_pieces(struct conn *c, const struct str *pieces, size_t n)
@@ -442,7 +585,7 @@ void conn_write_pieces(struct conn *c, const struct str *pieces, size_t n)
         return;
     for (size_t i = 0; i < n; i++)
         total += pieces[i].n;
-    if (total >= CONN_DIRECT && !c->writing && !c->connecting) {
+    if (total >= CONN_DIRECT && c->writable && !c->connecting) {
         ssize_t k = send_pieces(c, pieces, n);
 
         /* A failure is met again, and reported, when the event's end sends the rest. */
@@ -469,27 +612,49 @@ bool conn_is_full(struct conn *c)
 /* Our half is over; with TLS its last word has to go out before. False: it waits. */
 static bool say_goodbye(struct conn *c)
 {
-    if (c->tls && c->shut_when_sent && !c->shut && tls_link_shut(c->tls, c->fd) == 0)
-        return tls_link_unsent(c->tls) == 0;
+    if (c->tls && c->shut_when_sent && !c->shut && tls_link_shut(c->tls, c->fd) == 0) {
+        c->writable = tls_link_unsent(c->tls) == 0;
+        return c->writable;
+    }
     return true; /* where that failed the socket's end has to do */
 }
 
 static void sent_all(struct conn *c)
 {
-    c->out.n = c->out_at = 0;
-    if (c->out.cap > CONN_DIRECT * 4 || c->tls) /* which is large enough by itself */
-        buf_free(&c->out);
+    give_buf(c->w, &c->out);
+    if (c->ending || (c->lingering && c->eof_seen)) {
+        conn_close(c);
+        return;
+    }
     if (c->shut_when_sent && !c->shut) {
         c->shut = true;
         shutdown(c->fd, SHUT_WR);
     }
-    if (c->lingering && c->eof_seen)
-        conn_close(c);
-    else if (c->lingering)
+    if (c->lingering)
         c->deadline_ns = linger_deadline(c, LINGER_S);
 }
 
-void conn_flush(struct conn *c)
+/* False: it has failed. */
+static bool send_unsent(struct conn *c)
+{
+    size_t before = conn_unsent(c);
+
+    if (!c->writable || before == 0)
+        return true;
+    if (send_pieces(c, NULL, 0) < 0) {
+        fail(c, errno);
+        return false;
+    }
+    if (c->lingering && conn_unsent(c) < before)
+        c->deadline_ns = linger_deadline(c, LINGER_SENDING_S); /* slow is not gone */
+    if (c->out && c->out->at >= CONN_LOW) { /* else what is sent would fill the buffer in the end */
+        buf_drain(&c->out->buf, c->out->at);
+        c->out->at = 0;
+    }
+    return true;
+}
+
+static void flush(struct conn *c)
 {
     if (c->fd < 0 || c->connecting)
         return;
@@ -497,41 +662,32 @@ void conn_flush(struct conn *c)
         c->ops->fill(c);
     if (c->fd < 0)
         return;
-    if (buf_failed(&c->out)) {
+    if (c->out && buf_failed(&c->out->buf)) {
         fail(c, ENOBUFS);
         return;
     }
-    if (conn_unsent(c)) {
-        struct iovec v = { c->out.p + c->out_at, c->out.n - c->out_at };
-        ssize_t n = send_to_socket(c, &v, 1);
-
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            fail(c, errno);
-            return;
-        }
-        c->out_at += n > 0 ? (size_t)n : 0;
-        if (n > 0 && c->lingering)
-            c->deadline_ns = linger_deadline(c, LINGER_SENDING_S); /* slow is not gone */
-        if (c->out_at >= CONN_LOW) { /* else what is sent would fill the buffer in the end */
-            buf_drain(&c->out, c->out_at);
-            c->out_at = 0;
-        }
-    }
+    if (!send_unsent(c))
+        return;
     if (conn_unsent(c) == 0 && say_goodbye(c))
         sent_all(c);
-    if (c->fd < 0)
-        return;
-    arm_writing(c, conn_unsent(c) > 0);
-    if (c->above_high && conn_unsent(c) < CONN_LOW) {
+    if (c->fd >= 0 && c->above_high && conn_unsent(c) < CONN_LOW) {
         c->above_high = false;
         c->ops->drained(c);
     }
 }
 
+void conn_leave(struct conn *c)
+{
+    c->flush_listed = false;
+    if (c->fd < 0)
+        await_destruction(c);
+    else
+        flush(c);
+}
+
 void conn_pause(struct conn *c)
 {
     c->paused = true;
-    update_reading(c);
 }
 
 void conn_resume(struct conn *c)
@@ -540,10 +696,10 @@ void conn_resume(struct conn *c)
         return;
     c->paused = false;
     deliver_kept(c);
-    if (c->fd >= 0)
-        update_reading(c);
-    read_again_if_over(c);
+    look(c);
 }
+
+/* ---- addresses ---- */
 
 struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storage *ss)
 {

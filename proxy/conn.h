@@ -3,10 +3,11 @@
  *
  * Reading costs one system call: bytes land in the worker's scratch memory and are shown to the owner there; only what
  * the owner leaves is kept in the connection, so one that is idle holds no buffers. Writing costs one, too: what is
- * put during an event is sent at its end (worker_leave). Large pieces of bodies go out past the buffer.
+ * put during an event is sent at its end (worker_leave). Large pieces of bodies go out past the buffer. Whether the
+ * socket can be read and written is remembered (poller.h), so that waiting costs none.
  *
  *   conn_open_connecting --> CONNECTING --(SECURING)--connected--> OPEN --conn_linger--> LINGER --eof, 1 s--> closed
- *   conn_open --(conn_secure: SECURING)--connected-------------------^
+ *   conn_open --(conn_secure: SECURING)--connected-------------------^ \--conn_end--> all is sent ------------^
  *
  * A closed connection's memory stays until the end of the event, so callbacks may close whatever they like. */
 #ifndef PROXY_CONN_H
@@ -14,8 +15,6 @@
 
 #include "proxy/tls_link.h"
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -46,34 +45,46 @@ struct conn_ops {
     void (*destroy)(struct conn *c);        /* frees the object around it */
 };
 
+/* Bytes that wait: kept for the owner, or not sent yet. The worker has spare ones. */
+struct conn_buf {
+    struct buf buf;
+    size_t at;                   /* what is in front of it is sent already */
+    struct conn_buf *next;       /* spare */
+};
+
 struct conn {
     struct worker *w;
     const struct conn_ops *ops;
     void (*destroy)(struct conn *c); /* of the first ops */
-    int fd;                      /* -1: closed */
-    struct event rd, wr;
-    struct buf in, out;
-    size_t out_at;               /* of `out`, already sent */
     struct tls_link *tls;        /* owned; NULL: plain text */
+    struct conn_buf *in, *out;   /* NULL: nothing waits */
     struct str preamble;         /* the owner's: sent as soon as it is connected, in front of TLS; may be empty */
     int64_t deadline_ns;         /* 0: none */
     int64_t connect_by_ns;       /* while connecting; 0: no limit */
-    bool connecting;             /* up to and with the TLS handshake */
-    bool securing;               /* the handshake is under way */
-    bool paused, reading, writing, eof_seen, delivering, above_high;
-    bool shut_when_sent, shut;   /* our half is to be closed, is closed */
-    bool lingering, flush_listed;
     struct conn *prev, *next;    /* of the worker's */
-    struct conn *flush_next, *dead_next;
+    struct conn *turn_prev, *turn_next; /* of the poller's, while listed */
+    struct conn *leave_next;     /* of those that worker_leave flushes, or destroys */
+    int fd;                      /* -1: closed */
+    bool readable : 1, writable : 1; /* as far as is known; not so is known for sure */
+    bool hung_up : 1;            /* behind what can be read is the end, or an error */
+    bool listed : 1;             /* by the poller */
+    bool connecting : 1;         /* up to and with the TLS handshake */
+    bool securing : 1;           /* the handshake is under way */
+    bool paused : 1, eof_seen : 1, delivering : 1, above_high : 1;
+    bool shut_when_sent : 1, shut : 1; /* our half is to be closed, is closed */
+    bool ending : 1, lingering : 1, flush_listed : 1;
 };
 
-/* A connected socket, and what secures it (NULL: nothing): what changes hands between owners. */
+/* A connected socket, what secures it (NULL: nothing), and what its poller knows of it: what changes hands between
+ * owners. */
 struct conn_socket {
     int fd;
     struct tls_link *tls;
+    bool registered, readable, writable, hung_up;
 };
 
-void conn_socket_close(struct conn_socket *s);
+/* One that nobody has opened. */
+void conn_socket_close(struct worker *w, struct conn_socket *s);
 
 /* Takes over a socket and starts reading. */
 void conn_open(struct conn *c, struct worker *w, struct conn_socket s, const struct conn_ops *ops);
@@ -87,6 +98,9 @@ void conn_close(struct conn *c);
 /* Sends what is left, closes our half, and reads into the void for a second, so that the peer sees our last bytes
  * before a reset. The owner is called no more, except `destroy`. */
 void conn_linger(struct conn *c);
+/* Sends what is left and closes, for a peer that has said that it sends nothing more: whoever does all the same gets a
+ * reset. The owner is called no more, except `destroy`. */
+void conn_end(struct conn *c);
 /* Hands the socket over to another owner; the connection is closed without it. */
 struct conn_socket conn_detach(struct conn *c);
 /* Closes our half when everything is sent. */
@@ -97,6 +111,12 @@ static inline bool conn_is_closed(const struct conn *c)
     return c->fd < 0;
 }
 
+/* What the owner has left; valid until the end of the event. */
+static inline struct str conn_kept(const struct conn *c)
+{
+    return c->in ? buf_view(&c->in->buf) : STR_NULL;
+}
+
 /* Where to append; sent at the end of the event. */
 struct buf *conn_out(struct conn *c);
 void conn_write(struct conn *c, struct str s);
@@ -104,7 +124,7 @@ void conn_write(struct conn *c, struct str s);
 void conn_write_pieces(struct conn *c, const struct str *pieces, size_t n);
 static inline size_t conn_unsent(const struct conn *c)
 {
-    return c->out.n - c->out_at + (c->tls ? tls_link_unsent(c->tls) : 0);
+    return (c->out ? c->out->buf.n - c->out->at : 0) + (c->tls ? tls_link_unsent(c->tls) : 0);
 }
 /* Whether whoever feeds it should stop until `drained`. */
 bool conn_is_full(struct conn *c);
@@ -122,9 +142,16 @@ static inline const char *conn_tls_failure(const struct conn *c)
     return c->tls ? c->tls->failure : NULL;
 }
 
-/* For the worker. */
-void conn_flush(struct conn *c);
+/* For worker_leave: one of w->flush. */
+void conn_leave(struct conn *c);
 void conn_destroy(struct conn *c);
+void conn_buf_free_all(struct worker *w);
+/* Those whose time to connect is over fail. */
+void conn_check_connecting(struct worker *w);
+/* For its poller: what has come to be, and the connection's turn, which is an event of its own. */
+void conn_news(struct conn *c, bool readable, bool writable, bool hung_up);
+void conn_turn(struct conn *c);
+
 /* "127.0.0.1:80"; returns the address alone, as a part of it. */
 struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storage *ss);
 /* Its own end's; `out` stays as it is when the socket cannot say. */

@@ -12,17 +12,14 @@
 #include "base/mem.h"
 #include "proxy/http1_body.h"
 #include "proxy/http1_parser.h"
+#include "proxy/http1_write.h"
 #include "proxy/http2_server.h"
 #include "proxy/stream.h"
 #include "proxy/trailers.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 struct downstream {
     struct conn c;
     struct client client;
-    struct peer peer;
     struct http1_scan scan;   /* of the next one's head */
     struct http1_body body;   /* of the request under way */
     uint8_t version;          /* its */
@@ -58,7 +55,7 @@ static void wait_for_request(struct downstream *d)
 
 static void refuse(struct downstream *d, unsigned status, const char *why)
 {
-    log_debug("%s: %s", d->peer.remote, why);
+    log_debug("%s: %s", d->client.peer->remote, why);
     d->refused = true;
     d->version = HTTP_VERSION_11;
     stream_refuse(&d->client, status);
@@ -83,11 +80,11 @@ static void start_request(struct downstream *d, const struct http_head *h)
 static bool becomes_http2(struct downstream *d, struct str bytes)
 {
     struct str preface = STR(HTTP2_PREFACE);
-    struct incoming in = { .wl = d->client.wl, .first = bytes, .like = &d->peer };
+    struct incoming in = { .wl = d->client.wl, .first = bytes, .like = d->client.peer };
 
     if (d->served || bytes.n < preface.n || !str_starts(bytes, preface))
         return false;
-    in.serve = peer_listener(&d->peer, d->client.wl);
+    in.serve = peer_listener(d->client.peer, d->client.wl);
     in.socket = conn_detach(&d->c);
     http2_server_new(&in);
     return true;
@@ -190,7 +187,7 @@ static bool may_keep(const struct downstream *d)
 static void write_framing(struct downstream *d, struct buf *b, const struct answer *a)
 {
     if (a->framing == HTTP_LENGTH)
-        buf_printf(b, "content-length: %llu\r\n", (unsigned long long)a->length);
+        http1_write_length(b, a->length);
     else if (d->chunk_answer)
         buf_puts(b, "transfer-encoding: chunked\r\n");
     if (a->status == 101)
@@ -214,7 +211,11 @@ static size_t put_head(struct client *cl, const struct answer *a)
     d->tunnel = a->status == 101;
     if (a->last || d->tunnel || d->until_close)
         d->last = true;
-    buf_printf(b, "HTTP/1.1 %u %.*s\r\n", a->status, STR_ARG(a->reason));
+    buf_puts(b, "HTTP/1.1 ");
+    buf_i64(b, a->status);
+    buf_putc(b, ' ');
+    buf_str(b, a->reason);
+    buf_puts(b, "\r\n");
     fields_write(b, a->fields);
     write_framing(d, b, a);
     return b->n - before;
@@ -233,15 +234,8 @@ static void put_interim(struct client *cl, unsigned status, const struct fields 
 static void put_data(struct client *cl, struct str bytes)
 {
     struct downstream *d = of_client(cl);
-    char size[20];
-    struct str pieces[3] = { { size, 0 }, bytes, STR("\r\n") };
 
-    if (d->chunk_answer && bytes.n) {
-        pieces[0].n = (size_t)snprintf(size, sizeof(size), "%zx\r\n", bytes.n);
-        conn_write_pieces(&d->c, pieces, 3);
-    } else {
-        conn_write_pieces(&d->c, &bytes, 1);
-    }
+    http1_write_data(&d->c, bytes, d->chunk_answer);
 }
 
 /* HTTP/1 has room for them behind chunks only. */
@@ -267,10 +261,13 @@ static void finish(struct client *cl)
     if (may_keep(d)) {
         wait_for_request(d);
         conn_resume(&d->c);
-    } else {
-        d->refused = true;
-        conn_linger(&d->c);
+        return;
     }
+    d->refused = true;
+    if (d->keep_alive || !d->complete)
+        conn_linger(&d->c);
+    else
+        conn_end(&d->c);
 }
 
 /* An orderly end would say that the answer is complete. */
@@ -372,6 +369,7 @@ static void destroy(struct conn *c)
     struct downstream *d = of(c);
 
     worker_listener_put(d->client.wl);
+    peer_put(d->client.peer);
     http1_body_free(&d->body);
     mem_free(d);
 }
@@ -380,15 +378,16 @@ void downstream_new(const struct incoming *in)
 {
     static const struct conn_ops ops = { .data = on_data, .eof = on_eof, .error = on_error, .drained = on_drained,
                                          .deadline = on_deadline, .drain = on_drain, .destroy = destroy };
-    struct downstream *d = mem_zalloc(sizeof(*d));
+    struct peer *peer = peer_new(in);
+    struct downstream *d = peer ? mem_zalloc(sizeof(*d)) : NULL;
     struct conn_socket socket = in->socket;
 
     if (!d) {
-        conn_socket_close(&socket);
+        peer_put(peer);
+        conn_socket_close(in->wl->w, &socket);
         return;
     }
-    d->client = (struct client){ .ops = &client_ops, .wl = worker_listener_get(in->wl), .peer = &d->peer };
-    peer_init(&d->peer, in);
+    d->client = (struct client){ .ops = &client_ops, .wl = worker_listener_get(in->wl), .peer = peer };
     conn_open(&d->c, in->wl->w, socket, &ops);
     wait_for_request(d);
     if (in->first.n)

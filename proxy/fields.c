@@ -58,14 +58,28 @@ void fields_add(struct fields *f, struct str name, struct str value)
     f->v[f->n++] = (struct field){ name, value, http_id_of(name) };
 }
 
-void fields_remove(struct fields *f, struct str name)
+static void remove_named(struct fields *f, enum http_id id, struct str name)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < f->n; i++)
-        if (!str_ieq(f->v[i].name, name))
+        if (f->v[i].id != id || (id == HTTP_OTHER && !str_ieq(f->v[i].name, name)))
             f->v[kept++] = f->v[i];
     f->n = kept;
+}
+
+void fields_remove(struct fields *f, struct str name)
+{
+    remove_named(f, http_id_of(name), name);
+}
+
+void fields_put(struct fields *f, enum http_id id, struct str value)
+{
+    remove_named(f, id, STR_NULL);
+    if (f->n < FIELDS_MOST)
+        f->v[f->n++] = (struct field){ http_name_of(id), value, id };
+    else
+        f->overflow = true;
 }
 
 void fields_set(struct fields *f, struct str name, struct str value)

@@ -27,6 +27,8 @@ void fields_add(struct fields *f, struct str name, struct str value);
 /* Replaces all of that name by one. */
 void fields_set(struct fields *f, struct str name, struct str value);
 void fields_remove(struct fields *f, struct str name);
+/* As fields_set, for names that the proxy knows. */
+void fields_put(struct fields *f, enum http_id id, struct str value);
 /* The first one's value; STR_NULL when there is none. */
 struct str fields_get(const struct fields *f, enum http_id id);
 /* Removals first, then the rest in order, as Envoy does. Setting `host` or `:authority` sets *authority (may be NULL);

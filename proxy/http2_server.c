@@ -37,7 +37,7 @@ struct http2_request {
 struct http2_server {
     struct conn c;
     struct worker_listener *wl;
-    struct peer peer;
+    struct peer *peer;
     nghttp2_session *session;
     struct http2_block block;  /* the header block under way */
     struct http2_credit credit;
@@ -313,7 +313,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     rq = new_request(h, frame->hd.stream_id);
     if (!rq)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    rq->client = (struct client){ .ops = &client_ops, .wl = h->wl, .peer = &h->peer, .started_ns = h->c.w->now_ns };
+    rq->client = (struct client){ .ops = &client_ops, .wl = h->wl, .peer = h->peer, .started_ns = h->c.w->now_ns };
     http2_credit_earn(&h->credit, CREDIT_OF_REQUEST);
     return nghttp2_session_set_stream_user_data(session, rq->id, rq);
 }
@@ -334,7 +334,7 @@ static void start_request(struct http2_server *h, struct http2_request *rq, bool
     bool ok = http2_block_finish(&h->block, true, more);
 
     if (!ok) {
-        log_debug("%s: HTTP/2 stream %d: %s", h->peer.remote, rq->id, h->block.bad ? "malformed" : "too large");
+        log_debug("%s: HTTP/2 stream %d: %s", h->peer->remote, rq->id, h->block.bad ? "malformed" : "too large");
         stream_refuse(&rq->client, h->block.too_large ? 431 : 400);
     } else if (h->block.head.path.n == 0) { /* CONNECT */
         stream_refuse(&rq->client, 501);
@@ -444,7 +444,7 @@ static size_t on_data(struct conn *c, struct str bytes)
     ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes.p, bytes.n);
 
     if (n < 0) {
-        log_debug("%s: HTTP/2: %s", h->peer.remote, nghttp2_strerror((int)n));
+        log_debug("%s: HTTP/2: %s", h->peer->remote, nghttp2_strerror((int)n));
         h->broken = true;
     }
     wake(h);
@@ -518,6 +518,7 @@ static void destroy(struct conn *c)
     nghttp2_session_del(h->session);
     http2_block_free(&h->block);
     worker_listener_put(h->wl);
+    peer_put(h->peer);
     mem_free(h);
 }
 
@@ -541,18 +542,20 @@ void http2_server_new(const struct incoming *in)
     static const struct conn_ops ops = { .data = on_data, .eof = close_all, .error = on_error, .drained = on_drained,
                                          .fill = on_fill, .deadline = on_deadline, .drain = on_drain,
                                          .destroy = destroy };
-    struct http2_server *h = mem_zalloc(sizeof(*h));
+    struct peer *peer = peer_new(in);
+    struct http2_server *h = peer ? mem_zalloc(sizeof(*h)) : NULL;
     struct conn_socket socket = in->socket;
 
     if (!h || open_session(h) != 0) {
         if (h)
             nghttp2_session_del(h->session);
         mem_free(h);
-        conn_socket_close(&socket);
+        peer_put(peer);
+        conn_socket_close(in->wl->w, &socket);
         return;
     }
     h->wl = worker_listener_get(in->wl);
-    peer_init(&h->peer, in);
+    h->peer = peer;
     h->started_ns = h->empty_ns = in->wl->w->now_ns;
     conn_open(&h->c, in->wl->w, socket, &ops);
     h->c.deadline_ns = in->wl->w->now_ns + 1;

@@ -7,14 +7,31 @@ static const struct str id_names[HTTP_NIDS] = {
 #undef HTTP_NAME
 };
 
+enum { LONGEST_NAME = 31 };
+
+/* Ids by the length of their names, those of the same length in a chain. */
+static uint8_t of_length[LONGEST_NAME + 1], next_id[HTTP_NIDS];
+
+__attribute__((constructor)) static void chain_ids(void)
+{
+    for (uint8_t id = HTTP_NIDS - 1; id > HTTP_OTHER; id--) {
+        next_id[id] = of_length[id_names[id].n];
+        of_length[id_names[id].n] = id;
+    }
+}
+
 enum http_id http_id_of(struct str name)
 {
-    if (name.n < 2 || name.n > 29)
-        return HTTP_OTHER;
-    for (int id = HTTP_OTHER + 1; id < HTTP_NIDS; id++)
-        if (id_names[id].n == name.n && (id_names[id].p[0] | 0x20) == (name.p[0] | 0x20) && str_ieq(id_names[id], name))
-            return (enum http_id)id;
-    return HTTP_OTHER;
+    uint8_t id = name.n <= LONGEST_NAME ? of_length[name.n] : HTTP_OTHER;
+
+    while (id && ((id_names[id].p[0] | 0x20) != (name.p[0] | 0x20) || !str_ieq(id_names[id], name)))
+        id = next_id[id];
+    return (enum http_id)id;
+}
+
+struct str http_name_of(enum http_id id)
+{
+    return id_names[id];
 }
 
 const char *http_reason(unsigned status)

@@ -86,6 +86,8 @@ static inline struct str http_value(const struct http_head *h, enum http_id id)
 
 /* HTTP_OTHER for names that are none of HTTP_IDS. Case is ignored. */
 enum http_id http_id_of(struct str name);
+/* In lower case; empty for HTTP_OTHER. */
+struct str http_name_of(enum http_id id);
 const char *http_reason(unsigned status);
 /* "HTTP/1.1" */
 struct str http_version_text(enum http_version v);

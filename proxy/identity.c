@@ -33,8 +33,8 @@ static void fill_destination(struct access_log *l, const struct workload *w)
 static void fill_security(struct access_log *l, bool inbound, const struct identity *id)
 {
     struct str unknown = STR("unknown");
-    struct str source = inbound ? id->peer->principal : id->upstream ? id->upstream->own : STR_NULL;
-    struct str destination = inbound ? id->peer->own : id->upstream ? id->upstream->principal : STR_NULL;
+    struct str source = inbound ? id->peer->tls->principal : id->upstream ? id->upstream->own : STR_NULL;
+    struct str destination = inbound ? id->peer->tls->own : id->upstream ? id->upstream->principal : STR_NULL;
     bool mutual = source.n && destination.n;
 
     l->source_principal = mutual ? source : unknown;

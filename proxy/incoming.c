@@ -43,15 +43,12 @@ static struct entrance *of(struct conn *c)
 
 static void hand_over(struct entrance *en, const struct listener *serve, struct str first, struct str name)
 {
-    struct buf kept = en->c.in; /* what `first` may point into */
     struct incoming in = { .wl = en->wl, .serve = serve, .remote = en->remote, .local = en->local,
                            .first = first, .name = name };
 
-    en->c.in = (struct buf)BUF_INIT(0);
     event_del(&en->timer);
     in.socket = conn_detach(&en->c);
     incoming_serve(&in);
-    buf_free(&kept);
 }
 
 static void turn_away(struct entrance *en, const char *why)
@@ -139,7 +136,7 @@ static void on_connected(struct conn *c)
 {
     struct entrance *en = of(c);
 
-    hand_over(en, en->serve, buf_view(&c->in), STR_NULL);
+    hand_over(en, en->serve, conn_kept(c), STR_NULL);
 }
 
 /* ---- the connection ---- */
@@ -182,7 +179,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     worker_enter(w);
-    if (en->c.in.n == 0)
+    if (!en->c.in)
         hand_over(en, en->wl->l, STR_NULL, STR_NULL);
     worker_leave(w);
 }
@@ -198,7 +195,7 @@ static void look_first(const struct incoming *in)
     struct entrance *en = mem_zalloc(sizeof(*en));
 
     if (!en) {
-        conn_socket_close(&socket);
+        conn_socket_close(wl->w, &socket);
         return;
     }
     en->wl = worker_listener_get(wl);

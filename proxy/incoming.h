@@ -22,7 +22,7 @@ struct incoming {
     struct conn_socket socket;     /* the owner's from now on */
     struct sockaddr_storage remote;
     struct sockaddr_storage local; /* as the client knows it, by PROXY protocol; ss_family 0: the socket's own */
-    const struct peer *like;       /* what an owner before has found out; NULL: nothing */
+    struct peer *like;             /* what an owner before has found out; NULL: nothing */
     struct str first;              /* bytes already read from it */
     struct str name;               /* of a hello that is passed on; with TLS of ours the link knows it */
 };

@@ -30,17 +30,14 @@ static void turn_away(struct announced *a, const char *why)
 
 static void hand_over(struct announced *a, const struct proxy_header *h, struct str first)
 {
-    struct buf kept = a->c.in; /* what `first` may point into */
     struct incoming in = { .wl = a->wl, .serve = a->wl->l, .remote = a->remote, .first = first };
 
     if (h->known) {
         in.remote = h->from;
         in.local = h->to;
     }
-    a->c.in = (struct buf)BUF_INIT(0);
     in.socket = conn_detach(&a->c);
     incoming_enter(&in);
-    buf_free(&kept);
 }
 
 static size_t on_data(struct conn *c, struct str bytes)
@@ -96,7 +93,7 @@ void incoming_announced(const struct incoming *in)
     struct announced *a = mem_zalloc(sizeof(*a));
 
     if (!a) {
-        conn_socket_close(&socket);
+        conn_socket_close(in->wl->w, &socket);
         return;
     }
     a->wl = worker_listener_get(in->wl);

@@ -1,8 +1,9 @@
-/* record_ring.c: records from one worker to telemetry, through a ring of bytes.
+/* record_ring.c: records from one worker to telemetry, through a ring of bytes of which only the part is touched that
+ * is needed: where the consumer keeps up, the producer goes back to its beginning from time to time.
  *
  * A record lies in the ring as one piece: a `struct encoded` with all numbers and the lengths of all texts, then the
  * texts' bytes one behind the other, padded to 8. One that does not fit between the write position and the ring's end
- * starts at the ring's beginning; a piece of size 0 tells the reader to go there, too.
+ * starts at the ring's beginning, as one may anyway; a piece of size 0 tells the reader to go there, too.
  *
  *   0                                                                capacity
  *   | piece | piece |         free         | piece | piece | size 0 |
@@ -27,6 +28,8 @@ enum {
     NTEXTS = ACCESS_LOG_FIELDS(COUNT_ONE, COUNT_NONE) + 4, /* and RECORD_TEXTS */
     NNUMBERS = ACCESS_LOG_FIELDS(COUNT_NONE, COUNT_ONE),
     LEAST_CAPACITY = 4096,
+    STRETCH = 64 * 1024,       /* at the end of each the producer looks how much the consumer has left */
+    LEAST_USED = 8,            /* of these before it goes back */
     LONGEST_TEXT = UINT16_MAX, /* what is longer is cut: a head of a request is no longer than that */
     CACHE_LINES = 128          /* two, for processors that fetch them in pairs */
 };
@@ -57,6 +60,7 @@ struct record_ring {
     char apart[CACHE_LINES];
     _Atomic size_t head; /* the producer's line */
     size_t tail_seen;
+    size_t most_left;    /* by the consumer, lately */
     _Atomic uint64_t dropped;
     char apart_too[CACHE_LINES];
     _Atomic size_t tail; /* the consumer's line */
@@ -161,12 +165,33 @@ static bool room_for(struct record_ring *r, size_t head, size_t need)
     return head + need - r->tail_seen <= r->capacity;
 }
 
+/* At the end of a stretch. Until the consumer has passed the bytes that are left out, the ring is only as large as its
+ * part before `at`: that has to be several times what is needed of late. */
+static bool may_go_back(struct record_ring *r, size_t head, size_t at)
+{
+    size_t left;
+
+    r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+    left = head - r->tail_seen;
+    r->most_left = left > r->most_left ? left : r->most_left - r->most_left / 16;
+    return at >= LEAST_USED * STRETCH && left <= at / 8 && r->most_left <= at / 4;
+}
+
+/* The bytes to leave out in front of a piece that would begin at `head`. */
+static size_t skip_before(struct record_ring *r, size_t head, size_t size)
+{
+    size_t at = head & (r->capacity - 1), to_end = r->capacity - at;
+
+    if (to_end < size)
+        return to_end;
+    return at / STRETCH != (at + size) / STRETCH && may_go_back(r, head, at) ? to_end : 0;
+}
+
 bool record_ring_push(struct record_ring *r, const struct record *rec)
 {
     struct encoded piece;
     size_t size = measure(&piece, rec), head = atomic_load_explicit(&r->head, memory_order_relaxed);
-    size_t at = head & (r->capacity - 1), to_end = r->capacity - at;
-    size_t skip = to_end < size ? to_end : 0;
+    size_t at = head & (r->capacity - 1), skip = skip_before(r, head, size);
 
     if (size > r->capacity / 2 || !room_for(r, head, skip + size)) {
         uint64_t dropped = atomic_load_explicit(&r->dropped, memory_order_relaxed);

@@ -3,6 +3,7 @@
 #ifndef PROXY_STREAM_INTERNAL_H
 #define PROXY_STREAM_INTERNAL_H
 
+#include "base/num.h"
 #include "proxy/fields.h"
 #include "proxy/grpc_count.h"
 #include "proxy/outlier.h"
@@ -15,8 +16,7 @@
 enum {
     STREAM_MOST_REPLAY = 64 * 1024, /* of a body kept for a retry; a longer one is sent once */
     STREAM_MOST_TRIED = 16,
-    STREAM_MOST_ARENA = 1024 * 1024,
-    STREAM_XFF = 192
+    STREAM_MOST_ARENA = 1024 * 1024
 };
 
 /*   AWAITING_KEYS of its token --> ROUTING
@@ -86,14 +86,13 @@ struct stream {
     char uuid[37];
     struct str request_id;
     struct str path, authority;      /* as sent upstream */
-    char xff_text[STREAM_XFF];
     struct str xff;
     bool grpc;                       /* by the request's Content-Type */
     struct str grpc_status;
     struct grpc_count asked, answered; /* messages */
     struct str response_headers, response_trailers; /* texts.h: those of worker_settings.log_headers */
     struct str max_forwards;         /* for the next; n 0: as it came */
-    char attempt_text[12], time_text[24];
+    char attempt_text[NUM_MOST_U64], time_text[NUM_MOST_U64];
 
     int64_t deadline_ns;             /* of idleness */
     int64_t delayed_until_ns;        /* by a fault */

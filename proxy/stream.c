@@ -187,9 +187,9 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
         add_cors(s, f);
     if (s->head.version == HTTP_VERSION_10)
         fields_remove(f, STR("trailer")); /* HTTP/1.0 has no room for any */
-    fields_set(f, STR("server"), STR("istio-envoy"));
+    fields_put(f, HTTP_SERVER, STR("istio-envoy"));
     if (!fields_get(f, HTTP_DATE).p)
-        fields_add(f, STR("date"), str_of(s->w->date));
+        fields_put(f, HTTP_DATE, str_of(s->w->date));
     s->status = status;
     s->response_started = true;
     if (s->w->settings->log_headers->response.n)
@@ -391,12 +391,11 @@ static void identify(struct stream *s)
     s->xff = http_value(h, HTTP_X_FORWARDED_FOR);
     if (s->l->direction == LISTENER_GATEWAY) { /* the mesh's edge: who called is added to what the caller says */
         struct str ip = s->cl->peer->remote_ip;
-        const char *comma = s->xff.n ? "," : "";
-        int n = snprintf(s->xff_text, sizeof(s->xff_text), "%.*s%s%.*s", STR_ARG(s->xff), comma, STR_ARG(ip));
 
-        s->xff = n < (int)sizeof(s->xff_text) ?
-                     (struct str){ s->xff_text, (size_t)n } :
-                     arena_printf(&s->arena, "%.*s%s%.*s", STR_ARG(s->xff), comma, STR_ARG(ip));
+        if (s->xff.n == 0)
+            s->xff = ip;
+        else
+            s->xff = arena_printf(&s->arena, "%.*s,%.*s", STR_ARG(s->xff), STR_ARG(ip));
     }
     trace_start(&s->trace, h, &s->w->rng, sampling(s));
 }

@@ -41,15 +41,15 @@ static bool add_certificate(struct stream *s, struct fields *f)
                                             [LISTENER_INBOUND] = XFCC_APPEND_FORWARD,
                                             [LISTENER_GATEWAY] = XFCC_SANITIZE_SET };
     static const struct str name = STR_INIT("x-forwarded-client-cert");
-    const struct peer *p = s->cl->peer;
+    const struct tls_peer *p = s->cl->peer->tls;
     struct str came = STR_NULL, out;
 
-    if (!p->mutual && !s->head.first[HTTP_X_FORWARDED_CLIENT_CERT])
+    if (!p->proved && !s->head.first[HTTP_X_FORWARDED_CLIENT_CERT])
         return true;
     for (size_t i = 0; i < f->n; i++)
         if (f->v[i].id == HTTP_X_FORWARDED_CLIENT_CERT)
             came = came.n ? arena_printf(&s->arena, "%.*s,%.*s", STR_ARG(came), STR_ARG(f->v[i].value)) : f->v[i].value;
-    if (xfcc_apply(&s->arena, modes[s->l->direction], p->mutual && p->xfcc.n, came, p->xfcc, &out) < 0)
+    if (xfcc_apply(&s->arena, modes[s->l->direction], p->proved && p->xfcc.n, came, p->xfcc, &out) < 0)
         return false;
     if (out.p)
         fields_set(f, name, out);
@@ -62,21 +62,19 @@ static bool add_certificate(struct stream *s, struct fields *f)
 static void add_context(struct stream *s, struct fields *f)
 {
     struct str scheme = s->cl->peer->https ? STR("https") : STR("http"); /* and not what the target claims */
-    int n;
 
     if (s->l->direction == LISTENER_GATEWAY) {
-        fields_set(f, STR("x-forwarded-for"), s->xff);
-        fields_set(f, STR("x-forwarded-proto"), scheme);
+        fields_put(f, HTTP_X_FORWARDED_FOR, s->xff);
+        fields_put(f, HTTP_X_FORWARDED_PROTO, scheme);
         fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
     } else if (!s->head.first[HTTP_X_FORWARDED_PROTO]) {
-        fields_add(f, STR("x-forwarded-proto"), scheme);
+        fields_put(f, HTTP_X_FORWARDED_PROTO, scheme);
     }
     if (s->request_id.p == s->uuid)
-        fields_set(f, STR("x-request-id"), s->request_id);
+        fields_put(f, HTTP_X_REQUEST_ID, s->request_id);
     if (s->max_forwards.n)
         fields_set(f, STR("max-forwards"), s->max_forwards);
-    n = snprintf(s->attempt_text, sizeof(s->attempt_text), "%u", s->tries);
-    fields_set(f, STR("x-envoy-attempt-count"), (struct str){ s->attempt_text, (size_t)n });
+    fields_put(f, HTTP_X_ENVOY_ATTEMPT_COUNT, (struct str){ s->attempt_text, num_put_u64(s->attempt_text, s->tries) });
     if (!s->telemetry->no_propagation)
         trace_inject(&s->trace, f);
 }
@@ -92,7 +90,7 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
     add_context(s, &f);
     fields_apply(&f, s->auth_ops, s->nauth_ops, NULL);
     if (!str_eq(s->path, s->target))
-        fields_set(&f, STR("x-envoy-original-path"), s->target);
+        fields_put(&f, HTTP_X_ENVOY_ORIGINAL_PATH, s->target);
     if (s->route->rewrite_authority.n)
         authority = s->route->rewrite_authority;
     fields_apply(&f, s->route->headers.request, s->route->headers.nrequest, &authority);
@@ -251,7 +249,7 @@ static void forget_try(struct stream *s)
 {
     const struct tls_link *tls = s->up->tls;
 
-    snprintf(s->up_local, sizeof(s->up_local), "%s", s->up->local);
+    memcpy(s->up_local, s->up->local, sizeof(s->up_local));
     tls_peer_put(s->up_peer);
     s->up_peer = tls && tls->peer ? tls_peer_get(tls->peer) : NULL;
     if (tls && tls->failure)
@@ -296,9 +294,9 @@ static void on_fail(void *arg, enum upstream_failure why, int err)
 static void add_service_time(struct stream *s, struct fields *f)
 {
     int64_t ms = (s->upstream_ns - s->request_done_ns) / 1000000;
-    int n = snprintf(s->time_text, sizeof(s->time_text), "%lld", (long long)(ms > 0 ? ms : 0));
+    size_t n = num_put_u64(s->time_text, ms > 0 ? (uint64_t)ms : 0);
 
-    fields_set(f, STR("x-envoy-upstream-service-time"), (struct str){ s->time_text, (size_t)n });
+    fields_put(f, HTTP_X_ENVOY_UPSTREAM_SERVICE_TIME, (struct str){ s->time_text, n });
 }
 
 static void start_response(struct stream *s, const struct http_head *h)

@@ -35,7 +35,7 @@ struct tcp {
     struct worker_listener *wl;
     struct view *view;
     const struct listener *l;
-    struct peer peer;
+    struct peer *peer;
     const struct destination *destination;
     struct upstream_cluster *cluster;
     const struct endpoint *endpoint;
@@ -67,7 +67,7 @@ static void record(struct tcp *t, enum record_kind kind)
     access_log_init(l);
     l->start_ns = worker_wall_ns(t->w, t->started_ns);
     identity_fill(l, t->view->snapshot, &(struct identity){
-        .on = t->l, .peer = &t->peer, .cluster = t->cluster ? t->cluster->cluster : NULL, .endpoint = t->endpoint,
+        .on = t->l, .peer = t->peer, .cluster = t->cluster ? t->cluster->cluster : NULL, .endpoint = t->endpoint,
         .upstream = t->up.t && t->up.c.tls ? t->up.c.tls->peer : NULL });
     l->response_code = 0;
     l->response_flags = response_flags_text(flags, t->flags);
@@ -83,9 +83,9 @@ static void record(struct tcp *t, enum record_kind kind)
         l->upstream_host = str_of(t->host->text);
     l->upstream_local_address = str_of(t->up_local);
     l->upstream_transport_failure_reason = str_of(t->transport_failure);
-    l->downstream_local_address = str_of(t->peer.local);
-    l->downstream_remote_address = str_of(t->peer.remote);
-    l->requested_server_name = t->peer.sni;
+    l->downstream_local_address = str_of(t->peer->local);
+    l->downstream_remote_address = str_of(t->peer->remote);
+    l->requested_server_name = t->peer->sni;
     l->request_protocol = STR("tcp");
     r.request_us = -1;
     record_obey(&r, record_policy(t->view->snapshot, t->l));
@@ -216,6 +216,7 @@ static void destroy(struct conn *c)
     upstream_host_put(t->host);
     view_put(t->view);
     worker_listener_put(t->wl);
+    peer_put(t->peer);
     mem_free(t);
 }
 
@@ -272,7 +273,7 @@ static bool admitted(struct tcp *t)
 
     if (p->npolicies == 0)
         return true;
-    admit_facts(&facts, &t->peer, t->wl->l);
+    admit_facts(&facts, t->peer, t->wl->l);
     policy_decide(p, &facts, &verdict);
     if (verdict.allowed)
         return true;
@@ -287,17 +288,19 @@ static void announce(struct tcp *t)
     unsigned version = t->cluster->cluster->proxy_protocol;
 
     if (version)
-        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer.remote), str_of(t->peer.local));
+        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer->remote), str_of(t->peer->local));
 }
 
 void tcp_new(const struct incoming *in)
 {
     struct worker *w = in->wl->w;
-    struct tcp *t = mem_zalloc(sizeof(*t) + in->name.n);
+    struct peer *peer = peer_new(in);
+    struct tcp *t = peer ? mem_zalloc(sizeof(*t)) : NULL;
     struct conn_socket down = in->socket, up;
 
     if (!t) {
-        conn_socket_close(&down);
+        peer_put(peer);
+        conn_socket_close(w, &down);
         return;
     }
     t->w = w;
@@ -305,9 +308,7 @@ void tcp_new(const struct incoming *in)
     t->view = view_get(in->wl->view);
     t->l = in->serve;
     t->started_ns = t->active_ns = w->now_ns;
-    peer_init(&t->peer, in);
-    if (in->name.n)
-        t->peer.sni.p = memcpy(t + 1, in->name.p, in->name.n);
+    t->peer = peer;
     t->down.t = t;
     t->down.other = &t->up;
     t->conns = 1;
@@ -366,18 +367,15 @@ struct sniff {
 
 static void hand_over(struct sniff *f, bool http, struct str first)
 {
-    struct buf kept = f->c.in; /* what `first` may point into */
     struct incoming in = { .wl = f->wl, .serve = f->serve, .remote = f->remote, .local = f->local,
                            .first = first };
 
-    f->c.in = (struct buf)BUF_INIT(0);
     event_del(&f->timer);
     in.socket = conn_detach(&f->c);
     if (http)
         downstream_new(&in);
     else
         tcp_new(&in);
-    buf_free(&kept);
 }
 
 static size_t sniff_data(struct conn *c, struct str bytes)
@@ -398,8 +396,8 @@ static void sniff_end(struct conn *c)
 
 static void sniff_eof(struct conn *c)
 {
-    if (c->in.n)
-        hand_over((struct sniff *)c, false, buf_view(&c->in));
+    if (c->in)
+        hand_over((struct sniff *)c, false, conn_kept(c));
     else
         sniff_end(c);
 }
@@ -429,7 +427,7 @@ static void on_sniff_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     worker_enter(w);
-    hand_over(f, false, buf_view(&f->c.in));
+    hand_over(f, false, conn_kept(&f->c));
     worker_leave(w);
 }
 
@@ -442,7 +440,7 @@ void tcp_sniff(const struct incoming *in)
     struct sniff *f = mem_zalloc(sizeof(*f));
 
     if (!f) {
-        conn_socket_close(&socket);
+        conn_socket_close(in->wl->w, &socket);
         return;
     }
     f->wl = worker_listener_get(in->wl);

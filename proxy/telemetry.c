@@ -23,6 +23,9 @@ enum {
     DEFAULT_BUFFER = 32 << 20,
     DEFAULT_FLUSH_MS = 200,
     TICKS_PER_FLUSH = 4,
+    BUSY_RECORDS = 64,         /* after so many in a tick the next one comes soon: the rings stay short, and in the cache */
+    BUSY_TICK_MS = 10,
+    STOPPING_TICK_MS = 5,
     REPORT_ALL_S = 60,
     MOST_LABEL_SETS = 10000,
     MOST_PER_TICK = 50000,      /* records; then the network has its turn */
@@ -162,8 +165,8 @@ static void take(struct telemetry *t, const struct record *rec, int64_t now_ns)
         ship_span(t, rec);
 }
 
-/* False: there is more. */
-static bool drain(struct telemetry *t)
+/* Returns how many records it took: MOST_PER_TICK: there is more. */
+static size_t drain(struct telemetry *t)
 {
     int64_t now_ns = clock_now_ns();
     size_t n = 0;
@@ -179,7 +182,7 @@ static bool drain(struct telemetry *t)
     }
     if (t->file)
         access_file_flush(t->file);
-    return n < MOST_PER_TICK;
+    return n;
 }
 
 /* A batch that finds no room leaves its series changed, and a later batch carries them. */
@@ -232,26 +235,36 @@ static bool is_done(struct telemetry *t, int64_t stop_by_ns, bool drained)
     return drained && (!t->exporter || (exporter_is_empty(t->exporter) && !metrics_has_changed(t->metrics)));
 }
 
+static int64_t tick_after(const struct telemetry *t, size_t taken)
+{
+    int64_t interval = t->o.flush_ms / TICKS_PER_FLUSH;
+
+    if (taken == MOST_PER_TICK)
+        return 0;
+    if (taken >= BUSY_RECORDS && interval > BUSY_TICK_MS)
+        return BUSY_TICK_MS;
+    return interval > 0 ? interval : 1;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct telemetry *t = arg;
     int64_t stop_by_ns = atomic_load(&t->stop_by_ns);
-    int64_t interval = t->o.flush_ms / TICKS_PER_FLUSH;
-    bool drained;
+    size_t taken;
 
     (void)fd;
     (void)what;
     if (atomic_exchange(&t->reopen, false) && t->file)
         access_file_reopen(t->file);
-    drained = drain(t);
+    taken = drain(t);
     if (stop_by_ns || clock_mono_ns() >= t->flush_at_ns)
         flush(t);
     if (stop_by_ns && t->exporter)
         exporter_hurry(t->exporter);
-    if (stop_by_ns && is_done(t, stop_by_ns, drained))
+    if (stop_by_ns && is_done(t, stop_by_ns, taken < MOST_PER_TICK))
         event_base_loopbreak(t->base);
     else
-        next_tick(t, !drained ? 0 : stop_by_ns ? 5 : interval > 0 ? interval : 1);
+        next_tick(t, stop_by_ns && taken < MOST_PER_TICK ? STOPPING_TICK_MS : tick_after(t, taken));
 }
 
 static void *run(void *arg)

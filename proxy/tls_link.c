@@ -9,7 +9,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 enum { MOST_OUT = 2 * TLS_SCRATCH, MOST_XFCC = 64 * 1024 };
 
@@ -78,7 +78,7 @@ static int send_sealed(struct tls_link *l, int fd)
         return tls_link_flush(l, fd);
     if (n == 0)
         return 0;
-    sent = write(fd, s->sealed, n);
+    sent = send(fd, s->sealed, n, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         return -1;
     if (sent < 0)
@@ -96,7 +96,7 @@ int tls_link_flush(struct tls_link *l, int fd)
 
     if (tls_link_unsent(l) == 0)
         return 0;
-    n = write(fd, l->out.p + l->out_at, tls_link_unsent(l));
+    n = send(fd, l->out.p + l->out_at, tls_link_unsent(l), MSG_NOSIGNAL);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     l->out_at += (size_t)n;
@@ -298,13 +298,26 @@ struct str tls_link_protocol(const struct tls_link *l)
 
 /* ---- to and fro ---- */
 
+/* Reads ciphertext into the scratch, as read(). */
+static ssize_t read_sealed(struct tls_link *l, int fd, size_t most)
+{
+    size_t room = most < sizeof(l->scratch->in) ? most : sizeof(l->scratch->in);
+    ssize_t n = recv(fd, l->scratch->in, room, 0);
+
+    l->supply = n == (ssize_t)room ? TLS_MORE : n >= 0 ? TLS_SHORT : errno == EAGAIN ? TLS_EMPTY : TLS_NOT_READ;
+    if (n > 0)
+        l->in = (struct str){ l->scratch->in, (size_t)n };
+    return n;
+}
+
 int tls_link_shake(struct tls_link *l, int fd)
 {
     ssize_t n = 0;
     int rc, why;
 
+    l->supply = TLS_NOT_READ;
     if (l->started && l->in.n == 0) {
-        n = read(fd, l->scratch->in, sizeof(l->scratch->in));
+        n = read_sealed(l, fd, SIZE_MAX);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return tls_link_flush(l, fd);
         if (n <= 0) {
@@ -312,7 +325,6 @@ int tls_link_shake(struct tls_link *l, int fd)
             errno = n == 0 ? EPROTO : errno;
             return -1;
         }
-        l->in = (struct str){ l->scratch->in, (size_t)n };
     }
     l->started = true;
     ERR_clear_error();
@@ -362,15 +374,15 @@ static ssize_t tell_read(struct tls_link *l, size_t got)
 
 ssize_t tls_link_read(struct tls_link *l, int fd, char *to, size_t room)
 {
-    size_t most = room - TLS_SEALED, got;
+    size_t got;
     ssize_t n;
 
+    l->supply = TLS_NOT_READ;
     if (l->eof || l->broken)
         return tell_read(l, 0);
-    n = read(fd, l->scratch->in, most < sizeof(l->scratch->in) ? most : sizeof(l->scratch->in));
+    n = read_sealed(l, fd, room - TLS_SEALED);
     if (n <= 0)
         return n;
-    l->in = (struct str){ l->scratch->in, (size_t)n };
     got = open_sealed(l, to, room);
     if (l->scratch->sealed_n && send_sealed(l, fd) < 0) /* an alert, or an answer to new keys */
         return -1;

@@ -65,6 +65,9 @@ struct tls_target *tls_target_new(struct tls_store *s, const struct tls_client *
 struct tls_target *tls_target_get(struct tls_target *t);
 void tls_target_put(struct tls_target *t); /* NULL is accepted */
 
+/* What the socket had when it was last read: nothing was asked of it; as much as was asked for; less; nothing. */
+enum tls_supply { TLS_NOT_READ, TLS_MORE, TLS_SHORT, TLS_EMPTY };
+
 struct tls_link {
     SSL *ssl;
     struct str in;              /* ciphertext that OpenSSL has not taken yet; empty between events */
@@ -72,6 +75,7 @@ struct tls_link {
     struct buf out;             /* ciphertext that the socket has not taken yet */
     size_t out_at;
     bool started, complete;     /* the handshake */
+    enum tls_supply supply;     /* of the last tls_link_shake or tls_link_read */
     bool eof, broken;           /* the peer's close_notify has come; an error */
     bool shut;                  /* ours has gone out */
     bool wants_http2;           /* a client's */

@@ -134,18 +134,18 @@ void trace_inject(struct trace *t, struct fields *f)
     struct str id = { t->trace_id + (t->short_id ? 16 : 0), t->short_id ? 16 : 32 };
 
     if (t->w3c)
-        fields_set(f, STR("traceparent"), print_w3c(t));
+        fields_put(f, HTTP_TRACEPARENT, print_w3c(t));
     if (t->b3_single) {
         int n = snprintf(t->b3, sizeof(t->b3), "%.*s-%s-%c%s%s", STR_ARG(id), t->span_id, t->sampled ? '1' : '0',
                          t->parent_id[0] ? "-" : "", t->parent_id);
 
-        fields_set(f, STR("b3"), (struct str){ t->b3, (size_t)n });
+        fields_put(f, HTTP_B3, (struct str){ t->b3, (size_t)n });
     }
     if (t->b3_multi) {
-        fields_set(f, STR("x-b3-traceid"), id);
-        fields_set(f, STR("x-b3-spanid"), (struct str){ t->span_id, 16 });
-        fields_set(f, STR("x-b3-sampled"), t->sampled ? STR("1") : STR("0"));
+        fields_put(f, HTTP_X_B3_TRACEID, id);
+        fields_put(f, HTTP_X_B3_SPANID, (struct str){ t->span_id, 16 });
+        fields_put(f, HTTP_X_B3_SAMPLED, t->sampled ? STR("1") : STR("0"));
         if (t->parent_id[0])
-            fields_set(f, STR("x-b3-parentspanid"), (struct str){ t->parent_id, 16 });
+            fields_put(f, HTTP_X_B3_PARENTSPANID, (struct str){ t->parent_id, 16 });
     }
 }

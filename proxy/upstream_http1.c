@@ -6,12 +6,11 @@
 
 #include "base/mem.h"
 #include "proxy/http1_body.h"
+#include "proxy/http1_write.h"
 #include "proxy/proxy_header.h"
 #include "proxy/trailers.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
 
 struct http1_upstream {
     struct conn c;
@@ -269,7 +268,7 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
     buf_puts(b, "\r\n");
     fields_write(b, rq->fields);
     if (rq->framing == HTTP_LENGTH)
-        buf_printf(b, "content-length: %llu\r\n", (unsigned long long)rq->length);
+        http1_write_length(b, rq->length);
     else if (u->chunk_request)
         buf_puts(b, "transfer-encoding: chunked\r\n");
     if (rq->websocket)
@@ -282,17 +281,8 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
 static void put_data(struct upstream_call *call, struct str bytes)
 {
     struct http1_upstream *u = of_call(call);
-    char size[20];
-    struct str pieces[3] = { { size, 0 }, bytes, STR("\r\n") };
 
-    if (bytes.n == 0)
-        return;
-    if (u->chunk_request && !u->tunnel) {
-        pieces[0].n = (size_t)snprintf(size, sizeof(size), "%zx\r\n", bytes.n);
-        conn_write_pieces(&u->c, pieces, 3);
-    } else {
-        conn_write_pieces(&u->c, &bytes, 1);
-    }
+    http1_write_data(&u->c, bytes, u->chunk_request && !u->tunnel);
 }
 
 static void put_end(struct upstream_call *call, const struct fields *trailers)
@@ -355,7 +345,7 @@ static struct http1_upstream *connect_new(const struct upstream_route *r)
         return NULL;
     u = mem_zalloc(sizeof(*u));
     if (!u) {
-        conn_socket_close(&socket);
+        conn_socket_close(r->host->w, &socket);
         errno = ENOMEM;
         return NULL;
     }

@@ -37,17 +37,17 @@ void worker_leave(struct worker *w)
         struct conn *c = w->flush;
 
         if (c) {
-            w->flush = c->flush_next;
-            c->flush_listed = false;
-            conn_flush(c);
+            w->flush = c->leave_next;
+            conn_leave(c);
         } else if (!w->dead) {
             upstream_wake(w);
         } else { /* nobody on the flush list is freed: it is empty */
             c = w->dead;
-            w->dead = c->dead_next;
+            w->dead = c->leave_next;
             conn_destroy(c);
         }
     }
+    poller_rouse(&w->poller);
     if (w->draining && w->nconns == 0)
         event_base_loopbreak(w->base);
 }
@@ -413,6 +413,16 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
+static void on_connect_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+
+    (void)fd, (void)what;
+    worker_enter(w);
+    conn_check_connecting(w);
+    worker_leave(w);
+}
+
 /* The end of the thread: what is still there is cut off, each with its record. */
 static void cut_off(struct worker *w)
 {
@@ -437,6 +447,7 @@ static void cut_off(struct worker *w)
     view_put(w->view);
     worker_leave(w);
     stream_free_all(w);
+    conn_buf_free_all(w);
 }
 
 static void *run(void *arg)
@@ -464,7 +475,8 @@ static int init_events(struct worker *w, struct err *e)
         return err_set(e, ERR_IO, "an event loop cannot be made: %m");
     w->mail_event = event_new(w->base, w->mail_fd, EV_READ | EV_PERSIST, on_mail, w);
     w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
-    if (!w->mail_event || !w->tick || event_add(w->mail_event, NULL) < 0 || event_add(w->tick, &second) < 0)
+    w->connect_timer = event_new(w->base, -1, 0, on_connect_timer, w);
+    if (!w->mail_event || !w->tick || !w->connect_timer || poller_init(&w->poller, w->base) < 0 || event_add(w->mail_event, NULL) < 0 || event_add(w->tick, &second) < 0)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
     return 0;
 }
@@ -485,6 +497,9 @@ static void free_worker(struct worker *w)
         event_free(w->mail_event);
     if (w->tick)
         event_free(w->tick);
+    if (w->connect_timer)
+        event_free(w->connect_timer);
+    poller_free(&w->poller);
     if (w->base)
         event_base_free(w->base);
     if (w->mail_fd >= 0)

@@ -9,9 +9,11 @@
 #include "base/strmap.h"
 #include "proxy/access_format.h"
 #include "proxy/jwks_store.h"
+#include "proxy/poller.h"
 #include "proxy/record.h"
 #include "proxy/view.h"
 
+#include <event2/event_struct.h>
 #include <pthread.h>
 
 struct circuits;
@@ -71,7 +73,13 @@ struct worker {
     struct strmap hosts;         /* key → struct upstream_host */
     struct conn *conns;
     size_t nconns;
+    struct poller poller;
     struct conn *flush, *dead;   /* what worker_leave has to do */
+    struct conn_buf *spare;
+    size_t nspare;
+    struct conn_buf no_buf;      /* in place of one that there is no memory for */
+    struct event *connect_timer; /* goes off at connect_look_ns; 0: not */
+    int64_t connect_look_ns;
     struct upstream_host *wake;  /* and whose waiting requests may go on */
     struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
     struct stream *free_streams;

@@ -50,6 +50,7 @@ START_TEST(a_slow_reader_gets_all_of_a_last_answer)
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     memset(answer, 'x', ANSWER);
     w->base = event_base_new();
+    ck_assert_int_eq(poller_init(&w->poller, w->base), 0);
     worker_enter(w);
     conn_open(c, w, (struct conn_socket){ .fd = ends[0] }, &ops);
     conn_write(c, (struct str){ answer, ANSWER });
@@ -73,6 +74,8 @@ START_TEST(a_slow_reader_gets_all_of_a_last_answer)
     close(ends[1]);
     event_base_loop(w->base, EVLOOP_ONCE);
     ck_assert_ptr_null(w->conns);
+    poller_free(&w->poller);
+    conn_buf_free_all(w);
     event_base_free(w->base);
     free(answer);
     free(w);

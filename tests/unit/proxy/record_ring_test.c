@@ -139,6 +139,32 @@ START_TEST(wraps_around)
 }
 END_TEST
 
+/* Who is read as fast as it writes never touches more than the ring's first part. */
+START_TEST(an_empty_ring_stays_small)
+{
+    enum { CAPACITY = 4 * 1024 * 1024, PART = CAPACITY / 4 };
+    struct record_ring *r = record_ring_new(CAPACITY);
+    const char *least = NULL, *most = NULL;
+    size_t bytes = 0;
+    struct sample s;
+    struct record got;
+
+    for (uint64_t i = 1; bytes < 4 * CAPACITY; i++) {
+        fill(&s, i);
+        ck_assert(record_ring_push(r, &s.rec));
+        ck_assert(record_ring_peek(r, &got));
+        ck_assert(same_record(&s.rec, &got));
+        least = !least || got.span_tags.p < least ? got.span_tags.p : least;
+        most = got.span_tags.p > most ? got.span_tags.p : most;
+        bytes += 512 + got.operation.n;
+        record_ring_pop(r);
+    }
+    ck_assert_uint_lt((size_t)(most - least), PART);
+    ck_assert_uint_eq(record_ring_dropped(r), 0);
+    record_ring_free(r);
+}
+END_TEST
+
 START_TEST(full_ring_drops_the_newest_and_counts)
 {
     struct record_ring *r = record_ring_new(10000);
@@ -282,6 +308,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, gives_back_every_field);
     tcase_add_test(t, wraps_around);
+    tcase_add_test(t, an_empty_ring_stays_small);
     tcase_add_test(t, full_ring_drops_the_newest_and_counts);
     tcase_add_loop_test(t, bounds_texts, 0, COUNT(sizes));
     tcase_add_test(t, two_threads);
