@@ -2,7 +2,8 @@
  *
  *   upstream_open -> upstream_head -> upstream_data … -> upstream_end
  *
- * A handler hears: interim any number of times, head once, data any number of times, trailers at most once, then end; or fail at any point. After end and fail, and after upstream_abort, the call is no longer the handler's.
+ * A handler hears: interim any number of times, head once, data any number of times, trailers at most once, then end;
+ * or fail at any point. After end and fail, and after upstream_abort, the call is no longer the handler's.
  * Of the functions here only upstream_resume calls the handler from inside. */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H

@@ -98,6 +98,8 @@ struct worker {
 /* `settings` and `ring` stay the caller's and outlive the worker. NULL: ERR_NOMEM, ERR_IO. */
 struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
                             struct err *e);
+/* Likewise, without a thread: whoever turns its loop is in its place. */
+struct worker *worker_new(size_t index, const struct worker_settings *settings, struct record_ring *ring, struct err *e);
 /* Switches to a snapshot (takes a reference). fds[i] is a socket for listeners[i], then the worker's, or -1 when the
  * worker has one. Returns 0 or ERR_NOMEM (then the sockets stay the caller's). Any thread. */
 int worker_switch(struct worker *w, struct snapshot_ref *ref, const int *fds);

@@ -1,9 +1,9 @@
 /* What a client may send on a connection of HTTP/2: frames behind the preface. A whole gateway is behind them, with a
  * route to a host of HTTP/1 that is played here, so that what goes on is looked at, too.
  *
- * Properties: whatever comes, what the host gets are requests of HTTP/1 that our own strict parser takes (RFC 9113 10.3:
- * nothing may be smuggled by the way from one version to the other). When both sides have gone, no connection and no
- * request is left.
+ * Properties: whatever comes, what the host gets are requests of HTTP/1 that our own strict parser takes (RFC 9113
+ * 10.3: nothing may be smuggled by the way from one version to the other). When both sides have gone, no connection and
+ * no request is left.
  *
  * The first byte says how the input is cut, its highest bit that the client goes away before it has its answers. */
 #include "base/log.h"
@@ -151,17 +151,16 @@ static struct worker *new_worker(void)
     static struct worker_settings settings = { .log_headers = &no_headers, .header_timeout_ns = INT64_C(60000000000),
                                                .keep_alive_ns = INT64_C(60000000000),
                                                .stream_idle_ns = INT64_C(60000000000) };
-    struct worker *w = calloc(1, sizeof(*w));
+    struct worker *w;
     struct err e = ERR_INIT;
 
     settings.circuits = circuits_new();
     settings.tls = tls_store_new(NULL, &e);
-    if (!w || !settings.circuits || !settings.tls)
+    if (!settings.circuits || !settings.tls)
         abort();
-    w->settings = &settings;
-    w->ring = record_ring_new(1 << 20);
-    w->base = event_base_new();
-    rng_seed(&w->rng);
+    w = worker_new(0, &settings, record_ring_new(1 << 20), &e);
+    if (!w)
+        abort();
     return w;
 }
 
