@@ -45,6 +45,8 @@ struct client_ops {
     /* 1xx; `f` may be NULL. */
     void (*interim)(struct client *cl, unsigned status, const struct fields *f);
     void (*data)(struct client *cl, struct str bytes);
+    /* The connection that takes the answer's data as they are; NULL: there is none. May be NULL itself. */
+    struct conn *(*through)(struct client *cl);
     void (*trailers)(struct client *cl, const struct fields *f);
     void (*done)(struct client *cl);
     void (*cut)(struct client *cl);

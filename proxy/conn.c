@@ -151,6 +151,7 @@ static ssize_t read_plain(struct conn *c, char *to, size_t room)
     ssize_t n = recv(c->fd, to, room, 0);
 
     note_read(c, n, room);
+    c->bulk = n >= SPLICE_LEAST;
     return n;
 }
 
@@ -182,6 +183,44 @@ static ssize_t read_tls(struct conn *c, char *to, size_t room)
     return n;
 }
 
+static void take_end(struct conn *c)
+{
+    c->eof_seen = true;
+    c->ops->eof(c);
+}
+
+/* Bulk goes where it has to without coming here. False: it has to be read after all. */
+static bool pass_through(struct conn *c)
+{
+    uint64_t most = 0;
+    struct conn *to = c->bulk && c->ops->through && !c->in && !c->tls ? c->ops->through(c, &most) : NULL;
+    size_t n = 0;
+
+    if (!to || most < SPLICE_LEAST)
+        return false;
+    switch (splice_pass(c, to, most, &n)) {
+    case SPLICE_NOT:
+        return false;
+    case SPLICE_DONE:
+        c->bulk = n >= SPLICE_LEAST;
+        c->ops->passed(c, n);
+        break;
+    case SPLICE_WAITS:
+        return true;
+    case SPLICE_END:
+        take_end(c);
+        break;
+    case SPLICE_ERROR:
+        note_read(c, -1, 0);
+        if (errno != EAGAIN && errno != EINTR)
+            fail(c, errno);
+        break;
+    }
+    if (!c->feeds)
+        look(c);
+    return true;
+}
+
 static void read_more(struct conn *c)
 {
     bool kept = c->in != NULL;
@@ -193,13 +232,14 @@ static void read_more(struct conn *c)
         fail(c, ENOMEM);
         return;
     }
+    if (pass_through(c))
+        return;
     n = c->tls ? read_tls(c, to, room) : read_plain(c, to, room);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR)
             fail(c, errno);
     } else if (n == 0) {
-        c->eof_seen = true;
-        c->ops->eof(c);
+        take_end(c);
     } else if (kept) {
         c->in->buf.n += (size_t)n;
         deliver_kept(c);
@@ -417,6 +457,7 @@ static void forget(struct conn *c)
 
     poller_assign(&w->poller, c->fd, NULL);
     poller_unlist(&w->poller, c);
+    splice_forget(c);
     if (c->prev)
         c->prev->next = c->next;
     else
@@ -585,7 +626,7 @@ void conn_write_pieces(struct conn *c, const struct str *pieces, size_t n)
         return;
     for (size_t i = 0; i < n; i++)
         total += pieces[i].n;
-    if (total >= CONN_DIRECT && c->writable && !c->connecting) {
+    if (total >= CONN_DIRECT && c->writable && !c->connecting && !c->fed_by) {
         ssize_t k = send_pieces(c, pieces, n);
 
         /* A failure is met again, and reported, when the event's end sends the rest. */
@@ -641,7 +682,7 @@ static bool send_unsent(struct conn *c)
 
     if (!c->writable || before == 0)
         return true;
-    if (send_pieces(c, NULL, 0) < 0) {
+    if ((c->fed_by && splice_flush(c) < 0) || (c->writable && conn_unsent(c) && send_pieces(c, NULL, 0) < 0)) {
         fail(c, errno);
         return false;
     }

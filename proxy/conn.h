@@ -3,8 +3,8 @@
  *
  * Reading costs one system call: bytes land in the worker's scratch memory and are shown to the owner there; only what
  * the owner leaves is kept in the connection, so one that is idle holds no buffers. Writing costs one, too: what is
- * put during an event is sent at its end (worker_leave). Large pieces of bodies go out past the buffer. Whether the
- * socket can be read and written is remembered (poller.h), so that waiting costs none.
+ * put during an event is sent at its end (worker_leave). Large pieces of bodies go out past the buffer, or do not come
+ * in at all (splice.h). Whether the socket can be read and written is remembered (poller.h), so that waiting costs none.
  *
  *   conn_open_connecting --> CONNECTING --(SECURING)--connected--> OPEN --conn_linger--> LINGER --eof, 1 s--> closed
  *   conn_open --(conn_secure: SECURING)--connected-------------------^ \--conn_end--> all is sent ------------^
@@ -13,6 +13,7 @@
 #ifndef PROXY_CONN_H
 #define PROXY_CONN_H
 
+#include "proxy/splice.h"
 #include "proxy/tls_link.h"
 
 #include <netinet/in.h>
@@ -35,6 +36,10 @@ struct worker;
 struct conn_ops {
     /* Returns how many bytes were used up; the rest is shown again together with what follows. */
     size_t (*data)(struct conn *c, struct str bytes);
+    /* Where bytes may go without being shown, and at most how many; NULL: nowhere. May be NULL itself. Asked only when
+     * they come in bulk. */
+    struct conn *(*through)(struct conn *c, uint64_t *most);
+    void (*passed)(struct conn *c, size_t n); /* so many have gone there */
     void (*eof)(struct conn *c);
     void (*error)(struct conn *c, int err); /* connecting, reading or writing failed */
     void (*connected)(struct conn *c);      /* may be NULL */
@@ -58,6 +63,7 @@ struct conn {
     void (*destroy)(struct conn *c); /* of the first ops */
     struct tls_link *tls;        /* owned; NULL: plain text */
     struct conn_buf *in, *out;   /* NULL: nothing waits */
+    struct splice_pipe *feeds, *fed_by; /* while a pipe has something from here, for here */
     struct str preamble;         /* the owner's: sent as soon as it is connected, in front of TLS; may be empty */
     int64_t deadline_ns;         /* 0: none */
     int64_t connect_by_ns;       /* while connecting; 0: no limit */
@@ -72,6 +78,7 @@ struct conn {
     bool securing : 1;           /* the handshake is under way */
     bool paused : 1, eof_seen : 1, delivering : 1, above_high : 1;
     bool shut_when_sent : 1, shut : 1; /* our half is to be closed, is closed */
+    bool bulk : 1;               /* the last bytes came in a large piece */
     bool ending : 1, lingering : 1, flush_listed : 1;
 };
 
@@ -124,7 +131,8 @@ void conn_write(struct conn *c, struct str s);
 void conn_write_pieces(struct conn *c, const struct str *pieces, size_t n);
 static inline size_t conn_unsent(const struct conn *c)
 {
-    return (c->out ? c->out->buf.n - c->out->at : 0) + (c->tls ? tls_link_unsent(c->tls) : 0);
+    return (c->out ? c->out->buf.n - c->out->at : 0) + (c->tls ? tls_link_unsent(c->tls) : 0) +
+           (c->fed_by ? c->fed_by->n : 0);
 }
 /* Whether whoever feeds it should stop until `drained`. */
 bool conn_is_full(struct conn *c);

@@ -238,6 +238,11 @@ static void put_data(struct client *cl, struct str bytes)
     http1_write_data(&d->c, bytes, d->chunk_answer);
 }
 
+static struct conn *through(struct client *cl)
+{
+    return of_client(cl)->chunk_answer ? NULL : &of_client(cl)->c;
+}
+
 /* HTTP/1 has room for them behind chunks only. */
 static void put_trailers(struct client *cl, const struct fields *f)
 {
@@ -299,8 +304,8 @@ static void resume(struct client *cl)
 }
 
 static const struct client_ops client_ops = { .head = put_head, .interim = put_interim, .data = put_data,
-                                              .trailers = put_trailers, .done = finish, .cut = cut, .full = is_full,
-                                              .resume = resume };
+                                              .through = through, .trailers = put_trailers, .done = finish,
+                                              .cut = cut, .full = is_full, .resume = resume };
 
 /* ---- the connection ---- */
 

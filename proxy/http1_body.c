@@ -92,6 +92,22 @@ static int next_state(struct http1_body *b, char c)
     }
 }
 
+uint64_t http1_body_plain(const struct http1_body *b)
+{
+    if (b->state != DATA)
+        return 0;
+    return b->framing == HTTP_UNTIL_CLOSE ? UINT64_MAX : b->left;
+}
+
+void http1_body_passed(struct http1_body *b, uint64_t n)
+{
+    if (b->framing == HTTP_UNTIL_CLOSE)
+        return;
+    b->left -= n;
+    if (b->left == 0)
+        b->state = b->framing == HTTP_STREAMED ? DATA_CR : ENDED;
+}
+
 static enum http1_body_result take_data(struct http1_body *b, struct str *in, struct str *data)
 {
     size_t n = b->framing != HTTP_UNTIL_CLOSE && b->left < in->n ? (size_t)b->left : in->n;
@@ -100,11 +116,7 @@ static enum http1_body_result take_data(struct http1_body *b, struct str *in, st
         return HTTP1_BODY_MORE;
     *data = (struct str){ in->p, n };
     *in = str_from(*in, n);
-    if (b->framing != HTTP_UNTIL_CLOSE) {
-        b->left -= n;
-        if (b->left == 0)
-            b->state = b->framing == HTTP_STREAMED ? DATA_CR : ENDED;
-    }
+    http1_body_passed(b, n);
     return HTTP1_BODY_DATA;
 }
 

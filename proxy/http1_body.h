@@ -36,6 +36,9 @@ static inline struct str http1_body_trailers(const struct http1_body *b)
 {
     return buf_failed(&b->trailers) ? STR_NULL : buf_view(&b->trailers);
 }
+/* How many bytes are sure to be the body's, as they are; and so many of them have gone by another way. */
+uint64_t http1_body_plain(const struct http1_body *b);
+void http1_body_passed(struct http1_body *b, uint64_t n);
 /* Whether nothing is missing (the body has ended, or it ends with the connection). */
 bool http1_body_may_close(const struct http1_body *b);
 

@@ -379,6 +379,23 @@ static void on_data(void *arg, struct str bytes)
         upstream_pause(s->up);
 }
 
+/* Messages are counted in what is seen. */
+static struct conn *through(void *arg)
+{
+    struct stream *s = arg;
+
+    return s->grpc || !s->cl->ops->through ? NULL : s->cl->ops->through(s->cl);
+}
+
+static void on_passed(void *arg, size_t n)
+{
+    struct stream *s = arg;
+
+    stream_touch(s);
+    s->bytes_sent += n;
+    s->response_bytes += n;
+}
+
 static void on_trailers(void *arg, const struct fields *f)
 {
     struct stream *s = arg;
@@ -407,8 +424,8 @@ static void on_drained(void *arg)
 }
 
 static const struct upstream_handler handler = { .interim = on_interim, .head = on_head, .data = on_data,
-                                                 .trailers = on_trailers, .end = on_end, .fail = on_fail,
-                                                 .drained = on_drained };
+                                                 .through = through, .passed = on_passed, .trailers = on_trailers,
+                                                 .end = on_end, .fail = on_fail, .drained = on_drained };
 
 static void send_try(struct stream *s)
 {

@@ -140,6 +140,20 @@ static size_t on_data(struct conn *c, struct str bytes)
     return bytes.n;
 }
 
+static struct conn *through(struct conn *c, uint64_t *most)
+{
+    *most = UINT64_MAX;
+    return &of(c)->other->c;
+}
+
+static void on_passed(struct conn *c, size_t n)
+{
+    struct tcp_side *side = of(c);
+
+    *(side == &side->t->down ? &side->t->received : &side->t->sent) += n;
+    side->t->active_ns = side->t->w->now_ns;
+}
+
 static void on_eof(struct conn *c)
 {
     struct tcp_side *side = of(c);
@@ -220,8 +234,8 @@ static void destroy(struct conn *c)
     mem_free(t);
 }
 
-static const struct conn_ops tcp_ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
-                                         .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
+static const struct conn_ops tcp_ops = { .data = on_data, .through = through, .passed = on_passed, .eof = on_eof,
+                                         .error = on_error, .connected = on_connected, .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
 
 /* TCP has nothing to wait for: its client would, without a word. */
 static bool take_connection(struct tcp *t)

@@ -26,6 +26,9 @@ struct upstream_handler {
     void (*interim)(void *arg, const struct http_head *h);
     void (*head)(void *arg, const struct http_head *h); /* valid during the call */
     void (*data)(void *arg, struct str bytes);
+    /* Where the body's bytes may go without being shown (NULL: nowhere); so many have. May be NULL themselves. */
+    struct conn *(*through)(void *arg);
+    void (*passed)(void *arg, size_t n);
     void (*trailers)(void *arg, const struct fields *f); /* likewise; may be NULL */
     void (*end)(void *arg);
     void (*fail)(void *arg, enum upstream_failure why, int err);

@@ -74,6 +74,7 @@ static void enter_pool(struct http1_upstream *u)
 {
     struct upstream_host *h = u->call.host;
 
+    splice_part(&u->c);
     u->scan = (struct http1_scan){ 0 };
     http1_body_free(&u->body);
     u->next_idle = h->idle;
@@ -160,6 +161,27 @@ static size_t take_body(struct http1_upstream *u, struct str bytes)
         }
     }
     return bytes.n;
+}
+
+static struct conn *through(struct conn *c, uint64_t *most)
+{
+    struct http1_upstream *u = of(c);
+    const struct upstream_handler *handler = u->call.handler;
+
+    if (!handler || !handler->through || !u->head_seen || u->tunnel)
+        return NULL;
+    *most = http1_body_plain(&u->body);
+    return handler->through(u->call.arg);
+}
+
+static void on_passed(struct conn *c, size_t n)
+{
+    struct http1_upstream *u = of(c);
+
+    http1_body_passed(&u->body, n);
+    u->call.handler->passed(u->call.arg, n);
+    if (u->body.framing == HTTP_LENGTH && http1_body_may_close(&u->body))
+        finish(u, false);
 }
 
 static size_t on_data(struct conn *c, struct str bytes)
@@ -335,8 +357,8 @@ static const struct upstream_ops call_ops = { .head = put_head, .data = put_data
 
 static struct http1_upstream *connect_new(const struct upstream_route *r)
 {
-    static const struct conn_ops ops = { .data = on_data, .eof = on_eof, .error = on_error, .connected = on_connected,
-                                         .drained = on_drained, .deadline = on_deadline, .drain = on_drain,
+    static const struct conn_ops ops = { .data = on_data, .through = through, .passed = on_passed, .eof = on_eof,
+                                         .error = on_error, .connected = on_connected, .drained = on_drained, .deadline = on_deadline, .drain = on_drain,
                                          .destroy = destroy };
     struct conn_socket socket;
     struct http1_upstream *u;

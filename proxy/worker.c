@@ -448,6 +448,7 @@ static void cut_off(struct worker *w)
     worker_leave(w);
     stream_free_all(w);
     conn_buf_free_all(w);
+    splice_free_all(w);
 }
 
 static void *run(void *arg)

@@ -78,6 +78,8 @@ struct worker {
     struct conn_buf *spare;
     size_t nspare;
     struct conn_buf no_buf;      /* in place of one that there is no memory for */
+    struct splice_pipe *spare_pipes;
+    size_t npipes, nspare_pipes; /* npipes: those lent, too */
     struct event *connect_timer; /* goes off at connect_look_ns; 0: not */
     int64_t connect_look_ns;
     struct upstream_host *wake;  /* and whose waiting requests may go on */

@@ -13,6 +13,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -879,6 +880,32 @@ def test_tcp_with_half_close():
         backend.stop()
         expect(p.raw(b"x"), b"", "answer of a dead server")
         assert ' 0 UF ' in p.lines(2)[1], p.lines(2)[1]
+
+
+def test_tcp_in_bulk():
+    """Large pieces pass by the kernel alone: all of them arrive, in order, and no descriptor is left over."""
+    p, backend, _ = tcp_world(Echo)
+    data = random.Random(7).randbytes(8 << 20)
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{p.process.pid}/fd"))
+    with p:
+        before = descriptors()
+        for pause in (0, 0.5):                               # the second client is slow at first
+            with p.connect() as s:
+                sender = threading.Thread(target=lambda s=s: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+                sender.start()
+                time.sleep(pause)
+                got = receive_all(s)
+                sender.join()
+                assert got == data.upper() + b"END", (len(got), got[-10:])
+        with p.connect() as s:                               # the third goes away in the midst of it
+            s.sendall(data[:1 << 20])
+            s.recv(1 << 16)
+        lines = p.lines(3)
+        assert f' {len(data)} {len(data) + 3} ' in lines[0] and f' {len(data)} {len(data) + 3} ' in lines[1], lines
+        until(lambda: descriptors() <= before + 2 * 8 * (os.cpu_count() or 1), "descriptors beyond the spare pipes' are closed")
+    backend.stop()
 
 
 def test_tcp_server_speaks_first():
