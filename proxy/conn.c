@@ -675,6 +675,18 @@ static void sent_all(struct conn *c)
         c->deadline_ns = linger_deadline(c, LINGER_S);
 }
 
+/* Who answers in front of a request's end and closes resets what still comes: the answer is there to be read. */
+static void fail_sending(struct conn *c)
+{
+    if (!c->ops->hears_out || c->eof_seen || (errno != EPIPE && errno != ECONNRESET)) {
+        fail(c, errno);
+        return;
+    }
+    c->writable = false;
+    c->readable = c->hung_up = true;
+    look(c);
+}
+
 /* False: it has failed. */
 static bool send_unsent(struct conn *c)
 {
@@ -683,7 +695,7 @@ static bool send_unsent(struct conn *c)
     if (!c->writable || before == 0)
         return true;
     if ((c->fed_by && splice_flush(c) < 0) || (c->writable && conn_unsent(c) && send_pieces(c, NULL, 0) < 0)) {
-        fail(c, errno);
+        fail_sending(c);
         return false;
     }
     if (c->lingering && conn_unsent(c) < before)

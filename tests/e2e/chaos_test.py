@@ -22,6 +22,7 @@ from proxy_test import Proxy, expect, free_port, gateway, pod, receive_all, serv
 from strict_http import Reader
 
 HOST_IP = "127.7.41.1"
+MOST_PIPES = 20             # ends of spare ones, and the standard output
 HEAD_TIME, IDLE_TIME = "2s", "3s"
 RULES = """  - match: [{uri: {prefix: /limited}}]
     route: [{destination: {host: app}}]
@@ -35,6 +36,7 @@ kind: DestinationRule
 metadata: {name: app, namespace: default}
 spec: {host: app, trafficPolicy: {connectionPool: {http: {idleTimeout: 1s}}}}
 ---"""
+LARGE = random.Random(3).randbytes(3_000_000)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -186,6 +188,25 @@ class Host:
         return True
 
 
+    def large_and_more(self, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LARGE) + LARGE +
+                  b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen")
+        return True
+
+    def large_cut(self, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(LARGE) + 1) + LARGE)
+
+    def large_chunks(self, s):
+        s.sendall(CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(LARGE), LARGE) for _ in range(2)) + b"0\r\n\r\n")
+        return True
+
+    def large_chunks_broken(self, s):
+        s.sendall(CHUNKED + b"%x\r\n%s0\r\n\r\n" % (len(LARGE), LARGE))
+
+    def large_until_close(self, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + LARGE)
+
+
 class World:
     """One proxy with short times, one host, and what must be as before behind each test."""
 
@@ -197,8 +218,13 @@ class World:
         self.descriptors = self.count_descriptors()
         self.check_normal()
 
-    def count_descriptors(self):
-        return len(os.listdir(f"/proc/{self.proxy.process.pid}/fd"))
+    def count_descriptors(self, pipes=False):
+        """Spare pipes for large bodies are kept: they are counted apart."""
+        folder, kinds = f"/proc/{self.proxy.process.pid}/fd", []
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                kinds.append(os.readlink(os.path.join(folder, name)).startswith("pipe:"))
+        return kinds.count(pipes)
 
     def memory(self):
         with open(f"/proc/{self.proxy.process.pid}/status", encoding="ascii") as f:
@@ -212,6 +238,7 @@ class World:
         self.check_normal()
         until(lambda: self.count_descriptors() == self.descriptors,
               f"descriptors back at {self.descriptors}; there are {self.count_descriptors()}")
+        assert self.count_descriptors(pipes=True) <= MOST_PIPES, f"{self.count_descriptors(pipes=True)} ends of pipes"
         assert self.proxy.process.poll() is None, "the proxy has ended"
 
     def __enter__(self):
@@ -285,6 +312,24 @@ def test_hosts_that_talk_nonsense():
                 expect(ask(w, get("/ok")), (200, b"ok", True), f"behind {path}")
         lines = w.proxy.lines(20)
         assert not any("stolen" in line for line in lines)
+
+
+def test_large_bodies_end_where_they_end():
+    with World() as w:
+        for _ in range(10):
+            with w.proxy.connect() as s:
+                s.sendall(get("/large_and_more") + get("/ok", b"Connection: close\r\n"))
+                first, second = Reader().feed(receive_all(s))
+            assert first.body == LARGE, "another body"
+            expect(second.body, b"ok", "behind a large answer")
+            assert not ask(w, get("/large_cut"))[2] and not ask(w, get("/large_chunks_broken"))[2]
+            expect(ask(w, get("/ok")), (200, b"ok", True))
+        for version in (b"HTTP/1.1", b"HTTP/1.0"):
+            for path, body in (("/large_chunks", LARGE * 2), ("/large_until_close", LARGE)):
+                got = ask(w, get(path).replace(b"HTTP/1.1", version))
+                assert got == (200, body, True), f"{path} in {version}: {got[0]}, {len(got[1])} bytes, complete {got[2]}"
+            got = ask(w, get("/large_chunks_broken").replace(b"HTTP/1.1", version))
+            assert not got[2], f"broken chunks pass for an answer in {version}"
 
 
 def test_kept_connections_that_close_at_any_moment():
