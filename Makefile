@@ -39,7 +39,7 @@ LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
 LIBS_collector := -ljansson -lcurl -levent_core -lcrypto -lnghttp2
 LIBS_api := -lmicrohttpd -ljansson
 LIBS_cmd := -ljansson -lcurl -levent_core -levent_pthreads
-LIBS_proxy := -levent_core -levent_pthreads -lnghttp2 -ljansson -lxxhash -lssl -lcrypto
+LIBS_proxy := -luring -levent_core -levent_pthreads -lnghttp2 -ljansson -lxxhash -lssl -lcrypto
 CFLAGS_graph := $(shell pkg-config --cflags libgvc libcgraph 2>/dev/null)
 # libFuzzer declares LLVMFuzzerTestOneInput nowhere.
 CFLAGS_tests := -Wno-missing-prototypes
@@ -186,7 +186,7 @@ fuzz-run: $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
 # --- what a machine needs ----------------------------------------------------------------------------------------
 DEBS := gcc libc6-dev pkg-config python3 curl openssl redis-server check chromium fonts-dejavu-core graphviz \
 	libmicrohttpd-dev libjansson-dev libsqlite3-dev libevent-dev libgraphviz-dev libyaml-dev libzstd-dev \
-	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev libnghttp2-dev python3-grpcio
+	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev libnghttp2-dev liburing-dev python3-grpcio
 # Node.js may have come from elsewhere than Debian.
 DEBS += $(if $(shell command -v node 2>/dev/null),,nodejs) $(if $(shell command -v npm 2>/dev/null),,npm)
 

@@ -68,11 +68,18 @@ struct named_number {
     uint32_t value;
 };
 
+/* What is done with members that the table does not name. */
+enum message_rest {
+    MESSAGE_CLOSED,  /* they are errors */
+    MESSAGE_OPEN,    /* they are let pass: Kubernetes' kinds, of which we read a part */
+    MESSAGE_FOREIGN  /* they are told not to be applied: Envoy's own messages, likewise */
+};
+
 /* Every message's struct begins with `const struct yaml_node *at`, its place. */
 struct message {
     size_t size;
     const struct field *fields;
-    bool open; /* other members are let pass: Kubernetes' kinds, of which we read a part */
+    enum message_rest rest;
     void (*check)(struct check *c, void *message);
 };
 

@@ -159,9 +159,13 @@ static void unknown_field(struct check *c, const struct message *m, const struct
     for (const struct field *f = m->fields; f->name && !near; f++)
         if (word_near(n->key, str_of(f->name)))
             near = f->name;
-    if (near)
+    if (m->rest == MESSAGE_FOREIGN && near)
+        check_warn(c, n, NULL, "unknown field, not applied: did you mean \"%s\"?", near);
+    else if (m->rest == MESSAGE_FOREIGN)
+        check_warn(c, n, NULL, "not applied");
+    else if (near)
         check_error(c, n, NULL, "unknown field: did you mean \"%s\"?", near);
-    else if (!m->open)
+    else if (m->rest == MESSAGE_CLOSED)
         check_error(c, n, NULL, "unknown field");
 }
 

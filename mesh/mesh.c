@@ -22,7 +22,8 @@ struct builder {
 
 enum intake {
     READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE,
-    READ_SERVICE_ENTRY, READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR, READ_POLICY, KEEP
+    READ_SERVICE_ENTRY, READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR,
+    READ_ENVOY_FILTER, READ_POLICY, KEEP
 };
 
 static const struct {
@@ -47,7 +48,7 @@ static const struct {
     { "", "Node", READ_NODE, MESH_INFO },
     { "", "Secret", READ_SECRET, MESH_INFO },
     { "networking.istio.io", "WorkloadGroup", KEEP, MESH_WARNING },
-    { "networking.istio.io", "EnvoyFilter", KEEP, MESH_WARNING },
+    { "networking.istio.io", "EnvoyFilter", READ_ENVOY_FILTER, MESH_INFO },
     { "networking.istio.io", "ProxyConfig", KEEP, MESH_WARNING },
     { "security.istio.io", "PeerAuthentication", READ_POLICY, MESH_INFO },
     { "security.istio.io", "RequestAuthentication", READ_POLICY, MESH_INFO },
@@ -207,6 +208,10 @@ static void read_object(struct builder *b, const struct mesh_object *o)
         m->sidecars.v[m->sidecars.n].object = o;
         m->sidecars.n += read_spec(&c, &sidecar_message, &m->sidecars.v[m->sidecars.n]);
         break;
+    case READ_ENVOY_FILTER:
+        m->envoy_filters.v[m->envoy_filters.n].object = o;
+        m->envoy_filters.n += read_spec(&c, &envoy_filter_message, &m->envoy_filters.v[m->envoy_filters.n]);
+        break;
     case READ_POLICY:
         read_policy(&c, &m->policies);
         break;
@@ -241,6 +246,7 @@ static void make_room(struct builder *b)
     ROOM(m->nodes, READ_NODE);
     ROOM(m->secrets, READ_SECRET);
     ROOM(m->sidecars, READ_SIDECAR);
+    ROOM(m->envoy_filters, READ_ENVOY_FILTER);
 }
 
 /* ---- order ---- */
@@ -261,6 +267,7 @@ BY_NAME(workload_entry)
 BY_NAME(endpoint_list)
 BY_NAME(secret)
 BY_NAME(sidecar)
+BY_NAME(envoy_filter)
 
 int object_age_cmp(const struct mesh_object *a, const struct mesh_object *b)
 {
@@ -305,6 +312,7 @@ static void sort_all(struct builder *b)
     SORT(m->endpoint_lists, endpoint_list_by_name);
     SORT(m->secrets, secret_by_name);
     SORT(m->sidecars, sidecar_by_name);
+    SORT(m->envoy_filters, envoy_filter_by_name);
     policies_sort(&m->policies);
     m->by_age = arena_array(m->arena, m->virtual_services.n, sizeof(const struct virtual_service *));
     m->rules_by_age = arena_array(m->arena, m->rules.n, sizeof(const struct destination_rule *));

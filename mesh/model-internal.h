@@ -7,6 +7,7 @@
 #define MESH_MODEL_INTERNAL_H
 
 #include "mesh/check-internal.h"
+#include "mesh/envoy_filter-internal.h"
 #include "mesh/mesh.h"
 #include "mesh/policy-internal.h"
 #include "mesh/snapshot.h"
@@ -645,6 +646,7 @@ struct mesh {
     LIST_OF(struct gateway) gateways;
     LIST_OF(struct secret) secrets;
     LIST_OF(struct sidecar) sidecars;
+    LIST_OF(struct envoy_filter) envoy_filters;
     LIST_OF(struct destination_rule) rules;
     LIST_OF(struct virtual_service) virtual_services;
     struct policies policies;

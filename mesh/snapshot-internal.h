@@ -23,6 +23,10 @@ struct draft {
     struct labels labels;  /* the proxy's own */
     struct str ns;
     const struct sidecar *sidecar;   /* NULL: none is for this proxy */
+    const struct envoy_filter **filters; /* for this proxy, in their order */
+    size_t nfilters;
+    LIST_OF(const struct rate_limit *) limits;
+    size_t limits_cap;
     LIST_OF(struct scope) scopes;    /* a gateway has one, without VirtualServices */
     const struct service **services; /* of all scopes, by host, each once */
     size_t nservices;
@@ -146,6 +150,18 @@ bool draft_covers(const struct draft *d, const struct policy_scope *s, const str
 
 /* snapshot_telemetry.c */
 void draft_telemetry(struct draft *d);
+
+/* snapshot_limits.c */
+void draft_envoy_filters(struct draft *d);
+/* Limits of requests, of a listener or of what a chain serves: its direction, port and protocol are there. */
+void draft_http_limits(struct draft *d, struct listener *l);
+/* Limits of connections, of a listener whose address is there, too. */
+void draft_connection_limits(struct draft *d, struct listener *l);
+/* What EnvoyFilters say of virtual hosts and their routes. */
+void draft_limit_hosts(struct draft *d, enum listener_direction direction, uint16_t port, struct virtual_host *v, size_t n);
+
+/* snapshot_checks.c: once all clusters are there. */
+void draft_health_checks(struct draft *d);
 
 /* lookup.c */
 const struct host_index *draft_host_index(struct draft *d, const struct virtual_host *hosts, size_t n);

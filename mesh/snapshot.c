@@ -97,6 +97,7 @@ static void fill(struct draft *d)
 {
     bool inbound = d->id->role == PROXY_SIDECAR && d->id->app_address.n && d->pod && d->out->self.ip.n;
 
+    draft_envoy_filters(d);
     draft_scopes(d);
     if (!d->nomem)
         draft_outbound_clusters(d);
@@ -104,6 +105,8 @@ static void fill(struct draft *d)
         draft_inbound_clusters(d);
     if (!d->nomem)
         draft_sort_clusters(d);
+    if (!d->nomem)
+        draft_health_checks(d);
     if (inbound && !d->nomem)
         draft_inbound_listeners(d);
     if (d->id->role == PROXY_GATEWAY && !d->nomem)
@@ -117,6 +120,8 @@ static void fill(struct draft *d)
     d->out->nclusters = d->clusters.n;
     d->out->listeners = d->listeners.v;
     d->out->nlisteners = d->listeners.n;
+    d->out->rate_limits = d->limits.v;
+    d->out->nrate_limits = d->limits.n;
     d->out->workloads = d->mesh->workloads;
     d->out->nworkloads = d->mesh->nworkloads;
 }

@@ -109,6 +109,35 @@ struct outlier_detection {
     size_t ncodes;
 };
 
+enum health_check_kind { HEALTH_CHECK_HTTP, HEALTH_CHECK_TCP, HEALTH_CHECK_GRPC };
+
+struct status_range {
+    uint32_t from, to;        /* the last one is to - 1 */
+};
+
+/* Envoy's active health checks (config.core.v3.HealthCheck), as EnvoyFilters bring them. A failed check counts towards
+ * `unhealthy_threshold` when the network or a status of `retriable` failed it; any other status counts at once. */
+struct health_check {
+    enum health_check_kind kind;
+    int64_t timeout_ms, interval_ms;
+    int64_t unhealthy_interval_ms;           /* while it fails */
+    int64_t unhealthy_edge_ms, healthy_edge_ms; /* while a threshold is on its way to be reached */
+    int64_t no_traffic_ms, no_traffic_healthy_ms; /* 60 s; until the cluster is called for the first time */
+    int64_t initial_jitter_ms, jitter_ms;    /* up to which a pause is longer */
+    uint32_t jitter_percent;                 /* likewise, of the pause */
+    uint32_t unhealthy_threshold, healthy_threshold; /* in a row */
+    struct str host;                         /* HTTP, GRPC; empty: the service's name */
+    struct str path, method;                 /* HTTP */
+    struct str service;                      /* GRPC; empty: the server as a whole */
+    const struct header_op *headers;         /* of a request */
+    size_t nheaders;
+    const struct status_range *expected, *retriable; /* none expected: 200 */
+    size_t nexpected, nretriable;
+    struct str send;                         /* TCP: bytes; neither these nor any to receive: the connection is enough */
+    const struct str *receive;               /* parts of what must come, in this order */
+    size_t nreceive;
+};
+
 /* An upstream: one service port, or a subset of it. */
 struct cluster {
     struct str name;       /* "outbound|80|v1|frontend.guestbook.svc.cluster.local", "inbound|80||" */
@@ -129,6 +158,7 @@ struct cluster {
     uint32_t warmup_percent;    /* its share at the beginning; 10 */
     double warmup_aggression;   /* 1: grows evenly */
     struct outlier_detection outlier;
+    const struct health_check *check; /* of the endpoints; NULL: none */
     int64_t connect_timeout_ms; /* 10 s */
     int64_t idle_timeout_ms;    /* 1 h */
     int64_t max_connection_ms;  /* 0: no limit */
@@ -226,6 +256,90 @@ struct cors {
     bool credentials, ignore_unmatched;
 };
 
+/* ---- local rate limits: Envoy's local_ratelimit, as EnvoyFilters bring it ---- */
+
+/* Full at first; every interval brings `per_fill` more, up to `most`. */
+struct token_bucket {
+    struct str key;           /* what it is for and how large it is: with the same key in the next snapshot it goes on */
+    uint32_t most, per_fill;  /* most 0: there is no bucket, and nothing is refused for it */
+    int64_t interval_ms;      /* 50 at least */
+};
+
+struct rate_limit_entry {
+    struct str key, value;
+};
+
+enum { RATE_LIMIT_MOST_ENTRIES = 8, RATE_LIMIT_MOST_ACTIONS = 16 };
+
+/* Requests of which some actions make just these entries, in this order, have a bucket of their own. */
+struct rate_limit_descriptor {
+    const struct rate_limit_entry *entries;
+    size_t nentries;          /* RATE_LIMIT_MOST_ENTRIES at most */
+    struct token_bucket bucket;
+};
+
+enum rate_limit_source {
+    RATE_LIMIT_GENERIC,              /* `value` */
+    RATE_LIMIT_HEADER, RATE_LIMIT_QUERY, /* the value of what `name` says */
+    RATE_LIMIT_HEADER_MATCH, RATE_LIMIT_QUERY_MATCH, /* `value`, when all `matches` hold, or with `negate` not all do */
+    RATE_LIMIT_REMOTE_ADDRESS, RATE_LIMIT_DESTINATION_CLUSTER
+};
+
+/* Makes one entry. */
+struct rate_limit_action {
+    enum rate_limit_source source;
+    struct str key, value;
+    struct str name;          /* a header's in lower case, perhaps ":path" and the like; a query parameter's */
+    bool skip_if_absent;      /* without a value there is no entry, instead of no descriptor */
+    const struct key_match *matches;
+    size_t nmatches;
+    bool negate;
+};
+
+/* Makes one descriptor, or, where an action finds nothing, none. */
+struct rate_limit_actions {
+    const struct rate_limit_action *v;
+    size_t n;                 /* RATE_LIMIT_MOST_ENTRIES at most */
+};
+
+enum rate_limit_inherit { RATE_LIMIT_OVERRIDE, RATE_LIMIT_INCLUDE, RATE_LIMIT_IGNORE };
+
+struct rate_limit {
+    uint32_t index;           /* in the snapshot's rate_limits */
+    bool of_connections;
+    struct str stat_prefix;
+    struct token_bucket bucket;
+    const struct rate_limit_descriptor *descriptors; /* the slowest first */
+    size_t ndescriptors;
+    bool spares_bucket;       /* what has a descriptor's bucket takes nothing from `bucket` */
+    const struct rate_limit_actions *actions; /* in the place of the route's; RATE_LIMIT_MOST_ACTIONS at most */
+    size_t nactions;
+    enum rate_limit_inherit inherit; /* when the virtual host's actions count: where the route has none, always, never */
+    uint32_t enabled_ppm, enforced_ppm;
+    unsigned status;          /* 429 */
+    const struct header_op *headers; /* of a refusal */
+    size_t nheaders;
+    bool tells;               /* every answer says how much is left: x-ratelimit-limit, -remaining, -reset */
+};
+
+/* Where a limit stands among Envoy's HTTP filters: ahead of all; behind tokens and policies; ahead of the router, behind
+ * faults and CORS. */
+enum rate_limit_place { RATE_LIMIT_FIRST, RATE_LIMIT_ADMITTED, RATE_LIMIT_LAST };
+
+struct rate_limit_filter {
+    struct str name;          /* routes and virtual hosts have their own limits under it */
+    enum rate_limit_place place; /* of a listener's */
+    const struct rate_limit *limit;
+};
+
+/* What a route or virtual host says of its own. */
+struct rate_limit_rules {
+    const struct rate_limit_filter *filters; /* instead of the listener's of the same name */
+    size_t nfilters;
+    const struct rate_limit_actions *actions; /* RATE_LIMIT_MOST_ACTIONS at most */
+    size_t nactions;
+};
+
 enum route_action { ROUTE_FORWARD, ROUTE_REDIRECT, ROUTE_DIRECT };
 
 struct route {
@@ -249,6 +363,7 @@ struct route {
     const struct mirror *mirrors;
     size_t nmirrors;
     const struct cors *cors;     /* NULL: none */
+    const struct rate_limit_rules *limits; /* NULL: none */
 };
 
 struct virtual_host {
@@ -258,6 +373,7 @@ struct virtual_host {
     const struct route *routes;  /* first match wins */
     size_t nroutes;
     bool require_tls;            /* httpsRedirect */
+    const struct rate_limit_rules *limits; /* NULL: none */
 };
 
 struct host_index; /* lookup.c */
@@ -388,6 +504,10 @@ struct listener {
     size_t nchains;
     struct listener_policy policy;
     bool proxy_protocol;         /* connections begin with PROXY protocol's header */
+    const struct rate_limit_filter *limits; /* of HTTP requests, by place */
+    size_t nlimits;
+    const struct rate_limit *const *connection_limits; /* of TCP connections; not in a chain's `serve` */
+    size_t nconnection_limits;
     const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where
                                         * the last host, "block_all", answers 502 to all */
 };
@@ -431,6 +551,8 @@ struct proxy_snapshot {
     size_t nclusters;
     const struct workload *workloads; /* sorted by ip: who is at the other end */
     size_t nworkloads;
+    const struct rate_limit *const *rate_limits; /* all of them, by index */
+    size_t nrate_limits;
     struct telemetry_policy client, server; /* of outbound and a gateway's listeners; of inbound ones */
 };
 

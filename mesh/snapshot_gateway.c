@@ -156,6 +156,8 @@ static void listen_http(struct port *p, struct listener *l)
                                       .nroutes = g->routes.n,
                                       .require_tls = g->require_tls };
     }
+    if (!d->nomem)
+        draft_limit_hosts(d, LISTENER_GATEWAY, p->number, v, p->n);
     l->protocol = PROTOCOL_HTTP;
     l->hosts = v;
     l->nhosts = p->n;
@@ -207,6 +209,7 @@ static const struct listener *terminated(struct draft *d, const struct served *s
     }
     add_server(&p, s);
     listen_http(&p, serve);
+    draft_http_limits(d, serve);
     return serve;
 }
 

@@ -137,24 +137,6 @@ void draft_inbound_clusters(struct draft *d)
 
 /* ---- listeners ---- */
 
-/* Istio's: a connection that was closed before the request was sent is tried again. */
-static void inbound_host(struct draft *d, const struct cluster *c, struct listener *l)
-{
-    static const struct str any = STR_INIT("*");
-    struct virtual_host *vh = draft_alloc(d, 1, sizeof(*vh));
-    struct route_list routes = { NULL, 0, 0 };
-
-    draft_default_route(d, c->name, &routes);
-    if (!vh || d->nomem)
-        return;
-    routes.v[0].retry.on = RETRY_RESET_BEFORE_REQUEST;
-    *vh = (struct virtual_host){ .name = draft_printf(d, "inbound|http|%u", c->port), .domains = &any, .ndomains = 1 };
-    vh->routes = routes.v;
-    vh->nroutes = routes.n;
-    l->hosts = vh;
-    l->nhosts = 1;
-}
-
 static const struct sc_ingress *find_ingress(const struct draft *d, uint16_t port)
 {
     for (size_t i = 0; d->sidecar && i < d->sidecar->ingress.n; i++)
@@ -171,20 +153,49 @@ static const struct service *find_own(const struct draft *d, const struct cluste
     return NULL;
 }
 
+/* The service's port that leads to the cluster; NULL: a Sidecar says what there is, or no service does. */
+static const struct service_port *find_port(const struct draft *d, const struct cluster *c)
+{
+    const struct service *s = find_ingress(d, c->port) ? NULL : find_own(d, c);
+
+    for (size_t i = 0; s && i < s->ports.n; i++)
+        if (!s->ports.v[i].udp && pod_target_port(d->pod, &s->ports.v[i]) == c->port)
+            return &s->ports.v[i];
+    return NULL;
+}
+
+/* Istio's: a connection that was closed before the request was sent is tried again. Its name has the service's port. */
+static void inbound_host(struct draft *d, const struct cluster *c, struct listener *l)
+{
+    static const struct str any = STR_INIT("*");
+    const struct service_port *port = find_port(d, c);
+    struct virtual_host *vh = draft_alloc(d, 1, sizeof(*vh));
+    struct route_list routes = { NULL, 0, 0 };
+
+    draft_default_route(d, c->name, &routes);
+    if (!vh || d->nomem)
+        return;
+    routes.v[0].retry.on = RETRY_RESET_BEFORE_REQUEST;
+    *vh = (struct virtual_host){ .name = draft_printf(d, "inbound|http|%u", port ? port->port : c->port),
+                                 .domains = &any, .ndomains = 1 };
+    vh->routes = routes.v;
+    vh->nroutes = routes.n;
+    draft_limit_hosts(d, LISTENER_INBOUND, c->port, vh, 1);
+    l->hosts = vh;
+    l->nhosts = 1;
+}
+
 /* What the port speaks: the Sidecar says, or the service's port that leads to it. */
 static enum listener_protocol protocol_of(const struct draft *d, const struct cluster *c)
 {
     const struct sc_ingress *ingress = find_ingress(d, c->port);
-    const struct service *s = ingress ? NULL : find_own(d, c);
+    const struct service_port *port = find_port(d, c);
 
     if (ingress && ingress->tls)
         return str_ieq(ingress->port->protocol, STR("HTTPS")) ? PROTOCOL_HTTP : PROTOCOL_TCP;
     if (ingress)
         return speech_protocol(ingress->speech);
-    for (size_t i = 0; s && i < s->ports.n; i++)
-        if (!s->ports.v[i].udp && pod_target_port(d->pod, &s->ports.v[i]) == c->port)
-            return speech_protocol(s->ports.v[i].speech);
-    return PROTOCOL_SNIFF;
+    return port ? speech_protocol(port->speech) : PROTOCOL_SNIFF;
 }
 
 /* A port that terminates TLS of those who are outside of the mesh. */
@@ -196,6 +207,7 @@ static void secure(struct draft *d, const struct sc_ingress *ingress, struct lis
     if (!serve)
         return;
     *serve = *l;
+    draft_http_limits(d, serve);
     l->hosts = NULL;
     l->tcp = NULL;
     l->nhosts = l->ntcp = 0;

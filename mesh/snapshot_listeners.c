@@ -71,6 +71,8 @@ void draft_listener(struct draft *d, const struct listener *l, bool mapped)
             return;
     copy.name = draft_printf(d, "%.*s_%u", STR_ARG(l->ip), l->port);
     draft_security(d, &copy);
+    draft_http_limits(d, &copy);
+    draft_connection_limits(d, &copy);
     if (arena_grow(d->arena, &d->listeners.v, &d->listeners_cap, d->listeners.n + 1, sizeof(copy)) < 0)
         d->nomem = true;
     else
@@ -224,6 +226,7 @@ static void make_hosts(struct group *g)
         add_extra_hosts(g, g->scope->vs[i]);
     if (blocks_unknown(d) && !d->nomem)
         add_block_all(g);
+    draft_limit_hosts(d, LISTENER_OUTBOUND, g->port, g->hosts, g->nhosts);
     g->index = d->nomem ? NULL : draft_host_index(d, g->hosts, g->nhosts);
 }
 

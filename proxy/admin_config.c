@@ -492,12 +492,21 @@ void admin_config_dump(struct telemetry *t, const struct proxy_snapshot *s, stru
     buf_puts(b, "]}\n");
 }
 
-static bool is_ejected(struct circuit *circuit, const struct endpoint *e)
+/* Envoy's, one behind the other. */
+static void health_flags(struct buf *b, const struct cluster *c, struct circuit *circuit, const struct endpoint *e)
 {
     char text[80];
+    enum host_health health = HOST_WELL;
+    bool ejected;
 
     snprintf(text, sizeof(text), str_chr(e->ip, ':') < 0 ? "%.*s:%u" : "[%.*s]:%u", STR_ARG(e->ip), e->port);
-    return circuit && circuit_ejected_until(circuit, str_of(text)) > clock_mono_ns();
+    ejected = circuit && circuit_ejected_until(circuit, str_of(text)) > clock_mono_ns();
+    if (circuit && c->check)
+        health = circuit_health(circuit, str_of(text));
+    buf_puts(b, health != HOST_WELL ? "/failed_active_hc" : "");
+    buf_puts(b, ejected ? "/failed_outlier_check" : "");
+    buf_puts(b, health == HOST_UNCHECKED ? "/pending_active_hc" : "");
+    buf_puts(b, health == HOST_WELL && !ejected ? "healthy" : "");
 }
 
 /* `circuit` NULL: nothing is known of what is under way. */
@@ -512,8 +521,9 @@ static void cluster_lines(struct buf *b, const struct cluster *c, struct circuit
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct endpoint *e = &c->endpoints[i];
 
-        buf_printf(b, "%.*s::%.*s:%u::health_flags::%s\n", STR_ARG(c->name), STR_ARG(e->ip), e->port,
-                   is_ejected(circuit, e) ? "/failed_outlier_check" : "healthy");
+        buf_printf(b, "%.*s::%.*s:%u::health_flags::", STR_ARG(c->name), STR_ARG(e->ip), e->port);
+        health_flags(b, c, circuit, e);
+        buf_putc(b, '\n');
         buf_printf(b, "%.*s::%.*s:%u::weight::%" PRIu32 "\n", STR_ARG(c->name), STR_ARG(e->ip), e->port, e->weight);
         buf_printf(b, "%.*s::%.*s:%u::hostname::%.*s\n", STR_ARG(c->name), STR_ARG(e->ip), e->port,
                    STR_ARG(e->workload->pod));

@@ -1,4 +1,5 @@
 #include "proxy/admin-internal.h"
+#include "proxy/rate_limit.h"
 #include "proxy/telemetry-internal.h"
 
 #include <inttypes.h>
@@ -9,7 +10,15 @@ struct own {
     const char *name, *type, *help;
 };
 
-typedef void print_sample(struct buf *b, const struct own *m, bool is_first, const char *labels, uint64_t value);
+/* A name that Envoy's text has instead: what the only label says stands within it. */
+struct dotted {
+    const char *before, *behind;
+    struct str of;
+};
+
+/* `dotted` NULL: the name is the same as text. */
+typedef void print_sample(struct buf *b, const struct own *m, bool is_first, const char *labels,
+                          const struct dotted *dotted, uint64_t value);
 
 struct printer {
     struct buf *b;
@@ -19,21 +28,41 @@ struct printer {
 
 static void sample(struct printer *p, const struct own *m, const char *labels, uint64_t value)
 {
-    p->print(p->b, m, p->last != m->name, labels, value);
+    p->print(p->b, m, p->last != m->name, labels, NULL, value);
     p->last = m->name;
 }
 
-static void print_prometheus(struct buf *b, const struct own *m, bool is_first, const char *labels, uint64_t value)
+/* With one label, whose value needs no escapes. */
+static void sample_of(struct printer *p, const struct own *m, const char *label, struct str of,
+                      const struct dotted *dotted, uint64_t value)
 {
+    struct buf labels = BUF_INIT(4096);
+
+    buf_printf(&labels, "{%s=\"%.*s\"}", label, STR_ARG(of));
+    if (!buf_failed(&labels)) {
+        p->print(p->b, m, p->last != m->name, buf_cstr(&labels), dotted, value);
+        p->last = m->name;
+    }
+    buf_free(&labels);
+}
+
+static void print_prometheus(struct buf *b, const struct own *m, bool is_first, const char *labels,
+                             const struct dotted *dotted, uint64_t value)
+{
+    (void)dotted;
     if (is_first)
         buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, m->type);
     buf_printf(b, "%s%s %" PRIu64 "\n", m->name, labels, value);
 }
 
-static void print_stats(struct buf *b, const struct own *m, bool is_first, const char *labels, uint64_t value)
+static void print_stats(struct buf *b, const struct own *m, bool is_first, const char *labels,
+                        const struct dotted *dotted, uint64_t value)
 {
     (void)is_first;
-    buf_printf(b, "%s%s: %" PRIu64 "\n", m->name, labels, value);
+    if (dotted)
+        buf_printf(b, "%s%.*s%s: %" PRIu64 "\n", dotted->before, STR_ARG(dotted->of), dotted->behind, value);
+    else
+        buf_printf(b, "%s%s: %" PRIu64 "\n", m->name, labels, value);
 }
 
 static void print_proxy(struct printer *p, struct telemetry *t)
@@ -139,6 +168,7 @@ static void print_export(struct printer *p, const struct telemetry *t)
 struct circuit_printer {
     struct printer *p;
     const struct own *m;
+    const char *behind; /* of the cluster's name, in Envoy's text; NULL: as Prometheus' */
     size_t offset;
 };
 
@@ -146,14 +176,10 @@ static void print_circuit(void *arg, struct circuit *c)
 {
     struct circuit_printer *cp = arg;
     unsigned value = atomic_load((atomic_uint *)(void *)((char *)c + cp->offset));
-    struct buf labels = BUF_INIT(1024);
+    const struct dotted dotted = { "cluster.", cp->behind, c->name };
 
-    if (value == 0)
-        return;
-    buf_printf(&labels, "{cluster_name=\"%.*s\"}", STR_ARG(c->name));
-    if (!buf_failed(&labels))
-        sample(cp->p, cp->m, buf_cstr(&labels), value);
-    buf_free(&labels);
+    if (value)
+        sample_of(cp->p, cp->m, "cluster_name", c->name, cp->behind ? &dotted : NULL, value);
 }
 
 /* Envoy's names. Clusters for which a number is 0 are left out: there are many of both. */
@@ -161,27 +187,82 @@ static void print_circuits(struct printer *p, struct circuits *cs)
 {
     static const struct {
         struct own m;
+        const char *behind;
         size_t offset;
     } rows[] = {
-        { { "envoy_cluster_upstream_cx_active", "gauge", "Connections." }, offsetof(struct circuit, connections) },
-        { { "envoy_cluster_upstream_cx_overflow", "counter", "Connections not made: there were too many." },
+        { { "envoy_cluster_upstream_cx_active", "gauge", "Connections." }, NULL, offsetof(struct circuit, connections) },
+        { { "envoy_cluster_upstream_cx_overflow", "counter", "Connections not made: there were too many." }, NULL,
           offsetof(struct circuit, connection_overflows) },
-        { { "envoy_cluster_upstream_rq_pending_active", "gauge", "Requests that wait for a connection." },
+        { { "envoy_cluster_upstream_rq_pending_active", "gauge", "Requests that wait for a connection." }, NULL,
           offsetof(struct circuit, pending) },
-        { { "envoy_cluster_upstream_rq_pending_overflow", "counter", "Requests refused: too many waited." },
+        { { "envoy_cluster_upstream_rq_pending_overflow", "counter", "Requests refused: too many waited." }, NULL,
           offsetof(struct circuit, pending_overflows) },
-        { { "envoy_cluster_upstream_rq_overflow", "counter", "Requests refused: too many were under way." },
+        { { "envoy_cluster_upstream_rq_overflow", "counter", "Requests refused: too many were under way." }, NULL,
           offsetof(struct circuit, request_overflows) },
-        { { "envoy_cluster_upstream_rq_retry_overflow", "counter", "Retries not made: there were too many." },
+        { { "envoy_cluster_upstream_rq_retry_overflow", "counter", "Retries not made: there were too many." }, NULL,
           offsetof(struct circuit, retry_overflows) },
-        { { "envoy_cluster_outlier_detection_ejections_enforced_total", "counter", "Hosts ejected." },
+        { { "envoy_cluster_outlier_detection_ejections_enforced_total", "counter", "Hosts ejected." }, NULL,
           offsetof(struct circuit, ejections_total) },
+        { { "envoy_cluster_health_check_attempt", "counter", "Checks of health." }, ".health_check.attempt",
+          offsetof(struct circuit, checks) },
+        { { "envoy_cluster_health_check_success", "counter", "Checks that passed." }, ".health_check.success",
+          offsetof(struct circuit, checks_good) },
+        { { "envoy_cluster_health_check_failure", "counter", "Checks that failed." }, ".health_check.failure",
+          offsetof(struct circuit, checks_failed) },
+        { { "envoy_cluster_health_check_network_failure", "counter", "Checks that failed without an answer." },
+          ".health_check.network_failure", offsetof(struct circuit, checks_unanswered) },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct circuit_printer cp = { p, &rows[i].m, rows[i].offset };
+        struct circuit_printer cp = { p, &rows[i].m, rows[i].behind, rows[i].offset };
 
         circuits_each(cs, print_circuit, &cp);
+    }
+}
+
+struct limit_printer {
+    struct printer *p;
+    const struct own *m;
+    const char *before, *behind; /* of its dotted name */
+    size_t offset;
+    bool of_connections;
+};
+
+static void print_limit(void *arg, const struct rate_limit_counts *c)
+{
+    static const char *const labels[] = { "envoy_local_http_ratelimit_prefix", "envoy_local_network_ratelimit_prefix" };
+    const struct limit_printer *lp = arg;
+    const struct dotted dotted = { lp->before, lp->behind, c->prefix };
+
+    if (c->of_connections == lp->of_connections)
+        sample_of(lp->p, lp->m, labels[c->of_connections], c->prefix, &dotted,
+                  atomic_load((const _Atomic uint64_t *)(const void *)((const char *)c + lp->offset)));
+}
+
+static void print_limits(struct printer *p, struct rate_limits *all)
+{
+    static const struct {
+        struct own m;
+        const char *behind;
+        size_t offset;
+    } rows[] = {
+        { { "envoy_http_local_rate_limit_enabled", "counter", "Requests for which a limit was on." },
+          ".http_local_rate_limit.enabled", offsetof(struct rate_limit_counts, enabled) },
+        { { "envoy_http_local_rate_limit_ok", "counter", "Requests that found a token." },
+          ".http_local_rate_limit.ok", offsetof(struct rate_limit_counts, ok) },
+        { { "envoy_http_local_rate_limit_rate_limited", "counter", "Requests that found no token." },
+          ".http_local_rate_limit.rate_limited", offsetof(struct rate_limit_counts, limited) },
+        { { "envoy_http_local_rate_limit_enforced", "counter", "Requests refused for it." },
+          ".http_local_rate_limit.enforced", offsetof(struct rate_limit_counts, enforced) },
+    };
+    static const struct own connections = { "envoy_local_rate_limit_rate_limited", "counter", "Connections refused." };
+    struct limit_printer lp = { p, &connections, "local_rate_limit.", ".rate_limited",
+                                offsetof(struct rate_limit_counts, limited), true };
+
+    rate_limits_each(all, print_limit, &lp);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        lp = (struct limit_printer){ p, &rows[i].m, "", rows[i].behind, rows[i].offset, false };
+        rate_limits_each(all, print_limit, &lp);
     }
 }
 
@@ -196,6 +277,8 @@ static void print_all(struct telemetry *t, struct buf *b, print_sample *print)
         print_export(&p, t);
     if (t->o.circuits)
         print_circuits(&p, t->o.circuits);
+    if (t->o.limits)
+        print_limits(&p, t->o.limits);
 }
 
 void admin_prometheus(struct telemetry *t, struct buf *b)

@@ -22,14 +22,26 @@ void admit_facts(struct policy_facts *f, const struct peer *peer, const struct l
     f->destination_ip = policy_ip_parse(address_of(str_of(peer->local)));
 }
 
-void admit_remote(struct policy_facts *f, struct str xff)
+static struct str last_of(struct str xff)
 {
     size_t n = xff.n;
-    struct policy_ip ip;
 
     while (n > 0 && xff.p[n - 1] != ',')
         n--;
-    ip = policy_ip_parse(str_trim(str_from(xff, n)));
+    return str_trim(str_from(xff, n));
+}
+
+struct str admit_remote_text(struct str xff, struct str otherwise)
+{
+    struct str text = last_of(xff);
+
+    return policy_ip_parse(text).known ? text : otherwise;
+}
+
+void admit_remote(struct policy_facts *f, struct str xff)
+{
+    struct policy_ip ip = policy_ip_parse(last_of(xff));
+
     if (ip.known)
         f->remote_ip = ip;
 }

@@ -7,8 +7,10 @@
 
 /* What is known of any connection; views of `peer`. The rest is that of TCP. */
 void admit_facts(struct policy_facts *f, const struct peer *peer, const struct listener *l);
-/* The client as X-Forwarded-For names it: the last address there, which the proxy before us has put. Empty: it stays the
- * connection's. */
+/* The client as X-Forwarded-For names it: the last address there, which the proxy before us has put; `otherwise` where
+ * that is none. */
+struct str admit_remote_text(struct str xff, struct str otherwise);
+/* The same for policies: where it is none it stays the connection's. */
 void admit_remote(struct policy_facts *f, struct str xff);
 
 #endif

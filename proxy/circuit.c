@@ -114,6 +114,18 @@ int64_t circuit_ejected_until(struct circuit *c, struct str address)
     return until_ns;
 }
 
+enum host_health circuit_health(struct circuit *c, struct str address)
+{
+    const struct circuit_host *h;
+    enum host_health health;
+
+    pthread_mutex_lock(&c->lock);
+    h = strmap_get(&c->hosts, address);
+    health = h ? atomic_load(&h->health) : HOST_UNCHECKED;
+    pthread_mutex_unlock(&c->lock);
+    return health;
+}
+
 static struct circuit_host *new_host(struct circuit *c, struct str address, int64_t now_ns)
 {
     struct circuit_host *h = mem_zalloc(sizeof(*h) + address.n);

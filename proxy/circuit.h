@@ -8,7 +8,7 @@
  *              a limit or a retry budget asks for it, so that most requests touch nothing that is shared.
  *   Exactness  a count is raised first and taken back when that was one too many: two workers that meet at the limit
  *              may both be turned away, but never both be let in.
- *   Epoch      rises when a host is ejected: a worker looks at one number to know whether to look at the hosts again.
+ *   Epoch      rises when a host is ejected or its health changes: a worker looks at one number to know whether to look at the hosts again.
  *   One more   a worker without any connection to a host may always make one, as Envoy's: who waits for a connection
  *              waits in its own worker, and only that worker's connections can wake it.
  *
@@ -27,6 +27,8 @@
 
 struct circuits; /* all clusters' */
 
+enum host_health { HOST_UNCHECKED, HOST_WELL, HOST_FAILED }; /* by health_check.h */
+
 /* One host, as all workers see it: outlier.h says what its fields mean. */
 struct circuit_host {
     size_t refs;                    /* under the circuit's lock, as is `ejections` */
@@ -35,6 +37,7 @@ struct circuit_host {
     atomic_uint errors, gateway_errors, local_errors; /* in a row */
     _Atomic int64_t ejected_until_ns; /* 0: never was */
     uint32_t ejections;             /* counted down while it behaves */
+    _Atomic enum host_health health;
 };
 
 struct circuit {
@@ -44,6 +47,8 @@ struct circuit {
     atomic_uint connections, pending, requests, retries;
     atomic_uint connection_overflows, pending_overflows, request_overflows, retry_overflows; /* turned away so far */
     atomic_uint ejections_total;
+    atomic_uint checks, checks_good, checks_failed, checks_unanswered; /* of health so far; unanswered: of the failed */
+    atomic_bool called;             /* some request or connection has been meant for it; kept where checks ask for it */
     atomic_uint epoch;
     pthread_mutex_t lock;           /* guards `hosts` */
     struct strmap hosts;            /* address → struct circuit_host */
@@ -65,6 +70,7 @@ void circuits_each(struct circuits *cs, void (*each)(void *arg, struct circuit *
 struct circuit_host *circuit_host_get(struct circuit *c, struct str address, int64_t now_ns);
 /* Until when a host is ejected; 0 or in the past: it is not. */
 int64_t circuit_ejected_until(struct circuit *c, struct str address);
+enum host_health circuit_health(struct circuit *c, struct str address);
 void circuit_host_put(struct circuit *c, struct circuit_host *h); /* NULL is accepted */
 
 /* One more of what is counted, unless there are `limit` already: then `overflows` counts it. */

@@ -9,6 +9,7 @@
 #include "proxy/config.h"
 #include "proxy/control.h"
 #include "proxy/options.h"
+#include "proxy/rate_limit.h"
 #include "proxy/server.h"
 #include "proxy/telemetry.h"
 
@@ -31,6 +32,7 @@ struct app {
     struct arena arena;
     struct event_base *base;
     struct circuits *circuits;
+    struct rate_limits *limits;
     struct names *names;
     struct worker_settings settings;
     struct record_ring **rings;
@@ -52,7 +54,7 @@ static int start_telemetry(struct app *a, struct err *e)
                                    .access_format = a->o.access_format, .admin_host = a->o.admin_host,
                                    .admin_port = a->o.admin_port, .rings = a->rings, .nrings = a->o.threads,
                                    .snapshot_get = server_get, .snapshot_put = server_put, .snapshot_arg = a->server,
-                                   .circuits = a->circuits };
+                                   .circuits = a->circuits, .limits = a->limits };
 
     a->telemetry = telemetry_start(&s->self, &t, e);
     server_put(a->server, s);
@@ -230,17 +232,18 @@ static int start_workers(struct app *a, struct err *e)
     if (!a->jwks)
         return e->code;
     a->circuits = circuits_new();
+    a->limits = rate_limits_new();
     a->names = names_new(a->o.dns_refresh_ms, NULL);
-    if (!a->circuits || !a->names)
+    if (!a->circuits || !a->limits || !a->names)
         return err_set(e, ERR_NOMEM, "no memory for the workers");
     a->settings = (struct worker_settings){ .sampling_ppm = a->o.sampling_ppm,
                                             .log_headers = access_format_headers(a->o.access_format),
                                             .header_timeout_ns = a->o.head_ms * 1000000,
                                             .keep_alive_ns = a->o.keep_alive_ms * 1000000,
                                             .stream_idle_ns = a->o.stream_idle_ms * 1000000,
-                                            .drain_ns = a->o.drain_ms * 1000000,
+                                            .drain_ns = a->o.drain_ms * 1000000, .io_uring = a->o.io_uring,
                                             .tls = a->tls, .jwks = a->jwks, .circuits = a->circuits,
-                                            .names = a->names };
+                                            .names = a->names, .limits = a->limits };
     a->rings = arena_array(&a->arena, a->o.threads, sizeof(struct record_ring *));
     for (size_t i = 0; a->rings && i < a->o.threads; i++) {
         a->rings[i] = record_ring_new(RING_BYTES);
@@ -295,6 +298,7 @@ static void stop(struct app *a)
     server_free(a->server);
     names_free(a->names);
     circuits_free(a->circuits);
+    rate_limits_free(a->limits);
     tls_store_free(a->tls);
     jwks_store_stop(a->jwks);
     for (size_t i = 0; a->rings && i < a->o.threads; i++)

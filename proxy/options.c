@@ -36,6 +36,7 @@ const char options_usage[] =
     "  --trace-sampling PCT    of the traces that start here (default 100)\n"
     "  --dns-refresh DURATION  how often names of hosts are looked up again (default 30s)\n"
     "  --threads N             default: one for each core\n"
+    "  --io-uring on|off       system calls of many connections in one, where the kernel lets us (default on)\n"
     "  --head-time DURATION    for a request's head, from its first byte (default 60s)\n"
     "  --keep-alive-time DURATION  how long a client's connection rests between requests (default 1h)\n"
     "  --stream-idle-time DURATION  for a request of which nothing moves (default 5m)\n"
@@ -46,8 +47,8 @@ const char options_usage[] =
 enum option_id {
     OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
     OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_PROXY_PROTOCOL, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY,
-    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_HEAD_TIME,
-    OPT_KEEP_ALIVE_TIME, OPT_STREAM_IDLE_TIME, OPT_DRAIN_TIME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
+    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_IO_URING,
+    OPT_HEAD_TIME, OPT_KEEP_ALIVE_TIME, OPT_STREAM_IDLE_TIME, OPT_DRAIN_TIME, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -71,6 +72,7 @@ static const struct option long_options[] = {
     { "trace-sampling", required_argument, NULL, OPT_TRACE_SAMPLING },
     { "threads", required_argument, NULL, OPT_THREADS },
     { "dns-refresh", required_argument, NULL, OPT_DNS_REFRESH },
+    { "io-uring", required_argument, NULL, OPT_IO_URING },
     { "head-time", required_argument, NULL, OPT_HEAD_TIME },
     { "keep-alive-time", required_argument, NULL, OPT_KEEP_ALIVE_TIME },
     { "stream-idle-time", required_argument, NULL, OPT_STREAM_IDLE_TIME },
@@ -189,6 +191,12 @@ static int parse_threads(struct options *o, const char *value, struct err *e)
     return 0;
 }
 
+static int parse_io_uring(struct options *o, const char *value, struct err *e)
+{
+    o->io_uring = strcmp(value, "on") == 0;
+    return o->io_uring || strcmp(value, "off") == 0 ? 0 : bad(e, "io-uring", value, "on or off");
+}
+
 static int parse_dns_refresh(struct options *o, const char *value, struct err *e)
 {
     if (duration_parse(str_of(value), &o->dns_refresh_ms, e) < 0)
@@ -292,6 +300,8 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
         return parse_threads(o, value, e);
     case OPT_DNS_REFRESH:
         return parse_dns_refresh(o, value, e);
+    case OPT_IO_URING:
+        return parse_io_uring(o, value, e);
     case OPT_HEAD_TIME:
         return parse_time(&o->head_ms, "head-time", value, e);
     case OPT_KEEP_ALIVE_TIME:
@@ -320,7 +330,7 @@ static void set_defaults(struct options *o)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     *o = (struct options){ .head_ms = 60000, .keep_alive_ms = 3600000, .stream_idle_ms = 300000, .drain_ms = 4000,
-                           .dns_refresh_ms = 30000, .sampling_ppm = 1000000, .log_level = LOG_INFO };
+                           .dns_refresh_ms = 30000, .sampling_ppm = 1000000, .log_level = LOG_INFO, .io_uring = true };
     o->threads = cores < 1 ? 1 : cores > OPTIONS_MOST_THREADS ? OPTIONS_MOST_THREADS : (size_t)cores;
     o->identity.bind = STR("127.0.0.1");
 }

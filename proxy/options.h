@@ -24,6 +24,7 @@ struct options {
     size_t threads;
     int64_t head_ms, keep_alive_ms, stream_idle_ms; /* of clients: worker.h */
     int64_t drain_ms;
+    bool io_uring;
     int64_t dns_refresh_ms;
     uint32_t sampling_ppm;
     int log_level;

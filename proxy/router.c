@@ -22,7 +22,7 @@ static bool istarts(struct str s, struct str prefix)
     return s.n >= prefix.n && str_ieq((struct str){ s.p, prefix.n }, prefix);
 }
 
-static bool match_string(const struct string_match *m, struct str s)
+bool router_match_string(const struct string_match *m, struct str s)
 {
     switch (m->kind) {
     case STRING_EXACT:
@@ -77,7 +77,7 @@ static bool match_header(const struct key_match *k, const struct router_request 
     if (!there && !k->invert)
         return false;
     /* withoutHeaders: a field that is not there counts as an empty one */
-    return match_string(&k->value, value) != k->invert;
+    return router_match_string(&k->value, value) != k->invert;
 }
 
 static bool match_query(const struct key_match *k, struct str query)
@@ -86,16 +86,16 @@ static bool match_query(const struct key_match *k, struct str query)
         struct str value = str_cut(&query, '&'), name = str_cut(&value, '=');
 
         if (str_eq(name, k->name))
-            return match_string(&k->value, value) != k->invert;
+            return router_match_string(&k->value, value) != k->invert;
     }
     return k->invert;
 }
 
 static bool match_route(const struct route_match *m, const struct router_request *r)
 {
-    if ((m->uri && !match_string(m->uri, r->path)) || (m->method && !match_string(m->method, r->method)) ||
-        (m->scheme && !match_string(m->scheme, r->scheme)) ||
-        (m->authority && !match_string(m->authority, r->authority)))
+    if ((m->uri && !router_match_string(m->uri, r->path)) || (m->method && !router_match_string(m->method, r->method)) ||
+        (m->scheme && !router_match_string(m->scheme, r->scheme)) ||
+        (m->authority && !router_match_string(m->authority, r->authority)))
         return false;
     for (size_t i = 0; i < m->nheaders; i++)
         if (!match_header(&m->headers[i], r))
@@ -258,7 +258,7 @@ bool router_cors_allows(const struct cors *c, struct str origin)
     for (size_t i = 0; origin.p && i < c->norigins; i++) {
         const struct string_match *m = &c->origins[i];
 
-        if (match_string(m, origin) || (m->kind == STRING_EXACT && str_eqz(m->value, "*")))
+        if (router_match_string(m, origin) || (m->kind == STRING_EXACT && str_eqz(m->value, "*")))
             return true;
     }
     return false;

@@ -17,6 +17,7 @@ struct router_request {
 void router_request_init(struct router_request *r, const struct http_head *h, struct str scheme, struct str target);
 /* The first route that matches, NULL: none. */
 const struct route *router_match(const struct virtual_host *vh, const struct router_request *r);
+bool router_match_string(const struct string_match *m, struct str s);
 /* By weight. */
 const struct destination *router_pick(const struct destination *d, size_t n, uint64_t total_weight, struct rng *rng);
 /* The path to ask the upstream for, query included; in `a` when it differs from the request's. p NULL: no memory. */

@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "proxy/fields.h"
 #include "proxy/grpc_count.h"
+#include "proxy/header_source.h"
 #include "proxy/outlier.h"
 #include "proxy/response_flags.h"
 #include "proxy/router.h"
@@ -69,6 +70,8 @@ struct stream {
     struct event timer, pause;       /* route timeout; delay, backoff or one try's timeout */
     struct stream_mirror *mirrors;
 
+    const struct rate_bucket *told_bucket; /* every answer tells of; the view's. NULL: none is told of */
+
     bool cors_allowed;
     bool response_started, must_close;
     unsigned status, flags;
@@ -119,6 +122,8 @@ static inline void stream_touch(struct stream *s)
     s->deadline_ns = s->w->now_ns + s->w->settings->stream_idle_ns;
 }
 
+/* Sets vh and route; no route where a virtual host wants TLS that the client has not. */
+void stream_find_route(struct stream *s);
 /* stream_try.c */
 void stream_forward(struct stream *s);
 void stream_leave_upstream(struct stream *s); /* gives up what it has there, or waits for */
@@ -145,6 +150,17 @@ bool stream_meet(struct stream *s);
 
 /* stream_admit.c: who may. False: it has been answered, or waits: then it is to be asked again after `pause`. */
 bool stream_admit(struct stream *s);
+/* Its fields, for whoever looks for some by name. */
+struct header_source stream_headers(const struct stream *s);
+
+/* stream_limit.c: the local rate limits of one place. False: it has been answered. */
+bool stream_limit_at(struct stream *s, enum rate_limit_place place);
+static inline bool stream_limit(struct stream *s, enum rate_limit_place place)
+{
+    return s->l->nlimits == 0 || stream_limit_at(s, place);
+}
+/* x-ratelimit-*, of s->told_bucket. */
+void stream_tell_limit(struct stream *s, struct fields *f);
 
 /* stream_hash.c: false: the request has nothing to go by. */
 bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);

@@ -190,6 +190,8 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
     fields_put(f, HTTP_SERVER, STR("istio-envoy"));
     if (!fields_get(f, HTTP_DATE).p)
         fields_put(f, HTTP_DATE, str_of(s->w->date));
+    if (s->told_bucket)
+        stream_tell_limit(s, f);
     s->status = status;
     s->response_started = true;
     if (s->w->settings->log_headers->response.n)
@@ -290,6 +292,8 @@ static void act(struct stream *s)
 {
     const struct route *r = s->route;
 
+    if (!stream_limit(s, RATE_LIMIT_LAST))
+        return;
     switch (r->action) {
     case ROUTE_REDIRECT:
         reply_redirect(s, r->redirect.status ? r->redirect.status : 301, router_location(&s->arena, r, &s->rq));
@@ -342,16 +346,37 @@ static const struct route *allow_any(struct stream *s)
     return r;
 }
 
-static void route(struct stream *s)
+static bool wants_tls(const struct stream *s)
+{
+    return s->vh && s->vh->require_tls && !s->cl->peer->https;
+}
+
+void stream_find_route(struct stream *s)
 {
     s->vh = listener_host(s->l, s->rq.authority);
-    if (s->vh && s->vh->require_tls && !s->cl->peer->https) {
-        reply_redirect(s, 301, router_https_location(&s->arena, &s->rq));
+    if (wants_tls(s))
+        s->route = NULL;
+    else
+        s->route = s->vh ? router_match(s->vh, &s->rq) : s->l->passthrough ? allow_any(s) : NULL;
+}
+
+static void reply_unrouted(struct stream *s)
+{
+    if (!stream_limit(s, RATE_LIMIT_LAST))
         return;
-    }
-    s->route = s->vh ? router_match(s->vh, &s->rq) : s->l->passthrough ? allow_any(s) : NULL;
-    if (!s->route) {
+    if (wants_tls(s))
+        reply_redirect(s, 301, router_https_location(&s->arena, &s->rq));
+    else
         stream_reply(s, 404, FLAG_NR, "route_not_found", STR_NULL);
+}
+
+static void route(struct stream *s)
+{
+    stream_find_route(s);
+    if (!stream_limit(s, RATE_LIMIT_ADMITTED))
+        return;
+    if (!s->route) {
+        reply_unrouted(s);
         return;
     }
     if (happens(s, s->route->fault.delay_ppm)) {
@@ -469,7 +494,7 @@ void stream_start(struct client *cl, const struct http_head *h)
         stream_reply(s, 400, FLAG_DPE, "path_normalization_failed", STR_NULL);
         return;
     }
-    if (stream_meet(s) && stream_admit(s))
+    if (stream_meet(s) && stream_limit(s, RATE_LIMIT_FIRST) && stream_admit(s))
         route(s);
 }
 

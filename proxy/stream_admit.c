@@ -105,10 +105,15 @@ static void reply_denied(struct stream *s, const struct policy_verdict *v)
     stream_reply(s, 403, 0, kept.p ? kept.p : "rbac_access_denied", STR("RBAC: access denied"));
 }
 
+struct header_source stream_headers(const struct stream *s)
+{
+    return (struct header_source){ nth_field, s };
+}
+
 bool stream_admit(struct stream *s)
 {
     const struct listener_policy *p = &s->cl->wl->l->policy;
-    struct header_source headers = { nth_field, s };
+    struct header_source headers = stream_headers(s);
     struct policy_facts facts;
     struct policy_verdict verdict = { .allowed = true };
     struct jwt_answer answer;

@@ -12,6 +12,7 @@
 #include "proxy/outlier.h"
 #include "proxy/response_flags.h"
 #include "proxy/proxy_header.h"
+#include "proxy/rate_limit.h"
 #include "proxy/router.h"
 #include "proxy/upstream.h"
 
@@ -296,6 +297,20 @@ static bool admitted(struct tcp *t)
     return false;
 }
 
+static bool within_limits(struct tcp *t)
+{
+    const struct listener *l = t->wl->l;
+
+    for (size_t i = 0; i < l->nconnection_limits; i++) {
+        if (rate_limit_ask_connection(&t->view->limiters[l->connection_limits[i]->index], t->w->now_ns))
+            continue;
+        t->flags |= FLAG_URX;
+        t->details = "local_ratelimit_close_over_rate_limit";
+        return false;
+    }
+    return true;
+}
+
 /* The host is told whose connection it is. */
 static void announce(struct tcp *t)
 {
@@ -328,7 +343,7 @@ void tcp_new(const struct incoming *in)
     t->conns = 1;
     t->up.c.fd = -1;
     conn_open(&t->down.c, w, down, &tcp_ops);
-    if (!admitted(t) || dial(t, &up) < 0) {
+    if (!within_limits(t) || !admitted(t) || dial(t, &up) < 0) {
         finish(t);
         return;
     }

@@ -31,6 +31,7 @@ struct telemetry_options {
     void (*snapshot_put)(void *arg, const struct proxy_snapshot *s);
     void *snapshot_arg;
     struct circuits *circuits;   /* what is under way to clusters, for /clusters and /stats; NULL: not told */
+    struct rate_limits *limits;  /* likewise, for /stats */
 };
 
 /* Starts the thread. `self` is copied. NULL: ERR_IO (a port or file that cannot be opened), ERR_PARSE, ERR_UNSUPPORTED

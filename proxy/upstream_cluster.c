@@ -8,7 +8,10 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-enum { MOST_BYTES = 64 * 1024 * 1024 }; /* of a cluster's slots */
+enum {
+    MOST_BYTES = 64 * 1024 * 1024, /* of a cluster's slots */
+    PANIC_PERCENT = 50             /* Envoy's, where outlier detection does not say Istio's */
+};
 
 static void set_port(struct sockaddr_storage *ss, uint16_t port)
 {
@@ -142,7 +145,7 @@ static int open_tls(struct upstream_cluster *u)
 
 static bool is_watched(const struct cluster *c)
 {
-    return c->outlier.on || c->warmup_ms > 0;
+    return c->outlier.on || c->check || c->warmup_ms > 0;
 }
 
 /* A warming host's share is looked at again a hundred times on its way up, and ten times a second at most. */
@@ -153,18 +156,33 @@ static int64_t next_step_ns(const struct cluster *c)
     return (step_ms > 100 ? step_ms : 100) * 1000000;
 }
 
-static void update_slot(struct upstream_cluster *u, size_t i, int64_t now_ns)
+/* Whether some host has told how it is: until then all count. */
+static bool is_checked(const struct upstream_cluster *u)
+{
+    bool checked = false;
+
+    for (size_t i = 0; u->cluster->check && i < u->nslots && !checked; i++) {
+        const struct circuit_host *h = u->slots[i].host->shared;
+
+        checked = h && atomic_load_explicit(&h->health, memory_order_relaxed) != HOST_UNCHECKED;
+    }
+    return checked;
+}
+
+static void update_slot(struct upstream_cluster *u, size_t i, int64_t now_ns, bool checked)
 {
     const struct circuit_host *h = u->slots[i].host->shared;
     struct lb_slot *s = &u->lb.slots[i];
     int64_t until_ns;
+    bool ejected;
 
     if (!h)
         return;
     until_ns = atomic_load_explicit(&h->ejected_until_ns, memory_order_relaxed);
-    s->ejected = u->cluster->outlier.on && until_ns > now_ns;
+    ejected = u->cluster->outlier.on && until_ns > now_ns;
+    s->ejected = ejected || (checked && atomic_load_explicit(&h->health, memory_order_relaxed) != HOST_WELL);
     s->share_ppm = lb_warmup_ppm(u->cluster, (now_ns - h->born_ns) / 1000000);
-    if (s->ejected && until_ns < u->look_again_ns)
+    if (ejected && until_ns < u->look_again_ns)
         u->look_again_ns = until_ns;
     if (s->share_ppm < LB_WHOLE_PPM && now_ns + next_step_ns(u->cluster) < u->look_again_ns)
         u->look_again_ns = now_ns + next_step_ns(u->cluster);
@@ -301,22 +319,37 @@ static unsigned names_generation(const struct upstream_cluster *u)
     return sum;
 }
 
+void upstream_follow_names(struct upstream_cluster *u)
+{
+    if (u->nnames && names_generation(u) != u->names_generation)
+        follow_names(u);
+}
+
+/* Health checks become as frequent as they are to be when somebody calls. */
+static void note_call(struct upstream_cluster *u)
+{
+    if (u->cluster->check && !atomic_load_explicit(&u->circuit->called, memory_order_relaxed))
+        atomic_store_explicit(&u->circuit->called, true, memory_order_relaxed);
+}
+
 struct lb *upstream_lb(struct upstream_cluster *u, int64_t now_ns)
 {
     unsigned epoch;
+    bool checked;
 
-    if (u->nnames && names_generation(u) != u->names_generation)
-        follow_names(u);
+    upstream_follow_names(u);
     if (!is_watched(u->cluster))
         return &u->lb;
+    note_call(u);
     epoch = atomic_load_explicit(&u->circuit->epoch, memory_order_acquire);
     if (epoch == u->epoch && now_ns < u->look_again_ns)
         return &u->lb;
     u->epoch = epoch;
     u->look_again_ns = INT64_MAX;
+    checked = is_checked(u);
     for (size_t i = 0; i < u->lb.n; i++)
-        update_slot(u, i, now_ns);
-    lb_update(&u->lb, u->cluster->outlier.min_health_percent);
+        update_slot(u, i, now_ns, checked);
+    lb_update(&u->lb, u->cluster->outlier.on ? u->cluster->outlier.min_health_percent : u->cluster->check ? PANIC_PERCENT : 0);
     return &u->lb;
 }
 

@@ -15,6 +15,7 @@
 struct view;
 struct http1_upstream;
 struct http2_upstream;
+struct health_checker;
 struct upstream_waiter;
 
 /* One address of one cluster. */
@@ -30,6 +31,7 @@ struct upstream_host {
     struct tls_session session;   /* to be resumed by the next connection */
     struct circuit *circuit;      /* the cluster's */
     struct circuit_host *shared;  /* what all workers know of it; NULL: nobody asked for that yet */
+    struct health_checker *checker; /* asks whether it is well; NULL: none of this worker does */
     uint32_t active;              /* requests and TCP connections under way */
     uint32_t conns;               /* of this worker */
     struct http1_upstream *idle;  /* connections without a request, the last used first */
@@ -69,7 +71,9 @@ struct upstream_cluster {
 int upstream_cluster_open(struct upstream_cluster *u, struct view *v, const struct cluster *c);
 /* Zeroed storage may be closed, too. */
 void upstream_cluster_close(struct upstream_cluster *u);
-/* The balancer, once it knows what has changed since the last time. */
+/* Takes the addresses that its names have now. */
+void upstream_follow_names(struct upstream_cluster *u);
+/* For a request or connection: the balancer, once it knows what has changed since the last time. */
 struct lb *upstream_lb(struct upstream_cluster *u, int64_t now_ns);
 
 /* Whether some of its names have never been answered: a host may still come. */

@@ -1,6 +1,7 @@
 #include "proxy/view.h"
 
 #include "base/mem.h"
+#include "proxy/rate_limit.h"
 #include "proxy/worker.h"
 
 enum { MOST_BYTES = 256 * 1024 * 1024 };
@@ -9,6 +10,23 @@ static void close_clusters(struct view *v)
 {
     for (size_t i = 0; v->clusters && i < v->snapshot->nclusters; i++)
         upstream_cluster_close(&v->clusters[i]);
+}
+
+static void close_limiters(struct view *v)
+{
+    for (size_t i = 0; v->limiters && i < v->snapshot->nrate_limits; i++)
+        rate_limiter_close(&v->limiters[i], v->w->settings->limits);
+}
+
+static int open_limiters(struct view *v)
+{
+    const struct proxy_snapshot *s = v->snapshot;
+    int rc = 0;
+
+    v->limiters = arena_array(&v->arena, s->nrate_limits, sizeof(*v->limiters));
+    for (size_t i = 0; v->limiters && rc == 0 && i < s->nrate_limits; i++)
+        rc = rate_limiter_open(&v->limiters[i], v->w->settings->limits, s->rate_limits[i], &v->arena, v->w->now_ns);
+    return v->limiters ? rc : ERR_NOMEM;
 }
 
 struct view *view_new(struct worker *w, struct snapshot_ref *ref)
@@ -28,7 +46,7 @@ struct view *view_new(struct worker *w, struct snapshot_ref *ref)
             view_put(v);
             return NULL;
         }
-    if (!v->clusters) {
+    if (!v->clusters || open_limiters(v) < 0) {
         view_put(v);
         return NULL;
     }
@@ -46,6 +64,7 @@ void view_put(struct view *v)
     if (!v || --v->refs > 0)
         return;
     close_clusters(v);
+    close_limiters(v);
     arena_free(&v->arena);
     snapshot_ref_put(v->ref);
     mem_free(v);

@@ -14,6 +14,7 @@ struct view {
     struct snapshot_ref *ref;
     const struct proxy_snapshot *snapshot;
     struct upstream_cluster *clusters; /* as snapshot->clusters */
+    struct rate_limiter *limiters;     /* as snapshot->rate_limits */
     struct arena arena;
 };
 

@@ -33,15 +33,15 @@ void worker_enter(struct worker *w)
 
 void worker_leave(struct worker *w)
 {
-    while (w->flush || w->dead || w->wake) {
-        struct conn *c = w->flush;
+    bool send = !w->poller.turning; /* else at the end of a few turns, what they have put all at once */
+    struct conn *c;
 
-        if (c) {
-            w->flush = c->leave_next;
-            conn_leave(c);
-        } else if (!w->dead) {
+    while ((w->flush && send) || w->dead || w->wake) {
+        if (w->flush && send) {
+            conn_send_all(w);
+        } else if (w->wake) {
             upstream_wake(w);
-        } else { /* nobody on the flush list is freed: it is empty */
+        } else {
             c = w->dead;
             w->dead = c->leave_next;
             conn_destroy(c);
@@ -335,6 +335,7 @@ static void switch_view(struct worker *w, struct worker_message *m)
         }
     }
     drop_listeners(w, v);
+    health_checks_follow(w, v);
     view_put(w->view);
     w->view = v;
     drain_conns(w);
@@ -349,6 +350,7 @@ static void start_draining(struct worker *w)
     for (struct worker_listener *wl = w->listeners; wl; wl = wl->next)
         close_listener(wl);
     w->draining = true;
+    health_checks_stop(w);
     event_base_loopexit(w->base, &end);
     drain_conns(w);
 }
@@ -410,6 +412,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (c->fd >= 0 && c->deadline_ns && c->deadline_ns <= w->now_ns)
             c->ops->deadline(c);
     }
+    health_checks_tick(w);
     worker_leave(w);
 }
 
@@ -454,9 +457,14 @@ static void cut_off(struct worker *w)
 static void *run(void *arg)
 {
     struct worker *w = arg;
+    int why;
 
+    w->batch = w->settings->io_uring ? batch_new(&why) : NULL;
+    if (w->settings->io_uring && !w->batch)
+        log_info("worker %zu: without io_uring: %s", w->index, strerror(why));
     event_base_dispatch(w->base);
     cut_off(w);
+    batch_free(w->batch);
     return NULL;
 }
 

@@ -8,6 +8,8 @@
 #include "base/rand.h"
 #include "base/strmap.h"
 #include "proxy/access_format.h"
+#include "proxy/batch.h"
+#include "proxy/health_check.h"
 #include "proxy/jwks_store.h"
 #include "proxy/poller.h"
 #include "proxy/record.h"
@@ -18,6 +20,7 @@
 
 struct circuits;
 struct names;
+struct rate_limits;
 struct stream;
 struct worker_message;
 
@@ -30,8 +33,10 @@ struct worker_settings {
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
-    struct circuits *circuits;   /* of all workers, as are the names */
+    bool io_uring;               /* to be used where there is one */
+    struct circuits *circuits;   /* of all workers, as are the names and limits */
     struct names *names;
+    struct rate_limits *limits;
 };
 
 /* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
@@ -84,6 +89,7 @@ struct worker {
     int64_t connect_look_ns;
     struct upstream_host *wake;  /* and whose waiting requests may go on */
     struct jwt_cache *jwt_cache; /* NULL: no listener has asked for tokens yet */
+    struct health_checks checks;
     struct stream *free_streams;
     size_t nfree_streams;
     bool draining;
@@ -93,6 +99,8 @@ struct worker {
     struct event *mail_event;
     int mail_fd;
 
+    struct batch *batch;         /* NULL: without io_uring */
+    struct conn_ahead ahead[BATCH_MOST];
     struct tls_scratch tls;
     char scratch[CONN_SCRATCH];
 };

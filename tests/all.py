@@ -40,6 +40,8 @@ WAITING = [
     ("proxy-tls", ["python3", "tests/e2e/tls_test.py"]),
     ("websocket-grpc", ["/usr/bin/python3", "tests/e2e/streams_test.py"]),
     ("resilience", ["python3", "tests/e2e/resilience_test.py"]),
+    ("limits", ["python3", "tests/e2e/limits_test.py"]),
+    ("health", ["python3", "tests/e2e/health_test.py"]),
     ("jwks", ["python3", "tests/e2e/jwks_test.py"]),
     ("logs", ["python3", "tests/e2e/logs_test.py"]),
     ("scraping", ["python3", "tests/e2e/scrape_test.py"]),

@@ -6,6 +6,7 @@ never send.
 
 Debian's python3-grpcio is needed: /usr/bin/python3. Closing line: N passed, N failed, N skipped.
 """
+import collections
 import concurrent.futures
 import contextlib
 import hashlib
@@ -21,6 +22,7 @@ import tempfile
 import threading
 import time
 import traceback
+import urllib.request
 
 import grpc
 
@@ -145,6 +147,67 @@ def grpc_world():
         finally:
             channel.close()
             server.stop(0).wait()
+
+
+class Health:
+    """grpc.health.v1.Health of one server; `statuses` by service: 1 is SERVING, None no such service."""
+
+    def __init__(self, ip, port):
+        self.statuses, self.asked = {"shop": 1}, collections.Counter()
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+        methods = {"Check": grpc.unary_unary_rpc_method_handler(self.check)}
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods),))
+        assert self.server.add_insecure_port(f"{ip}:{port}")
+        self.server.start()
+
+    def check(self, request, context):
+        service_name = request[2:].decode()          # field 1, its length, the text
+        self.asked[service_name] += 1
+        status = self.statuses.get(service_name)
+        if status is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return bytes([8, status])
+
+
+HEALTH = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: checks, namespace: istio-system}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {cluster: {service: app.default.svc.cluster.local}}
+    patch:
+      operation: MERGE
+      value:
+        health_checks:
+        - {timeout: 1s, interval: 0.05s, no_traffic_interval: 0.05s, unhealthy_threshold: 2, healthy_threshold: 1,
+           grpc_health_check: {service_name: shop}}
+---"""
+
+
+def test_grpc_health_checks():
+    port, admin = free_port(), free_port()
+    config = (service("app", port, "app", "grpc") + pod("app-1", "app", "v1", "127.7.22.1", port) +
+              pod("app-2", "app", "v1", "127.7.22.2", port) + gateway() +
+              virtual_service("  - route: [{destination: {host: app}}]") + HEALTH)
+    hosts = [Health(f"127.7.22.{i}", port) for i in (1, 2)]
+
+    def flags():
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/clusters", timeout=WAIT) as r:
+            lines = sorted(r.read().decode().splitlines())
+        return [line.rsplit("::", 1)[1] for line in lines if "::health_flags::" in line and "|app." in line]
+    with Proxy(config, "--admin", f"127.0.0.1:{admin}"):
+        until(lambda: flags() == ["healthy", "healthy"], "both serve")
+        for bad in (2, None):                        # NOT_SERVING; no such service
+            hosts[0].statuses["shop"] = bad
+            until(lambda: flags() == ["/failed_active_hc", "healthy"], f"the first one is out: {bad}")
+            hosts[0].statuses["shop"] = 1
+            until(lambda: flags() == ["healthy", "healthy"], "and in again")
+        expect(set(hosts[0].asked), {"shop"})
+        hosts[1].server.stop(0).wait()
+        until(lambda: flags() == ["healthy", "/failed_active_hc"], "the second one has gone")
+    hosts[0].server.stop(0).wait()
 
 
 def test_grpc_unary_with_trailers():

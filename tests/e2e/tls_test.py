@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 import proxy_test
 from mesh import free_port
@@ -661,6 +662,42 @@ spec:
   selector: {istio: ingressgateway}
   servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
 ---""" + route_to("out", "*") + service("out", port, "out") + pod("out-1", "out", "127.7.24.1", port)
+
+
+CHECKED = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: checks, namespace: istio-system}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {cluster: {service: out.default.svc.cluster.local}}
+    patch:
+      operation: MERGE
+      value:
+        health_checks: [{timeout: 1s, interval: 0.05s, no_traffic_interval: 0.05s, unhealthy_threshold: 1, healthy_threshold: 1,
+                         http_health_check: {path: /healthz}}]
+---"""
+
+
+def test_health_checks_are_secured():
+    """As requests are: a host that cannot prove its name is not well."""
+    port, admin = free_port(), free_port()
+    backend = TlsBackend("127.7.24.1", port, server_context(WEB.issue("healthy", "DNS:out.example")))
+    good = f"{{mode: SIMPLE, sni: asked.example, caCertificates: {WEB.pem}, subjectAltNames: [out.example]}}"
+    config = plain_gateway("out", port) + CHECKED
+
+    def flags():
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/clusters", timeout=WAIT) as r:
+            return next(line.rsplit("::", 1)[1] for line in r.read().decode().splitlines()
+                        if "|out.default" in line and "::health_flags::" in line)
+    with Proxy(config + to_tls(good), "--admin", f"127.0.0.1:{admin}") as p:
+        until(lambda: flags() == "healthy", "the host is well")
+        expect(set(backend.names), {"asked.example"})
+        p.reload(config + to_tls(good.replace("[out.example]", "[else.example]")))
+        until(lambda: flags() == "/failed_active_hc", "it has another name")
+        until(lambda: "verify SAN list" in p.errors(), "the log says why")
+    backend.stop()
 
 
 def test_towards_hosts():

@@ -4,6 +4,8 @@
  *   - a virtual host is found by each of its exact domains;
  *   - of a cluster's endpoints each has an address or a name, a weight, and priorities from 0 without a gap;
  *   - a listener's chains go from the most specific name to all;
+ *   - a rate limit is found by its index, its buckets have keys and can be filled, and no list is longer than its bound;
+ *   - a health check has pauses, thresholds, and a path that is one word; its statuses are some;
  *   - policies stand in the order of their actions, the default denies just where one allows, and of each condition there
  *     are values or nets, whose bits are within an address. */
 #include "base/err.h"
@@ -133,6 +135,46 @@ static void check_endpoints(const struct cluster *c)
         abort();
 }
 
+static void check_bucket(const struct token_bucket *t)
+{
+    if (t->most && (!t->key.n || !t->per_fill || t->interval_ms < 50))
+        abort();
+}
+
+static void check_limits(const struct proxy_snapshot *s)
+{
+    for (size_t i = 0; i < s->nrate_limits; i++) {
+        const struct rate_limit *l = s->rate_limits[i];
+
+        if (l->index != i || l->nactions > RATE_LIMIT_MOST_ACTIONS || l->enabled_ppm > 1000000 || l->status > 599)
+            abort();
+        check_bucket(&l->bucket);
+        for (size_t k = 0; k < l->ndescriptors; k++) {
+            const struct rate_limit_descriptor *d = &l->descriptors[k];
+
+            check_bucket(&d->bucket);
+            if (!d->bucket.most || !d->nentries || d->nentries > RATE_LIMIT_MOST_ENTRIES)
+                abort();
+        }
+        for (size_t k = 0; k < l->nactions; k++)
+            if (!l->actions[k].n || l->actions[k].n > RATE_LIMIT_MOST_ENTRIES)
+                abort();
+    }
+}
+
+static void check_health(const struct health_check *h)
+{
+    if (h->timeout_ms < 1 || h->interval_ms < 1 || h->unhealthy_interval_ms < 1 || h->healthy_edge_ms < 1 ||
+        h->unhealthy_edge_ms < 1 || h->no_traffic_ms < 1 || h->no_traffic_healthy_ms < 1 || !h->unhealthy_threshold ||
+        !h->healthy_threshold || h->jitter_percent > 100)
+        abort();
+    if (h->kind == HEALTH_CHECK_HTTP && (!h->path.n || str_chr(h->path, ' ') >= 0 || str_chr(h->path, '\n') >= 0 || !h->method.n))
+        abort();
+    for (size_t i = 0; i < h->nexpected; i++)
+        if (h->expected[i].from < 100 || h->expected[i].to > 600 || h->expected[i].from >= h->expected[i].to)
+            abort();
+}
+
 static void ask(struct arena *a, const struct mesh *m, const struct mesh_objects *objects)
 {
     static const struct label labels[] = { { STR_INIT("istio"), STR_INIT("ingressgateway") } };
@@ -145,8 +187,13 @@ static void ask(struct arena *a, const struct mesh *m, const struct mesh_objects
 
         for (size_t k = 0; s && k < s->nlisteners; k++)
             check_listener(&s->listeners[k]);
+        if (s)
+            check_limits(s);
         for (size_t k = 0; s && k < s->nclusters; k++)
             check_endpoints(&s->clusters[k]);
+        for (size_t k = 0; s && k < s->nclusters; k++)
+            if (s->clusters[k].check)
+                check_health(s->clusters[k].check);
         id.role = PROXY_SIDECAR;
         id.outbound_net = i ? STR("127.138.0.0/16") : STR("");
         id.app_address = STR("127.11.0.1");
