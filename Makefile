@@ -139,6 +139,12 @@ check: $(UNIT_TESTS)
 check-threads:
 	@$(MAKE) -s SAN=thread UNIT_SOURCES="$$(python3 tests/threaded.py)" check
 
+# A test with real processes, TEST=chaos_test, with a proxy that ends badly for what sanitizers find.
+.PHONY: sanitized-proxy
+sanitized-proxy:
+	@$(MAKE) -s SAN=address,undefined build/address-undefined/vigla-proxy
+	@VIGLA_PROXY=build/address-undefined/vigla-proxy python3 tests/e2e/$(TEST).py
+
 # Directions between folders: the own folder, or the face (not -internal.h) of a folder in USES_.
 .PHONY: layers
 layers: $(FOLDERS:%=layers-%)
@@ -152,7 +158,7 @@ layers-%:
 # `make fuzz` looks for new inputs with clang's libFuzzer, FUZZ_SECONDS for each target.
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_SECONDS ?= 60
-FUZZ_FOLDERS := api collector graph query store mesh proxy base
+FUZZ_FOLDERS := api collector graph query store proxy mesh base
 FUZZ_LIBS := $(foreach f,$(FUZZ_FOLDERS),$(LIBS_$(f)))
 
 define fuzz_rule

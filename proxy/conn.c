@@ -734,13 +734,25 @@ static void sent_all(struct conn *c)
         c->deadline_ns = linger_deadline(c, LINGER_S);
 }
 
+/* Who answers in front of a request's end and closes resets what still comes: the answer is there to be read. */
+static void fail_sending(struct conn *c, int err)
+{
+    if (!c->ops->hears_out || c->eof_seen || (err != EPIPE && err != ECONNRESET)) {
+        fail(c, err);
+        return;
+    }
+    c->writable = false;
+    c->readable = c->hung_up = true;
+    look(c);
+}
+
 /* Sends what is unsent. False: it has failed. */
 static bool send_unsent(struct conn *c)
 {
     if (!c->writable || conn_unsent(c) == 0)
         return true;
     if ((c->fed_by && splice_flush(c) < 0) || (c->writable && conn_unsent(c) && send_pieces(c, NULL, 0) < 0)) {
-        fail(c, errno);
+        fail_sending(c, errno);
         return false;
     }
     return true;
@@ -861,7 +873,7 @@ static void send_together(struct worker *w, struct conn **v, size_t n)
         if (v[i]->fd < 0)
             continue;
         if (result < 0 && result != -EAGAIN && result != -EINTR)
-            fail(v[i], (int)-result);
+            fail_sending(v[i], (int)-result);
         else
             end_sending(v[i], conn_unsent(v[i]) + (result > 0 ? (size_t)result : 0));
         if (v[i]->fd >= 0 && v[i]->writable && conn_unsent(v[i]))

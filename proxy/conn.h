@@ -49,6 +49,7 @@ struct conn_ops {
     void (*deadline)(struct conn *c);       /* deadline_ns has passed; looked at once a second */
     void (*drain)(struct conn *c);          /* its listener or the proxy goes away: end soon; may be NULL */
     void (*destroy)(struct conn *c);        /* frees the object around it */
+    bool hears_out;                         /* a peer that takes no more: what it has said is shown before its end is */
 };
 
 /* Bytes that wait: kept for the owner, or not sent yet. The worker has spare ones. */

@@ -366,9 +366,9 @@ static int start_workers(struct app *a, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory for the workers");
     a->settings = (struct worker_settings){ .sampling_ppm = a->o.sampling_ppm,
                                             .log_headers = access_format_headers(a->o.access_format),
-                                            .header_timeout_ns = INT64_C(60) * 1000000000,
-                                            .keep_alive_ns = INT64_C(3600) * 1000000000,
-                                            .stream_idle_ns = INT64_C(300) * 1000000000,
+                                            .header_timeout_ns = a->o.head_ms * 1000000,
+                                            .keep_alive_ns = a->o.keep_alive_ms * 1000000,
+                                            .stream_idle_ns = a->o.stream_idle_ms * 1000000,
                                             .drain_ns = a->o.drain_ms * 1000000, .io_uring = a->o.io_uring,
                                             .tls = a->tls, .jwks = a->jwks, .circuits = a->circuits,
                                             .names = a->names, .limits = a->limits, .tables = a->tables };

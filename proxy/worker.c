@@ -611,11 +611,9 @@ static void free_worker(struct worker *w)
     mem_free(w);
 }
 
-struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
-                            struct err *e)
+struct worker *worker_new(size_t index, const struct worker_settings *settings, struct record_ring *ring, struct err *e)
 {
     struct worker *w = mem_zalloc(sizeof(*w));
-    int rc;
 
     if (!w) {
         err_set(e, ERR_NOMEM, "no memory for a worker");
@@ -633,6 +631,17 @@ struct worker *worker_start(size_t index, const struct worker_settings *settings
         free_worker(w);
         return NULL;
     }
+    return w;
+}
+
+struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
+                            struct err *e)
+{
+    struct worker *w = worker_new(index, settings, ring, e);
+    int rc;
+
+    if (!w)
+        return NULL;
     rc = pthread_create(&w->thread, NULL, run, w);
     if (rc != 0) {
         err_set(e, ERR_IO, "a worker's thread cannot be started: %s", strerror(rc));

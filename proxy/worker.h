@@ -113,6 +113,9 @@ struct worker {
 /* `settings` and `ring` stay the caller's and outlive the worker. NULL: ERR_NOMEM, ERR_IO. */
 struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
                             struct err *e);
+/* Likewise, without a thread: whoever turns its loop is in its place. */
+struct worker *worker_new(size_t index, const struct worker_settings *settings, struct record_ring *ring, struct err *e);
+
 /* A socket that is to accept for one of a snapshot's listeners; one listener may have several of one worker's. */
 struct worker_socket {
     size_t listener;             /* of snapshot->listeners */
