@@ -332,6 +332,7 @@ struct jwt_rule {
     const struct str *audiences;
     size_t naudiences;
     struct str jwks, jwks_uri;        /* the keys' JSON, or where to get it */
+    bool discovery;                   /* jwks_uri is the issuer's OpenID configuration, which names the keys' */
     const struct jwt_place *headers;  /* none of all three: "Authorization: Bearer " and ?access_token= */
     const struct str *params, *cookies;
     size_t nheaders, nparams, ncookies;

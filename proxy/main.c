@@ -225,7 +225,7 @@ static int start_workers(struct app *a, struct err *e)
 
     sigfillset(&all); /* signals are the main thread's */
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    a->jwks = jwks_store_start(e);
+    a->jwks = jwks_store_start(a->tls, a->o.jwks_ca, e);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!a->jwks)
         return e->code;
@@ -295,8 +295,8 @@ static void stop(struct app *a)
     server_free(a->server);
     names_free(a->names);
     circuits_free(a->circuits);
-    tls_store_free(a->tls);
     jwks_store_stop(a->jwks);
+    tls_store_free(a->tls);
     for (size_t i = 0; a->rings && i < a->o.threads; i++)
         record_ring_free(a->rings[i]);
     for (size_t i = 0; i < sizeof(a->signals) / sizeof(a->signals[0]); i++)
