@@ -45,7 +45,9 @@ struct stream {
     struct router_request rq;
     struct arena arena;              /* what rarely needs room */
     bool request_done;               /* its body has come, too */
-    bool expects_continue, upgrade;
+    bool expects_continue, upgrade;  /* upgrade: to a WebSocket */
+    bool upgrade_by_http1;           /* its host speaks HTTP/2 and takes none there */
+    struct str websocket_accept;     /* what answers the key, where one side alone has one */
     struct buf replay;               /* the body so far, while it may be sent again */
     bool replayable;
 
@@ -145,6 +147,10 @@ bool stream_admit(struct stream *s);
 
 /* stream_hash.c: false: the request has nothing to go by. */
 bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);
+
+/* stream_websocket.c: the fields of an upgrade, between HTTP/1 and HTTP/2. False: no memory; the answer is to another key. */
+bool stream_websocket_ask(struct stream *s, struct fields *f);
+bool stream_websocket_accept(struct stream *s, struct fields *f);
 
 /* stream_mirror.c: copies that nobody waits for */
 void mirror_start_all(struct stream *s);

@@ -413,6 +413,8 @@ static bool copy_head(struct stream *s, const struct http_head *h)
 
 static bool is_websocket(const struct stream *s)
 {
+    if (s->head.version == HTTP_VERSION_2)
+        return s->head.upgrade;
     return s->head.upgrade && s->head.version == HTTP_VERSION_11 && s->head.framing == HTTP_NO_BODY &&
            str_ieq(http_value(&s->head, HTTP_UPGRADE), STR("websocket"));
 }

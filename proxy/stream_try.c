@@ -10,7 +10,8 @@
  *
  * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
  * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy.
- * So does one behind the last that a GOAWAY lets pass: the host says that it has not looked at it. */
+ * So does one behind the last that a GOAWAY lets pass: the host says that it has not looked at it. And a WebSocket for
+ * which a host has no room in HTTP/2 is asked for in HTTP/1. */
 #include "proxy/stream-internal.h"
 
 #include "proxy/trailers.h"
@@ -21,6 +22,7 @@
 #include <stdio.h>
 
 static void open_try(struct stream *s, bool fresh);
+static void reach_host(struct stream *s, bool fresh);
 
 static bool is_idempotent(struct str method)
 {
@@ -94,6 +96,8 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
         authority = s->route->rewrite_authority;
     fields_apply(&f, s->route->headers.request, s->route->headers.nrequest, &authority);
     fields_apply(&f, to->headers.request, to->headers.nrequest, &authority);
+    if (s->upgrade && !stream_websocket_ask(s, &f))
+        return false;
     s->authority = authority;
     if (f.overflow)
         return false;
@@ -208,6 +212,7 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
         stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_refused_stream_reset}",
                      STR(RESET "remote refused stream reset"));
         break;
+    case UPSTREAM_NO_TUNNEL: /* has been tried otherwise */
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
                      STR(RESET "protocol error"));
@@ -280,7 +285,10 @@ static void on_fail(void *arg, enum upstream_failure why, int err)
     bool late = came_too_late(s, why);
 
     forget_try(s);
-    if (s->response_started) {
+    if (why == UPSTREAM_NO_TUNNEL && !s->upgrade_by_http1) {
+        s->upgrade_by_http1 = true;
+        reach_host(s, false);
+    } else if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
     } else if (late && s->replayable && !s->repeated) {
         s->repeated = true;
@@ -303,6 +311,11 @@ static void start_response(struct stream *s, const struct http_head *h)
     struct fields f;
 
     fields_from_head(&f, h);
+    if (h->status == 101 && !stream_websocket_accept(s, &f)) {
+        give_up_try(s);
+        try_failed(s, UPSTREAM_PROTOCOL, 0);
+        return;
+    }
     add_service_time(s, &f);
     /* A HEAD's answer and a 304 may tell the length of the body that they do not have. */
     if (h->framing == HTTP_NO_BODY && h->first[HTTP_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
@@ -421,7 +434,7 @@ bool stream_speaks_http2(const struct stream *s)
 {
     const struct cluster *c = s->cluster->cluster;
 
-    return !s->upgrade && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
+    return !s->upgrade_by_http1 && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
 }
 
 static void on_room(void *arg);
