@@ -401,6 +401,8 @@ enum telemetry_metric {
     TELEMETRY_METRICS
 };
 
+struct access_format; /* proxy/access_format.h */
+
 enum span_tag_kind { SPAN_TAG_LITERAL, SPAN_TAG_ENVIRONMENT, SPAN_TAG_HEADER, SPAN_TAG_FORMAT };
 
 struct span_tag {
@@ -408,6 +410,7 @@ struct span_tag {
     enum span_tag_kind kind;
     struct str value;            /* literal; variable's name; header's, in lower case; format of access logs */
     struct str otherwise;        /* where there is no such variable or header; empty: no tag */
+    const struct access_format *format; /* FORMAT: what the proxy has made of `value`; NULL: nothing, and no tag */
 };
 
 /* What Telemetry resources say of one side's traffic. */
@@ -418,6 +421,7 @@ struct telemetry_policy {
     bool no_istio_tags;
     const struct span_tag *tags; /* sorted by name */
     size_t ntags;
+    bool some_formats;           /* among the tags */
     bool no_access_log;
     int32_t log_least_status;    /* an access log's filter `response.code >= N`; 0: all */
     uint32_t metrics_off;        /* 1 << enum telemetry_metric */

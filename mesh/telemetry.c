@@ -106,8 +106,6 @@ static void check_tag(struct check *c, void *message)
         check_error(c, t->literal->at, "value", "must not be empty");
     if (t->formatter && !t->formatter->value.n)
         check_error(c, t->formatter->at, "value", "must not be empty");
-    else if (t->formatter)
-        check_warn(c, t->formatter->at, "value", "not applied: no tag is made by a format");
     if (t->environment && !t->environment->name.n)
         check_error(c, t->environment->at, "name", "missing: the name of the environment variable");
     if (t->header && !name_is_header(t->header->name))

@@ -9,6 +9,7 @@ static void take_link(struct peer *p, const struct tls_link *l)
     p->principal = l->peer->principal;
     p->own = l->peer->own;
     p->xfcc = l->peer->xfcc;
+    p->told = l->peer->told;
     p->sni = l->peer->sni;
 }
 

@@ -26,6 +26,7 @@ struct peer {
     struct str principal; /* what its certificate proves, "spiffe://…"; empty: nothing. The connection's memory */
     struct str own;       /* and what ours told it, likewise */
     struct str xfcc;      /* its certificate in X-Forwarded-Client-Cert's words; empty: none */
+    struct str told;      /* what else its TLS says, as the access log's format asks (tls_told.h) */
     struct str sni;       /* the name that it asked for; empty: none */
     bool chained;         /* one of its listener's chains serves it */
     const struct listener *serve; /* as of `generation` of its listener; by peer_listener */

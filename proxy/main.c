@@ -271,10 +271,14 @@ static int start_control(struct app *a, struct err *e)
 
 static int start(struct app *a, struct err *e)
 {
+    const struct log_headers *headers;
+
     a->base = event_base_new();
     a->tls = tls_store_new(a->o.cert_dir, e);
     if (!a->tls)
         return e->code;
+    headers = access_format_headers(a->o.access_format);
+    tls_store_tell(a->tls, headers->downstream_tls, headers->upstream_tls);
     if (!a->base || watch_signals(a) < 0 || watch_certificates(a) < 0)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
     if (start_workers(a, e) < 0)

@@ -31,6 +31,11 @@ enum stream_state {
     STREAM_RESOLVING, STREAM_RESPONDING, STREAM_TUNNEL
 };
 
+/* texts.h: what was wanted of a response, as it passed. */
+struct kept_headers {
+    struct str response, trailers;
+};
+
 struct stream {
     struct worker *w;
     struct client *cl;
@@ -93,7 +98,8 @@ struct stream {
     bool grpc;                       /* by the request's Content-Type */
     struct str grpc_status;
     struct grpc_count asked, answered; /* messages */
-    struct str response_headers, response_trailers; /* texts.h: those of worker_settings.log_headers */
+    struct kept_headers kept;        /* those of worker_settings.log_headers */
+    struct kept_headers *kept_for_tags; /* one for each of telemetry's tags; NULL: none is a format */
     char attempt_text[12], time_text[24];
 
     int64_t deadline_ns;             /* of idleness */
@@ -135,8 +141,8 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
 bool stream_speaks_http2(const struct stream *s);
 void stream_set_timer(struct event *ev, int64_t ms);
 
-/* stream_host.c: sets host and endpoint. ASKED: a name's first answer is waited for, with stream_continue behind it. */
-enum stream_host_choice { STREAM_HOST_CHOSEN, STREAM_HOST_NONE, STREAM_HOST_ASKED };
+/* stream_host.c: sets host and endpoint. UNRESOLVED: the request's host has no address. ASKED: a name's first answer is waited for, with stream_continue behind it. */
+enum stream_host_choice { STREAM_HOST_CHOSEN, STREAM_HOST_NONE, STREAM_HOST_UNRESOLVED, STREAM_HOST_ASKED };
 enum stream_host_choice stream_choose_host(struct stream *s);
 /* What came of the try there. `grpc`: a status in the head; empty: none. */
 void stream_tell_failed(const struct stream *s, enum outlier_result r);
@@ -159,11 +165,11 @@ void mirror_end(struct stream *s, const struct fields *trailers);
 /* The request is gone: complete copies go on alone, others are given up. */
 void mirror_leave_all(struct stream *s);
 
-/* stream_told.c: for the log and for spans */
+/* stream_told.c: for the log and for spans. They cost nothing where nothing is wanted. */
 void stream_keep_response(struct stream *s, const struct fields *f);
 void stream_keep_trailers(struct stream *s, const struct fields *f);
 void stream_tell_headers(const struct stream *s, struct buf *b);
-void stream_tell_tags(const struct stream *s, struct buf *b);
+void stream_tell_tags(const struct stream *s, const struct record *rec, struct buf *b);
 
 /* stream_record.c */
 void stream_record(struct stream *s);

@@ -192,8 +192,7 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
         fields_add(f, STR("date"), str_of(s->w->date));
     s->status = status;
     s->response_started = true;
-    if (s->w->settings->log_headers->response.n)
-        stream_keep_response(s, f);
+    stream_keep_response(s, f);
     s->response_bytes += s->cl->ops->head(s->cl, &a);
 }
 

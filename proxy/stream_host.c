@@ -87,7 +87,7 @@ static enum stream_host_choice choose_named(struct stream *s, struct str host, u
     uint16_t own = s->cluster->cluster->port;
 
     if (state != NAME_KNOWN)
-        return state == NAME_ASKING ? STREAM_HOST_ASKED : STREAM_HOST_NONE;
+        return state == NAME_ASKING ? STREAM_HOST_ASKED : STREAM_HOST_UNRESOLVED;
     upstream_host_put(s->host);
     s->host = upstream_named(s->cluster, host, &a, s->tries, own ? own : port ? port : s->l->port);
     s->endpoint = NULL;
@@ -113,5 +113,6 @@ enum stream_host_choice stream_choose_host(struct stream *s)
     struct str host = router_split_authority(s->rq.authority, &port);
     enum stream_host_choice c = upstream_goes_by_request(s->cluster) ? choose_named(s, host, port) : choose_slot(s, host);
 
-    return c == STREAM_HOST_ASKED && !wait_for_name(s) ? STREAM_HOST_NONE : c;
+    return c != STREAM_HOST_ASKED || wait_for_name(s) ? c :
+           upstream_goes_by_request(s->cluster) ? STREAM_HOST_UNRESOLVED : STREAM_HOST_NONE;
 }

@@ -3,6 +3,7 @@
 
 #include "proxy/identity.h"
 #include "proxy/texts.h"
+#include "proxy/tls_told.h"
 
 #include <stdio.h>
 
@@ -62,14 +63,19 @@ static void fill_upstream(struct access_log *l, const struct stream *s)
 }
 
 /* Named header fields and tags, copied one behind the other: few proxies are told to have any. */
-static void fill_texts(struct record *r, const struct stream *s, struct buf *headers, struct buf *tags)
+static void fill_texts(struct record *r, const struct stream *s, struct buf *headers, struct buf *tags, struct buf *tls)
 {
     const struct log_headers *wanted = s->w->settings->log_headers;
 
+    if ((wanted->downstream_tls || wanted->upstream_tls) && !r->no_log) {
+        tls_told_put(tls, s->cl->peer->told, wanted->downstream_tls);
+        tls_told_put(tls, s->up_peer ? s->up_peer->told : STR_NULL, wanted->upstream_tls);
+    }
+    r->tls = buf_view(tls);
     if (wanted->request.n + wanted->response.n + wanted->trailers.n && !r->no_log)
         stream_tell_headers(s, headers);
     if (s->telemetry->ntags && r->log.trace_id.n && !r->no_span)
-        stream_tell_tags(s, tags);
+        stream_tell_tags(s, r, tags);
     r->headers = buf_view(headers);
     r->span_tags = buf_view(tags);
 }
@@ -77,7 +83,7 @@ static void fill_texts(struct record *r, const struct stream *s, struct buf *hea
 void stream_record(struct stream *s)
 {
     char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION];
-    struct buf headers = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST);
+    struct buf headers = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST), tls = BUF_INIT(TEXTS_MOST);
     struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes,
                         .request_messages = s->asked.messages, .response_messages = s->answered.messages,
                         .tries = s->tries, .upstream_http2 = s->cluster && stream_speaks_http2(s) };
@@ -108,8 +114,9 @@ void stream_record(struct stream *s)
     record_obey(&r, s->telemetry);
     if (l->trace_id.n && !r.no_span)
         r.operation = operation(s, name);
-    fill_texts(&r, s, &headers, &tags);
+    fill_texts(&r, s, &headers, &tags, &tls);
     record_ring_push(s->w->ring, &r);
     buf_free(&headers);
     buf_free(&tags);
+    buf_free(&tls);
 }

@@ -387,8 +387,7 @@ static void on_trailers(void *arg, const struct fields *f)
 
     if (grpc.p)
         s->grpc_status = arena_str(&s->arena, grpc);
-    if (s->w->settings->log_headers->trailers.n)
-        stream_keep_trailers(s, f);
+    stream_keep_trailers(s, f);
     s->cl->ops->trailers(s->cl, f);
 }
 
@@ -482,6 +481,9 @@ static void open_try(struct stream *s, bool fresh)
         return;
     case STREAM_HOST_NONE:
         stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
+        return;
+    case STREAM_HOST_UNRESOLVED:
+        stream_reply(s, 503, FLAG_DF, "dns_resolution_failure", STR("DNS resolution failure"));
         return;
     case STREAM_HOST_CHOSEN:
         break;

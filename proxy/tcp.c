@@ -13,6 +13,8 @@
 #include "proxy/response_flags.h"
 #include "proxy/proxy_header.h"
 #include "proxy/router.h"
+#include "proxy/texts.h"
+#include "proxy/tls_told.h"
 #include "proxy/upstream.h"
 
 #include <errno.h>
@@ -55,9 +57,22 @@ static struct tcp_side *of(struct conn *c)
     return (struct tcp_side *)c;
 }
 
+static void fill_tls(struct record *r, const struct tcp *t, struct buf *b)
+{
+    const struct log_headers *wanted = t->w->settings->log_headers;
+    const struct tls_link *up = t->up.t ? t->up.c.tls : NULL;
+
+    if (r->kind != RECORD_TCP_CLOSE || !(wanted->downstream_tls || wanted->upstream_tls))
+        return;
+    tls_told_put(b, t->peer.told, wanted->downstream_tls);
+    tls_told_put(b, up && up->peer ? up->peer->told : STR_NULL, wanted->upstream_tls);
+    r->tls = buf_view(b);
+}
+
 static void record(struct tcp *t, enum record_kind kind)
 {
     char flags[RESPONSE_FLAGS_TEXT];
+    struct buf tls = BUF_INIT(TEXTS_MOST);
     struct record r = { .kind = kind, .received_delta = t->received - t->received_told,
                         .sent_delta = t->sent - t->sent_told };
     struct access_log *l = &r.log;
@@ -89,7 +104,9 @@ static void record(struct tcp *t, enum record_kind kind)
     l->request_protocol = STR("tcp");
     r.request_us = -1;
     record_obey(&r, record_policy(t->view->snapshot, t->l));
+    fill_tls(&r, t, &tls);
     record_ring_push(t->w->ring, &r);
+    buf_free(&tls);
 }
 
 /* What the host's outlier detection learns. */

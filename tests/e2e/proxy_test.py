@@ -10,7 +10,9 @@ import collections
 import concurrent.futures
 import contextlib
 import hashlib
+import gzip
 import http.client
+import http.server
 import json
 import os
 import re
@@ -674,6 +676,34 @@ def test_telemetry_is_obeyed():
         until(lambda: "traceparent" in json.loads(w.proxy.request("/again")[1])["fields"], "the context goes on again")
         until(lambda: '"GET /again' in w.proxy.lines()[-1], "requests are logged again")
         assert not any("/sized" in line for line in w.proxy.lines()), w.proxy.lines()
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes OTLP."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies[self.path] += body if self.headers.get("Content-Encoding") != "gzip" else gzip.decompress(body)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def test_span_tags_by_format():
+    collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    collector.bodies = collections.defaultdict(bytes)
+    threading.Thread(target=collector.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    tags = ('{tracing: [{customTags: {told: {formatter: {value: "<%RESP(X-Backend)% %REQ(X-Ask)% %RESPONSE_CODE%>"}}, '
+            'wrong: {formatter: {value: "%NO_SUCH%"}}}}]}')
+    with World(TO_V1, more=telemetry(tags), args=("--telemetry", f"http://127.0.0.1:{collector.server_port}")) as w:
+        w.proxy.request("/a", headers={"X-Ask": "me"})
+        until(lambda: b"<v1 me 200>" in collector.bodies["/v1/traces"], "a span with the tag")
+        assert b"told" in collector.bodies["/v1/traces"] and b"wrong" not in collector.bodies["/v1/traces"]
+        assert 'the tag "wrong" is left out of spans' in w.proxy.errors(), w.proxy.errors()
+    collector.shutdown()
 
 
 def test_access_log_formats():

@@ -578,6 +578,7 @@ def test_unknown_hosts_go_where_they_want():
             expect(answered_by(p, headers={"Host": itself}), {503: 1}, "back to ourselves")
         lines = p.lines(9)
         assert "|PassthroughCluster|" in lines[0].replace(" ", "|"), lines[0]
+        assert " 503 DF dns_resolution_failure " in lines[6] and " 503 UH " in lines[7], lines[6:8]
     for backend in backends:
         backend.stop()
 

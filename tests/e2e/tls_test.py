@@ -272,6 +272,33 @@ def test_mutual():
         refused("optional, a bad one given", p.port, "b.example", client_context(cert=theirs))
 
 
+def test_told_of_tls():
+    """What the access log's format asks of certificates, on both sides of a gateway."""
+    WEB.issue("a", "DNS:a.example")
+    ours = WEB.issue("ours", "URI:spiffe://elsewhere/ns/x/sa/ours,DNS:ours.example,IP:127.0.0.1", "/O=us/CN=ours")
+    tls = simple("a").replace("SIMPLE", "MUTUAL")[:-1] + f", caCertificates: {WEB.pem}}}"
+    names = ["TLS_VERSION", "TLS_CIPHER", "PEER_SUBJECT", "PEER_ISSUER", "PEER_SERIAL", "PEER_FINGERPRINT_256", "PEER_URI_SAN",
+             "PEER_DNS_SAN", "PEER_IP_SAN", "LOCAL_DNS_SAN", "PEER_CERT_V_END"]
+    form = " ".join(f"%DOWNSTREAM_{n}%" for n in names) + " %UPSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_CERT%"
+    with behind_gateway([server("a.example", tls, "a")], "--access-log-format", form) as p:
+        expect(get(p.port, "a.example", client_context(cert=ours))[0], 200)
+        told = dict(zip(names + ["UP", "PEM"], p.lines(1)[0].split(" ")))
+
+        def ask(*what):
+            return openssl("x509", "-in", path("ours.pem"), "-noout", *what).decode().strip().split("=", 1)[1]
+        expect(told["TLS_VERSION"], "TLSv1.3")
+        assert told["TLS_CIPHER"].startswith("TLS_AES_"), told
+        expect(told["PEER_SUBJECT"], "CN=ours,O=us")
+        expect(told["PEER_ISSUER"], ask("-issuer", "-nameopt", "RFC2253"))
+        expect(told["PEER_SERIAL"], ask("-serial").lower())
+        expect(told["PEER_FINGERPRINT_256"], ask("-fingerprint", "-sha256").replace(":", "").lower())
+        expect((told["PEER_URI_SAN"], told["PEER_DNS_SAN"], told["PEER_IP_SAN"], told["LOCAL_DNS_SAN"]),
+               ("spiffe://elsewhere/ns/x/sa/ours", "ours.example", "127.0.0.1", "a.example"))
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$", told["PEER_CERT_V_END"]), told
+        expect(told["UP"], "-", "plain text towards the application")
+        assert told["PEM"].startswith("-----BEGIN%20CERTIFICATE-----%0A"), told["PEM"]
+
+
 def test_revoked():
     WEB.issue("a", "DNS:a.example")
     good, bad = WEB.issue("good", "DNS:good.example"), WEB.issue("bad", "DNS:bad.example")
