@@ -370,6 +370,12 @@ struct listener_chain {
                                       * these are the listener's own */
 };
 
+/* What a gateway makes of X-Forwarded-Client-Cert, in Envoy's words; DEFAULT: SANITIZE_SET. */
+enum client_cert_details {
+    CLIENT_CERT_DEFAULT, CLIENT_CERT_SANITIZE, CLIENT_CERT_FORWARD_ONLY, CLIENT_CERT_APPEND_FORWARD,
+    CLIENT_CERT_SANITIZE_SET, CLIENT_CERT_ALWAYS_FORWARD_ONLY
+};
+
 struct listener {
     struct str name;             /* "127.64.3.5_6379" */
     struct str ip;
@@ -389,6 +395,9 @@ struct listener {
     size_t nchains;
     struct listener_policy policy;
     bool proxy_protocol;         /* connections begin with PROXY protocol's header */
+    uint32_t trusted_proxies;    /* gateway: so many addresses at the end of X-Forwarded-For are from proxies that are
+                                  * trusted: the first of them is the client's. 0: the connection's own is */
+    enum client_cert_details client_cert; /* gateway */
     const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where
                                         * the last host, "block_all", answers 502 to all */
 };

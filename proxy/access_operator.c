@@ -217,9 +217,8 @@ static ptrdiff_t port_at(struct str address)
     return -1;
 }
 
-static struct access_value ip(const struct access_use *u, struct access_rendering *r)
+static struct access_value ip_of(struct str s)
 {
-    struct str s = text_field(u, r);
     ptrdiff_t at = port_at(s);
 
     if (at >= 0)
@@ -229,13 +228,45 @@ static struct access_value ip(const struct access_use *u, struct access_renderin
     return text_of(s);
 }
 
-static struct access_value port(const struct access_use *u, struct access_rendering *r)
+static struct access_value port_of(struct str s)
 {
-    struct str s = text_field(u, r);
     ptrdiff_t at = port_at(s);
     uint64_t v;
 
     return at >= 0 && num_u64(str_from(s, (size_t)at + 1), &v) && v <= UINT16_MAX ? number_of((int64_t)v) : unset();
+}
+
+static struct access_value ip(const struct access_use *u, struct access_rendering *r)
+{
+    return ip_of(text_field(u, r));
+}
+
+static struct access_value port(const struct access_use *u, struct access_rendering *r)
+{
+    return port_of(text_field(u, r));
+}
+
+static struct str direct_peer(const struct record *rec)
+{
+    return rec->direct_remote_address.n ? rec->direct_remote_address : rec->log.downstream_remote_address;
+}
+
+static struct access_value direct(const struct access_use *u, struct access_rendering *r)
+{
+    (void)u;
+    return text_of(direct_peer(r->rec));
+}
+
+static struct access_value direct_ip(const struct access_use *u, struct access_rendering *r)
+{
+    (void)u;
+    return ip_of(direct_peer(r->rec));
+}
+
+static struct access_value direct_port(const struct access_use *u, struct access_rendering *r)
+{
+    (void)u;
+    return port_of(direct_peer(r->rec));
 }
 
 /* --- TLS --- */
@@ -431,9 +462,9 @@ static const struct access_operator operators[] = {
     FIELD("DOWNSTREAM_REMOTE_ADDRESS", text, downstream_remote_address),
     FIELD("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", ip, downstream_remote_address),
     FIELD("DOWNSTREAM_REMOTE_PORT", port, downstream_remote_address),
-    FIELD("DOWNSTREAM_DIRECT_REMOTE_ADDRESS", text, downstream_remote_address),
-    FIELD("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", ip, downstream_remote_address),
-    FIELD("DOWNSTREAM_DIRECT_REMOTE_PORT", port, downstream_remote_address),
+    OWN("DOWNSTREAM_DIRECT_REMOTE_ADDRESS", direct),
+    OWN("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", direct_ip),
+    OWN("DOWNSTREAM_DIRECT_REMOTE_PORT", direct_port),
     FIELD("DOWNSTREAM_LOCAL_ADDRESS", text, downstream_local_address),
     FIELD("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", ip, downstream_local_address),
     FIELD("DOWNSTREAM_LOCAL_PORT", port, downstream_local_address),

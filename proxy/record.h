@@ -30,6 +30,7 @@ struct record {
     uint32_t metrics_off;              /* 1 << enum telemetry_metric */
     struct str span_tags;              /* texts.h: name, value, name, value, … */
     struct str headers;                /* texts.h: values of log_headers' (access_format.h) names, in their order */
+    struct str direct_remote_address;  /* whose connection it is, where the log's is another, told by trusted proxies */
     struct str tls;                    /* texts.h: what log_headers asks of TLS: the client's side's, then the host's */
     /* The span: trace_id and span_id are in `log`; empty trace_id = not sampled. */
     struct str parent_span_id;

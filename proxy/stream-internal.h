@@ -95,6 +95,8 @@ struct stream {
     struct str path, authority;      /* as sent upstream */
     char xff_text[STREAM_XFF];
     struct str xff;
+    struct str client_ip;            /* the peer's, or the one that trusted proxies name */
+    bool client_named;               /* the latter */
     bool grpc;                       /* by the request's Content-Type */
     struct str grpc_status;
     struct grpc_count asked, answered; /* messages */
@@ -150,6 +152,10 @@ void stream_tell_answered(const struct stream *s, unsigned status, struct str gr
 
 /* stream_admit.c: who may. False: it has been answered, or waits: then it is to be asked again after `pause`. */
 bool stream_admit(struct stream *s);
+
+/* stream_forwarded.c: xff and client_ip; the fields that say so upstream */
+void stream_find_client(struct stream *s);
+void stream_add_forwarded(struct stream *s, struct fields *f);
 
 /* stream_hash.c: false: the request has nothing to go by. */
 bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);

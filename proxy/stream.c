@@ -387,16 +387,7 @@ static void identify(struct stream *s)
         rng_uuid4(&s->w->rng, s->uuid);
         s->request_id = (struct str){ s->uuid, 36 };
     }
-    s->xff = http_value(h, HTTP_X_FORWARDED_FOR);
-    if (s->l->direction == LISTENER_GATEWAY) { /* the mesh's edge: who called is added to what the caller says */
-        struct str ip = s->cl->peer->remote_ip;
-        const char *comma = s->xff.n ? "," : "";
-        int n = snprintf(s->xff_text, sizeof(s->xff_text), "%.*s%s%.*s", STR_ARG(s->xff), comma, STR_ARG(ip));
-
-        s->xff = n < (int)sizeof(s->xff_text) ?
-                     (struct str){ s->xff_text, (size_t)n } :
-                     arena_printf(&s->arena, "%.*s%s%.*s", STR_ARG(s->xff), comma, STR_ARG(ip));
-    }
+    stream_find_client(s);
     trace_start(&s->trace, h, &s->w->rng, sampling(s));
 }
 

@@ -80,9 +80,18 @@ static void fill_texts(struct record *r, const struct stream *s, struct buf *hea
     r->span_tags = buf_view(tags);
 }
 
+/* As Envoy has it: an address that is told has no port. */
+static struct str client_text(const struct stream *s, char out[CONN_ADDR_TEXT])
+{
+    bool v6 = str_chr(s->client_ip, ':') >= 0;
+    int n = snprintf(out, CONN_ADDR_TEXT, "%s%.*s%s:0", v6 ? "[" : "", STR_ARG(s->client_ip), v6 ? "]" : "");
+
+    return (struct str){ out, n < CONN_ADDR_TEXT ? (size_t)n : CONN_ADDR_TEXT - 1 };
+}
+
 void stream_record(struct stream *s)
 {
-    char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION];
+    char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION], client[CONN_ADDR_TEXT];
     struct buf headers = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST), tls = BUF_INIT(TEXTS_MOST);
     struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes,
                         .request_messages = s->asked.messages, .response_messages = s->answered.messages,
@@ -104,6 +113,10 @@ void stream_record(struct stream *s)
     l->duration_us = (s->w->now_ns - s->started_ns) / 1000;
     l->downstream_local_address = str_of(s->cl->peer->local);
     l->downstream_remote_address = str_of(s->cl->peer->remote);
+    if (s->client_named) {
+        r.direct_remote_address = l->downstream_remote_address;
+        l->downstream_remote_address = client_text(s, client);
+    }
     l->route_name = s->route ? s->route->name : STR_NULL;
     l->requested_server_name = s->cl->peer->sni;
     l->request_protocol = s->grpc ? STR("grpc") : STR("http");

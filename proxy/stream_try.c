@@ -35,13 +35,24 @@ static bool is_idempotent(struct str method)
     return false;
 }
 
-/* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else,
- * and what an application says of itself is dropped. False: no memory. */
+static enum xfcc_mode xfcc_mode_of(const struct stream *s)
+{
+    static const enum xfcc_mode at_gateways[] = { [CLIENT_CERT_DEFAULT] = XFCC_SANITIZE_SET,
+                                                  [CLIENT_CERT_SANITIZE] = XFCC_SANITIZE,
+                                                  [CLIENT_CERT_FORWARD_ONLY] = XFCC_FORWARD_ONLY,
+                                                  [CLIENT_CERT_APPEND_FORWARD] = XFCC_APPEND_FORWARD,
+                                                  [CLIENT_CERT_SANITIZE_SET] = XFCC_SANITIZE_SET,
+                                                  [CLIENT_CERT_ALWAYS_FORWARD_ONLY] = XFCC_ALWAYS_FORWARD_ONLY };
+
+    if (s->l->direction == LISTENER_GATEWAY)
+        return at_gateways[s->cl->wl->l->client_cert];
+    return s->l->direction == LISTENER_OUTBOUND ? XFCC_SANITIZE : XFCC_APPEND_FORWARD;
+}
+
+/* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else
+ * (unless gatewayTopology would have it otherwise), and what an application says of itself is dropped. False: no memory. */
 static bool add_certificate(struct stream *s, struct fields *f)
 {
-    static const enum xfcc_mode modes[] = { [LISTENER_OUTBOUND] = XFCC_SANITIZE,
-                                            [LISTENER_INBOUND] = XFCC_APPEND_FORWARD,
-                                            [LISTENER_GATEWAY] = XFCC_SANITIZE_SET };
     static const struct str name = STR_INIT("x-forwarded-client-cert");
     const struct peer *p = s->cl->peer;
     struct str came = STR_NULL, out;
@@ -51,7 +62,7 @@ static bool add_certificate(struct stream *s, struct fields *f)
     for (size_t i = 0; i < f->n; i++)
         if (f->v[i].id == HTTP_X_FORWARDED_CLIENT_CERT)
             came = came.n ? arena_printf(&s->arena, "%.*s,%.*s", STR_ARG(came), STR_ARG(f->v[i].value)) : f->v[i].value;
-    if (xfcc_apply(&s->arena, modes[s->l->direction], p->mutual && p->xfcc.n, came, p->xfcc, &out) < 0)
+    if (xfcc_apply(&s->arena, xfcc_mode_of(s), p->mutual && p->xfcc.n, came, p->xfcc, &out) < 0)
         return false;
     if (out.p)
         fields_set(f, name, out);
@@ -65,13 +76,7 @@ static void add_context(struct stream *s, struct fields *f)
 {
     int n;
 
-    if (s->l->direction == LISTENER_GATEWAY) {
-        fields_set(f, STR("x-forwarded-for"), s->xff);
-        fields_set(f, STR("x-forwarded-proto"), s->rq.scheme);
-        fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
-    } else if (!s->head.first[HTTP_X_FORWARDED_PROTO]) {
-        fields_add(f, STR("x-forwarded-proto"), s->rq.scheme);
-    }
+    stream_add_forwarded(s, f);
     if (s->request_id.p == s->uuid)
         fields_set(f, STR("x-request-id"), s->request_id);
     n = snprintf(s->attempt_text, sizeof(s->attempt_text), "%u", s->tries);

@@ -815,6 +815,46 @@ def test_mirror():
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\x09\xdc\4\1\xbb"
 
 
+def test_trusted_proxies():
+    """numTrustedProxies: the client is whom the first of them names, for logs, policies and the next hop."""
+    topology = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: gw, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  template:
+    metadata: {labels: {istio: ingressgateway}, annotations: {proxy.istio.io/config: '{"gatewayTopology": {"numTrustedProxies": 2}}'}}
+    spec: {containers: [{name: istio-proxy}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: not-from-there, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules: [{from: [{source: {remoteIpBlocks: ["203.0.113.66/32"]}}]}]
+---"""
+    form = "%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %RESPONSE_CODE%"
+    with World(TO_V1, more=topology, args=("--access-log-format", form)) as w:
+        def ask(*fields):
+            answer = w.proxy.raw(b"".join(b"%s\r\n" % f.encode() for f in ("GET / HTTP/1.1", "Host: a", *fields, "Connection: close", "", "")))
+            return json.loads(answer[answer.index(b"{"):])["fields"] if b" 200 " in answer[:20] else int(answer[9:12])
+        seen = ask("X-Forwarded-For: 192.0.2.1, 203.0.113.5", "X-Forwarded-For: 10.1.0.2", "X-Forwarded-Proto: https")
+        expect((seen["x-forwarded-for"], seen["x-envoy-external-address"], seen["x-forwarded-proto"]),
+               ("192.0.2.1, 203.0.113.5,10.1.0.2,127.0.0.1", "203.0.113.5", "https"))
+        seen = ask("X-Forwarded-For: 203.0.113.5", "X-Envoy-External-Address: 1.2.3.4")
+        expect((seen["x-forwarded-for"], seen.get("x-envoy-external-address")), ("203.0.113.5,127.0.0.1", None), "by one proxy alone")
+        expect(ask("X-Forwarded-For: 203.0.113.66, 10.1.0.2"), 403)
+        expect(ask("X-Forwarded-For: 203.0.113.66, 203.0.113.5, 10.1.0.2")["x-envoy-external-address"], "203.0.113.5", "a lie")
+        expect(ask("X-Forwarded-For: [2001:db8::1], 10.1.0.2").get("x-envoy-external-address"), None, "no address")
+        expect(ask("X-Forwarded-For: 2001:db8::1,10.1.0.2")["x-envoy-external-address"], "2001:db8::1")
+        lines = w.proxy.lines(6)
+        expect(lines[0], "203.0.113.5:0 127.0.0.1 200")
+        assert lines[1].startswith("127.0.0.1:") and lines[2] == "203.0.113.66:0 127.0.0.1 403", lines
+        expect(lines[5], "[2001:db8::1]:0 127.0.0.1 200")
+
+
 def test_proxy_protocol_in():
     """Who the header names is in the log, in X-Forwarded-For and in policies; who connected is not."""
     policy = """

@@ -272,6 +272,28 @@ def test_mutual():
         refused("optional, a bad one given", p.port, "b.example", client_context(cert=theirs))
 
 
+def test_certificates_are_told_as_the_topology_says():
+    WEB.issue("a", "DNS:a.example")
+    ours = WEB.issue("ours", "URI:spiffe://elsewhere/ns/x/sa/ours", "/CN=ours")
+    tls = simple("a").replace("SIMPLE", "MUTUAL")[:-1] + f", caCertificates: {WEB.pem}}}"
+    mesh = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    defaultConfig:
+      gatewayTopology: {forwardClientCertDetails: APPEND_FORWARD}
+---"""
+    with behind_gateway([server("a.example", tls, "a")], more=mesh) as p:
+        s = client_context(cert=ours).wrap_socket(socket.create_connection(("127.0.0.1", p.port), WAIT), server_hostname="a.example")
+        s.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-Client-Cert: Hash=00;By=spiffe://far/ns/a/sa/b\r\nConnection: close\r\n\r\n")
+        answer = receive_all(s)
+        xfcc = json.loads(answer[answer.index(b"{"):])["fields"]["x-forwarded-client-cert"]
+        assert re.match(r'Hash=00;By=spiffe://far/ns/a/sa/b,Hash=[0-9a-f]{64};', xfcc), xfcc
+        s.close()
+
+
 def test_told_of_tls():
     """What the access log's format asks of certificates, on both sides of a gateway."""
     WEB.issue("a", "DNS:a.example")
