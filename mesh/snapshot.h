@@ -7,6 +7,7 @@
 #define MESH_SNAPSHOT_H
 
 #include "base/regex.h"
+#include "mesh/cel.h"
 #include "mesh/mesh.h"
 
 #include <stdint.h>
@@ -422,6 +423,15 @@ struct span_tag {
     const struct access_format *format; /* FORMAT: what the proxy has made of `value`; NULL: nothing, and no tag */
 };
 
+enum { METRIC_TAGS_MOST = 32 };
+
+/* A label that some metrics have beside Istio's, instead of one of them, or not at all. */
+struct metric_tag {
+    uint32_t metrics;            /* 1 << enum telemetry_metric */
+    struct str name;
+    const struct cel *value;     /* NULL: the label is removed */
+};
+
 /* What Telemetry resources say of one side's traffic. */
 struct telemetry_policy {
     int32_t sampling_ppm;        /* of requests that are not yet decided; -1: as the command line has it */
@@ -432,8 +442,14 @@ struct telemetry_policy {
     size_t ntags;
     bool some_formats;           /* among the tags */
     bool no_access_log;
-    int32_t log_least_status;    /* an access log's filter `response.code >= N`; 0: all */
+    const struct cel **log_filters; /* what any of them lets through is logged; n 0: all */
+    size_t nlog_filters;
     uint32_t metrics_off;        /* 1 << enum telemetry_metric */
+    const struct metric_tag *metric_tags; /* in order: of one label of a metric the last counts; METRIC_TAGS_MOST */
+    size_t nmetric_tags;
+    /* What the expressions above ask of answers: names of header fields and trailers */
+    const struct str *response_headers, *response_trailers;
+    size_t nresponse_headers, nresponse_trailers;
 };
 
 struct proxy_snapshot {

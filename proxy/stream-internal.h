@@ -101,6 +101,7 @@ struct stream {
     struct str grpc_status;
     struct grpc_count asked, answered; /* messages */
     struct kept_headers kept;        /* those of worker_settings.log_headers */
+    struct kept_headers kept_for_rules; /* those of telemetry's expressions */
     struct kept_headers *kept_for_tags; /* one for each of telemetry's tags; NULL: none is a format */
     char attempt_text[12], time_text[24];
 
@@ -174,6 +175,8 @@ void mirror_leave_all(struct stream *s);
 /* stream_told.c: for the log and for spans. They cost nothing where nothing is wanted. */
 void stream_keep_response(struct stream *s, const struct fields *f);
 void stream_keep_trailers(struct stream *s, const struct fields *f);
+/* For expressions: `s` is a stream. */
+struct str stream_told_header(const void *s, enum cel_map m, struct str name);
 void stream_tell_headers(const struct stream *s, struct buf *b);
 void stream_tell_tags(const struct stream *s, const struct record *rec, struct buf *b);
 

@@ -93,6 +93,7 @@ void stream_record(struct stream *s)
 {
     char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION], client[CONN_ADDR_TEXT];
     struct buf headers = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST), tls = BUF_INIT(TEXTS_MOST);
+    struct buf metric_tags = BUF_INIT(TEXTS_MOST);
     struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes,
                         .request_messages = s->asked.messages, .response_messages = s->answered.messages,
                         .tries = s->tries, .upstream_http2 = s->cluster && stream_speaks_http2(s) };
@@ -124,7 +125,7 @@ void stream_record(struct stream *s)
     r.parent_span_id = str_of(s->trace.parent_id);
     r.request_us = s->request_done ? (s->request_done_ns - s->started_ns) / 1000 : -1;
     r.span_is_client = s->l->direction != LISTENER_INBOUND;
-    record_obey(&r, s->telemetry);
+    record_obey(&r, s->telemetry, &(struct record_context){ stream_told_header, s, s->cl->peer->mutual }, &metric_tags);
     if (l->trace_id.n && !r.no_span)
         r.operation = operation(s, name);
     fill_texts(&r, s, &headers, &tags, &tls);
@@ -132,4 +133,5 @@ void stream_record(struct stream *s)
     buf_free(&headers);
     buf_free(&tags);
     buf_free(&tls);
+    buf_free(&metric_tags);
 }

@@ -44,6 +44,8 @@ static const struct log_headers *wanted_by(const struct span_tag *t)
 void stream_keep_response(struct stream *s, const struct fields *f)
 {
     s->kept.response = keep_named(s, &s->w->settings->log_headers->response, f);
+    s->kept_for_rules.response = keep_named(s, &(struct header_names){ s->telemetry->response_headers,
+                                                                       s->telemetry->nresponse_headers }, f);
     if (!s->telemetry->some_formats || !s->trace.sampled)
         return;
     s->kept_for_tags = arena_array(&s->arena, s->telemetry->ntags, sizeof(*s->kept_for_tags));
@@ -54,6 +56,8 @@ void stream_keep_response(struct stream *s, const struct fields *f)
 void stream_keep_trailers(struct stream *s, const struct fields *f)
 {
     s->kept.trailers = keep_named(s, &s->w->settings->log_headers->trailers, f);
+    s->kept_for_rules.trailers = keep_named(s, &(struct header_names){ s->telemetry->response_trailers,
+                                                                       s->telemetry->nresponse_trailers }, f);
     for (size_t i = 0; s->kept_for_tags && i < s->telemetry->ntags; i++)
         s->kept_for_tags[i].trailers = keep_named(s, &wanted_by(&s->telemetry->tags[i])->trailers, f);
 }
@@ -82,6 +86,29 @@ static struct str request_header(const struct stream *s, struct str name)
         if (str_ieq(http_text(h, h->fields[i].name), name))
             return http_text(h, h->fields[i].value);
     return STR_NULL;
+}
+
+static struct str kept_named(const struct str *names, size_t n, struct str kept, struct str name)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct str value = texts_next(&kept);
+
+        if (str_ieq(names[i], name))
+            return value;
+    }
+    return STR_NULL;
+}
+
+struct str stream_told_header(const void *of, enum cel_map m, struct str name)
+{
+    const struct stream *s = of;
+    const struct telemetry_policy *p = s->telemetry;
+
+    if (m == CEL_REQUEST_HEADERS)
+        return request_header(s, name);
+    if (m == CEL_RESPONSE_HEADERS)
+        return kept_named(p->response_headers, p->nresponse_headers, s->kept_for_rules.response, name);
+    return kept_named(p->response_trailers, p->nresponse_trailers, s->kept_for_rules.trailers, name);
 }
 
 static void put_kept(struct buf *b, const struct header_names *names, struct str kept)

@@ -72,7 +72,7 @@ static void fill_tls(struct record *r, const struct tcp *t, struct buf *b)
 static void record(struct tcp *t, enum record_kind kind)
 {
     char flags[RESPONSE_FLAGS_TEXT];
-    struct buf tls = BUF_INIT(TEXTS_MOST);
+    struct buf tls = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST);
     struct record r = { .kind = kind, .received_delta = t->received - t->received_told,
                         .sent_delta = t->sent - t->sent_told };
     struct access_log *l = &r.log;
@@ -103,10 +103,11 @@ static void record(struct tcp *t, enum record_kind kind)
     l->requested_server_name = t->peer.sni;
     l->request_protocol = STR("tcp");
     r.request_us = -1;
-    record_obey(&r, record_policy(t->view->snapshot, t->l));
+    record_obey(&r, record_policy(t->view->snapshot, t->l), &(struct record_context){ .mutual = t->peer.mutual }, &tags);
     fill_tls(&r, t, &tls);
     record_ring_push(t->w->ring, &r);
     buf_free(&tls);
+    buf_free(&tags);
 }
 
 /* What the host's outlier detection learns. */

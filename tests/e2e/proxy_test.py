@@ -678,6 +678,28 @@ def test_telemetry_is_obeyed():
         assert not any("/sized" in line for line in w.proxy.lines()), w.proxy.lines()
 
 
+def test_telemetry_expressions():
+    """A filter and labels by expressions over the request, its answer and both ends."""
+    admin = free_port()
+    rules = """{accessLogging: [{filter: {expression: "request.headers['x-log'] == 'yes' || response.headers['x-backend'] == 'v2'"}}],
+  metrics: [{overrides: [{match: {metric: REQUEST_COUNT}, tagOverrides: {
+    who: {value: "has(request.headers['x-who']) ? request.headers['x-who'] : 'nobody'"}, backend: {value: "response.headers['x-backend']"},
+    class: {value: "response.code / 100"}, destination_version: {operation: REMOVE}}}]}]}"""
+    with World("  - match: [{uri: {prefix: /two}}]\n    route: [{destination: {host: app, subset: v2}}]\n" + TO_V1,
+               more=telemetry(rules), args=("--admin", f"127.0.0.1:{admin}")) as w:
+        w.proxy.request("/one")
+        w.proxy.request("/one", headers={"X-Log": "yes", "X-Who": "me"})
+        w.proxy.request("/two")
+        lines = w.proxy.lines(2)
+        assert len(lines) == 2 and '"GET /one ' in lines[0] and '"GET /two ' in lines[1], lines
+        until(lambda: metric(admin, "istio_requests_total") == 3, "all are counted")
+        expect(metric(admin, "istio_requests_total", 'who="me"', 'backend="v1"'), 1)
+        expect(metric(admin, "istio_requests_total", 'who="nobody"', 'backend="v2"'), 1)
+        expect(metric(admin, "istio_requests_total", "destination_version="), 0)
+        expect(metric(admin, "istio_request_bytes_count", "destination_version="), 3)
+        expect(metric(admin, "istio_request_bytes_count", "who="), 0)
+
+
 class Collector(http.server.BaseHTTPRequestHandler):
     """Takes OTLP."""
 
