@@ -47,10 +47,13 @@ void stream_tell_answered(const struct stream *s, unsigned status, struct str gr
 static long pick_host(struct stream *s)
 {
     struct lb *lb = upstream_lb(s->cluster, s->w->now_ns);
+    const struct retry_policy *retry = &s->route->retry;
 
     if (s->hashed) /* a retry goes to the same host, as Envoy's does */
         return lb_pick_hash(lb, s->hash, NULL, 0);
-    return lb_pick(lb, &s->w->rng, s->tried, s->ntried);
+    if (retry->other_priorities)
+        return lb_pick_elsewhere(lb, &s->w->rng, s->tried, s->ntried);
+    return lb_pick(lb, &s->w->rng, s->tried, retry->same_hosts ? 0 : s->ntried);
 }
 
 static enum stream_host_choice choose_slot(struct stream *s, struct str host)

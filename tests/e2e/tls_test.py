@@ -487,19 +487,20 @@ TRUST = "spiffe://cluster.local/ns/default/sa/"
 class Mesh:
     """A client's and a server's sidecar with a certificate each, and the application behind the second one."""
 
-    def __init__(self, extra="", client=None, server_=None, handler=proxy_test.Handler, port_name="http", client_only=""):
+    def __init__(self, extra="", client=None, server_=None, handler=proxy_test.Handler, port_name="http", client_only="",
+                 client_env=None):
         self.port, other, self.listen = free_port(), free_port(), free_port()
         self.admin = {"client": free_port(), "server": free_port()}
         self.app = Backend("127.7.23.100", self.port, "app", handler)
         self.config = (service("srv", self.port, "srv", port_name) + pod("srv-1", "srv", "127.7.23.1", self.port, "server", True) +
-                       service("cli", other, "cli") + pod("cli-1", "cli", "127.7.23.2", other, "client", True) + extra)
+                       service("cli", other, "cli") + pod("cli-1", "cli", "127.7.23.2", other, "client", True) + extra.replace("PORT", str(self.port)))
         identity = server_ or MESH.cert_dir("server", TRUST + "server")
         self.server = Proxy(self.config, "--cert-dir", identity, "--app-address", "127.7.23.100", "--bind", "127.7.23.3",
                             "--admin", f"127.0.0.1:{self.admin['server']}", role=("--workload", "srv-v1.default"))
         self.client = Proxy(self.config + client_only, "--cert-dir", client or MESH.cert_dir("client", TRUST + "client"),
                             "--bind", "127.7.23.2", "--threads", "1", "--access-log-format", "json",
                             "--admin", f"127.0.0.1:{self.admin['client']}",
-                            "--port-map", f"{self.port}={self.listen},{other}={free_port()}", role=("--workload", "cli-v1.default"))
+                            "--port-map", f"{self.port}={self.listen},{other}={free_port()}", role=("--workload", "cli-v1.default"), env=client_env)
 
     def request(self, path_="/", headers=None):
         c = http.client.HTTPConnection("127.7.23.2", self.listen, timeout=WAIT)
@@ -581,6 +582,21 @@ def test_records():
             for want in (f'source_principal="{TRUST}client"', f'destination_principal="{TRUST}server"',
                          f'connection_security_policy="{policy}"'):
                 assert want in line, (side, want, line)
+
+
+def test_a_workload_by_a_name_of_its_own():
+    """A ServiceEntry of the mesh without endpoints: who is known to be at the name's address has a sidecar, and is called so."""
+    for location, status in (("MESH_INTERNAL", 200), ("MESH_EXTERNAL", 503)):
+        entry = f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: own, namespace: default}}
+spec: {{hosts: ["*.test"], location: {location}, resolution: NONE, ports: [{{number: PORT, name: http, protocol: HTTP}}]}}
+---"""
+        with Names(one="127.7.23.1") as names, Mesh(peer_authentication("STRICT") + entry, client_env=names.env) as m:
+            expect(m.request(headers={"Host": f"one.test:{m.port}"})[0], status, location)
+            line = json.loads(m.client.lines(1)[0])
+            expect((line["upstream_cluster"], line["upstream_host"]), (f"outbound|{m.port}||*.test", f"127.7.23.1:{m.port}"))
 
 
 def test_permissive():
