@@ -1,5 +1,5 @@
-/* cel.c: expressions from text to trees, by recursive descent: a function for each line of the grammar in cel.h. Types that
- * can never fit are found here, where there is somebody to be told. */
+/* cel.c: expressions from text to trees, by recursive descent: a function for each line of the grammar in cel.h. Types
+ * that can never fit are found here, where there is somebody to be told. */
 #include "mesh/cel-internal.h"
 
 #include "base/num.h"
@@ -135,7 +135,8 @@ static bool take(struct parser *p, const char *op)
     rest = str_from(p->text, p->at);
     if (!str_starts(rest, str_of(op)))
         return false;
-    if (op[1] == '\0' && strchr("<>!|&=", op[0]) && rest.n > 1 && (rest.p[1] == '=' || (strchr("|&", op[0]) && rest.p[1] == op[0])))
+    if (op[1] == '\0' && strchr("<>!|&=", op[0]) && rest.n > 1 &&
+        (rest.p[1] == '=' || (strchr("|&", op[0]) && rest.p[1] == op[0])))
         return false;
     p->at += strlen(op);
     return true;
@@ -194,7 +195,8 @@ static struct cel_node *parse_number(struct parser *p)
     while (n < s.n && is_digit(s.p[n]))
         n++;
     if (n < s.n && (s.p[n] == '.' || is_letter(s.p[n])))
-        return fail(p, ERR_UNSUPPORTED, "a number is decimal digits: no fraction, exponent, hexadecimal or unsigned one is offered");
+        return fail(p, ERR_UNSUPPORTED, "a number is decimal digits: no fraction, exponent, hexadecimal or unsigned "
+                    "one is offered");
     if (!num_u64((struct str){ s.p, n }, &v) || v > INT64_MAX)
         return fail(p, ERR_PARSE, "the number is too large");
     p->at += n;
@@ -308,11 +310,12 @@ static struct cel_node *attribute(struct parser *p, struct str name)
         }
     for (int m = 0; m < CEL_MAPS; m++) {
         struct str rest = str_from(name, maps[m].n);
+        struct cel_value key = { .kind = CEL_STRING, .s = str_from(rest, 1) };
 
         if (str_eq(name, maps[m]))
             return map_at(p, (enum cel_map)m);
         if (str_starts(name, maps[m]) && rest.p[0] == '.')
-            return header(p, (enum cel_map)m, literal(p, (struct cel_value){ .kind = CEL_STRING, .s = str_from(rest, 1) }));
+            return header(p, (enum cel_map)m, literal(p, key));
     }
     return fail(p, ERR_UNSUPPORTED, "\"%.*s\" is no attribute that is offered", STR_ARG(name));
 }
@@ -406,7 +409,8 @@ static struct cel_node *parse_method(struct parser *p, const struct cel_node *on
         if (!expect(p, "("))
             return NULL;
         what = parse_expr(p);
-        if (!needs(p, on, CEL_STRING, methods[i].name) || !needs(p, what, CEL_STRING, methods[i].name) || !expect(p, ")"))
+        if (!needs(p, on, CEL_STRING, methods[i].name) || !needs(p, what, CEL_STRING, methods[i].name) ||
+            !expect(p, ")"))
             return NULL;
         v = with(node(p, methods[i].op, CEL_BOOL, 2), on, what);
         if (v && v->op == CEL_OP_MATCHES) {
@@ -476,7 +480,8 @@ static struct cel_node *parse_member(struct parser *p)
             const struct cel_node *name;
 
             if (v->op != CEL_OP_MAP)
-                return fail(p, ERR_UNSUPPORTED, "an index stands behind request.headers, response.headers and response.trailers");
+                return fail(p, ERR_UNSUPPORTED, "an index stands behind request.headers, response.headers and "
+                            "response.trailers");
             take(p, "[");
             name = parse_expr(p);
             v = name && expect(p, "]") ? header(p, v->map, name) : NULL;

@@ -10,10 +10,11 @@
  *   sum      = unary ('+' unary)*               texts joined, numbers added
  *   unary    = ['!'|'-'] member
  *   member   = primary ('.' name '(' expr ')' | '[' expr ']')*      contains, startsWith, endsWith, matches
- *   primary  = number | 'text' | true | false | '[' expr, … ']' | '(' expr ')' | attribute | has|string|int|size '(' expr ')'
+ *   primary  = number | 'text' | true | false | '[' expr, … ']' | '(' expr ')' | attribute
+ *            | (has|string|int|size) '(' expr ')'
  *
- * What is not here is refused by name when an expression is compiled. Evaluation is bounded by the expression's size, and
- * never fails: what has no value (an attribute that is unknown, a type that does not fit) is CEL_NONE.
+ * What is not here is refused by name when an expression is compiled. Evaluation is bounded by the expression's size,
+ * and never fails: what has no value (an attribute that is unknown, a type that does not fit) is CEL_NONE.
  * Sources: github.com/google/cel-spec; Envoy's documentation, "Attributes". */
 #ifndef MESH_CEL_H
 #define MESH_CEL_H

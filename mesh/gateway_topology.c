@@ -1,6 +1,6 @@
 /* gateway_topology.c: what stands in front of a gateway (istio.io/latest/docs/ops/configuration/traffic-management/
  * network-topologies): a Pod's annotation proxy.istio.io/config, and for all of them MeshConfig's defaultConfig, in the
- * ConfigMap "istio" of the root namespace. Both are YAML in a text; of all that may stand there gatewayTopology is read. */
+ * ConfigMap "istio" of the root namespace. Both are YAML in a text, of which gatewayTopology alone is read. */
 #include "mesh/model-internal.h"
 
 #include "base/num.h"

@@ -549,7 +549,7 @@ struct gateway_topology {
     enum client_cert_details client_cert;
 };
 
-/* gateway_topology.c: of a Pod's annotations (may be NULL); of MeshConfig, where `o` is its ConfigMap. Into *to, zeroed. */
+/* gateway_topology.c: of a Pod's annotations (may be NULL); of MeshConfig, where `o` is its ConfigMap. *to: zeroed. */
 void gateway_topology_read(struct check *c, const struct yaml_node *annotations, struct gateway_topology *to);
 void gateway_topology_read_mesh(struct check *c, const struct mesh_object *o, struct gateway_topology *to);
 /* What is said nearer over what is said for more. */

@@ -90,7 +90,8 @@ static void check_source(struct check *c, void *message)
     if (!s->issuer.n && !s->jwks_uri.n && !s->jwks.n)
         check_error(c, s->at, "issuer", "missing: whose tokens are meant; or jwksUri, or jwks");
     else if (given == 0 && !is_web(s->issuer))
-        check_warn(c, s->at, "jwksUri", "no keys: an issuer that is no URL cannot be asked for them, every token of it is refused");
+        check_warn(c, s->at, "jwksUri", "no keys: an issuer that is no URL cannot be asked for them, every token of it "
+                   "is refused");
     if (s->jwks_uri.n)
         check_uri(c, s);
     if (s->jwks.n)

@@ -206,7 +206,7 @@ struct retry_policy {
     size_t ncodes;
     int64_t per_try_timeout_ms;
     int64_t backoff_ms;      /* 25 */
-    bool other_priorities;   /* every two tries the priorities of hosts tried so far are left out (retryRemoteLocalities) */
+    bool other_priorities;   /* after every two tries those of all hosts tried so far are left out */
     bool same_hosts;         /* a host that was tried is as good as another */
 };
 

@@ -59,7 +59,8 @@ static void take_traces(const struct telemetry *t, enum telemetry_mode side, str
     }
 }
 
-static void take_tags(struct draft *d, const struct telemetry_override *o, uint32_t metrics, struct telemetry_policy *to)
+static void take_tags(struct draft *d, const struct telemetry_override *o, uint32_t metrics,
+                      struct telemetry_policy *to)
 {
     struct metric_tag *tags = draft_alloc(d, to->nmetric_tags + o->tags.n, sizeof(*tags));
     size_t n = to->nmetric_tags;

@@ -44,7 +44,7 @@ struct access_operator {
     struct str name;
     enum access_argument argument;
     struct access_value (*value)(const struct access_use *u, struct access_rendering *r);
-    int field;                    /* enum access_log_field, for values that are fields of the log; of TLS enum tls_told */
+    int field;                    /* enum access_log_field, for values that are the log's; of TLS enum tls_told */
     enum access_message message;
     bool (*check)(struct str argument); /* NULL: any */
     const char *right;            /* what would be a right argument */

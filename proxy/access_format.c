@@ -250,8 +250,10 @@ static int put_operator(struct compiler *c, struct command cmd, enum segment_kin
     if (!u.op)
         return err_set(c->e, ERR_INVALID, "there is no such operator (docs/access-log.md lists them)");
     rc = use_argument(c, &u);
-    if (u.op->tls != SIDE_NONE)
-        *(u.op->tls == SIDE_UPSTREAM ? &c->f->headers.upstream_tls : &c->f->headers.downstream_tls) |= 1u << u.op->field;
+    if (u.op->tls == SIDE_UPSTREAM)
+        c->f->headers.upstream_tls |= 1u << u.op->field;
+    else if (u.op->tls == SIDE_DOWNSTREAM)
+        c->f->headers.downstream_tls |= 1u << u.op->field;
     if (rc == 0)
         rc = flush_literal(c);
     if (rc < 0)
@@ -482,7 +484,8 @@ static void read_headers(const struct access_format *f, struct access_rendering 
 
 static void read_tls(const struct access_format *f, struct access_rendering *r)
 {
-    const uint32_t wanted[] = { [SIDE_DOWNSTREAM] = f->headers.downstream_tls, [SIDE_UPSTREAM] = f->headers.upstream_tls };
+    const uint32_t wanted[] = { [SIDE_DOWNSTREAM] = f->headers.downstream_tls,
+                                [SIDE_UPSTREAM] = f->headers.upstream_tls };
     struct str rest = r->rec->tls;
 
     for (size_t side = 0; side < 2; side++)

@@ -410,7 +410,8 @@ static struct access_value header_without_query(const struct access_use *u, stru
     return v;
 }
 
-#define FIELD(operator, how, log_field) { STR_INIT(operator), ARGUMENT_NONE, how, ACCESS_LOG_##log_field, 0, NULL, NULL, SIDE_NONE }
+#define FIELD(operator, how, log_field)                                                                       \
+    { STR_INIT(operator), ARGUMENT_NONE, how, ACCESS_LOG_##log_field, 0, NULL, NULL, SIDE_NONE }
 #define OWN(operator, how) { STR_INIT(operator), ARGUMENT_NONE, how, 0, 0, NULL, NULL, SIDE_NONE }
 #define CHECKED(operator, how, log_field, is_right, right)                                                    \
     { STR_INIT(operator), ARGUMENT_OPTIONAL, how, ACCESS_LOG_##log_field, 0, is_right, right, SIDE_NONE }

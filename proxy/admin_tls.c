@@ -1,4 +1,4 @@
-/* admin_tls.c: TLS in /config_dump, as Envoy's transport sockets. Keys are never shown: a path is, a text is "[redacted]". */
+/* admin_tls.c: TLS in /config_dump, as Envoy's transport sockets. Of keys a path is shown, a text is "[redacted]". */
 #include "mesh/snapshot.h"
 #include "proxy/admin-internal.h"
 #include "proxy/admin_json-internal.h"
@@ -80,7 +80,8 @@ static void own_identity(struct buf *b, const struct str *v, size_t n)
 
 static struct str version_name(uint8_t v)
 {
-    static const struct str known[] = { STR_INIT("TLSv1_0"), STR_INIT("TLSv1_1"), STR_INIT("TLSv1_2"), STR_INIT("TLSv1_3") };
+    static const struct str known[] = { STR_INIT("TLSv1_0"), STR_INIT("TLSv1_1"), STR_INIT("TLSv1_2"),
+                                        STR_INIT("TLSv1_3") };
 
     return v >= 10 && v <= 13 ? known[v - 10] : STR("TLS_AUTO");
 }

@@ -15,8 +15,8 @@ struct jwks_fetcher {
 
 enum { JWKS_MOST_REDIRECTS = 5 };
 
-/* Appends the body of an answer of 200 to `to`, whose ceiling holds. Where an answer sends us elsewhere, that is asked, a
- * few times, but not by http after https. Of https the server's certificate must have the host's name. Gives up after
+/* Appends the body of an answer of 200 to `to`, whose ceiling holds. Where an answer sends us elsewhere, that is asked,
+ * a few times, but not by http after https. Of https the server's certificate must have the host's name. Gives up after
  * five seconds in all. ERR_IO, ERR_TIMEOUT, ERR_PARSE, ERR_LIMIT, ERR_UNSUPPORTED: `e` says what is wrong, without the
  * URI. */
 int jwks_fetch(const struct jwks_fetcher *by, const char *uri, struct buf *to, struct err *e);

@@ -16,8 +16,8 @@ struct metric_tags {
     } v[METRIC_TAGS_READ_MOST];
 };
 
-/* Of the metrics in `*left` (1 << enum istio_metric) takes the first and all that have the same labels: they are taken out
- * of `*left` and returned, with these labels in `to`. `texts`: record.metric_tags. */
+/* Of the metrics in `*left` (1 << enum istio_metric) takes the first and all that have the same labels: they are taken
+ * out of `*left` and returned, with these labels in `to`. `texts`: record.metric_tags. */
 uint32_t metric_tags_next(struct str texts, uint32_t *left, struct metric_tags *to);
 /* Whether a label of that name is set or removed, and its value. */
 bool metric_tags_find(const struct metric_tags *t, struct str name, struct str *value);

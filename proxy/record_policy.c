@@ -1,5 +1,5 @@
 /* record_policy.c: what Telemetry resources keep out of the log, the traces and the metrics, and what labels they give
- * these: their expressions (mesh/cel.h) are evaluated over the record, and over header fields that its owner still has. */
+ * these: their expressions (mesh/cel.h) are evaluated over the record, and header fields that its owner still has. */
 #include "mesh/snapshot.h"
 #include "proxy/record.h"
 

@@ -32,7 +32,8 @@ enum {
 };
 
 /* The texts of a record beside those of the log. */
-#define RECORD_TEXTS(X) X(parent_span_id) X(operation) X(span_tags) X(headers) X(direct_remote_address) X(tls) X(metric_tags)
+#define RECORD_TEXTS(X) \
+    X(parent_span_id) X(operation) X(span_tags) X(headers) X(direct_remote_address) X(tls) X(metric_tags)
 
 struct encoded {
     uint32_t size; /* of the whole piece; 0: the rest of the ring is unused */

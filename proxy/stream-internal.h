@@ -144,7 +144,8 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
 bool stream_speaks_http2(const struct stream *s);
 void stream_set_timer(struct event *ev, int64_t ms);
 
-/* stream_host.c: sets host and endpoint. UNRESOLVED: the request's host has no address. ASKED: a name's first answer is waited for, with stream_continue behind it. */
+/* stream_host.c: sets host and endpoint. UNRESOLVED: the request's host has no address. ASKED: a name's first answer is
+ * waited for, with stream_continue behind it. */
 enum stream_host_choice { STREAM_HOST_CHOSEN, STREAM_HOST_NONE, STREAM_HOST_UNRESOLVED, STREAM_HOST_ASKED };
 enum stream_host_choice stream_choose_host(struct stream *s);
 /* What came of the try there. `grpc`: a status in the head; empty: none. */
@@ -161,7 +162,7 @@ void stream_add_forwarded(struct stream *s, struct fields *f);
 /* stream_hash.c: false: the request has nothing to go by. */
 bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);
 
-/* stream_websocket.c: the fields of an upgrade, between HTTP/1 and HTTP/2. False: no memory; the answer is to another key. */
+/* stream_websocket.c: an upgrade's fields, between HTTP/1 and HTTP/2. False: no memory; it answers another key. */
 bool stream_websocket_ask(struct stream *s, struct fields *f);
 bool stream_websocket_accept(struct stream *s, struct fields *f);
 

@@ -3,9 +3,9 @@
  *   X-Forwarded-For: 192.0.2.7, 203.0.113.5, 10.1.0.2        the gateway's peer: 10.1.0.9
  *                    ^anybody's  ^client     ^a proxy's peer
  *
- * With two trusted proxies in front of the gateway (Istio's numTrustedProxies) the second address from the end was written
- * by the first of them, and is the client's; what stands before it may be a lie. Source: Envoy's documentation of
- * x-forwarded-for, use_remote_address and xff_num_trusted_hops, which are what Istio's gateways have. */
+ * With two trusted proxies in front of the gateway (Istio's numTrustedProxies) the second address from the end was
+ * written by the first of them, and is the client's; what stands before it may be a lie. Source: Envoy's documentation
+ * of x-forwarded-for, use_remote_address and xff_num_trusted_hops, which are what Istio's gateways have. */
 #include "proxy/stream-internal.h"
 
 #include "proxy/policy.h"

@@ -117,7 +117,8 @@ static void put_kept(struct buf *b, const struct header_names *names, struct str
         put_in_place(b, texts_next(&kept));
 }
 
-static void tell_headers(const struct stream *s, const struct log_headers *wanted, struct kept_headers kept, struct buf *b)
+static void tell_headers(const struct stream *s, const struct log_headers *wanted, struct kept_headers kept,
+                         struct buf *b)
 {
     for (size_t i = 0; i < wanted->request.n; i++)
         put_in_place(b, request_header(s, wanted->request.v[i]));

@@ -50,7 +50,8 @@ static enum xfcc_mode xfcc_mode_of(const struct stream *s)
 }
 
 /* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else
- * (unless gatewayTopology would have it otherwise), and what an application says of itself is dropped. False: no memory. */
+ * (unless gatewayTopology would have it otherwise), and what an application says of itself is dropped. False: no
+ * memory. */
 static bool add_certificate(struct stream *s, struct fields *f)
 {
     static const struct str name = STR_INIT("x-forwarded-client-cert");

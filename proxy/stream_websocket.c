@@ -4,8 +4,8 @@
  *   HTTP/1 (RFC 6455) GET, Upgrade: websocket, Sec-WebSocket-Key     101, Sec-WebSocket-Accept: a digest of the key
  *   HTTP/2 (RFC 8441) CONNECT, :protocol = websocket                 200
  *
- * Heads speak HTTP/1's way throughout (http_head.h): GET, `upgrade`, 101; what is left for here is the key, by which HTTP/1
- * shows that both ends mean WebSocket and no cache answers. Where one side knows none, we are that end of the other. */
+ * Heads speak HTTP/1's way throughout (http_head.h): GET, `upgrade`, 101; what is left for here is the key, by which
+ * HTTP/1 shows that both ends mean WebSocket and no cache answers. Where one side has none, we are that end. */
 #include "proxy/stream-internal.h"
 
 #include "base/rand.h"

@@ -108,7 +108,8 @@ static void record(struct tcp *t, enum record_kind kind)
     l->requested_server_name = t->peer.sni;
     l->request_protocol = STR("tcp");
     r.request_us = -1;
-    record_obey(&r, record_policy(t->view->snapshot, t->l), &(struct record_context){ .mutual = t->peer.mutual }, &tags);
+    record_obey(&r, record_policy(t->view->snapshot, t->l), &(struct record_context){ .mutual = t->peer.mutual },
+                &tags);
     fill_tls(&r, t, &tls);
     record_ring_push(t->w->ring, &r);
     buf_free(&tls);

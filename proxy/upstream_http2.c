@@ -4,9 +4,9 @@
  *               RST_STREAM --> fail (REFUSED: the host has not looked at it); GOAWAY: no new ones, those above its
  *               last stream are refused by nghttp2; the connection's loss fails all
  *
- * Requests are put on a connection that is still connecting, too; but an upgrade waits for the host's SETTINGS, which say
- * whether it takes one (RFC 8441), or the host does not hear of it. What of a response nobody takes waits here, bounded
- * by the stream's window (HTTP2_WINDOW); the connection's is given back as bytes come. */
+ * Requests are put on a connection that is still connecting, too; but an upgrade waits for the host's SETTINGS, which
+ * say whether it takes one (RFC 8441), or the host does not hear of it. What of a response nobody takes waits here,
+ * bounded by the stream's window (HTTP2_WINDOW); the connection's is given back as bytes come. */
 #include "proxy/upstream-internal.h"
 
 #include "base/mem.h"
