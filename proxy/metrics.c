@@ -92,7 +92,8 @@ static bool is_code(const struct istio_label *s)
     return s->field == ACCESS_LOG_response_code;
 }
 
-static bool put_key(struct buf *b, struct str s)
+/* Inlined: for each record it is called for each of Istio's labels. */
+__attribute__((always_inline)) static inline bool put_key(struct buf *b, struct str s)
 {
     uint16_t n = (uint16_t)s.n;
     char *to = s.n <= UINT16_MAX ? buf_reserve(b, sizeof(n) + s.n) : NULL;
@@ -107,7 +108,7 @@ static bool put_key(struct buf *b, struct str s)
 }
 
 /* The raw texts, each behind its length, and the code: equal keys are equal label sets. */
-static bool make_key(struct buf *b, const struct record *rec, const struct metric_tags *tags)
+static bool make_key(struct buf *b, const struct record *rec)
 {
     bool is_http = rec->kind == RECORD_HTTP;
     uint32_t kind_and_code = is_http ? (uint32_t)(rec->log.response_code > 0 ? rec->log.response_code : 0) : UINT32_MAX;
@@ -118,6 +119,11 @@ static bool make_key(struct buf *b, const struct record *rec, const struct metri
         if (!is_code(&istio_labels[i]) && (is_http || !istio_labels[i].http_only) &&
             !put_key(b, text_field(&rec->log, istio_labels[i].field)))
             return false;
+    return true;
+}
+
+static bool add_tags(struct buf *b, const struct metric_tags *tags)
+{
     for (size_t i = 0; i < tags->n; i++)
         if (!put_key(b, tags->v[i].name) || !put_key(b, tags->v[i].value.p ? STR("=") : STR_NULL) ||
             !put_key(b, tags->v[i].value))
@@ -326,7 +332,7 @@ static void record_set(struct metrics *m, const struct record *rec, const struct
 
     if (is_uncounted(rec) || (rec->kind == RECORD_TCP_BYTES && rec->sent_delta == 0 && rec->received_delta == 0))
         return;
-    if (make_key(&m->key, rec, tags))
+    if (make_key(&m->key, rec) && (tags->n == 0 || add_tags(&m->key, tags)))
         set = strmap_get(&m->by_key, buf_view(&m->key));
     if (!set && !buf_failed(&m->key))
         set = add_set(m, rec, tags);

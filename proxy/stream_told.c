@@ -43,9 +43,13 @@ static const struct log_headers *wanted_by(const struct span_tag *t)
 
 void stream_keep_response(struct stream *s, const struct fields *f)
 {
-    s->kept.response = keep_named(s, &s->w->settings->log_headers->response, f);
-    s->kept_for_rules.response = keep_named(s, &(struct header_names){ s->telemetry->response_headers,
-                                                                       s->telemetry->nresponse_headers }, f);
+    const struct header_names *log = &s->w->settings->log_headers->response;
+    const struct header_names rules = { s->telemetry->response_headers, s->telemetry->nresponse_headers };
+
+    if (log->n)
+        s->kept.response = keep_named(s, log, f);
+    if (rules.n)
+        s->kept_for_rules.response = keep_named(s, &rules, f);
     if (!s->telemetry->some_formats || !s->trace.sampled)
         return;
     s->kept_for_tags = arena_array(&s->arena, s->telemetry->ntags, sizeof(*s->kept_for_tags));
