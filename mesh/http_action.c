@@ -335,6 +335,8 @@ static void check_retries(struct check *c, void *message)
     check_retry_on(c, r);
     r->policy.attempts = r->attempts > 0 ? (unsigned)r->attempts : 0;
     r->policy.per_try_timeout_ms = r->per_try_timeout;
+    r->policy.other_priorities = r->remote_localities;
+    r->policy.same_hosts = check_get(r->at, "retryIgnorePreviousHosts") && !r->ignore_previous_hosts;
     r->policy.backoff_ms = r->backoff ? r->backoff : vs_default_retries.backoff_ms;
 }
 

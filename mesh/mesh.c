@@ -23,7 +23,7 @@ struct builder {
 enum intake {
     READ_VIRTUAL_SERVICE, READ_DESTINATION_RULE, READ_GATEWAY, READ_SERVICE, READ_POD, READ_TEMPLATE,
     READ_SERVICE_ENTRY, READ_WORKLOAD_ENTRY, READ_ENDPOINTS, READ_NODE, READ_SECRET, READ_SIDECAR,
-    READ_ENVOY_FILTER, READ_POLICY, KEEP
+    READ_ENVOY_FILTER, READ_POLICY, READ_CONFIG_MAP, KEEP
 };
 
 static const struct {
@@ -47,6 +47,7 @@ static const struct {
     { "discovery.k8s.io", "EndpointSlice", READ_ENDPOINTS, MESH_INFO },
     { "", "Node", READ_NODE, MESH_INFO },
     { "", "Secret", READ_SECRET, MESH_INFO },
+    { "", "ConfigMap", READ_CONFIG_MAP, MESH_INFO },
     { "networking.istio.io", "WorkloadGroup", KEEP, MESH_WARNING },
     { "networking.istio.io", "EnvoyFilter", READ_ENVOY_FILTER, MESH_INFO },
     { "networking.istio.io", "ProxyConfig", KEEP, MESH_WARNING },
@@ -211,6 +212,9 @@ static void read_object(struct builder *b, const struct mesh_object *o)
     case READ_ENVOY_FILTER:
         m->envoy_filters.v[m->envoy_filters.n].object = o;
         m->envoy_filters.n += read_spec(&c, &envoy_filter_message, &m->envoy_filters.v[m->envoy_filters.n]);
+        break;
+    case READ_CONFIG_MAP:
+        gateway_topology_read_mesh(&c, o, &m->topology);
         break;
     case READ_POLICY:
         read_policy(&c, &m->policies);

@@ -543,8 +543,22 @@ struct container {
     LIST_OF(struct container_port) ports;
 };
 
+/* What stands in front of a gateway. */
+struct gateway_topology {
+    uint32_t trusted_proxies;
+    bool trusted_given, proxy_protocol;
+    enum client_cert_details client_cert;
+};
+
+/* gateway_topology.c: of a Pod's annotations (may be NULL); of MeshConfig, where `o` is its ConfigMap. *to: zeroed. */
+void gateway_topology_read(struct check *c, const struct yaml_node *annotations, struct gateway_topology *to);
+void gateway_topology_read_mesh(struct check *c, const struct mesh_object *o, struct gateway_topology *to);
+/* What is said nearer over what is said for more. */
+struct gateway_topology gateway_topology_of(const struct gateway_topology *other, const struct gateway_topology *own);
+
 struct pod {
     const struct mesh_object *object;
+    struct gateway_topology topology;
     struct str node;
     struct labels labels;
     LIST_OF(struct container) containers;
@@ -555,6 +569,7 @@ struct pod {
 /* A Deployment or another kind that makes Pods: for a sidecar whose Pod is not there yet. */
 struct pod_template {
     const struct mesh_object *object;
+    struct gateway_topology topology;
     struct labels labels;
     struct workload workload; /* without pod and ip */
 };
@@ -650,6 +665,7 @@ struct mesh {
     LIST_OF(struct destination_rule) rules;
     LIST_OF(struct virtual_service) virtual_services;
     struct policies policies;
+    struct gateway_topology topology; /* MeshConfig's */
     /* by age: creation, then "name.namespace" */
     const struct virtual_service **by_age;
     const struct destination_rule **rules_by_age;

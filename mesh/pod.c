@@ -194,6 +194,7 @@ void pod_read(struct check *c, struct pod *p)
         check_error(c, yaml_path(o->root, "status.podIP"), NULL, "\"%.*s\" is no address", STR_ARG(ip));
     workload_describe(c, &p->workload, o->ns, workload_name(o), p->labels, account_of(spec));
     read_host_ports(c, p);
+    gateway_topology_read(c, yaml_path(o->root, "metadata.annotations"), &p->topology);
 }
 
 /* ---- templates ---- */
@@ -279,4 +280,5 @@ void pod_template_read(struct check *c, struct pod_template *t)
         account = account_of(owner->template->spec);
     t->object = o;
     workload_describe(c, &t->workload, o->ns, o->name, t->labels, account);
+    gateway_topology_read(c, yaml_path(o->root, "spec.template.metadata.annotations"), &t->topology);
 }

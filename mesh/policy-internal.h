@@ -3,6 +3,7 @@
 #ifndef MESH_POLICY_INTERNAL_H
 #define MESH_POLICY_INTERNAL_H
 
+#include "mesh/cel.h"
 #include "mesh/check-internal.h"
 #include "mesh/policy_scope-internal.h"
 #include "mesh/snapshot.h"
@@ -153,7 +154,7 @@ struct telemetry_provider {
 struct telemetry_filter {
     const struct yaml_node *at;
     struct str expression;
-    int32_t least_status; /* 0: not understood */
+    const struct cel *compiled;
 };
 
 struct telemetry_log {
@@ -184,10 +185,14 @@ struct telemetry_trace {
     struct span_tag *span_tags; /* compiled, as many as tags, sorted by name */
 };
 
+enum tag_operation { TAG_UPSERT, TAG_REMOVE };
+
 struct telemetry_tag_override {
     const struct yaml_node *at;
-    int operation; /* 0 UPSERT, 1 REMOVE */
+    int operation; /* enum tag_operation */
     struct str value;
+    struct str label;
+    const struct cel *compiled; /* UPSERT's; NULL: it is not applied */
 };
 
 struct telemetry_override {

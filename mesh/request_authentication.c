@@ -66,12 +66,16 @@ static void check_claim_headers(struct check *c, const struct jwt_source *s)
                             STR_ARG(s->claim_headers.v[i].header), s->claim_headers.v[k].at->line);
 }
 
+static bool is_web(struct str s)
+{
+    return str_starts(s, STR("http://")) || str_starts(s, STR("https://"));
+}
+
 static void check_uri(struct check *c, const struct jwt_source *s)
 {
-    bool secure = str_starts(s->jwks_uri, STR("https://"));
-    struct str rest = str_from(s->jwks_uri, secure ? 8 : 7);
+    struct str rest = str_from(s->jwks_uri, str_starts(s->jwks_uri, STR("https://")) ? 8 : 7);
 
-    if (!secure && !str_starts(s->jwks_uri, STR("http://")))
+    if (!is_web(s->jwks_uri))
         check_error(c, s->at, "jwksUri", "\"%.*s\" begins with neither http:// nor https://", STR_ARG(s->jwks_uri));
     else if (!rest.n || str_chr(rest, '/') == 0 || str_chr(rest, ':') == 0 || str_chr(rest, ' ') >= 0)
         check_error(c, s->at, "jwksUri", "\"%.*s\" names no host", STR_ARG(s->jwks_uri));
@@ -85,8 +89,9 @@ static void check_source(struct check *c, void *message)
 
     if (!s->issuer.n && !s->jwks_uri.n && !s->jwks.n)
         check_error(c, s->at, "issuer", "missing: whose tokens are meant; or jwksUri, or jwks");
-    else if (given == 0)
-        check_warn(c, s->at, "jwksUri", "no keys: they are not looked for at the issuer, every token of it is refused");
+    else if (given == 0 && !is_web(s->issuer))
+        check_warn(c, s->at, "jwksUri", "no keys: an issuer that is no URL cannot be asked for them, every token of it "
+                   "is refused");
     if (s->jwks_uri.n)
         check_uri(c, s);
     if (s->jwks.n)
@@ -106,12 +111,27 @@ static void check_source(struct check *c, void *message)
 
 /* ---- compiling ---- */
 
+/* Where an issuer tells of its keys: OpenID Connect Discovery 1.0, 4. */
+static struct str configuration_of(struct check *c, struct str issuer)
+{
+    struct str uri;
+
+    if (str_ends(issuer, STR("/")))
+        issuer.n--;
+    uri = arena_printf(c->arena, "%.*s/.well-known/openid-configuration", STR_ARG(issuer));
+    c->nomem = c->nomem || !uri.p;
+    return uri;
+}
+
 static void compile(struct check *c, const struct jwt_source *s, struct jwt_rule *to)
 {
     struct jwt_place *headers = check_alloc(c, s->headers.n, sizeof(*headers));
     struct jwt_place *claims = check_alloc(c, s->claim_headers.n, sizeof(*claims));
 
     *to = (struct jwt_rule){ .issuer = s->issuer, .jwks = s->jwks, .jwks_uri = s->jwks_uri };
+    to->discovery = !s->jwks.n && !s->jwks_uri.n && is_web(s->issuer);
+    if (to->discovery)
+        to->jwks_uri = configuration_of(c, s->issuer);
     for (size_t i = 0; headers && i < s->headers.n; i++)
         headers[i] = (struct jwt_place){ s->headers.v[i].name, s->headers.v[i].prefix };
     for (size_t i = 0; claims && i < s->claim_headers.n; i++)

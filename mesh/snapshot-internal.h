@@ -22,6 +22,7 @@ struct draft {
     const struct pod *pod; /* the proxy's own; NULL: none yet */
     struct labels labels;  /* the proxy's own */
     struct str ns;
+    struct gateway_topology topology;
     const struct sidecar *sidecar;   /* NULL: none is for this proxy */
     const struct envoy_filter **filters; /* for this proxy, in their order */
     size_t nfilters;

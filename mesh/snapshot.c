@@ -39,6 +39,7 @@ static const struct pod_template *find_template(const struct mesh *m, const stru
 static int name_self(struct draft *d, struct err *e)
 {
     const struct proxy_identity *id = d->id;
+    static const struct gateway_topology none;
     const struct pod_template *t = find_template(d->mesh, id);
     struct workload *self = &d->out->self;
     struct check c;
@@ -60,6 +61,8 @@ static int name_self(struct draft *d, struct err *e)
     }
     if (id->labels.n)
         d->labels = id->labels;
+    d->topology = gateway_topology_of(t ? &t->topology : &none, d->pod ? &d->pod->topology : &none);
+    d->topology = gateway_topology_of(&d->mesh->topology, &d->topology);
     if (!d->pod && id->pod.n)
         self->pod = id->pod;
     d->ns = self->ns;

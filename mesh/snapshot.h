@@ -7,6 +7,7 @@
 #define MESH_SNAPSHOT_H
 
 #include "base/regex.h"
+#include "mesh/cel.h"
 #include "mesh/mesh.h"
 
 #include <stdint.h>
@@ -235,6 +236,8 @@ struct retry_policy {
     size_t ncodes;
     int64_t per_try_timeout_ms;
     int64_t backoff_ms;      /* 25 */
+    bool other_priorities;   /* after every two tries those of all hosts tried so far are left out */
+    bool same_hosts;         /* a host that was tried is as good as another */
 };
 
 struct redirect {
@@ -448,6 +451,7 @@ struct jwt_rule {
     const struct str *audiences;
     size_t naudiences;
     struct str jwks, jwks_uri;        /* the keys' JSON, or where to get it */
+    bool discovery;                   /* jwks_uri is the issuer's OpenID configuration, which names the keys' */
     const struct jwt_place *headers;  /* none of all three: "Authorization: Bearer " and ?access_token= */
     const struct str *params, *cookies;
     size_t nheaders, nparams, ncookies;
@@ -485,6 +489,12 @@ struct listener_chain {
                                       * these are the listener's own */
 };
 
+/* What a gateway makes of X-Forwarded-Client-Cert, in Envoy's words; DEFAULT: SANITIZE_SET. */
+enum client_cert_details {
+    CLIENT_CERT_DEFAULT, CLIENT_CERT_SANITIZE, CLIENT_CERT_FORWARD_ONLY, CLIENT_CERT_APPEND_FORWARD,
+    CLIENT_CERT_SANITIZE_SET, CLIENT_CERT_ALWAYS_FORWARD_ONLY
+};
+
 struct listener {
     struct str name;             /* "127.64.3.5_6379" */
     struct str ip;
@@ -508,6 +518,9 @@ struct listener {
     size_t nlimits;
     const struct rate_limit *const *connection_limits; /* of TCP connections; not in a chain's `serve` */
     size_t nconnection_limits;
+    uint32_t trusted_proxies;    /* gateway: so many addresses at the end of X-Forwarded-For are from proxies that are
+                                  * trusted: the first of them is the client's. 0: the connection's own is */
+    enum client_cert_details client_cert; /* gateway */
     const struct cluster *passthrough; /* outbound: for HTTP hosts that nobody knows. NULL: REGISTRY_ONLY, where
                                         * the last host, "block_all", answers 502 to all */
 };
@@ -520,6 +533,8 @@ enum telemetry_metric {
     TELEMETRY_METRICS
 };
 
+struct access_format; /* proxy/access_format.h */
+
 enum span_tag_kind { SPAN_TAG_LITERAL, SPAN_TAG_ENVIRONMENT, SPAN_TAG_HEADER, SPAN_TAG_FORMAT };
 
 struct span_tag {
@@ -527,6 +542,16 @@ struct span_tag {
     enum span_tag_kind kind;
     struct str value;            /* literal; variable's name; header's, in lower case; format of access logs */
     struct str otherwise;        /* where there is no such variable or header; empty: no tag */
+    const struct access_format *format; /* FORMAT: what the proxy has made of `value`; NULL: nothing, and no tag */
+};
+
+enum { METRIC_TAGS_MOST = 32 };
+
+/* A label that some metrics have beside Istio's, instead of one of them, or not at all. */
+struct metric_tag {
+    uint32_t metrics;            /* 1 << enum telemetry_metric */
+    struct str name;
+    const struct cel *value;     /* NULL: the label is removed */
 };
 
 /* What Telemetry resources say of one side's traffic. */
@@ -537,9 +562,16 @@ struct telemetry_policy {
     bool no_istio_tags;
     const struct span_tag *tags; /* sorted by name */
     size_t ntags;
+    bool some_formats;           /* among the tags */
     bool no_access_log;
-    int32_t log_least_status;    /* an access log's filter `response.code >= N`; 0: all */
+    const struct cel **log_filters; /* what any of them lets through is logged; n 0: all */
+    size_t nlog_filters;
     uint32_t metrics_off;        /* 1 << enum telemetry_metric */
+    const struct metric_tag *metric_tags; /* in order: of one label of a metric the last counts; METRIC_TAGS_MOST */
+    size_t nmetric_tags;
+    /* What the expressions above ask of answers: names of header fields and trailers */
+    const struct str *response_headers, *response_trailers;
+    size_t nresponse_headers, nresponse_trailers;
 };
 
 struct proxy_snapshot {

@@ -290,7 +290,9 @@ static void listen_on_port(struct draft *d, const struct served *v, size_t n)
     struct listener l = { .ip = bind_of(d, v->server), .bind_port = p.number, .port = p.number };
 
     l.direction = LISTENER_GATEWAY;
-    l.proxy_protocol = d->id->proxy_protocol;
+    l.proxy_protocol = d->id->proxy_protocol || d->topology.proxy_protocol;
+    l.trusted_proxies = d->topology.trusted_proxies;
+    l.client_cert = d->topology.client_cert;
     if (v->server->protocol == GW_TCP) {
         listen_tcp(d, v, &l);
     } else if (v->server->protocol == GW_TLS) {

@@ -8,7 +8,6 @@
 #include "mesh/names-internal.h"
 #include "mesh/policy-internal.h"
 
-#include "base/num.h"
 
 #include <stdlib.h>
 
@@ -39,31 +38,20 @@ static const struct message provider_message = { sizeof(struct telemetry_provide
 
 /* ---- accessLogging ---- */
 
-/* Behind `word`, and behind the blanks around it. */
-static bool skip(struct str *s, struct str word)
-{
-    *s = str_trim(*s);
-    if (!str_starts(*s, word))
-        return false;
-    *s = str_trim(str_from(*s, word.n));
-    return true;
-}
-
 static void check_filter(struct check *c, void *message)
 {
-    enum { MOST_STATUS = 999 };
     struct telemetry_filter *f = message;
-    struct str rest = f->expression;
-    uint64_t status = 0;
+    struct err why = ERR_INIT;
 
-    if (!str_trim(rest).n)
+    if (!str_trim(f->expression).n) {
         check_error(c, f->at, "expression", "missing: which requests are logged, as in response.code >= 400");
-    else if (skip(&rest, STR("response.code")) && skip(&rest, STR(">=")) && num_u64(rest, &status) &&
-             status <= MOST_STATUS)
-        f->least_status = (int32_t)status;
-    else
-        check_warn(c, f->at, "expression", "\"%.*s\" is not applied, all is logged: response.code >= N is understood",
-                   STR_ARG(f->expression));
+        return;
+    }
+    f->compiled = cel_compile(c->arena, f->expression, CEL_BOOL, &why);
+    if (!f->compiled && why.code == ERR_NOMEM)
+        c->nomem = true;
+    else if (!f->compiled)
+        check_error(c, f->at, "expression", "\"%.*s\": %s", STR_ARG(f->expression), why.msg);
 }
 
 static const struct field filter_fields[] = {
@@ -106,8 +94,6 @@ static void check_tag(struct check *c, void *message)
         check_error(c, t->literal->at, "value", "must not be empty");
     if (t->formatter && !t->formatter->value.n)
         check_error(c, t->formatter->at, "value", "must not be empty");
-    else if (t->formatter)
-        check_warn(c, t->formatter->at, "value", "not applied: no tag is made by a format");
     if (t->environment && !t->environment->name.n)
         check_error(c, t->environment->at, "name", "missing: the name of the environment variable");
     if (t->header && !name_is_header(t->header->name))
@@ -211,17 +197,43 @@ static const struct field metric_match_fields[] = {
 static const struct message metric_match_message = { sizeof(struct telemetry_match), metric_match_fields, false,
                                                      check_metric };
 
+/* What a label's name may not have becomes '_', as Envoy has it. */
+static struct str label_name(struct check *c, struct str s)
+{
+    char *to = check_alloc(c, s.n + 1, 1);
+
+    for (size_t i = 0; to && i < s.n; i++) {
+        bool letter = ((s.p[i] | 0x20) >= 'a' && (s.p[i] | 0x20) <= 'z') || (i && s.p[i] >= '0' && s.p[i] <= '9');
+
+        to[i] = letter ? s.p[i] : '_';
+    }
+    return (struct str){ to, to ? s.n : 0 };
+}
+
+static void compile_override(struct check *c, struct telemetry_tag_override *o)
+{
+    struct err why = ERR_INIT;
+
+    o->compiled = cel_compile(c->arena, o->value, CEL_NONE, &why);
+    if (!o->compiled && why.code == ERR_NOMEM)
+        c->nomem = true;
+    else if (!o->compiled) /* Istio's own checks do not look at it */
+        check_warn(c, o->at, "value", "not applied: \"%.*s\": %s", STR_ARG(o->value), why.msg);
+}
+
 static void check_tag_override(struct check *c, void *message)
 {
-    enum { UPSERT, REMOVE };
-    const struct telemetry_tag_override *o = message;
+    struct telemetry_tag_override *o = message;
 
-    if (o->operation == UPSERT && !o->value.n)
+    if (!o->at->key.n)
+        check_error(c, o->at, NULL, "a label's name must not be empty");
+    o->label = label_name(c, o->at->key);
+    if (o->operation == TAG_UPSERT && !o->value.n)
         check_error(c, o->at, "value", "must be set when operation is UPSERT");
-    else if (o->operation == REMOVE && o->value.n)
+    else if (o->operation == TAG_REMOVE && o->value.n)
         check_error(c, o->at, "value", "may be set only when operation is UPSERT");
-    else
-        check_warn(c, o->at, NULL, "kept, not applied: metrics have Istio's labels");
+    else if (o->operation == TAG_UPSERT)
+        compile_override(c, o);
 }
 
 static const char *const operations[] = { "UPSERT", "REMOVE", NULL };

@@ -4,6 +4,7 @@
 
 #include "proxy/access_format.h"
 #include "proxy/record.h"
+#include "proxy/tls_told.h"
 
 enum { ACCESS_VALUE_SCRATCH = 256 };
 
@@ -18,6 +19,7 @@ struct access_rendering {
     const struct record *rec;
     const struct access_format_context *with;
     struct str headers[LOG_HEADERS_MOST]; /* rec->headers taken apart */
+    struct str tls[2][TLS_TOLDS]; /* rec->tls likewise, by enum access_side: those that the format asks for */
     char scratch[ACCESS_VALUE_SCRATCH];
 };
 
@@ -33,16 +35,20 @@ enum access_argument {
 /* Which message an operator's header fields are of. */
 enum access_message { MESSAGE_REQUEST, MESSAGE_RESPONSE, MESSAGE_TRAILERS, MESSAGES };
 
+/* Whose TLS. */
+enum access_side { SIDE_DOWNSTREAM, SIDE_UPSTREAM, SIDE_NONE };
+
 struct access_use;
 
 struct access_operator {
     struct str name;
     enum access_argument argument;
     struct access_value (*value)(const struct access_use *u, struct access_rendering *r);
-    int field;                    /* enum access_log_field, for values that are fields of the log */
+    int field;                    /* enum access_log_field, for values that are the log's; of TLS enum tls_told */
     enum access_message message;
     bool (*check)(struct str argument); /* NULL: any */
     const char *right;            /* what would be a right argument */
+    enum access_side tls;
 };
 
 /* An operator as a format uses it. */

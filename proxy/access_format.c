@@ -250,6 +250,10 @@ static int put_operator(struct compiler *c, struct command cmd, enum segment_kin
     if (!u.op)
         return err_set(c->e, ERR_INVALID, "there is no such operator (docs/access-log.md lists them)");
     rc = use_argument(c, &u);
+    if (u.op->tls == SIDE_UPSTREAM)
+        c->f->headers.upstream_tls |= 1u << u.op->field;
+    else if (u.op->tls == SIDE_DOWNSTREAM)
+        c->f->headers.downstream_tls |= 1u << u.op->field;
     if (rc == 0)
         rc = flush_literal(c);
     if (rc < 0)
@@ -478,6 +482,18 @@ static void read_headers(const struct access_format *f, struct access_rendering 
         r->headers[i] = texts_next(&rest);
 }
 
+static void read_tls(const struct access_format *f, struct access_rendering *r)
+{
+    const uint32_t wanted[] = { [SIDE_DOWNSTREAM] = f->headers.downstream_tls,
+                                [SIDE_UPSTREAM] = f->headers.upstream_tls };
+    struct str rest = r->rec->tls;
+
+    for (size_t side = 0; side < 2; side++)
+        for (size_t i = 0; i < TLS_TOLDS; i++)
+            if (wanted[side] & 1u << i)
+                r->tls[side][i] = texts_next(&rest);
+}
+
 void access_format_render(const struct access_format *f, struct buf *b, const struct record *rec,
                           const struct access_format_context *with)
 {
@@ -486,6 +502,7 @@ void access_format_render(const struct access_format *f, struct buf *b, const st
     r.rec = rec;
     r.with = with;
     read_headers(f, &r);
+    read_tls(f, &r);
     for (size_t i = 0; i < f->n; i++) {
         const struct segment *s = &f->v[i];
 

@@ -29,9 +29,10 @@ struct header_names {
     size_t n;
 };
 
-/* The header fields that a record has to carry for a format (record.h): values in this order. */
+/* What a record has to carry for a format (record.h): values of header fields in this order, and what TLS says. */
 struct log_headers {
     struct header_names request, response, trailers;
+    uint32_t downstream_tls, upstream_tls; /* bits of enum tls_told */
 };
 
 /* What a line tells besides the record. */

@@ -1,6 +1,6 @@
 /* access_operator.c: the operators of access log formats, one line each.
  *
- * Envoy's operators for what this proxy never knows (metadata, filter state, certificates' serial numbers, …) are
+ * Envoy's operators for what this proxy never knows (metadata, filter state, …) are
  * here, too, and always unset: a format that is at work with Istio works here. A name that is not Envoy's is refused. */
 #include "proxy/access_format-internal.h"
 
@@ -217,9 +217,8 @@ static ptrdiff_t port_at(struct str address)
     return -1;
 }
 
-static struct access_value ip(const struct access_use *u, struct access_rendering *r)
+static struct access_value ip_of(struct str s)
 {
-    struct str s = text_field(u, r);
     ptrdiff_t at = port_at(s);
 
     if (at >= 0)
@@ -229,38 +228,63 @@ static struct access_value ip(const struct access_use *u, struct access_renderin
     return text_of(s);
 }
 
-static struct access_value port(const struct access_use *u, struct access_rendering *r)
+static struct access_value port_of(struct str s)
 {
-    struct str s = text_field(u, r);
     ptrdiff_t at = port_at(s);
     uint64_t v;
 
     return at >= 0 && num_u64(str_from(s, (size_t)at + 1), &v) && v <= UINT16_MAX ? number_of((int64_t)v) : unset();
 }
 
-static bool is_inbound(const struct record *rec)
+static struct access_value ip(const struct access_use *u, struct access_rendering *r)
 {
-    return str_eqz(rec->log.reporter, "destination");
+    return ip_of(text_field(u, r));
 }
 
-/* A principal that a certificate proves; the downstream's connection has them on inbound traffic, the upstream's on
- * outbound. */
-static struct access_value proven(const struct access_use *u, const struct access_rendering *r, bool inbound)
+static struct access_value port(const struct access_use *u, struct access_rendering *r)
 {
-    struct str s = text_field(u, r);
-
-    return is_inbound(r->rec) == inbound && str_starts(s, STR("spiffe://")) ? text_of(s) : unset();
+    return port_of(text_field(u, r));
 }
 
-static struct access_value downstream_san(const struct access_use *u, struct access_rendering *r)
+static struct str direct_peer(const struct record *rec)
 {
-    return proven(u, r, true);
+    return rec->direct_remote_address.n ? rec->direct_remote_address : rec->log.downstream_remote_address;
 }
 
-static struct access_value upstream_san(const struct access_use *u, struct access_rendering *r)
+static struct access_value direct(const struct access_use *u, struct access_rendering *r)
 {
-    return proven(u, r, false);
+    (void)u;
+    return text_of(direct_peer(r->rec));
 }
+
+static struct access_value direct_ip(const struct access_use *u, struct access_rendering *r)
+{
+    (void)u;
+    return ip_of(direct_peer(r->rec));
+}
+
+static struct access_value direct_port(const struct access_use *u, struct access_rendering *r)
+{
+    (void)u;
+    return port_of(direct_peer(r->rec));
+}
+
+/* --- TLS --- */
+
+static struct access_value tls_text(const struct access_use *u, struct access_rendering *r)
+{
+    return text_of(r->tls[u->op->tls][u->op->field]);
+}
+
+static struct access_value tls_time(const struct access_use *u, struct access_rendering *r)
+{
+    uint64_t s;
+
+    return num_u64(r->tls[u->op->tls][u->op->field], &s) && s < INT64_MAX / 1000000000 ?
+               time_text(u, r, (int64_t)s * 1000000000) : unset();
+}
+
+/* --- protocols, flags and status --- */
 
 static struct access_value upstream_protocol(const struct access_use *u, struct access_rendering *r)
 {
@@ -269,8 +293,6 @@ static struct access_value upstream_protocol(const struct access_use *u, struct 
         return unset();
     return text_of(r->rec->upstream_http2 ? STR("HTTP/2") : STR("HTTP/1.1"));
 }
-
-/* --- flags and status --- */
 
 static struct access_value long_flags(const struct access_use *u, struct access_rendering *r)
 {
@@ -388,13 +410,22 @@ static struct access_value header_without_query(const struct access_use *u, stru
     return v;
 }
 
-#define FIELD(operator, how, log_field) { STR_INIT(operator), ARGUMENT_NONE, how, ACCESS_LOG_##log_field, 0, NULL, NULL }
-#define OWN(operator, how) { STR_INIT(operator), ARGUMENT_NONE, how, 0, 0, NULL, NULL }
+#define FIELD(operator, how, log_field)                                                                       \
+    { STR_INIT(operator), ARGUMENT_NONE, how, ACCESS_LOG_##log_field, 0, NULL, NULL, SIDE_NONE }
+#define OWN(operator, how) { STR_INIT(operator), ARGUMENT_NONE, how, 0, 0, NULL, NULL, SIDE_NONE }
 #define CHECKED(operator, how, log_field, is_right, right)                                                    \
-    { STR_INIT(operator), ARGUMENT_OPTIONAL, how, ACCESS_LOG_##log_field, 0, is_right, right }
-#define HEADERS(operator, how, of) { STR_INIT(operator), ARGUMENT_HEADERS, how, 0, of, NULL, NULL }
-#define NEVER(operator) { STR_INIT(operator), ARGUMENT_NONE, nothing, 0, 0, NULL, NULL }
-#define NEVER_OF(operator) { STR_INIT(operator), ARGUMENT_IGNORED, nothing, 0, 0, NULL, NULL }
+    { STR_INIT(operator), ARGUMENT_OPTIONAL, how, ACCESS_LOG_##log_field, 0, is_right, right, SIDE_NONE }
+#define HEADERS(operator, how, of) { STR_INIT(operator), ARGUMENT_HEADERS, how, 0, of, NULL, NULL, SIDE_NONE }
+#define NEVER(operator) { STR_INIT(operator), ARGUMENT_NONE, nothing, 0, 0, NULL, NULL, SIDE_NONE }
+#define NEVER_OF(operator) { STR_INIT(operator), ARGUMENT_IGNORED, nothing, 0, 0, NULL, NULL, SIDE_NONE }
+/* What TLS says (TIME: a time), on both sides. */
+#define TLS(operator, of) TLS_ON("DOWNSTREAM_" operator, DOWNSTREAM, of), TLS_ON("UPSTREAM_" operator, UPSTREAM, of)
+#define TLS_ON(operator, side, of) \
+    { STR_INIT(operator), ARGUMENT_NONE, tls_text, TLS_TOLD_##of, 0, NULL, NULL, SIDE_##side }
+#define TLS_TIME(operator, of) \
+    TLS_TIME_ON("DOWNSTREAM_" operator, DOWNSTREAM, of), TLS_TIME_ON("UPSTREAM_" operator, UPSTREAM, of)
+#define TLS_TIME_ON(operator, side, of) \
+    { STR_INIT(operator), ARGUMENT_OPTIONAL, tls_time, TLS_TOLD_##of, 0, access_time_is_form, time_forms, SIDE_##side }
 
 static const char time_forms[] = "a time's form by strftime's letters, with %3f, %6f or %9f for fractions";
 
@@ -416,7 +447,8 @@ static const struct access_operator operators[] = {
     OWN("REQUEST_DURATION", request_duration),
     OWN("RESPONSE_DURATION", response_duration),
     OWN("RESPONSE_TX_DURATION", response_tx_duration),
-    { STR_INIT("COMMON_DURATION"), ARGUMENT_NEEDED, common_duration, 0, 0, is_span_of_points, "START:END:ms, us or ns" },
+    { STR_INIT("COMMON_DURATION"), ARGUMENT_NEEDED, common_duration, 0, 0, is_span_of_points, "START:END:ms, us or ns",
+      SIDE_NONE },
     OWN("UPSTREAM_REQUEST_ATTEMPT_COUNT", attempts),
     FIELD("UPSTREAM_HOST", text, upstream_host),
     FIELD("UPSTREAM_CLUSTER", text, upstream_cluster),
@@ -428,19 +460,15 @@ static const struct access_operator operators[] = {
     FIELD("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", ip, upstream_host),
     FIELD("UPSTREAM_REMOTE_PORT", port, upstream_host),
     FIELD("UPSTREAM_TRANSPORT_FAILURE_REASON", text, upstream_transport_failure_reason),
-    FIELD("UPSTREAM_PEER_URI_SAN", upstream_san, destination_principal),
-    FIELD("UPSTREAM_LOCAL_URI_SAN", upstream_san, source_principal),
     FIELD("DOWNSTREAM_REMOTE_ADDRESS", text, downstream_remote_address),
     FIELD("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", ip, downstream_remote_address),
     FIELD("DOWNSTREAM_REMOTE_PORT", port, downstream_remote_address),
-    FIELD("DOWNSTREAM_DIRECT_REMOTE_ADDRESS", text, downstream_remote_address),
-    FIELD("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", ip, downstream_remote_address),
-    FIELD("DOWNSTREAM_DIRECT_REMOTE_PORT", port, downstream_remote_address),
+    OWN("DOWNSTREAM_DIRECT_REMOTE_ADDRESS", direct),
+    OWN("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", direct_ip),
+    OWN("DOWNSTREAM_DIRECT_REMOTE_PORT", direct_port),
     FIELD("DOWNSTREAM_LOCAL_ADDRESS", text, downstream_local_address),
     FIELD("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", ip, downstream_local_address),
     FIELD("DOWNSTREAM_LOCAL_PORT", port, downstream_local_address),
-    FIELD("DOWNSTREAM_PEER_URI_SAN", downstream_san, source_principal),
-    FIELD("DOWNSTREAM_LOCAL_URI_SAN", downstream_san, destination_principal),
     HEADERS("REQ", header, MESSAGE_REQUEST),
     HEADERS("REQ_WITHOUT_QUERY", header_without_query, MESSAGE_REQUEST),
     HEADERS("RESP", header, MESSAGE_RESPONSE),
@@ -448,45 +476,40 @@ static const struct access_operator operators[] = {
     FIELD("ROUTE_NAME", text, route_name),
     FIELD("REQUESTED_SERVER_NAME", text, requested_server_name),
     OWN("HOSTNAME", hostname),
-    { STR_INIT("ENVIRONMENT"), ARGUMENT_VARIABLE, variable, 0, 0, NULL, NULL },
+    { STR_INIT("ENVIRONMENT"), ARGUMENT_VARIABLE, variable, 0, 0, NULL, NULL, SIDE_NONE },
     FIELD("TRACE_ID", text, trace_id),
     FIELD("SPAN_ID", text, span_id),
     FIELD("STREAM_ID", text, request_id),
     OWN("UNIQUE_ID", unique_id),
     CHECKED("GRPC_STATUS", grpc_status, grpc_response_status, is_grpc_form, "CAMEL_STRING, SNAKE_STRING or NUMBER"),
     OWN("GRPC_STATUS_NUMBER", grpc_number),
+    TLS("TLS_VERSION", VERSION),
+    TLS("TLS_CIPHER", CIPHER),
+    TLS("TLS_SESSION_ID", SESSION_ID),
+    TLS("PEER_SUBJECT", PEER_SUBJECT),
+    TLS("PEER_ISSUER", PEER_ISSUER),
+    TLS("PEER_SERIAL", PEER_SERIAL),
+    TLS("PEER_FINGERPRINT_1", PEER_FINGERPRINT_1),
+    TLS("PEER_FINGERPRINT_256", PEER_FINGERPRINT_256),
+    TLS("PEER_CERT", PEER_CERT),
+    TLS_TIME("PEER_CERT_V_START", PEER_V_START),
+    TLS_TIME("PEER_CERT_V_END", PEER_V_END),
+    TLS("PEER_URI_SAN", PEER_URI_SAN),
+    TLS("PEER_DNS_SAN", PEER_DNS_SAN),
+    TLS("PEER_IP_SAN", PEER_IP_SAN),
+    TLS("PEER_EMAIL_SAN", PEER_EMAIL_SAN),
+    TLS("LOCAL_SUBJECT", LOCAL_SUBJECT),
+    TLS("LOCAL_URI_SAN", LOCAL_URI_SAN),
+    TLS("LOCAL_DNS_SAN", LOCAL_DNS_SAN),
+    TLS("LOCAL_IP_SAN", LOCAL_IP_SAN),
+    TLS("LOCAL_EMAIL_SAN", LOCAL_EMAIL_SAN),
     NEVER("ACCESS_LOG_TYPE"),
     NEVER("CONNECTION_ID"),
     NEVER("DOWNSTREAM_HANDSHAKE_DURATION"),
-    NEVER("DOWNSTREAM_LOCAL_DNS_SAN"),
-    NEVER("DOWNSTREAM_LOCAL_EMAIL_SAN"),
-    NEVER("DOWNSTREAM_LOCAL_IP_SAN"),
-    NEVER("DOWNSTREAM_LOCAL_SUBJECT"),
-    NEVER("DOWNSTREAM_PEER_CERT"),
-    NEVER("DOWNSTREAM_PEER_CERT_V_END"),
-    NEVER("DOWNSTREAM_PEER_CERT_V_START"),
-    NEVER("DOWNSTREAM_PEER_DNS_SAN"),
-    NEVER("DOWNSTREAM_PEER_EMAIL_SAN"),
-    NEVER("DOWNSTREAM_PEER_FINGERPRINT_1"),
-    NEVER("DOWNSTREAM_PEER_FINGERPRINT_256"),
-    NEVER("DOWNSTREAM_PEER_IP_SAN"),
-    NEVER("DOWNSTREAM_PEER_ISSUER"),
-    NEVER("DOWNSTREAM_PEER_SERIAL"),
-    NEVER("DOWNSTREAM_PEER_SUBJECT"),
-    NEVER("DOWNSTREAM_TLS_CIPHER"),
-    NEVER("DOWNSTREAM_TLS_SESSION_ID"),
-    NEVER("DOWNSTREAM_TLS_VERSION"),
     NEVER("DOWNSTREAM_TRANSPORT_FAILURE_REASON"),
     NEVER("FILTER_CHAIN_NAME"),
     NEVER("LOCAL_REPLY_BODY"),
     NEVER("UPSTREAM_CONNECTION_ID"),
-    NEVER("UPSTREAM_PEER_CERT"),
-    NEVER("UPSTREAM_PEER_ISSUER"),
-    NEVER("UPSTREAM_PEER_SUBJECT"),
-    NEVER("UPSTREAM_LOCAL_SUBJECT"),
-    NEVER("UPSTREAM_TLS_CIPHER"),
-    NEVER("UPSTREAM_TLS_SESSION_ID"),
-    NEVER("UPSTREAM_TLS_VERSION"),
     NEVER("VIRTUAL_CLUSTER_NAME"),
     NEVER_OF("CEL"),
     NEVER_OF("CLUSTER_METADATA"),

@@ -45,4 +45,11 @@ void admin_config_dump(struct telemetry *t, const struct proxy_snapshot *s, stru
 void admin_clusters(struct telemetry *t, const struct proxy_snapshot *s, struct buf *b);
 void admin_listeners(const struct proxy_snapshot *s, struct buf *b);
 
+/* admin_tls.c: members of a filter chain, of a cluster, in /config_dump. */
+struct tls_server;
+struct tls_client;
+void admin_server_tls(struct buf *b, const struct tls_server *t);
+void admin_mesh_tls(struct buf *b); /* the mesh's own mutual TLS */
+void admin_cluster_tls(struct buf *b, const struct tls_client *t);
+
 #endif

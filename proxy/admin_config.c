@@ -4,64 +4,23 @@
  * made for its dumps find what they look for. What our snapshot does not have is not in the dump. */
 #include "base/clock.h"
 #include "proxy/admin-internal.h"
+#include "proxy/admin_json-internal.h"
 #include "proxy/telemetry-internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-/* --- JSON: a comma goes before everything that does not come first ------------------------------------------------ */
-
-static void comma(struct buf *b)
-{
-    char last = b->n ? b->p[b->n - 1] : '{';
-
-    if (last != '{' && last != '[' && last != ':')
-        buf_putc(b, ',');
-}
-
-/* `key` NULL: an item of an array. */
-static void member(struct buf *b, const char *key)
-{
-    comma(b);
-    if (key)
-        buf_printf(b, "\"%s\":", key);
-}
-
-static void open_as(struct buf *b, const char *key, char bracket)
-{
-    member(b, key);
-    buf_putc(b, bracket);
-}
-
-static void text(struct buf *b, const char *key, struct str s)
-{
-    member(b, key);
-    buf_json(b, s);
-}
-
-static void number(struct buf *b, const char *key, int64_t v)
-{
-    member(b, key);
-    buf_i64(b, v);
-}
-
-static void truth(struct buf *b, const char *key, bool v)
-{
-    member(b, key);
-    buf_puts(b, v ? "true" : "false");
-}
-
 /* A version is a number with us, and a text in Envoy's messages. */
 static void version(struct buf *b, uint64_t v)
 {
-    member(b, "version_info");
+    json_member(b, "version_info");
     buf_printf(b, "\"%" PRIu64 "\"", v);
 }
 
 /* Protobuf's JSON form of a Duration. */
 static void duration(struct buf *b, const char *key, int64_t ms)
 {
-    member(b, key);
+    json_member(b, key);
     buf_puts(b, "\"");
     buf_double(b, (double)ms / 1000);
     buf_puts(b, "s\"");
@@ -70,50 +29,45 @@ static void duration(struct buf *b, const char *key, int64_t ms)
 /* Parts of a million, as a RuntimeFractionalPercent's default. */
 static void percentage(struct buf *b, uint32_t ppm)
 {
-    open_as(b, "percentage", '{');
-    number(b, "numerator", ppm);
-    text(b, "denominator", STR("MILLION"));
+    json_open(b, "percentage", '{');
+    json_number(b, "numerator", ppm);
+    json_text(b, "denominator", STR("MILLION"));
     buf_putc(b, '}');
-}
-
-static void typed(struct buf *b, const char *type)
-{
-    member(b, "@type");
-    buf_printf(b, "\"type.googleapis.com/%s\"", type);
 }
 
 static void address(struct buf *b, struct str ip, uint16_t port)
 {
-    open_as(b, "address", '{');
-    open_as(b, "socket_address", '{');
-    text(b, "address", ip);
-    number(b, "port_value", port);
+    json_open(b, "address", '{');
+    json_open(b, "socket_address", '{');
+    json_text(b, "address", ip);
+    json_number(b, "port_value", port);
     buf_puts(b, "}}");
 }
 
 /* --- clusters ----------------------------------------------------------------------------------------------------- */
 
 static const char *const lb_names[] = {
-    [LB_LEAST_REQUEST] = "LEAST_REQUEST", [LB_ROUND_ROBIN] = "ROUND_ROBIN", [LB_RANDOM] = "RANDOM"
+    [LB_LEAST_REQUEST] = "LEAST_REQUEST", [LB_ROUND_ROBIN] = "ROUND_ROBIN", [LB_RANDOM] = "RANDOM",
+    [LB_RING_HASH] = "RING_HASH", [LB_MAGLEV] = "MAGLEV"
 };
 
 static void endpoints(struct buf *b, const struct cluster *c)
 {
-    open_as(b, "load_assignment", '{');
-    text(b, "cluster_name", c->name);
-    open_as(b, "endpoints", '[');
+    json_open(b, "load_assignment", '{');
+    json_text(b, "cluster_name", c->name);
+    json_open(b, "endpoints", '[');
     buf_putc(b, '{');
-    open_as(b, "lb_endpoints", '[');
+    json_open(b, "lb_endpoints", '[');
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct endpoint *e = &c->endpoints[i];
 
-        open_as(b, NULL, '{');
-        open_as(b, "endpoint", '{');
+        json_open(b, NULL, '{');
+        json_open(b, "endpoint", '{');
         address(b, e->ip, e->port);
-        text(b, "hostname", e->workload->pod);
+        json_text(b, "hostname", e->workload->pod);
         buf_putc(b, '}');
-        number(b, "load_balancing_weight", e->weight);
-        text(b, "health_status", STR("HEALTHY"));
+        json_number(b, "load_balancing_weight", e->weight);
+        json_text(b, "health_status", STR("HEALTHY"));
         buf_putc(b, '}');
     }
     buf_puts(b, "]}]}");
@@ -121,37 +75,38 @@ static void endpoints(struct buf *b, const struct cluster *c)
 
 static void circuit_breakers(struct buf *b, const struct cluster *c)
 {
-    open_as(b, "circuit_breakers", '{');
-    open_as(b, "thresholds", '[');
+    json_open(b, "circuit_breakers", '{');
+    json_open(b, "thresholds", '[');
     buf_putc(b, '{');
-    number(b, "max_connections", c->max_connections);
-    number(b, "max_pending_requests", c->max_pending);
-    number(b, "max_requests", c->max_requests);
-    number(b, "max_retries", c->max_retries);
+    json_number(b, "max_connections", c->max_connections);
+    json_number(b, "max_pending_requests", c->max_pending);
+    json_number(b, "max_requests", c->max_requests);
+    json_number(b, "max_retries", c->max_retries);
     buf_puts(b, "}]}");
 }
 
 static void cluster(struct buf *b, const struct cluster *c)
 {
-    open_as(b, "cluster", '{');
-    typed(b, "envoy.config.cluster.v3.Cluster");
-    text(b, "name", c->name);
-    text(b, "type", STR("STATIC"));
+    json_open(b, "cluster", '{');
+    json_type(b, "envoy.config.cluster.v3.Cluster");
+    json_text(b, "name", c->name);
+    json_text(b, "type", STR("STATIC"));
     duration(b, "connect_timeout", c->connect_timeout_ms);
-    text(b, "lb_policy", str_of(lb_names[c->lb]));
+    json_text(b, "lb_policy", str_of(lb_names[c->lb]));
     circuit_breakers(b, c);
+    admin_cluster_tls(b, &c->tls);
     endpoints(b, c);
     buf_putc(b, '}');
 }
 
 static void clusters_dump(struct buf *b, const struct proxy_snapshot *s)
 {
-    open_as(b, NULL, '{');
-    typed(b, "envoy.admin.v3.ClustersConfigDump");
+    json_open(b, NULL, '{');
+    json_type(b, "envoy.admin.v3.ClustersConfigDump");
     version(b, s->version);
-    open_as(b, "dynamic_active_clusters", '[');
+    json_open(b, "dynamic_active_clusters", '[');
     for (size_t i = 0; i < s->nclusters; i++) {
-        open_as(b, NULL, '{');
+        json_open(b, NULL, '{');
         version(b, s->version);
         cluster(b, &s->clusters[i]);
         buf_putc(b, '}');
@@ -163,9 +118,9 @@ static void clusters_dump(struct buf *b, const struct proxy_snapshot *s)
 
 static void weighted_cluster(struct buf *b, const struct destination *d)
 {
-    open_as(b, NULL, '{');
-    text(b, "name", d->cluster_name);
-    number(b, "weight", d->weight);
+    json_open(b, NULL, '{');
+    json_text(b, "name", d->cluster_name);
+    json_number(b, "weight", d->weight);
     buf_putc(b, '}');
 }
 
@@ -173,11 +128,11 @@ static void weighted_cluster(struct buf *b, const struct destination *d)
 static void destinations(struct buf *b, const struct destination *d, size_t n)
 {
     if (n == 1) {
-        text(b, "cluster", d->cluster_name);
+        json_text(b, "cluster", d->cluster_name);
         return;
     }
-    open_as(b, "weighted_clusters", '{');
-    open_as(b, "clusters", '[');
+    json_open(b, "weighted_clusters", '{');
+    json_open(b, "clusters", '[');
     for (size_t i = 0; i < n; i++)
         weighted_cluster(b, &d[i]);
     buf_puts(b, "]}");
@@ -185,51 +140,51 @@ static void destinations(struct buf *b, const struct destination *d, size_t n)
 
 static void regex_match_member(struct buf *b, const char *key, struct str pattern)
 {
-    open_as(b, key, '{');
-    text(b, "regex", pattern);
+    json_open(b, key, '{');
+    json_text(b, "regex", pattern);
     buf_putc(b, '}');
 }
 
 static void path_match(struct buf *b, const struct string_match *m)
 {
     if (!m || m->kind == STRING_PRESENT)
-        text(b, "prefix", STR("/"));
+        json_text(b, "prefix", STR("/"));
     else if (m->kind == STRING_REGEX)
         regex_match_member(b, "safe_regex", m->value);
     else
-        text(b, m->kind == STRING_EXACT ? "path" : "prefix", m->value);
+        json_text(b, m->kind == STRING_EXACT ? "path" : "prefix", m->value);
     if (m && m->ignore_case)
-        truth(b, "case_sensitive", false);
+        json_truth(b, "case_sensitive", false);
 }
 
 static void string_match(struct buf *b, const struct string_match *m)
 {
-    open_as(b, "string_match", '{');
+    json_open(b, "string_match", '{');
     if (m->kind == STRING_REGEX)
         regex_match_member(b, "safe_regex", m->value);
     else
-        text(b, m->kind == STRING_EXACT ? "exact" : "prefix", m->value);
+        json_text(b, m->kind == STRING_EXACT ? "exact" : "prefix", m->value);
     if (m->ignore_case)
-        truth(b, "ignore_case", true);
+        json_truth(b, "ignore_case", true);
     buf_putc(b, '}');
 }
 
 static void key_match(struct buf *b, struct str name, const struct string_match *m, bool invert)
 {
-    open_as(b, NULL, '{');
-    text(b, "name", name);
+    json_open(b, NULL, '{');
+    json_text(b, "name", name);
     if (m->kind == STRING_PRESENT)
-        truth(b, "present_match", true);
+        json_truth(b, "present_match", true);
     else
         string_match(b, m);
     if (invert)
-        truth(b, "invert_match", true);
+        json_truth(b, "invert_match", true);
     buf_putc(b, '}');
 }
 
 static void header_matches(struct buf *b, const struct route_match *m)
 {
-    open_as(b, "headers", '[');
+    json_open(b, "headers", '[');
     if (m->method)
         key_match(b, STR(":method"), m->method, false);
     if (m->scheme)
@@ -243,12 +198,12 @@ static void header_matches(struct buf *b, const struct route_match *m)
 
 static void match(struct buf *b, const struct route_match *m)
 {
-    open_as(b, "match", '{');
+    json_open(b, "match", '{');
     path_match(b, m->uri);
     if (m->method || m->scheme || m->authority || m->nheaders)
         header_matches(b, m);
     if (m->nquery) {
-        open_as(b, "query_parameters", '[');
+        json_open(b, "query_parameters", '[');
         for (size_t i = 0; i < m->nquery; i++)
             key_match(b, m->query[i].name, &m->query[i].value, false);
         buf_putc(b, ']');
@@ -259,25 +214,25 @@ static void match(struct buf *b, const struct route_match *m)
 static void rewrite(struct buf *b, const struct route *r)
 {
     if (r->rewrite_authority.n)
-        text(b, "host_rewrite_literal", r->rewrite_authority);
+        json_text(b, "host_rewrite_literal", r->rewrite_authority);
     if (r->rewrite && r->rewrite_re) {
-        open_as(b, "regex_rewrite", '{');
-        text(b, "substitution", r->rewrite_uri);
+        json_open(b, "regex_rewrite", '{');
+        json_text(b, "substitution", r->rewrite_uri);
         buf_putc(b, '}');
     } else if (r->rewrite) {
-        text(b, "prefix_rewrite", r->rewrite_uri);
+        json_text(b, "prefix_rewrite", r->rewrite_uri);
     }
 }
 
 static void forward(struct buf *b, const struct route *r)
 {
-    open_as(b, "route", '{');
+    json_open(b, "route", '{');
     destinations(b, r->destinations, r->ndestinations);
     duration(b, "timeout", r->timeout_ms);
     rewrite(b, r);
     if (r->retry.attempts) {
-        open_as(b, "retry_policy", '{');
-        number(b, "num_retries", r->retry.attempts);
+        json_open(b, "retry_policy", '{');
+        json_number(b, "num_retries", r->retry.attempts);
         if (r->retry.per_try_timeout_ms)
             duration(b, "per_try_timeout", r->retry.per_try_timeout_ms);
         buf_putc(b, '}');
@@ -287,28 +242,28 @@ static void forward(struct buf *b, const struct route *r)
 
 static void redirect(struct buf *b, const struct redirect *r)
 {
-    open_as(b, "redirect", '{');
+    json_open(b, "redirect", '{');
     if (r->scheme.n)
-        text(b, "scheme_redirect", r->scheme);
+        json_text(b, "scheme_redirect", r->scheme);
     if (r->authority.n)
-        text(b, "host_redirect", r->authority);
+        json_text(b, "host_redirect", r->authority);
     if (r->port)
-        number(b, "port_redirect", r->port);
+        json_number(b, "port_redirect", r->port);
     if (r->uri.n)
-        text(b, "path_redirect", r->uri);
+        json_text(b, "path_redirect", r->uri);
     if (r->prefix.n)
-        text(b, "prefix_rewrite", r->prefix);
-    number(b, "response_code", r->status);
+        json_text(b, "prefix_rewrite", r->prefix);
+    json_number(b, "response_code", r->status);
     buf_putc(b, '}');
 }
 
 static void direct_response(struct buf *b, const struct route *r)
 {
-    open_as(b, "direct_response", '{');
-    number(b, "status", r->direct_status);
+    json_open(b, "direct_response", '{');
+    json_number(b, "status", r->direct_status);
     if (r->direct_body.n) {
-        open_as(b, "body", '{');
-        text(b, "inline_string", r->direct_body);
+        json_open(b, "body", '{');
+        json_text(b, "inline_string", r->direct_body);
         buf_putc(b, '}');
     }
     buf_putc(b, '}');
@@ -318,18 +273,18 @@ static void fault(struct buf *b, const struct fault *f)
 {
     if (f->delay_ppm == 0 && f->abort_ppm == 0)
         return;
-    open_as(b, "typed_per_filter_config", '{');
-    open_as(b, "envoy.filters.http.fault", '{');
-    typed(b, "envoy.extensions.filters.http.fault.v3.HTTPFault");
+    json_open(b, "typed_per_filter_config", '{');
+    json_open(b, "envoy.filters.http.fault", '{');
+    json_type(b, "envoy.extensions.filters.http.fault.v3.HTTPFault");
     if (f->delay_ppm) {
-        open_as(b, "delay", '{');
+        json_open(b, "delay", '{');
         duration(b, "fixed_delay", f->delay_ms);
         percentage(b, f->delay_ppm);
         buf_putc(b, '}');
     }
     if (f->abort_ppm) {
-        open_as(b, "abort", '{');
-        number(b, "http_status", f->abort_status);
+        json_open(b, "abort", '{');
+        json_number(b, "http_status", f->abort_status);
         percentage(b, f->abort_ppm);
         buf_putc(b, '}');
     }
@@ -338,8 +293,8 @@ static void fault(struct buf *b, const struct fault *f)
 
 static void route(struct buf *b, const struct route *r)
 {
-    open_as(b, NULL, '{');
-    text(b, "name", r->name);
+    json_open(b, NULL, '{');
+    json_text(b, "name", r->name);
     match(b, &r->match);
     switch (r->action) {
     case ROUTE_FORWARD:
@@ -358,37 +313,37 @@ static void route(struct buf *b, const struct route *r)
 
 static void virtual_host(struct buf *b, const struct virtual_host *h)
 {
-    open_as(b, NULL, '{');
-    text(b, "name", h->name);
-    open_as(b, "domains", '[');
+    json_open(b, NULL, '{');
+    json_text(b, "name", h->name);
+    json_open(b, "domains", '[');
     for (size_t i = 0; i < h->ndomains; i++)
-        text(b, NULL, h->domains[i]);
+        json_text(b, NULL, h->domains[i]);
     buf_putc(b, ']');
-    open_as(b, "routes", '[');
+    json_open(b, "routes", '[');
     for (size_t i = 0; i < h->nroutes; i++)
         route(b, &h->routes[i]);
     buf_putc(b, ']');
     if (h->require_tls)
-        text(b, "require_tls", STR("ALL"));
+        json_text(b, "require_tls", STR("ALL"));
     buf_putc(b, '}');
 }
 
 static void routes_dump(struct buf *b, const struct proxy_snapshot *s)
 {
-    open_as(b, NULL, '{');
-    typed(b, "envoy.admin.v3.RoutesConfigDump");
-    open_as(b, "dynamic_route_configs", '[');
+    json_open(b, NULL, '{');
+    json_type(b, "envoy.admin.v3.RoutesConfigDump");
+    json_open(b, "dynamic_route_configs", '[');
     for (size_t i = 0; i < s->nlisteners; i++) {
         const struct listener *l = &s->listeners[i];
 
         if (l->nhosts == 0)
             continue;
-        open_as(b, NULL, '{');
+        json_open(b, NULL, '{');
         version(b, s->version);
-        open_as(b, "route_config", '{');
-        typed(b, "envoy.config.route.v3.RouteConfiguration");
-        text(b, "name", l->name);
-        open_as(b, "virtual_hosts", '[');
+        json_open(b, "route_config", '{');
+        json_type(b, "envoy.config.route.v3.RouteConfiguration");
+        json_text(b, "name", l->name);
+        json_open(b, "virtual_hosts", '[');
         for (size_t k = 0; k < l->nhosts; k++)
             virtual_host(b, &l->hosts[k]);
         buf_puts(b, "]}}");
@@ -400,60 +355,105 @@ static void routes_dump(struct buf *b, const struct proxy_snapshot *s)
 
 static void http_filter(struct buf *b, const struct listener *l)
 {
-    open_as(b, NULL, '{');
-    text(b, "name", STR("envoy.filters.network.http_connection_manager"));
-    open_as(b, "typed_config", '{');
-    typed(b, "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager");
-    text(b, "stat_prefix", l->name);
-    open_as(b, "rds", '{');
-    text(b, "route_config_name", l->name);
+    json_open(b, NULL, '{');
+    json_text(b, "name", STR("envoy.filters.network.http_connection_manager"));
+    json_open(b, "typed_config", '{');
+    json_type(b, "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager");
+    json_text(b, "stat_prefix", l->name);
+    json_open(b, "rds", '{');
+    json_text(b, "route_config_name", l->name);
     buf_puts(b, "}}}");
 }
 
 static void tcp_filter(struct buf *b, const struct listener *l)
 {
-    open_as(b, NULL, '{');
-    text(b, "name", STR("envoy.filters.network.tcp_proxy"));
-    open_as(b, "typed_config", '{');
-    typed(b, "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy");
-    text(b, "stat_prefix", l->name);
+    json_open(b, NULL, '{');
+    json_text(b, "name", STR("envoy.filters.network.tcp_proxy"));
+    json_open(b, "typed_config", '{');
+    json_type(b, "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy");
+    json_text(b, "stat_prefix", l->name);
     destinations(b, l->tcp, l->ntcp);
     buf_puts(b, "}}");
 }
 
-static void filter_chain(struct buf *b, const struct listener *l, void (*filter)(struct buf *, const struct listener *))
+/* How connections come to a chain, and what secures them. */
+struct entry {
+    const struct listener_chain *chain; /* NULL: no names */
+    const struct tls_server *tls;       /* the chain's, or NULL */
+    bool mesh;                          /* the mesh's mutual TLS */
+    bool plain_only;                    /* beside `mesh`: what is not TLS */
+};
+
+static void chain_match(struct buf *b, const struct entry *in)
 {
-    open_as(b, NULL, '{');
-    open_as(b, "filters", '[');
+    bool named = in->chain && in->chain->nserver_names;
+
+    if (!in->chain && !in->mesh && !in->plain_only)
+        return;
+    json_open(b, "filter_chain_match", '{');
+    json_text(b, "transport_protocol", in->plain_only ? STR("raw_buffer") : STR("tls"));
+    if (named) {
+        json_open(b, "server_names", '[');
+        for (size_t i = 0; i < in->chain->nserver_names; i++)
+            json_text(b, NULL, in->chain->server_names[i]);
+        buf_putc(b, ']');
+    }
+    buf_putc(b, '}');
+}
+
+static void filter_chain(struct buf *b, const struct listener *l, const struct entry *in,
+                         void (*filter)(struct buf *, const struct listener *))
+{
+    json_open(b, NULL, '{');
+    chain_match(b, in);
+    json_open(b, "filters", '[');
     filter(b, l);
-    buf_puts(b, "]}");
+    buf_putc(b, ']');
+    if (in->mesh)
+        admin_mesh_tls(b);
+    else if (in->tls)
+        admin_server_tls(b, in->tls);
+    buf_putc(b, '}');
+}
+
+/* Chains by a connection's protocol: one that is found out by its first bytes has one for either. */
+static void filter_chains(struct buf *b, const struct listener *l, const struct entry *in)
+{
+    if (l->protocol != PROTOCOL_TCP && (l->nhosts || !in->chain))
+        filter_chain(b, l, in, http_filter);
+    if (l->protocol != PROTOCOL_HTTP && l->ntcp)
+        filter_chain(b, l, in, tcp_filter);
 }
 
 static void listener(struct buf *b, const struct listener *l)
 {
-    open_as(b, "listener", '{');
-    typed(b, "envoy.config.listener.v3.Listener");
-    text(b, "name", l->name);
+    bool mesh = l->policy.mtls != MTLS_OFF;
+
+    json_open(b, "listener", '{');
+    json_type(b, "envoy.config.listener.v3.Listener");
+    json_text(b, "name", l->name);
     address(b, l->ip, l->bind_port);
-    text(b, "traffic_direction", l->direction == LISTENER_INBOUND ? STR("INBOUND") : STR("OUTBOUND"));
-    open_as(b, "filter_chains", '[');
-    if (l->protocol != PROTOCOL_TCP)
-        filter_chain(b, l, http_filter);
-    if (l->protocol != PROTOCOL_HTTP && l->ntcp)
-        filter_chain(b, l, tcp_filter);
+    json_text(b, "traffic_direction", l->direction == LISTENER_INBOUND ? STR("INBOUND") : STR("OUTBOUND"));
+    json_open(b, "filter_chains", '[');
+    for (size_t i = 0; i < l->nchains; i++)
+        filter_chains(b, l->chains[i].serve, &(struct entry){ .chain = &l->chains[i], .tls = l->chains[i].tls });
+    if (mesh)
+        filter_chains(b, l, &(struct entry){ .mesh = true });
+    if (l->policy.mtls != MTLS_STRICT && (l->nhosts || l->ntcp || !l->nchains))
+        filter_chains(b, l, &(struct entry){ .plain_only = mesh });
     buf_puts(b, "]}");
 }
 
 static void listeners_dump(struct buf *b, const struct proxy_snapshot *s)
 {
-    open_as(b, NULL, '{');
-    typed(b, "envoy.admin.v3.ListenersConfigDump");
+    json_open(b, NULL, '{');
+    json_type(b, "envoy.admin.v3.ListenersConfigDump");
     version(b, s->version);
-    open_as(b, "dynamic_listeners", '[');
+    json_open(b, "dynamic_listeners", '[');
     for (size_t i = 0; i < s->nlisteners; i++) {
-        open_as(b, NULL, '{');
-        text(b, "name", s->listeners[i].name);
-        open_as(b, "active_state", '{');
+        json_open(b, NULL, '{');
+        json_text(b, "name", s->listeners[i].name);
+        json_open(b, "active_state", '{');
         version(b, s->version);
         listener(b, &s->listeners[i]);
         buf_puts(b, "}}");
@@ -465,24 +465,24 @@ static void listeners_dump(struct buf *b, const struct proxy_snapshot *s)
 
 static void bootstrap_dump(struct buf *b, const struct telemetry *t)
 {
-    open_as(b, NULL, '{');
-    typed(b, "envoy.admin.v3.BootstrapConfigDump");
-    open_as(b, "bootstrap", '{');
-    open_as(b, "node", '{');
-    text(b, "id", t->node_id);
-    text(b, "cluster", t->self.canonical_service);
-    open_as(b, "metadata", '{');
-    text(b, "NAME", t->self.pod);
-    text(b, "NAMESPACE", t->self.ns);
-    text(b, "WORKLOAD_NAME", t->self.name);
-    text(b, "CLUSTER_ID", t->self.cluster);
+    json_open(b, NULL, '{');
+    json_type(b, "envoy.admin.v3.BootstrapConfigDump");
+    json_open(b, "bootstrap", '{');
+    json_open(b, "node", '{');
+    json_text(b, "id", t->node_id);
+    json_text(b, "cluster", t->self.canonical_service);
+    json_open(b, "metadata", '{');
+    json_text(b, "NAME", t->self.pod);
+    json_text(b, "NAMESPACE", t->self.ns);
+    json_text(b, "WORKLOAD_NAME", t->self.name);
+    json_text(b, "CLUSTER_ID", t->self.cluster);
     buf_puts(b, "}}}}");
 }
 
 void admin_config_dump(struct telemetry *t, const struct proxy_snapshot *s, struct buf *b)
 {
     buf_putc(b, '{');
-    open_as(b, "configs", '[');
+    json_open(b, "configs", '[');
     bootstrap_dump(b, t);
     if (s) {
         clusters_dump(b, s);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/access_format.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -104,6 +105,28 @@ static void tell_problems(const struct mesh_problems *p, struct err *e)
 }
 
 /* mesh/ knows no environment: tags of spans that are a variable's value become literal ones here. */
+static int read_variable(struct arena *a, struct span_tag *t)
+{
+    char *name = arena_cstr(a, t->value);
+
+    if (!name)
+        return ERR_NOMEM;
+    t->kind = SPAN_TAG_LITERAL;
+    t->value = str_of(getenv(name)); /* nobody sets variables while the proxy runs */
+    return 0;
+}
+
+/* Nor operators. A format that is wrong costs its tag. */
+static int compile_format(struct arena *a, struct span_tag *t)
+{
+    struct err why = ERR_INIT;
+
+    t->format = access_format_compile(a, t->value, &why);
+    if (!t->format && why.code != ERR_NOMEM)
+        log_warn("Telemetry: the tag \"%.*s\" is left out of spans: %s", STR_ARG(t->name), why.msg);
+    return t->format ? 0 : why.code == ERR_NOMEM ? ERR_NOMEM : 0;
+}
+
 static int read_tags(struct arena *a, struct telemetry_policy *p)
 {
     struct span_tag *tags = arena_array(a, p->ntags, sizeof(*tags));
@@ -111,16 +134,11 @@ static int read_tags(struct arena *a, struct telemetry_policy *p)
     if (p->ntags && !tags)
         return ERR_NOMEM;
     for (size_t i = 0; i < p->ntags; i++) {
-        char *name;
-
         tags[i] = p->tags[i];
-        if (tags[i].kind != SPAN_TAG_ENVIRONMENT)
-            continue;
-        name = arena_cstr(a, tags[i].value);
-        if (!name)
+        if ((tags[i].kind == SPAN_TAG_ENVIRONMENT && read_variable(a, &tags[i]) < 0) ||
+            (tags[i].kind == SPAN_TAG_FORMAT && compile_format(a, &tags[i]) < 0))
             return ERR_NOMEM;
-        tags[i].kind = SPAN_TAG_LITERAL;
-        tags[i].value = str_of(getenv(name)); /* nobody sets variables while the proxy runs */
+        p->some_formats = p->some_formats || tags[i].kind == SPAN_TAG_FORMAT;
     }
     p->tags = tags;
     return 0;

@@ -12,7 +12,7 @@
 #include "base/num.h"
 #include "base/rand.h"
 #include "proxy/http1_body.h"
-#include "proxy/http_client-internal.h"
+#include "proxy/http_url-internal.h"
 #include "proxy/resolve-internal.h"
 
 #include <errno.h>
@@ -117,14 +117,16 @@ static void ask(struct control *c)
     c->scan = (struct http1_scan){ 0 };
     c->head_done = false;
     c->state = ASKING;
-    buf_printf(&c->out, "GET %s/api/mesh/snapshot?node=", c->url.prefix);
+    buf_printf(&c->out, "GET %s/api/mesh/snapshot?node=", c->url.path);
     put_encoded(&c->out, c->node);
     buf_printf(&c->out, "&version=%llu&wait=%ds", (unsigned long long)c->version, c->version ? WAIT_S : 0);
     if (c->refused) {
         buf_printf(&c->out, "&rejected=%llu&error=", (unsigned long long)c->refused);
         put_encoded(&c->out, c->why_refused);
     }
-    buf_printf(&c->out, " HTTP/1.1\r\nHost: %s:%s\r\nAccept: application/json\r\n\r\n", c->url.host, c->url.port);
+    buf_puts(&c->out, " HTTP/1.1\r\nHost: ");
+    http_url_put_host(&c->url, &c->out);
+    buf_puts(&c->out, "\r\nAccept: application/json\r\n\r\n");
     set_timer(c, ANSWER_S * 1000);
     event_add(c->writable, NULL);
 }
@@ -316,7 +318,7 @@ struct control *control_start(struct event_base *base, const struct control_opti
         control_stop(c);
         return NULL;
     }
-    if (http_url_parse(o->url, &c->url, e) < 0) {
+    if (http_url_parse_base(o->url, &c->url, e) < 0) {
         err_wrap(e, "--control");
         control_stop(c);
         return NULL;

@@ -226,7 +226,7 @@ struct exporter *exporter_new(struct event_base *base, const struct export_optio
     rng_hex(&x->rng, incarnation, 16);
     snprintf(x->name, sizeof(x->name), "%.*s/%s", STR_ARG(o->sender), incarnation);
     x->max = o->buffer_bytes;
-    rc = http_url_parse(o->url, &url, e);
+    rc = http_url_parse_base(o->url, &url, e);
     for (int i = 0; i < EXPORT_SIGNALS && rc == 0; i++)
         rc = sender_init(&x->senders[i], x, (enum export_signal)i, base, &url, e);
     if (rc < 0) {

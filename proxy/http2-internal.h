@@ -27,6 +27,7 @@ struct http2_block {
     struct buf bytes;
     struct http_head head;     /* over bytes, once it is finished */
     bool too_large, bad;       /* bad: what nghttp2 lets pass, and HTTP/1 could not say */
+    bool has_protocol, unknown_protocol; /* :protocol (RFC 8441): websocket alone is known */
     bool has_host;
     unsigned cookies;
 };
@@ -52,6 +53,9 @@ struct http2_list {
 /* Views: everything has to stay until it is submitted, which copies. */
 void http2_list_add(struct http2_list *l, struct str name, struct str value);
 void http2_list_fields(struct http2_list *l, const struct fields *f);
+
+/* With copies of its texts, to be freed by mem_free. NULL: no memory. */
+struct http2_list *http2_list_copy(const struct http2_list *l);
 
 /* ---- bodies that go out ---- */
 

@@ -51,6 +51,9 @@ static void add_pseudo(struct http2_block *b, struct str name, struct str value)
         h->authority = put(b, value);
     } else if (str_eqz(name, ":scheme")) {
         h->https = str_ieq(value, STR("https"));
+    } else if (str_eqz(name, ":protocol")) {
+        b->has_protocol = true;
+        b->unknown_protocol = !str_ieq(value, STR("websocket"));
     } else if (str_eqz(name, ":status")) {
         for (size_t i = 0; i < value.n; i++) /* three digits: nghttp2 has looked */
             h->status = (uint16_t)(h->status * 10 + (value.p[i] - '0'));
@@ -164,9 +167,22 @@ static bool path_suits_method(const struct http_head *h)
     return !str_eqz(http_text(h, h->path), "*") || str_eqz(http_text(h, h->method), "OPTIONS");
 }
 
+/* RFC 8441: what HTTP/1 calls an upgrade. */
+static void finish_protocol(struct http2_block *b)
+{
+    struct http_head *h = &b->head;
+
+    b->bad = b->bad || !str_eqz((struct str){ b->bytes.p + h->method.at, h->method.n }, "CONNECT") || !h->path.n;
+    h->method = put(b, STR("GET"));
+    h->upgrade = true;
+}
+
 bool http2_block_finish(struct http2_block *b, bool request, bool more)
 {
     struct http_head *h = &b->head;
+
+    if (b->has_protocol && !b->too_large)
+        finish_protocol(b);
 
     if (b->cookies > 1 && !b->bad && !b->too_large)
         join_cookies(b);
@@ -178,8 +194,8 @@ bool http2_block_finish(struct http2_block *b, bool request, bool more)
     h->size = b->bytes.n;
     h->version = HTTP_VERSION_2;
     h->keep_alive = true;
-    h->framing = more ? HTTP_STREAMED : HTTP_NO_BODY;
-    if (more && h->first[HTTP_CONTENT_LENGTH]) {
+    h->framing = more && !h->upgrade ? HTTP_STREAMED : HTTP_NO_BODY;
+    if (more && !h->upgrade && h->first[HTTP_CONTENT_LENGTH]) {
         if (!parse_length(h))
             return false;
         h->framing = HTTP_LENGTH;
@@ -220,6 +236,25 @@ void http2_list_fields(struct http2_list *l, const struct fields *f)
         http2_list_add(l, f->v[i].name, f->v[i].value);
 }
 
+struct http2_list *http2_list_copy(const struct http2_list *from)
+{
+    struct http2_list *l = mem_alloc(sizeof(*l) + from->bytes);
+    char *to = (char *)(l + 1);
+
+    if (!l)
+        return NULL;
+    l->n = l->bytes = 0;
+    for (size_t i = 0; i < from->n; i++) {
+        const nghttp2_nv *v = &from->v[i];
+
+        memcpy(to, v->name, v->namelen);
+        memcpy(to + v->namelen, v->value, v->valuelen);
+        http2_list_add(l, (struct str){ to, v->namelen }, (struct str){ to + v->namelen, v->valuelen });
+        to += v->namelen + v->valuelen;
+    }
+    return l;
+}
+
 /* ---- bodies ---- */
 
 enum { MOST_WAITING = CONN_MOST_OUT };
@@ -252,35 +287,13 @@ bool http2_source_put(struct http2_source *s, nghttp2_session *session, int32_t 
     return !buf_failed(&s->waiting);
 }
 
-static struct http2_list *copy_trailers(const struct fields *f)
-{
-    size_t bytes = 0;
-    struct http2_list *l;
-    char *to;
-
-    for (size_t i = 0; i < f->n; i++)
-        bytes += f->v[i].name.n + f->v[i].value.n;
-    l = mem_alloc(sizeof(*l) + bytes);
-    if (!l)
-        return NULL;
-    l->n = l->bytes = 0;
-    to = (char *)(l + 1);
-    for (size_t i = 0; i < f->n; i++) {
-        struct str name = f->v[i].name, value = f->v[i].value;
-
-        memcpy(to, name.p, name.n);
-        if (value.n)
-            memcpy(to + name.n, value.p, value.n);
-        http2_list_add(l, (struct str){ to, name.n }, (struct str){ to + name.n, value.n });
-        to += name.n + value.n;
-    }
-    return l;
-}
-
 bool http2_source_end(struct http2_source *s, nghttp2_session *session, int32_t id, const struct fields *trailers)
 {
     if (trailers && trailers->n && !s->trailers) {
-        s->trailers = copy_trailers(trailers);
+        struct http2_list list = { .n = 0 };
+
+        http2_list_fields(&list, trailers);
+        s->trailers = http2_list_copy(&list);
         if (!s->trailers)
             return false;
     }

@@ -25,7 +25,7 @@ struct http2_request {
     int32_t id;
     bool complete;             /* END_STREAM has come */
     bool told_complete;        /* and the stream knows */
-    bool answered;             /* a head has gone out */
+    bool tunnel, opened;       /* a WebSocket is asked for, and is open: then END_STREAM is its client's half's end */
     bool closed;               /* nghttp2 has forgotten it */
     struct buf waiting;        /* of the body, while the stream does not take it */
     struct fields *trailers;   /* behind it; copies live with it */
@@ -166,16 +166,17 @@ static size_t put_head(struct client *cl, const struct answer *a)
     struct http2_request *rq = of_client(cl);
     struct http2_list list = { .n = 0 };
     nghttp2_data_provider body = { .source.ptr = rq, .read_callback = read_answer };
-    bool empty = a->framing == HTTP_NO_BODY || (a->framing == HTTP_LENGTH && a->length == 0);
+    bool opens = a->status == 101; /* HTTP/2 has no such status */
+    bool empty = !opens && (a->framing == HTTP_NO_BODY || (a->framing == HTTP_LENGTH && a->length == 0));
     char status[12], length[24];
 
-    snprintf(status, sizeof(status), "%03u", a->status);
+    snprintf(status, sizeof(status), "%03u", opens ? 200 : a->status);
     snprintf(length, sizeof(length), "%llu", (unsigned long long)a->length);
     http2_list_add(&list, STR(":status"), str_of(status));
     http2_list_fields(&list, a->fields);
     if (a->framing == HTTP_LENGTH)
         http2_list_add(&list, STR("content-length"), str_of(length));
-    rq->answered = true;
+    rq->opened = opens;
     if (!rq->closed && nghttp2_submit_response(rq->h->session, rq->id, list.v, list.n, empty ? NULL : &body) < 0)
         rq->h->broken = true;
     wake(rq->h);
@@ -248,10 +249,13 @@ static bool is_full(struct client *cl)
 
 static void tell_complete(struct http2_request *rq)
 {
-    if (!rq->complete || rq->told_complete || rq->waiting.n || !rq->client.stream)
+    if (!rq->complete || rq->told_complete || rq->waiting.n || !rq->client.stream || (rq->tunnel && !rq->opened))
         return;
     rq->told_complete = true;
-    stream_data_end(rq->client.stream, rq->trailers);
+    if (rq->tunnel)
+        stream_client_closed(rq->client.stream);
+    else
+        stream_data_end(rq->client.stream, rq->trailers);
 }
 
 static void consume(struct http2_request *rq, size_t n)
@@ -336,7 +340,7 @@ static void start_request(struct http2_server *h, struct http2_request *rq, bool
     if (!ok) {
         log_debug("%s: HTTP/2 stream %d: %s", h->peer->remote, rq->id, h->block.bad ? "malformed" : "too large");
         stream_refuse(&rq->client, h->block.too_large ? 431 : 400);
-    } else if (h->block.head.path.n == 0) { /* CONNECT */
+    } else if (h->block.head.path.n == 0 || h->block.unknown_protocol) { /* CONNECT */
         stream_refuse(&rq->client, 501);
     } else {
         stream_start(&rq->client, &h->block.head);
@@ -365,7 +369,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     rq->complete = rq->complete || ends;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        rq->told_complete = ends; /* the head says so */
+        rq->tunnel = h->block.has_protocol;
+        rq->told_complete = ends && !rq->tunnel; /* the head says so */
         start_request(h, rq, !ends);
     } else if (frame->hd.type == NGHTTP2_HEADERS) {
         keep_trailers(rq, &h->block);

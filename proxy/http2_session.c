@@ -22,13 +22,20 @@ static nghttp2_option *make_options(void)
 
 static int say_settings(nghttp2_session *session, bool server)
 {
-    const nghttp2_settings_entry settings[] = {
+    nghttp2_settings_entry settings[4] = {
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MOST_HEAD },
-        server ? (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_MOST_STREAMS } :
-                 (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
     };
-    int rc = nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+    size_t n = 2;
+    int rc;
+
+    if (server) {
+        settings[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_MOST_STREAMS };
+        settings[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 };
+    } else {
+        settings[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 };
+    }
+    rc = nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, n);
 
     return rc ? rc : nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, HTTP2_CONNECTION_WINDOW);
 }

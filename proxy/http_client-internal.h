@@ -4,18 +4,12 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "proxy/http_url-internal.h"
 
 #include <stdint.h>
 
 struct event_base;
 struct http_client;
-
-struct http_url {
-    char host[256], port[8], prefix[256]; /* prefix: the path, without the slash at its end */
-};
-
-/* "http://HOST[:PORT][/PREFIX]", HOST a name, an IPv4 address or an IPv6 address in brackets. ERR_PARSE, ERR_UNSUPPORTED. */
-int http_url_parse(const char *url, struct http_url *to, struct err *e);
 
 struct http_reply {
     int status;             /* 0: no answer, and `e` says why */
@@ -27,12 +21,12 @@ struct http_reply {
 /* Called once for each http_client_post, never from inside it. May post again or free the client. */
 typedef void http_client_done(void *arg, const struct http_reply *reply);
 
-/* `url` is copied. NULL: no memory. */
+/* `url` is copied: a base. NULL: no memory. */
 struct http_client *http_client_new(struct event_base *base, const struct http_url *url, http_client_done *done,
                                     void *arg);
 /* Closes the connection; `done` is not called any more. */
 void http_client_free(struct http_client *c);
-/* `path` is appended to the URL's prefix, `headers` are whole lines. `body` is not copied: it must stay until `done`. */
+/* `path` is appended to the URL's, `headers` are whole lines. `body` is not copied: it must stay until `done`. */
 void http_client_post(struct http_client *c, const char *path, const char *headers, struct str body);
 
 #endif

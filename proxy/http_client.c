@@ -52,41 +52,6 @@ struct http_client {
     struct buf in;
 };
 
-int http_url_parse(const char *url, struct http_url *to, struct err *e)
-{
-    struct str rest = str_of(url), authority, host;
-    struct str port = STR("80");
-    ptrdiff_t colon;
-    uint64_t number;
-
-    if (str_starts(rest, STR("https://")))
-        return err_set(e, ERR_UNSUPPORTED, "URL \"%s\": https is not offered, use http", url);
-    if (!str_starts(rest, STR("http://")))
-        return err_set(e, ERR_PARSE, "URL \"%s\": should be http://HOST[:PORT][/PATH]", url);
-    rest = str_from(rest, strlen("http://"));
-    authority = str_cut(&rest, '/');
-    if (authority.n && authority.p[0] == '[') {
-        host = str_from(authority, 1);
-        authority = str_from(authority, 1);
-        host = str_cut(&authority, ']');
-        colon = authority.n && authority.p[0] == ':' ? 0 : -1;
-    } else {
-        colon = str_chr(authority, ':');
-        host = (struct str){ authority.p, colon < 0 ? authority.n : (size_t)colon };
-    }
-    if (colon >= 0)
-        port = str_from(authority, (size_t)colon + 1);
-    while (str_ends(rest, STR("/")))
-        rest.n--;
-    if (host.n == 0 || host.n >= sizeof(to->host) || !num_u64(port, &number) || number == 0 || number > 65535 ||
-        rest.n + 1 >= sizeof(to->prefix))
-        return err_set(e, ERR_PARSE, "URL \"%s\": should be http://HOST[:PORT][/PATH]", url);
-    snprintf(to->host, sizeof(to->host), "%.*s", STR_ARG(host));
-    snprintf(to->port, sizeof(to->port), "%u", (unsigned)number);
-    snprintf(to->prefix, sizeof(to->prefix), "%s%.*s", rest.n ? "/" : "", STR_ARG(rest));
-    return 0;
-}
-
 static void drop_events(struct http_client *c)
 {
     if (c->readable)
@@ -407,11 +372,10 @@ void http_client_free(struct http_client *c)
 
 static void make_head(struct http_client *c, const char *path, const char *headers)
 {
-    bool is_v6 = strchr(c->url.host, ':') != NULL;
-
     buf_reset(&c->head);
-    buf_printf(&c->head, "POST %s%s HTTP/1.1\r\nHost: %s%s%s:%s\r\nContent-Length: %zu\r\n%s\r\n", c->url.prefix, path,
-               is_v6 ? "[" : "", c->url.host, is_v6 ? "]" : "", c->url.port, c->body.n, headers);
+    buf_printf(&c->head, "POST %s%s HTTP/1.1\r\nHost: ", c->url.path, path);
+    http_url_put_host(&c->url, &c->head);
+    buf_printf(&c->head, "\r\nContent-Length: %zu\r\n%s\r\n", c->body.n, headers);
 }
 
 void http_client_post(struct http_client *c, const char *path, const char *headers, struct str body)

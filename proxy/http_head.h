@@ -62,7 +62,7 @@ struct http_head {
     uint8_t version;           /* enum http_version */
     bool keep_alive;           /* by version and Connection */
     bool nominates;            /* Connection names fields beyond close, keep-alive, upgrade and te */
-    bool upgrade;              /* Connection: upgrade */
+    bool upgrade;              /* Connection: upgrade; HTTP/2: CONNECT with :protocol websocket, then `method` is GET */
     enum http_framing framing;
     uint64_t length;           /* of HTTP_LENGTH */
     size_t nfields;

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "proxy/jwks_fetch.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -22,12 +21,13 @@ struct jwks_source {
     struct jwks *jwks;
     int64_t due_ns, fetched_ns; /* fetched_ns: the last try's end */
     unsigned failures;          /* in a row */
+    bool discovery;             /* the URI is of an OpenID configuration */
     char uri[];
 };
 
 struct jwks_store {
     pthread_t thread;
-    int stop_fd;                /* can be read: the thread is to end */
+    struct jwks_fetcher fetcher; /* its `stop` can be read: the thread is to end */
     atomic_uint_fast64_t changes;
     pthread_mutex_t lock;       /* guards what follows */
     pthread_cond_t news;        /* for the thread: a source is due earlier than it knows, or it is to end */
@@ -82,7 +82,7 @@ static void fetch(struct jwks_store *s, struct jwks_source *k)
     struct err e = ERR_INIT;
 
     pthread_mutex_unlock(&s->lock);
-    if (jwks_fetch(k->uri, s->stop_fd, &text, &e) == 0)
+    if ((k->discovery ? jwks_fetch_discovered : jwks_fetch)(&s->fetcher, k->uri, &text, &e) == 0)
         set = jwks_new(buf_view(&text), &e);
     buf_free(&text);
     pthread_mutex_lock(&s->lock);
@@ -117,7 +117,7 @@ static void *run(void *arg)
 
 /* ---- for the others ---- */
 
-struct jwks_store *jwks_store_start(struct err *e)
+struct jwks_store *jwks_store_start(struct tls_store *tls, const char *ca, struct err *e)
 {
     struct jwks_store *s = mem_zalloc(sizeof(*s));
     pthread_condattr_t attr;
@@ -132,13 +132,13 @@ struct jwks_store *jwks_store_start(struct err *e)
     pthread_cond_init(&s->news, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&s->lock, NULL);
-    s->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    rc = s->stop_fd < 0 ? errno : pthread_create(&s->thread, NULL, run, s);
+    s->fetcher = (struct jwks_fetcher){ eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), tls, ca };
+    rc = s->fetcher.stop < 0 ? errno : pthread_create(&s->thread, NULL, run, s);
     if (rc == 0)
         return s;
     err_set(e, ERR_IO, "the thread for the keys of tokens cannot be started: %s", strerror(rc));
-    if (s->stop_fd >= 0)
-        close(s->stop_fd);
+    if (s->fetcher.stop >= 0)
+        close(s->fetcher.stop);
     mem_free(s);
     return NULL;
 }
@@ -153,7 +153,7 @@ void jwks_store_stop(struct jwks_store *s)
     s->stopping = true;
     pthread_cond_signal(&s->news);
     pthread_mutex_unlock(&s->lock);
-    if (write(s->stop_fd, &one, sizeof(one)) < 0)
+    if (write(s->fetcher.stop, &one, sizeof(one)) < 0)
         log_error("keys of tokens: %m");
     pthread_join(s->thread, NULL);
     while (s->sources) {
@@ -163,27 +163,28 @@ void jwks_store_stop(struct jwks_store *s)
         jwks_put(k->jwks);
         mem_free(k);
     }
-    close(s->stop_fd);
+    close(s->fetcher.stop);
     pthread_cond_destroy(&s->news);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }
 
-static struct jwks_source *find(struct jwks_store *s, struct str uri)
+static struct jwks_source *find(struct jwks_store *s, struct str uri, bool discovery)
 {
     for (struct jwks_source *k = s->sources; k; k = k->next)
-        if (str_eqz(uri, k->uri))
+        if (k->discovery == discovery && str_eqz(uri, k->uri))
             return k;
     return NULL;
 }
 
-static struct jwks_source *add(struct jwks_store *s, struct str uri)
+static struct jwks_source *add(struct jwks_store *s, struct str uri, bool discovery)
 {
     struct jwks_source *k = s->nsources < MOST_SOURCES ? mem_zalloc(sizeof(*k) + uri.n + 1) : NULL;
 
     if (!k)
         return NULL;
     memcpy(k->uri, uri.p, uri.n);
+    k->discovery = discovery;
     k->state = JWT_KEYS_STATE_AWAITED;
     k->next = s->sources;
     s->sources = k;
@@ -191,14 +192,14 @@ static struct jwks_source *add(struct jwks_store *s, struct str uri)
     return k;
 }
 
-struct jwks_source *jwks_store_open(struct jwks_store *s, struct str uri)
+struct jwks_source *jwks_store_open(struct jwks_store *s, struct str uri, bool discovery)
 {
     struct jwks_source *k;
 
     pthread_mutex_lock(&s->lock);
-    k = find(s, uri);
+    k = find(s, uri, discovery);
     if (!k)
-        k = add(s, uri);
+        k = add(s, uri, discovery);
     if (k && k->refs++ == 0)
         pthread_cond_signal(&s->news);
     pthread_mutex_unlock(&s->lock);

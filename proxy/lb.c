@@ -236,6 +236,13 @@ static bool was_tried(size_t slot, const uint32_t *tried, size_t ntried)
     return false;
 }
 
+static long pick_at(struct lb *l, const struct lb_level *level, struct rng *rng)
+{
+    return l->policy == LB_ROUND_ROBIN     ? pick_round_robin(l, level)
+           : l->policy == LB_LEAST_REQUEST ? pick_least_request(l, level, rng)
+                                           : pick_random(l, level, rng); /* a hash without its key goes anywhere */
+}
+
 long lb_pick(struct lb *l, struct rng *rng, const uint32_t *tried, size_t ntried)
 {
     long pick = -1;
@@ -245,13 +252,39 @@ long lb_pick(struct lb *l, struct rng *rng, const uint32_t *tried, size_t ntried
 
         if (!level || level->nusable == 0)
             return pick;
-        pick = l->policy == LB_ROUND_ROBIN ? pick_round_robin(l, level) :
-               l->policy == LB_LEAST_REQUEST ? pick_least_request(l, level, rng) :
-                                             pick_random(l, level, rng); /* a hash without its key goes anywhere */
+        pick = pick_at(l, level, rng);
         if (!was_tried((size_t)pick, tried, ntried))
             break;
     }
     return pick;
+}
+
+static bool has_any(const struct lb_level *level, const uint32_t *slots, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slots[i] >= level->first && slots[i] - level->first < level->n)
+            return true;
+    return false;
+}
+
+long lb_pick_elsewhere(struct lb *l, struct rng *rng, const uint32_t *tried, size_t ntried)
+{
+    size_t left_out = ntried - ntried % 2;
+    long pick = -1;
+
+    for (size_t i = 0; left_out && i < l->nlevels; i++) {
+        const struct lb_level *level = &l->levels[i];
+
+        if (level->nusable == 0 || has_any(level, tried, left_out))
+            continue;
+        for (int k = 0; k < PICKS; k++) {
+            pick = pick_at(l, level, rng);
+            if (!was_tried((size_t)pick, tried, ntried))
+                break;
+        }
+        return pick;
+    }
+    return lb_pick(l, rng, tried, ntried);
 }
 
 long lb_pick_hash(const struct lb *l, uint64_t hash, const uint32_t *tried, size_t ntried)

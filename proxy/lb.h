@@ -59,6 +59,9 @@ void lb_update(struct lb *l, uint32_t min_health_percent);
 /* The index of a slot, or -1 when there is none. `tried` are indexes better not used again (a retry's earlier hosts):
  * as in Envoy a few picks are made before one of them is taken all the same. */
 long lb_pick(struct lb *l, struct rng *rng, const uint32_t *tried, size_t ntried);
+/* As lb_pick for a retry that is to leave priorities behind (Envoy's previous_priorities, as Istio sets it): after
+ * every second try those of all hosts tried so far are left out, until none is left. */
+long lb_pick_elsewhere(struct lb *l, struct rng *rng, const uint32_t *tried, size_t ntried);
 /* By consistent hashing. One that is tried already or ejected leaves its requests to the next on the way. */
 long lb_pick_hash(const struct lb *l, uint64_t hash, const uint32_t *tried, size_t ntried);
 

@@ -354,7 +354,7 @@ static int start_workers(struct app *a, struct err *e)
 
     sigfillset(&all); /* signals are the main thread's */
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    a->jwks = jwks_store_start(e);
+    a->jwks = jwks_store_start(a->tls, a->o.jwks_ca, e);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!a->jwks)
         return e->code;
@@ -404,12 +404,15 @@ static int start_control(struct app *a, struct err *e)
 
 static int start(struct app *a, struct err *e)
 {
+    const struct log_headers *headers = access_format_headers(a->o.access_format);
+
     if (takeover_start(&a->takeover, e) < 0)
         return e->code;
     a->base = event_base_new();
     a->tls = tls_store_new(a->o.cert_dir, e);
     if (!a->tls)
         return e->code;
+    tls_store_tell(a->tls, headers->downstream_tls, headers->upstream_tls);
     if (!a->base || watch_signals(a) < 0 || keep_house(a) < 0)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
     if (start_workers(a, e) < 0)
@@ -435,8 +438,8 @@ static void stop(struct app *a)
     lb_tables_free(a->tables);
     circuits_free(a->circuits);
     rate_limits_free(a->limits);
-    tls_store_free(a->tls);
     jwks_store_stop(a->jwks);
+    tls_store_free(a->tls);
     for (size_t i = 0; a->rings && i < a->o.threads; i++)
         record_ring_free(a->rings[i]);
     for (size_t i = 0; i < sizeof(a->signals) / sizeof(a->signals[0]); i++)

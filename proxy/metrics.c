@@ -14,6 +14,7 @@
 #include "base/pb.h"
 #include "base/strmap.h"
 #include "mesh/snapshot.h"
+#include "proxy/metric_tags.h"
 #include "proxy/otlp-internal.h"
 
 #include <stdio.h>
@@ -91,6 +92,21 @@ static bool is_code(const struct istio_label *s)
     return s->field == ACCESS_LOG_response_code;
 }
 
+/* Inlined: for each record it is called for each of Istio's labels. */
+__attribute__((always_inline)) static inline bool put_key(struct buf *b, struct str s)
+{
+    uint16_t n = (uint16_t)s.n;
+    char *to = s.n <= UINT16_MAX ? buf_reserve(b, sizeof(n) + s.n) : NULL;
+
+    if (!to)
+        return false;
+    memcpy(to, &n, sizeof(n));
+    if (n)
+        memcpy(to + sizeof(n), s.p, n);
+    b->n += sizeof(n) + n;
+    return true;
+}
+
 /* The raw texts, each behind its length, and the code: equal keys are equal label sets. */
 static bool make_key(struct buf *b, const struct record *rec)
 {
@@ -99,23 +115,19 @@ static bool make_key(struct buf *b, const struct record *rec)
 
     buf_reset(b);
     buf_put(b, &kind_and_code, sizeof(kind_and_code));
-    for (size_t i = 0; i < ISTIO_LABELS; i++) {
-        struct str s;
-        uint16_t n;
-        char *to;
-
-        if (is_code(&istio_labels[i]) || (istio_labels[i].http_only && !is_http))
-            continue;
-        s = text_field(&rec->log, istio_labels[i].field);
-        n = (uint16_t)s.n;
-        to = s.n <= UINT16_MAX ? buf_reserve(b, sizeof(n) + s.n) : NULL;
-        if (!to)
+    for (size_t i = 0; i < ISTIO_LABELS; i++)
+        if (!is_code(&istio_labels[i]) && (is_http || !istio_labels[i].http_only) &&
+            !put_key(b, text_field(&rec->log, istio_labels[i].field)))
             return false;
-        memcpy(to, &n, sizeof(n));
-        if (n)
-            memcpy(to + sizeof(n), s.p, n);
-        b->n += sizeof(n) + n;
-    }
+    return true;
+}
+
+static bool add_tags(struct buf *b, const struct metric_tags *tags)
+{
+    for (size_t i = 0; i < tags->n; i++)
+        if (!put_key(b, tags->v[i].name) || !put_key(b, tags->v[i].value.p ? STR("=") : STR_NULL) ||
+            !put_key(b, tags->v[i].value))
+            return false;
     return true;
 }
 
@@ -137,9 +149,28 @@ static void escape_label(struct buf *b, struct str s)
     buf_free(&clean);
 }
 
-static void print_labels(const struct record *rec, struct buf *text, struct buf attributes[2])
+static void print_label(const struct record *rec, struct str name, struct str value, struct buf *text,
+                        struct buf attributes[2])
 {
     enum { NUMBER_POINT_ATTRIBUTES = 7, HISTOGRAM_POINT_ATTRIBUTES = 9 };
+
+    if (text->n)
+        buf_putc(text, ',');
+    buf_str(text, name);
+    buf_puts(text, "=\"");
+    escape_label(text, value);
+    buf_putc(text, '"');
+    if (value.n == 0)
+        return; /* an empty label and an absent one are the same */
+    otlp_text(&attributes[0], NUMBER_POINT_ATTRIBUTES, name, value);
+    if (rec->kind == RECORD_HTTP)
+        otlp_text(&attributes[1], HISTOGRAM_POINT_ATTRIBUTES, name, value);
+}
+
+/* Istio's in their order, then those that are not Istio's. */
+static void print_labels(const struct record *rec, const struct metric_tags *tags, struct buf *text,
+                         struct buf attributes[2])
+{
     char code[24];
 
     snprintf(code, sizeof(code), "%d", rec->log.response_code > 0 ? (int)rec->log.response_code : 0);
@@ -147,23 +178,14 @@ static void print_labels(const struct record *rec, struct buf *text, struct buf 
         const struct istio_label *l = &istio_labels[i];
         struct str value;
 
-        if (l->http_only && rec->kind != RECORD_HTTP)
+        if ((l->http_only && rec->kind != RECORD_HTTP) || metric_tags_find(tags, l->name, &value))
             continue;
         value = is_code(l) ? str_of(code) : text_field(&rec->log, l->field);
-        if (value.n == 0)
-            value = l->missing;
-        if (text->n)
-            buf_putc(text, ',');
-        buf_str(text, l->name);
-        buf_puts(text, "=\"");
-        escape_label(text, value);
-        buf_putc(text, '"');
-        if (value.n == 0)
-            continue; /* an empty label and an absent one are the same */
-        otlp_text(&attributes[0], NUMBER_POINT_ATTRIBUTES, l->name, value);
-        if (rec->kind == RECORD_HTTP)
-            otlp_text(&attributes[1], HISTOGRAM_POINT_ATTRIBUTES, l->name, value);
+        print_label(rec, l->name, value.n ? value : l->missing, text, attributes);
     }
+    for (size_t i = 0; i < tags->n; i++)
+        if (tags->v[i].value.p)
+            print_label(rec, tags->v[i].name, tags->v[i].value, text, attributes);
 }
 
 static bool keep(struct arena *a, const struct buf *b, struct str *to)
@@ -174,7 +196,7 @@ static bool keep(struct arena *a, const struct buf *b, struct str *to)
     return to->p != NULL;
 }
 
-static struct metric_set *add_set(struct metrics *m, const struct record *rec)
+static struct metric_set *add_set(struct metrics *m, const struct record *rec, const struct metric_tags *tags)
 {
     struct buf text = BUF_INIT(8 * LONGEST_KEY);
     struct buf attributes[2] = { BUF_INIT(8 * LONGEST_KEY), BUF_INIT(8 * LONGEST_KEY) };
@@ -183,7 +205,7 @@ static struct metric_set *add_set(struct metrics *m, const struct record *rec)
 
     if (m->by_key.n >= m->max_sets)
         return NULL;
-    print_labels(rec, &text, attributes);
+    print_labels(rec, tags, &text, attributes);
     set = ARENA_NEW(&m->arena, struct metric_set);
     if (!set || !keep(&m->arena, &m->key, &key) || !keep(&m->arena, &text, &set->text) ||
         !keep(&m->arena, &attributes[0], &set->attributes[0]) ||
@@ -302,17 +324,18 @@ static bool is_uncounted(const struct record *rec)
     return (rec->metrics_off & asked) == asked;
 }
 
-void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
+/* Those of its metrics that have these labels. */
+static void record_set(struct metrics *m, const struct record *rec, const struct metric_tags *tags, int64_t now_ns)
 {
     struct metric_set *set = NULL;
     int64_t start = start_of(m, rec, now_ns);
 
     if (is_uncounted(rec) || (rec->kind == RECORD_TCP_BYTES && rec->sent_delta == 0 && rec->received_delta == 0))
         return;
-    if (make_key(&m->key, rec))
+    if (make_key(&m->key, rec) && (tags->n == 0 || add_tags(&m->key, tags)))
         set = strmap_get(&m->by_key, buf_view(&m->key));
     if (!set && !buf_failed(&m->key))
-        set = add_set(m, rec);
+        set = add_set(m, rec, tags);
     if (!set) {
         m->overflow++;
         return;
@@ -326,6 +349,24 @@ void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
         add(set, rec, ISTIO_TCP_RECEIVED, rec->received_delta, start);
     }
     mark_changed(m, set);
+}
+
+void metrics_record(struct metrics *m, const struct record *rec, int64_t now_ns)
+{
+    struct metric_tags tags;
+    struct record part;
+    uint32_t left = ((1u << ISTIO_METRICS) - 1) & ~rec->metrics_off;
+
+    tags.n = 0;
+    if (rec->metric_tags.n == 0) {
+        record_set(m, rec, &tags, now_ns);
+        return;
+    }
+    part = *rec;
+    while (left) {
+        part.metrics_off = ~metric_tags_next(rec->metric_tags, &left, &tags);
+        record_set(m, &part, &tags, now_ns);
+    }
 }
 
 bool metrics_has_changed(const struct metrics *m)

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "proxy/http_client-internal.h"
+#include "proxy/http_url-internal.h"
 
 #include <getopt.h>
 #include <unistd.h>
@@ -26,6 +26,7 @@ const char options_usage[] =
     "  --proxy-protocol        a gateway's connections begin with PROXY protocol's header, version 1 or 2\n"
     "  --cert-dir DIR          the workload's cert-chain.pem, key.pem and root-cert.pem, for the mesh's mutual TLS; they\n"
     "                          are read again when they change\n"
+    "  --jwks-ca FILE          authorities for keys of tokens that are fetched by https (default: the system's)\n"
     "  --admin HOST:PORT       Envoy's admin paths\n"
     "  --telemetry URL|none    ship logs, metrics and spans there by OTLP/HTTP (default: --control's URL)\n"
     "  --access-log FILE|-|none\n"
@@ -54,10 +55,10 @@ const char options_usage[] =
 
 enum option_id {
     OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
-    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_PROXY_PROTOCOL, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY,
-    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_IO_URING,
-    OPT_HEAD_TIME, OPT_KEEP_ALIVE_TIME, OPT_STREAM_IDLE_TIME, OPT_DRAIN_TIME, OPT_PID_FILE, OPT_UPGRADE_TIMEOUT,
-    OPT_UPGRADE_DRAIN, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
+    OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_PROXY_PROTOCOL, OPT_CERT_DIR, OPT_JWKS_CA, OPT_ADMIN,
+    OPT_TELEMETRY, OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH,
+    OPT_IO_URING, OPT_HEAD_TIME, OPT_KEEP_ALIVE_TIME, OPT_STREAM_IDLE_TIME, OPT_DRAIN_TIME, OPT_PID_FILE,
+    OPT_UPGRADE_TIMEOUT, OPT_UPGRADE_DRAIN, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -74,6 +75,7 @@ static const struct option long_options[] = {
     { "port-map", required_argument, NULL, OPT_PORT_MAP },
     { "proxy-protocol", no_argument, NULL, OPT_PROXY_PROTOCOL },
     { "cert-dir", required_argument, NULL, OPT_CERT_DIR },
+    { "jwks-ca", required_argument, NULL, OPT_JWKS_CA },
     { "admin", required_argument, NULL, OPT_ADMIN },
     { "telemetry", required_argument, NULL, OPT_TELEMETRY },
     { "access-log", required_argument, NULL, OPT_ACCESS_LOG },
@@ -294,6 +296,9 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
     case OPT_CERT_DIR:
         o->cert_dir = value;
         return 0;
+    case OPT_JWKS_CA:
+        o->jwks_ca = value;
+        return 0;
     case OPT_ADMIN:
         return parse_admin(o, a, value, e);
     case OPT_TELEMETRY:
@@ -377,9 +382,9 @@ int options_parse(struct options *o, struct arena *a, int argc, char **argv, str
         o->telemetry = o->control;
     else if (strcmp(o->telemetry, "none") == 0)
         o->telemetry = NULL;
-    if (o->control && http_url_parse(o->control, &url, e) < 0)
+    if (o->control && http_url_parse_base(o->control, &url, e) < 0)
         return err_wrap(e, "--control");
-    if (o->telemetry && http_url_parse(o->telemetry, &url, e) < 0)
+    if (o->telemetry && http_url_parse_base(o->telemetry, &url, e) < 0)
         return err_wrap(e, "--telemetry");
     return 0;
 }

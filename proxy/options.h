@@ -15,6 +15,7 @@ struct options {
     struct proxy_identity identity;
     const char *control, *cache;       /* NULL: none */
     const char *cert_dir;              /* NULL: none */
+    const char *jwks_ca;               /* NULL: the system's authorities */
     const char *telemetry;             /* NULL: ships nothing */
     const char *admin_host;            /* NULL: none */
     uint16_t admin_port;

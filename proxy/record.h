@@ -6,6 +6,7 @@
 #define PROXY_RECORD_H
 
 #include "base/access_log.h"
+#include "mesh/cel.h"
 
 #include <stdint.h>
 
@@ -28,8 +29,11 @@ struct record {
     /* What Telemetry resources (record_obey) keep it out of. */
     bool no_log, no_span, no_istio_tags;
     uint32_t metrics_off;              /* 1 << enum telemetry_metric */
+    struct str metric_tags;            /* texts.h: metrics (a uint32_t of such bits), name, value or STR_NULL, … */
     struct str span_tags;              /* texts.h: name, value, name, value, … */
     struct str headers;                /* texts.h: values of log_headers' (access_format.h) names, in their order */
+    struct str direct_remote_address;  /* whose connection it is, where the log's is another, told by trusted proxies */
+    struct str tls;                    /* texts.h: what log_headers asks of TLS: the client's side's, then the host's */
     /* The span: trace_id and span_id are in `log`; empty trace_id = not sampled. */
     struct str parent_span_id;
     bool span_is_client;               /* CLIENT for outbound and gateways' upstream side, else SERVER */
@@ -42,8 +46,17 @@ struct telemetry_policy;
 
 /* The policy for what passes a listener. */
 const struct telemetry_policy *record_policy(const struct proxy_snapshot *s, const struct listener *l);
-/* Sets what a policy says of this record, whose response code is set already. */
-void record_obey(struct record *rec, const struct telemetry_policy *p);
+
+/* What of a record's origin is not in it. */
+struct record_context {
+    struct str (*header)(const void *of, enum cel_map m, struct str name); /* STR_NULL: none; NULL: no headers at all */
+    const void *of;
+    bool mutual; /* the client has proved itself by a certificate */
+};
+
+/* Sets what a policy says of this record, which is complete otherwise. `metric_tags` holds its texts. */
+void record_obey(struct record *rec, const struct telemetry_policy *p, const struct record_context *context,
+                 struct buf *metric_tags);
 
 struct record_ring;
 

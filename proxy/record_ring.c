@@ -25,7 +25,7 @@
 #define COUNT_ONE(field) +1
 #define COUNT_NONE(field)
 enum {
-    NTEXTS = ACCESS_LOG_FIELDS(COUNT_ONE, COUNT_NONE) + 4, /* and RECORD_TEXTS */
+    NTEXTS = ACCESS_LOG_FIELDS(COUNT_ONE, COUNT_NONE) + 7, /* and RECORD_TEXTS */
     NNUMBERS = ACCESS_LOG_FIELDS(COUNT_NONE, COUNT_ONE),
     LEAST_CAPACITY = 4096,
     STRETCH = 64 * 1024,       /* at the end of each the producer looks how much the consumer has left */
@@ -35,7 +35,8 @@ enum {
 };
 
 /* The texts of a record beside those of the log. */
-#define RECORD_TEXTS(X) X(parent_span_id) X(operation) X(span_tags) X(headers)
+#define RECORD_TEXTS(X) \
+    X(parent_span_id) X(operation) X(span_tags) X(headers) X(direct_remote_address) X(tls) X(metric_tags)
 
 struct encoded {
     uint32_t size; /* of the whole piece; 0: the rest of the ring is unused */

@@ -33,6 +33,7 @@ static const struct str long_names[sizeof(names) / sizeof(names[0])] = {
     [FLAG_BIT_UPE] = STR_INIT("UpstreamProtocolError"),
     [FLAG_BIT_NC] = STR_INIT("NoClusterFound"),
     [FLAG_BIT_OM] = STR_INIT("OverloadManagerTerminated"),
+    [FLAG_BIT_DF] = STR_INIT("DnsResolutionFailed"),
 };
 
 struct str response_flag_name(struct str letters)

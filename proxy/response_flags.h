@@ -7,7 +7,7 @@
 /* In the order in which Envoy joins them. */
 #define RESPONSE_FLAGS(X) \
     X(LH) X(UH) X(UT) X(LR) X(UR) X(UF) X(UC) X(UO) X(NR) X(DI) X(FI) X(RL) X(UAEX) X(RLSE) X(DC) X(URX) X(SI) X(IH) \
-    X(DPE) X(UMSDR) X(RFCF) X(NFCF) X(DT) X(UPE) X(NC) X(OM)
+    X(DPE) X(UMSDR) X(RFCF) X(NFCF) X(DT) X(UPE) X(NC) X(OM) X(DF)
 
 enum response_flag_bit {
 #define RESPONSE_FLAG_BIT(f) FLAG_BIT_##f,

@@ -32,6 +32,11 @@ enum stream_state {
     STREAM_RESOLVING, STREAM_RESPONDING, STREAM_TUNNEL
 };
 
+/* texts.h: what was wanted of a response, as it passed. */
+struct kept_headers {
+    struct str response, trailers;
+};
+
 struct stream {
     struct worker *w;
     struct client *cl;
@@ -46,7 +51,9 @@ struct stream {
     struct router_request rq;
     struct arena arena;              /* what rarely needs room */
     bool request_done;               /* its body has come, too */
-    bool expects_continue, upgrade;
+    bool expects_continue, upgrade;  /* upgrade: to a WebSocket */
+    bool upgrade_by_http1;           /* its host speaks HTTP/2 and takes none there */
+    struct str websocket_accept;     /* what answers the key, where one side alone has one */
     struct buf replay;               /* the body so far, while it may be sent again */
     bool replayable;
 
@@ -90,10 +97,14 @@ struct stream {
     struct str request_id;
     struct str path, authority;      /* as sent upstream */
     struct str xff;
+    struct str client_ip;            /* the peer's, or the one that trusted proxies name */
+    bool client_named;               /* the latter */
     bool grpc;                       /* by the request's Content-Type */
     struct str grpc_status;
     struct grpc_count asked, answered; /* messages */
-    struct str response_headers, response_trailers; /* texts.h: those of worker_settings.log_headers */
+    struct kept_headers kept;        /* those of worker_settings.log_headers */
+    struct kept_headers kept_for_rules; /* those of telemetry's expressions */
+    struct kept_headers *kept_for_tags; /* one for each of telemetry's tags; NULL: none is a format */
     struct str max_forwards;         /* for the next; n 0: as it came */
     char attempt_text[NUM_MOST_U64], time_text[NUM_MOST_U64];
 
@@ -138,8 +149,9 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
 bool stream_speaks_http2(const struct stream *s);
 void stream_set_timer(struct event *ev, int64_t ms);
 
-/* stream_host.c: sets host and endpoint. ASKED: a name's first answer is waited for, with stream_continue behind it. */
-enum stream_host_choice { STREAM_HOST_CHOSEN, STREAM_HOST_NONE, STREAM_HOST_ASKED };
+/* stream_host.c: sets host and endpoint. UNRESOLVED: the request's host has no address. ASKED: a name's first answer is
+ * waited for, with stream_continue behind it. */
+enum stream_host_choice { STREAM_HOST_CHOSEN, STREAM_HOST_NONE, STREAM_HOST_UNRESOLVED, STREAM_HOST_ASKED };
 enum stream_host_choice stream_choose_host(struct stream *s);
 /* What came of the try there. `grpc`: a status in the head; empty: none. */
 void stream_tell_failed(const struct stream *s, enum outlier_result r);
@@ -162,8 +174,16 @@ static inline bool stream_limit(struct stream *s, enum rate_limit_place place)
 /* x-ratelimit-*, of s->told_bucket. */
 void stream_tell_limit(struct stream *s, struct fields *f);
 
+/* stream_forwarded.c: xff and client_ip; the fields that say so upstream */
+void stream_find_client(struct stream *s);
+void stream_add_forwarded(struct stream *s, struct fields *f);
+
 /* stream_hash.c: false: the request has nothing to go by. */
 bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash);
+
+/* stream_websocket.c: an upgrade's fields, between HTTP/1 and HTTP/2. False: no memory; it answers another key. */
+bool stream_websocket_ask(struct stream *s, struct fields *f);
+bool stream_websocket_accept(struct stream *s, struct fields *f);
 
 /* stream_mirror.c: copies that nobody waits for */
 void mirror_start_all(struct stream *s);
@@ -172,11 +192,13 @@ void mirror_end(struct stream *s, const struct fields *trailers);
 /* The request is gone: complete copies go on alone, others are given up. */
 void mirror_leave_all(struct stream *s);
 
-/* stream_told.c: for the log and for spans */
+/* stream_told.c: for the log and for spans. They cost nothing where nothing is wanted. */
 void stream_keep_response(struct stream *s, const struct fields *f);
 void stream_keep_trailers(struct stream *s, const struct fields *f);
+/* For expressions: `s` is a stream. */
+struct str stream_told_header(const void *s, enum cel_map m, struct str name);
 void stream_tell_headers(const struct stream *s, struct buf *b);
-void stream_tell_tags(const struct stream *s, struct buf *b);
+void stream_tell_tags(const struct stream *s, const struct record *rec, struct buf *b);
 
 /* stream_record.c */
 void stream_record(struct stream *s);

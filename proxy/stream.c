@@ -194,8 +194,7 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
         stream_tell_limit(s, f);
     s->status = status;
     s->response_started = true;
-    if (s->w->settings->log_headers->response.n)
-        stream_keep_response(s, f);
+    stream_keep_response(s, f);
     s->response_bytes += s->cl->ops->head(s->cl, &a);
 }
 
@@ -413,15 +412,7 @@ static void identify(struct stream *s)
         rng_uuid4(&s->w->rng, s->uuid);
         s->request_id = (struct str){ s->uuid, 36 };
     }
-    s->xff = http_value(h, HTTP_X_FORWARDED_FOR);
-    if (s->l->direction == LISTENER_GATEWAY) { /* the mesh's edge: who called is added to what the caller says */
-        struct str ip = s->cl->peer->remote_ip;
-
-        if (s->xff.n == 0)
-            s->xff = ip;
-        else
-            s->xff = arena_printf(&s->arena, "%.*s,%.*s", STR_ARG(s->xff), STR_ARG(ip));
-    }
+    stream_find_client(s);
     trace_start(&s->trace, h, &s->w->rng, sampling(s));
 }
 
@@ -437,6 +428,8 @@ static bool copy_head(struct stream *s, const struct http_head *h)
 
 static bool is_websocket(const struct stream *s)
 {
+    if (s->head.version == HTTP_VERSION_2)
+        return s->head.upgrade;
     return s->head.upgrade && s->head.version == HTTP_VERSION_11 && s->head.framing == HTTP_NO_BODY &&
            str_ieq(http_value(&s->head, HTTP_UPGRADE), STR("websocket"));
 }

@@ -131,8 +131,7 @@ bool stream_admit(struct stream *s)
         facts.headers = headers;
         facts.token = answer.token;
         facts.token_rule = answer.rule;
-        if (s->l->direction != LISTENER_GATEWAY)
-            admit_remote(&facts, http_value(&s->head, HTTP_X_FORWARDED_FOR));
+        admit_remote(&facts, s->l->direction == LISTENER_GATEWAY ? s->client_ip : s->xff);
         policy_decide(p, &facts, &verdict);
     }
     jwt_put(answer.token);

@@ -85,7 +85,7 @@ bool stream_hash(struct stream *s, const struct lb_hash *h, uint64_t *hash)
             text = make_cookie(s, h);
         break;
     case LB_HASH_SOURCE_IP:
-        text = s->cl->peer->remote_ip;
+        text = s->client_ip;
         break;
     case LB_HASH_QUERY:
         text = find_parameter(s->rq.query, h->name);

@@ -47,10 +47,13 @@ void stream_tell_answered(const struct stream *s, unsigned status, struct str gr
 static long pick_host(struct stream *s)
 {
     struct lb *lb = upstream_lb(s->cluster, s->w->now_ns);
+    const struct retry_policy *retry = &s->route->retry;
 
     if (s->hashed) /* a retry goes to the same host, as Envoy's does */
         return lb_pick_hash(lb, s->hash, NULL, 0);
-    return lb_pick(lb, &s->w->rng, s->tried, s->ntried);
+    if (retry->other_priorities)
+        return lb_pick_elsewhere(lb, &s->w->rng, s->tried, s->ntried);
+    return lb_pick(lb, &s->w->rng, s->tried, retry->same_hosts ? 0 : s->ntried);
 }
 
 static enum stream_host_choice choose_slot(struct stream *s, struct str host)
@@ -87,7 +90,7 @@ static enum stream_host_choice choose_named(struct stream *s, struct str host, u
     uint16_t own = s->cluster->cluster->port;
 
     if (state != NAME_KNOWN)
-        return state == NAME_ASKING ? STREAM_HOST_ASKED : STREAM_HOST_NONE;
+        return state == NAME_ASKING ? STREAM_HOST_ASKED : STREAM_HOST_UNRESOLVED;
     upstream_host_put(s->host);
     s->host = upstream_named(s->cluster, host, &a, s->tries, own ? own : port ? port : s->l->port);
     s->endpoint = NULL;
@@ -113,5 +116,6 @@ enum stream_host_choice stream_choose_host(struct stream *s)
     struct str host = router_split_authority(s->rq.authority, &port);
     enum stream_host_choice c = upstream_goes_by_request(s->cluster) ? choose_named(s, host, port) : choose_slot(s, host);
 
-    return c == STREAM_HOST_ASKED && !wait_for_name(s) ? STREAM_HOST_NONE : c;
+    return c != STREAM_HOST_ASKED || wait_for_name(s) ? c :
+           upstream_goes_by_request(s->cluster) ? STREAM_HOST_UNRESOLVED : STREAM_HOST_NONE;
 }

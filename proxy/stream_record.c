@@ -3,6 +3,7 @@
 
 #include "proxy/identity.h"
 #include "proxy/texts.h"
+#include "proxy/tls_told.h"
 
 #include <stdio.h>
 
@@ -62,22 +63,37 @@ static void fill_upstream(struct access_log *l, const struct stream *s)
 }
 
 /* Named header fields and tags, copied one behind the other: few proxies are told to have any. */
-static void fill_texts(struct record *r, const struct stream *s, struct buf *headers, struct buf *tags)
+static void fill_texts(struct record *r, const struct stream *s, struct buf *headers, struct buf *tags, struct buf *tls)
 {
     const struct log_headers *wanted = s->w->settings->log_headers;
 
+    if ((wanted->downstream_tls || wanted->upstream_tls) && !r->no_log) {
+        tls_told_put(tls, s->cl->peer->tls->told, wanted->downstream_tls);
+        tls_told_put(tls, s->up_peer ? s->up_peer->told : STR_NULL, wanted->upstream_tls);
+    }
+    r->tls = buf_view(tls);
     if (wanted->request.n + wanted->response.n + wanted->trailers.n && !r->no_log)
         stream_tell_headers(s, headers);
     if (s->telemetry->ntags && r->log.trace_id.n && !r->no_span)
-        stream_tell_tags(s, tags);
+        stream_tell_tags(s, r, tags);
     r->headers = buf_view(headers);
     r->span_tags = buf_view(tags);
 }
 
+/* As Envoy has it: an address that is told has no port. */
+static struct str client_text(const struct stream *s, char out[CONN_ADDR_TEXT])
+{
+    bool v6 = str_chr(s->client_ip, ':') >= 0;
+    int n = snprintf(out, CONN_ADDR_TEXT, "%s%.*s%s:0", v6 ? "[" : "", STR_ARG(s->client_ip), v6 ? "]" : "");
+
+    return (struct str){ out, n < CONN_ADDR_TEXT ? (size_t)n : CONN_ADDR_TEXT - 1 };
+}
+
 void stream_record(struct stream *s)
 {
-    char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION];
-    struct buf headers = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST);
+    char flags[RESPONSE_FLAGS_TEXT], name[LONGEST_OPERATION], client[CONN_ADDR_TEXT];
+    struct buf headers = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST), tls = BUF_INIT(TEXTS_MOST);
+    struct buf metric_tags = BUF_INIT(TEXTS_MOST);
     struct record r = { .kind = RECORD_HTTP, .request_bytes = s->request_bytes, .response_bytes = s->response_bytes,
                         .request_messages = s->asked.messages, .response_messages = s->answered.messages,
                         .tries = s->tries, .upstream_http2 = s->cluster && stream_speaks_http2(s) };
@@ -98,6 +114,10 @@ void stream_record(struct stream *s)
     l->duration_us = (s->w->now_ns - s->started_ns) / 1000;
     l->downstream_local_address = str_of(s->cl->peer->local);
     l->downstream_remote_address = str_of(s->cl->peer->remote);
+    if (s->client_named) {
+        r.direct_remote_address = l->downstream_remote_address;
+        l->downstream_remote_address = client_text(s, client);
+    }
     l->route_name = s->route ? s->route->name : STR_NULL;
     l->requested_server_name = s->cl->peer->sni;
     l->request_protocol = s->grpc ? STR("grpc") : STR("http");
@@ -105,11 +125,13 @@ void stream_record(struct stream *s)
     r.parent_span_id = str_of(s->trace.parent_id);
     r.request_us = s->request_done ? (s->request_done_ns - s->started_ns) / 1000 : -1;
     r.span_is_client = s->l->direction != LISTENER_INBOUND;
-    record_obey(&r, s->telemetry);
+    record_obey(&r, s->telemetry, &(struct record_context){ stream_told_header, s, s->cl->peer->tls->proved }, &metric_tags);
     if (l->trace_id.n && !r.no_span)
         r.operation = operation(s, name);
-    fill_texts(&r, s, &headers, &tags);
+    fill_texts(&r, s, &headers, &tags, &tls);
     record_ring_push(s->w->ring, &r);
     buf_free(&headers);
     buf_free(&tags);
+    buf_free(&tls);
+    buf_free(&metric_tags);
 }

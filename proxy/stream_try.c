@@ -10,7 +10,8 @@
  *
  * A kept connection may be closed by its host at the very moment a request goes out on it. When nothing of a response
  * has come and repeating does no harm, the request goes out once more on a new connection: no retry of any policy.
- * So does one behind the last that a GOAWAY lets pass: the host says that it has not looked at it. */
+ * So does one behind the last that a GOAWAY lets pass: the host says that it has not looked at it. And a WebSocket for
+ * which a host has no room in HTTP/2 is asked for in HTTP/1. */
 #include "proxy/stream-internal.h"
 
 #include "proxy/trailers.h"
@@ -21,6 +22,7 @@
 #include <stdio.h>
 
 static void open_try(struct stream *s, bool fresh);
+static void reach_host(struct stream *s, bool fresh);
 
 static bool is_idempotent(struct str method)
 {
@@ -33,13 +35,25 @@ static bool is_idempotent(struct str method)
     return false;
 }
 
-/* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else,
- * and what an application says of itself is dropped. False: no memory. */
+static enum xfcc_mode xfcc_mode_of(const struct stream *s)
+{
+    static const enum xfcc_mode at_gateways[] = { [CLIENT_CERT_DEFAULT] = XFCC_SANITIZE_SET,
+                                                  [CLIENT_CERT_SANITIZE] = XFCC_SANITIZE,
+                                                  [CLIENT_CERT_FORWARD_ONLY] = XFCC_FORWARD_ONLY,
+                                                  [CLIENT_CERT_APPEND_FORWARD] = XFCC_APPEND_FORWARD,
+                                                  [CLIENT_CERT_SANITIZE_SET] = XFCC_SANITIZE_SET,
+                                                  [CLIENT_CERT_ALWAYS_FORWARD_ONLY] = XFCC_ALWAYS_FORWARD_ONLY };
+
+    if (s->l->direction == LISTENER_GATEWAY)
+        return at_gateways[s->cl->wl->l->client_cert];
+    return s->l->direction == LISTENER_OUTBOUND ? XFCC_SANITIZE : XFCC_APPEND_FORWARD;
+}
+
+/* Who has proved itself to us, by Istio's rules: a sidecar adds it to what the mesh says, a gateway says nothing else
+ * (unless gatewayTopology would have it otherwise), and what an application says of itself is dropped. False: no
+ * memory. */
 static bool add_certificate(struct stream *s, struct fields *f)
 {
-    static const enum xfcc_mode modes[] = { [LISTENER_OUTBOUND] = XFCC_SANITIZE,
-                                            [LISTENER_INBOUND] = XFCC_APPEND_FORWARD,
-                                            [LISTENER_GATEWAY] = XFCC_SANITIZE_SET };
     static const struct str name = STR_INIT("x-forwarded-client-cert");
     const struct tls_peer *p = s->cl->peer->tls;
     struct str came = STR_NULL, out;
@@ -49,7 +63,7 @@ static bool add_certificate(struct stream *s, struct fields *f)
     for (size_t i = 0; i < f->n; i++)
         if (f->v[i].id == HTTP_X_FORWARDED_CLIENT_CERT)
             came = came.n ? arena_printf(&s->arena, "%.*s,%.*s", STR_ARG(came), STR_ARG(f->v[i].value)) : f->v[i].value;
-    if (xfcc_apply(&s->arena, modes[s->l->direction], p->proved && p->xfcc.n, came, p->xfcc, &out) < 0)
+    if (xfcc_apply(&s->arena, xfcc_mode_of(s), p->proved && p->xfcc.n, came, p->xfcc, &out) < 0)
         return false;
     if (out.p)
         fields_set(f, name, out);
@@ -61,15 +75,7 @@ static bool add_certificate(struct stream *s, struct fields *f)
 /* What the next hop learns about the request's way. */
 static void add_context(struct stream *s, struct fields *f)
 {
-    struct str scheme = s->cl->peer->https ? STR("https") : STR("http"); /* and not what the target claims */
-
-    if (s->l->direction == LISTENER_GATEWAY) {
-        fields_put(f, HTTP_X_FORWARDED_FOR, s->xff);
-        fields_put(f, HTTP_X_FORWARDED_PROTO, scheme);
-        fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
-    } else if (!s->head.first[HTTP_X_FORWARDED_PROTO]) {
-        fields_put(f, HTTP_X_FORWARDED_PROTO, scheme);
-    }
+    stream_add_forwarded(s, f);
     if (s->request_id.p == s->uuid)
         fields_put(f, HTTP_X_REQUEST_ID, s->request_id);
     if (s->max_forwards.n)
@@ -95,6 +101,8 @@ bool stream_pass_head(struct stream *s, const struct destination *to, struct ups
         authority = s->route->rewrite_authority;
     fields_apply(&f, s->route->headers.request, s->route->headers.nrequest, &authority);
     fields_apply(&f, to->headers.request, to->headers.nrequest, &authority);
+    if (s->upgrade && !stream_websocket_ask(s, &f))
+        return false;
     s->authority = authority;
     if (f.overflow)
         return false;
@@ -209,6 +217,7 @@ static void reply_failed(struct stream *s, enum upstream_failure why)
         stream_reply(s, 503, FLAG_UR, "upstream_reset_before_response_started{remote_refused_stream_reset}",
                      STR(RESET "remote refused stream reset"));
         break;
+    case UPSTREAM_NO_TUNNEL: /* has been tried otherwise */
     case UPSTREAM_PROTOCOL:
         stream_reply(s, 502, FLAG_UPE, "upstream_reset_before_response_started{protocol_error}",
                      STR(RESET "protocol error"));
@@ -281,7 +290,10 @@ static void on_fail(void *arg, enum upstream_failure why, int err)
     bool late = came_too_late(s, why);
 
     forget_try(s);
-    if (s->response_started) {
+    if (why == UPSTREAM_NO_TUNNEL && !s->upgrade_by_http1) {
+        s->upgrade_by_http1 = true;
+        reach_host(s, false);
+    } else if (s->response_started) {
         cut_response(s, FLAG_UC, "upstream_reset_after_response_started{connection_termination}");
     } else if (late && s->replayable && !s->repeated) {
         s->repeated = true;
@@ -304,6 +316,11 @@ static void start_response(struct stream *s, const struct http_head *h)
     struct fields f;
 
     fields_from_head(&f, h);
+    if (h->status == 101 && !stream_websocket_accept(s, &f)) {
+        give_up_try(s);
+        try_failed(s, UPSTREAM_PROTOCOL, 0);
+        return;
+    }
     add_service_time(s, &f);
     /* A HEAD's answer and a 304 may tell the length of the body that they do not have. */
     if (h->framing == HTTP_NO_BODY && h->first[HTTP_CONTENT_LENGTH] && h->status >= 200 && h->status != 204)
@@ -326,6 +343,12 @@ static void start_response(struct stream *s, const struct http_head *h)
         s->cl->ops->resume(s->cl);
 }
 
+/* In HTTP/1 a host may answer without an upgrade; in HTTP/2 the same status would say that the tunnel is there. */
+static bool would_seem_upgraded(const struct stream *s, unsigned status)
+{
+    return s->upgrade && s->head.version == HTTP_VERSION_2 && status / 100 == 2;
+}
+
 static void on_head(void *arg, const struct http_head *h)
 {
     struct stream *s = arg;
@@ -335,6 +358,11 @@ static void on_head(void *arg, const struct http_head *h)
     stream_touch(s);
     event_del(&s->pause);
     stream_tell_answered(s, h->status, grpc);
+    if (would_seem_upgraded(s, h->status)) {
+        give_up_try(s);
+        reply_failed(s, UPSTREAM_PROTOCOL);
+        return;
+    }
     if (h->status == 101 && !s->upgrade) {
         give_up_try(s);
         try_failed(s, UPSTREAM_PROTOCOL, 0);
@@ -403,8 +431,7 @@ static void on_trailers(void *arg, const struct fields *f)
 
     if (grpc.p)
         s->grpc_status = arena_str(&s->arena, grpc);
-    if (s->w->settings->log_headers->trailers.n)
-        stream_keep_trailers(s, f);
+    stream_keep_trailers(s, f);
     s->cl->ops->trailers(s->cl, f);
 }
 
@@ -451,7 +478,7 @@ bool stream_speaks_http2(const struct stream *s)
 {
     const struct cluster *c = s->cluster->cluster;
 
-    return !s->upgrade && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
+    return !s->upgrade_by_http1 && (c->http2 || (c->client_protocol && s->head.version == HTTP_VERSION_2));
 }
 
 static void on_room(void *arg);
@@ -499,6 +526,9 @@ static void open_try(struct stream *s, bool fresh)
         return;
     case STREAM_HOST_NONE:
         stream_reply(s, 503, FLAG_UH, "no_healthy_upstream", STR("no healthy upstream"));
+        return;
+    case STREAM_HOST_UNRESOLVED:
+        stream_reply(s, 503, FLAG_DF, "dns_resolution_failure", STR("DNS resolution failure"));
         return;
     case STREAM_HOST_CHOSEN:
         break;

@@ -14,10 +14,14 @@
 #include "proxy/proxy_header.h"
 #include "proxy/rate_limit.h"
 #include "proxy/router.h"
+#include "proxy/texts.h"
+#include "proxy/tls_told.h"
 #include "proxy/upstream.h"
 
 #include <errno.h>
 #include <unistd.h>
+
+enum { LOOK_MS = 5 };
 
 static const int64_t report_ns = INT64_C(5000000000);
 
@@ -47,6 +51,9 @@ struct tcp {
     char denied[POLICY_DETAILS];
     char announcement[PROXY_HEADER_MOST_OUT];
     bool opened, over, counted;  /* counted: among the circuit's connections */
+    struct event look;           /* while a name's first answer is waited for */
+    bool looking;
+    int64_t looking_until_ns;
     int64_t started_ns, active_ns;
     uint64_t received, sent, received_told, sent_told;
 };
@@ -56,9 +63,22 @@ static struct tcp_side *of(struct conn *c)
     return (struct tcp_side *)c;
 }
 
+static void fill_tls(struct record *r, const struct tcp *t, struct buf *b)
+{
+    const struct log_headers *wanted = t->w->settings->log_headers;
+    const struct tls_link *up = t->up.t ? t->up.c.tls : NULL;
+
+    if (r->kind != RECORD_TCP_CLOSE || !(wanted->downstream_tls || wanted->upstream_tls))
+        return;
+    tls_told_put(b, t->peer->tls->told, wanted->downstream_tls);
+    tls_told_put(b, up && up->peer ? up->peer->told : STR_NULL, wanted->upstream_tls);
+    r->tls = buf_view(b);
+}
+
 static void record(struct tcp *t, enum record_kind kind)
 {
     char flags[RESPONSE_FLAGS_TEXT];
+    struct buf tls = BUF_INIT(TEXTS_MOST), tags = BUF_INIT(TEXTS_MOST);
     struct record r = { .kind = kind, .received_delta = t->received - t->received_told,
                         .sent_delta = t->sent - t->sent_told };
     struct access_log *l = &r.log;
@@ -89,8 +109,12 @@ static void record(struct tcp *t, enum record_kind kind)
     l->requested_server_name = t->peer->sni;
     l->request_protocol = STR("tcp");
     r.request_us = -1;
-    record_obey(&r, record_policy(t->view->snapshot, t->l));
+    record_obey(&r, record_policy(t->view->snapshot, t->l), &(struct record_context){ .mutual = t->peer->tls->proved },
+                &tags);
+    fill_tls(&r, t, &tls);
     record_ring_push(t->w->ring, &r);
+    buf_free(&tls);
+    buf_free(&tags);
 }
 
 /* What the host's outlier detection learns. */
@@ -110,12 +134,20 @@ static void open_told(struct tcp *t)
     t->opened = true;
 }
 
+static void stop_looking(struct tcp *t)
+{
+    if (t->looking)
+        event_del(&t->look);
+    t->looking = false;
+}
+
 /* The connection is over; what is unsent still goes out. */
 static void finish(struct tcp *t)
 {
     if (t->over)
         return;
     t->over = true;
+    stop_looking(t);
     open_told(t);
     record(t, RECORD_TCP_CLOSE);
     if (t->host)
@@ -133,6 +165,10 @@ static size_t on_data(struct conn *c, struct str bytes)
     struct tcp *t = side->t;
     struct conn *to = &side->other->c;
 
+    if (t->looking) { /* it waits here, too */
+        conn_pause(c);
+        return 0;
+    }
     *(side == &t->down ? &t->received : &t->sent) += bytes.n;
     t->active_ns = t->w->now_ns;
     conn_write_pieces(to, &bytes, 1);
@@ -159,7 +195,7 @@ static void on_eof(struct conn *c)
 {
     struct tcp_side *side = of(c);
 
-    if (side->other->c.eof_seen)
+    if (side->other->c.eof_seen || side->t->looking)
         finish(side->t);
     else
         conn_shut(&side->other->c);
@@ -228,6 +264,7 @@ static void destroy(struct conn *c)
 
     if (--t->conns > 0)
         return;
+    stop_looking(t);
     upstream_host_put(t->host);
     view_put(t->view);
     worker_listener_put(t->wl);
@@ -237,6 +274,18 @@ static void destroy(struct conn *c)
 
 static const struct conn_ops tcp_ops = { .data = on_data, .through = through, .passed = on_passed, .eof = on_eof,
                                          .error = on_error, .connected = on_connected, .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
+
+/* For as long as connecting may take; as stream_host.c has it. False: that time is over. */
+static bool look_again(struct tcp *t)
+{
+    if (!t->looking)
+        t->looking_until_ns = t->w->now_ns + t->cluster->cluster->connect_timeout_ms * 1000000;
+    if (t->w->now_ns >= t->looking_until_ns)
+        return false;
+    t->looking = true;
+    event_add(&t->look, &(struct timeval){ 0, LOOK_MS * 1000 });
+    return true;
+}
 
 /* TCP has nothing to wait for: its client would, without a word. */
 static bool take_connection(struct tcp *t)
@@ -250,18 +299,21 @@ static bool take_connection(struct tcp *t)
     return t->counted;
 }
 
-/* Chooses a host and dials it. -1: flags and details are set. */
+/* Chooses a host and dials it. -1: flags and details are set. 1: it waits for a name's first answer. */
 static int dial(struct tcp *t, struct conn_socket *out)
 {
     long slot;
 
-    t->destination = router_pick(t->l->tcp, t->l->ntcp, t->l->tcp_total_weight, &t->w->rng);
+    if (!t->destination)
+        t->destination = router_pick(t->l->tcp, t->l->ntcp, t->l->tcp_total_weight, &t->w->rng);
     t->cluster = t->destination ? view_cluster(t->view, t->destination->cluster) : NULL;
     if (!t->cluster) {
         t->flags = t->destination ? FLAG_NC : FLAG_NR;
         return -1;
     }
     slot = lb_pick(upstream_lb(t->cluster, t->w->now_ns), &t->w->rng, NULL, 0);
+    if (slot < 0 && upstream_is_asking(t->cluster) && look_again(t))
+        return 1;
     if (slot < 0) {
         t->flags = FLAG_UH;
         return -1;
@@ -320,12 +372,44 @@ static void announce(struct tcp *t)
         t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer->remote), str_of(t->peer->local));
 }
 
+static void go_on(struct tcp *t)
+{
+    bool waited = t->looking;
+    struct conn_socket up;
+    int rc = dial(t, &up);
+
+    if (rc < 0)
+        finish(t);
+    if (rc != 0)
+        return;
+    stop_looking(t);
+    t->down.c.deadline_ns = next_look_ns(t);
+    t->up.t = t;
+    t->up.other = &t->down;
+    t->conns = 2;
+    conn_open_connecting(&t->up.c, t->w, up, &tcp_ops, t->cluster->cluster->connect_timeout_ms);
+    announce(t);
+    if (waited)
+        conn_resume(&t->down.c);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+    struct tcp *t = arg;
+    struct worker *w = t->w;
+
+    (void)fd, (void)what;
+    worker_enter(w);
+    go_on(t);
+    worker_leave(w);
+}
+
 void tcp_new(const struct incoming *in)
 {
     struct worker *w = in->wl->w;
     struct peer *peer = peer_new(in);
     struct tcp *t = peer ? mem_zalloc(sizeof(*t)) : NULL;
-    struct conn_socket down = in->socket, up;
+    struct conn_socket down = in->socket;
 
     if (!t) {
         peer_put(peer);
@@ -343,17 +427,13 @@ void tcp_new(const struct incoming *in)
     t->conns = 1;
     t->up.c.fd = -1;
     conn_open(&t->down.c, w, down, &tcp_ops);
-    if (!within_limits(t) || !admitted(t) || dial(t, &up) < 0) {
+    event_assign(&t->look, w->base, -1, 0, on_look, t);
+    if (!within_limits(t) || !admitted(t)) {
         finish(t);
         return;
     }
-    t->down.c.deadline_ns = next_look_ns(t);
-    t->up.t = t;
-    t->up.other = &t->down;
-    t->conns = 2;
-    conn_open_connecting(&t->up.c, w, up, &tcp_ops, t->cluster->cluster->connect_timeout_ms);
-    announce(t);
-    if (in->first.n)
+    go_on(t);
+    if (in->first.n && !t->over)
         conn_feed(&t->down.c, in->first);
 }
 

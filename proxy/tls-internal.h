@@ -16,6 +16,7 @@ struct tls_recipe {
     size_t nnames;
     uint8_t min_version, max_version;
     struct str ciphers;
+    uint32_t told;               /* tls_store_tell */
     const char *missing;         /* what is not there; NULL: nothing */
 };
 

@@ -25,6 +25,8 @@ enum tls_speech { TLS_BYTES, TLS_HTTP1, TLS_HTTP2 };
  * mutual TLS. NULL: ERR_NOMEM. */
 struct tls_store *tls_store_new(const char *cert_dir, struct err *e);
 void tls_store_free(struct tls_store *s); /* when nobody holds a context */
+/* What connections from clients, and to hosts, are to tell (tls_told.h). Before there is any context. */
+void tls_store_tell(struct tls_store *s, uint32_t downstream, uint32_t upstream);
 bool tls_store_has_identity(const struct tls_store *s);
 /* Reads what has changed. For the main thread, every few seconds. */
 void tls_store_check(struct tls_store *s);
@@ -49,6 +51,7 @@ struct tls_facts {
     const struct str *names; /* of which a client must have one; n 0: any */
     size_t nnames;
     bool http;
+    uint32_t told;           /* bits of enum tls_told that connections are to tell */
 };
 
 const struct tls_facts *tls_facts(const SSL_CTX *ctx);

@@ -231,7 +231,8 @@ static struct tls_facts *make_facts(const struct tls_recipe *r, struct str own)
         names[i] = (struct str){ memcpy(p, r->names[i].p, r->names[i].n), r->names[i].n };
         p += r->names[i].n;
     }
-    *f = (struct tls_facts){ .mesh = r->mesh, .names = names, .nnames = r->nnames, .http = r->http };
+    *f = (struct tls_facts){ .mesh = r->mesh, .names = names, .nnames = r->nnames, .http = r->http,
+                             .told = r->told };
     if (own.n)
         f->own = (struct str){ memcpy(p, own.p, own.n), own.n };
     rest = str_from(f->own, sizeof("spiffe://") - 1);

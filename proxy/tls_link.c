@@ -1,7 +1,9 @@
 #include "proxy/tls_link.h"
 
 #include "base/mem.h"
+#include "proxy/texts.h"
 #include "proxy/tls-internal.h"
+#include "proxy/tls_told.h"
 #include "proxy/xfcc.h"
 
 #include <errno.h>
@@ -232,11 +234,13 @@ static struct tls_peer *make_peer(const struct tls_link *l)
     struct str sni = l->session ? STR_NULL : str_of(SSL_get_servername(l->ssl, TLSEXT_NAMETYPE_host_name));
     struct str principal = names ? tls_identity(names) : STR_NULL, xfcc;
     struct arena a = ARENA_INIT(MOST_XFCC);
+    struct buf told = BUF_INIT(TEXTS_MOST);
     struct tls_peer *p;
     char *at;
 
+    tls_tell(l->ssl, f->told, &told);
     xfcc = l->session ? STR_NULL : describe(&a, certificate, f);
-    p = mem_alloc(sizeof(*p) + principal.n + f->own.n + sni.n + xfcc.n);
+    p = mem_alloc(sizeof(*p) + principal.n + f->own.n + sni.n + xfcc.n + told.n);
     if (p) {
         at = (char *)(p + 1);
         p->refs = 1;
@@ -245,7 +249,9 @@ static struct tls_peer *make_peer(const struct tls_link *l)
         p->own = keep(&at, f->own);
         p->sni = keep(&at, sni);
         p->xfcc = keep(&at, xfcc);
+        p->told = keep(&at, buf_view(&told));
     }
+    buf_free(&told);
     arena_free(&a);
     GENERAL_NAMES_free(names);
     return p;

@@ -37,6 +37,7 @@ struct tls_peer {
     struct str own;       /* ours, likewise */
     struct str sni;       /* the name that it asked for */
     struct str xfcc;      /* what X-Forwarded-Client-Cert says of it; empty: nothing */
+    struct str told;      /* tls_told.h: what tls_store_tell asks for */
 };
 
 struct tls_peer *tls_peer_get(struct tls_peer *p);

@@ -43,6 +43,7 @@ struct tls_store {
     struct pem ca;            /* of the workload's own identity */
     struct tls_pair own;
     bool has_own;
+    uint32_t downstream_told, upstream_told; /* set before anything else is done */
 };
 
 /* ---- files ---- */
@@ -151,6 +152,7 @@ static int copy_recipe(struct tls_context *c, const struct tls_recipe *r)
     bool ok = pairs && names;
 
     c->recipe = *r;
+    c->recipe.told = r->server ? c->store->downstream_told : c->store->upstream_told;
     c->recipe.pairs = pairs;
     c->recipe.names = names;
     for (size_t i = 0; ok && i < r->npairs; i++)
@@ -388,6 +390,12 @@ void tls_store_free(struct tls_store *s)
     pthread_mutex_destroy(&s->in_force);
     arena_free(&s->arena);
     mem_free(s);
+}
+
+void tls_store_tell(struct tls_store *s, uint32_t downstream, uint32_t upstream)
+{
+    s->downstream_told = downstream;
+    s->upstream_told = upstream;
 }
 
 bool tls_store_has_identity(const struct tls_store *s)

@@ -9,7 +9,7 @@ struct upstream_ops {
     void (*head)(struct upstream_call *u, const struct upstream_request *rq);
     void (*data)(struct upstream_call *u, struct str bytes);
     void (*end)(struct upstream_call *u, const struct fields *trailers);
-    void (*tunnel)(struct upstream_call *u); /* NULL: the protocol has none */
+    void (*tunnel)(struct upstream_call *u);
     void (*shut)(struct upstream_call *u);
     bool (*full)(struct upstream_call *u);
     void (*pause)(struct upstream_call *u);

@@ -17,6 +17,7 @@ enum upstream_failure {
     UPSTREAM_CLOSED,     /* gone before the response was complete */
     UPSTREAM_RESET,      /* HTTP/2: this request was given up by the host */
     UPSTREAM_REFUSED,    /* HTTP/2: the host has not looked at it: it may be sent again, whatever it is */
+    UPSTREAM_NO_TUNNEL,  /* HTTP/2: the host has no room for WebSockets there; nothing has been sent */
     UPSTREAM_PROTOCOL    /* the response is none, or one that cannot be read in one way only */
 };
 
@@ -41,7 +42,7 @@ struct upstream_request {
     const struct fields *fields; /* without the framing */
     enum http_framing framing;   /* NO_BODY, LENGTH, STREAMED */
     uint64_t length;
-    bool websocket;              /* asks for an upgrade */
+    bool websocket;              /* asks for an upgrade; a 101 answers it, in HTTP/2, too */
     bool wants_trailers;         /* TE: trailers */
     struct str from, to;         /* the client's connection, "IP:port", for a host that PROXY protocol tells it. In HTTP/2,
                                   * where many clients share a connection, it tells that it is nobody's */

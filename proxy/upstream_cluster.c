@@ -6,6 +6,7 @@
 #include "proxy/worker.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -123,10 +124,16 @@ static bool has_tls(const struct worker *w, const struct cluster *c)
     return c->tls.mode == TLS_CLIENT_AUTO ? tls_store_has_identity(w->settings->tls) : c->tls.mode != TLS_CLIENT_OFF;
 }
 
-/* Nobody knows what answers where the snapshot has no endpoint (NULL). */
-static bool wants_tls(const struct cluster *c, const struct endpoint *e)
+/* Where the snapshot has no endpoint (NULL), whoever is known to be at the address answers. */
+static bool wants_tls(const struct upstream_cluster *u, const struct endpoint *e, const struct name_address *at)
 {
-    return c->tls.mode != TLS_CLIENT_AUTO || (e && e->workload->mtls);
+    char text[CONN_ADDR_TEXT];
+    const struct workload *who;
+
+    if (u->cluster->tls.mode != TLS_CLIENT_AUTO)
+        return true;
+    who = e ? e->workload : snapshot_workload(u->view->snapshot, conn_addr_text(text, &at->addr));
+    return who && who->mtls;
 }
 
 static int open_tls(struct upstream_cluster *u)
@@ -233,7 +240,7 @@ static int open_lb(struct upstream_cluster *u, struct arena *a)
 /* A slot for an address of an endpoint (NULL: of the cluster's own host). */
 static int add_slot(struct upstream_cluster *u, const struct name_address *at, const struct endpoint *e)
 {
-    struct upstream_host *h = hold_host(u, at, e ? e->port : u->cluster->port, wants_tls(u->cluster, e) ? u->tls : NULL);
+    struct upstream_host *h = hold_host(u, at, e ? e->port : u->cluster->port, wants_tls(u, e, at) ? u->tls : NULL);
 
     if (!h)
         return ERR_NOMEM;
@@ -448,12 +455,20 @@ static bool is_own(const struct proxy_snapshot *s, const struct name_address *at
 static struct upstream_host *hold_named(const struct upstream_cluster *u, struct str name, const struct name_address *at,
                                         uint16_t port)
 {
+    struct tls_client how = u->cluster->tls;
+    ptrdiff_t star = str_chr(how.sni, '*');
+    char sni[512];
     struct upstream_host *h;
     struct tls_target *tls;
 
-    if (!u->tls || !wants_tls(u->cluster, NULL))
+    if (!u->tls || !wants_tls(u, NULL, at))
         return hold_host(u, at, port, NULL);
-    tls = tls_target_new(u->view->w->settings->tls, &u->cluster->tls, name);
+    if (star >= 0) { /* "outbound_.80_._.*.example": the pattern is no name */
+        int n = snprintf(sni, sizeof(sni), "%.*s%.*s", (int)star, how.sni.p, STR_ARG(name));
+
+        how.sni = (struct str){ sni, n < (int)sizeof(sni) ? (size_t)n : 0 };
+    }
+    tls = tls_target_new(u->view->w->settings->tls, &how, name);
     h = tls ? hold_host(u, at, port, tls) : NULL;
     tls_target_put(tls);
     return h;

@@ -4,8 +4,9 @@
  *               RST_STREAM --> fail (REFUSED: the host has not looked at it); GOAWAY: no new ones, those above its
  *               last stream are refused by nghttp2; the connection's loss fails all
  *
- * Requests are put on a connection that is still connecting, too. What of a response nobody takes waits here, bounded
- * by the stream's window (HTTP2_WINDOW); the connection's is given back as bytes come. */
+ * Requests are put on a connection that is still connecting, too; but an upgrade waits for the host's SETTINGS, which
+ * say whether it takes one (RFC 8441), or the host does not hear of it. What of a response nobody takes waits here,
+ * bounded by the stream's window (HTTP2_WINDOW); the connection's is given back as bytes come. */
 #include "proxy/upstream-internal.h"
 
 #include "base/mem.h"
@@ -21,6 +22,8 @@ struct http2_stream {
     struct http2_upstream *h;
     int32_t id;                 /* 0: no head has gone out */
     bool to_head;               /* the request is a HEAD */
+    bool tunnel;                /* it asks for a WebSocket */
+    struct http2_list *waits;   /* its head, until it is known whether the host takes it */
     bool head_seen, ended, paused, closed;
     bool forgotten;             /* the connection has one stream less: it is freed when nobody looks at it any more */
     struct buf waiting;         /* of the response's body */
@@ -45,6 +48,8 @@ struct http2_upstream {
     int64_t ping_ns;            /* when the next one goes out, or, with `pinged`, when its answer is missing */
     bool pinged;
     bool leaving;               /* nothing new on it */
+    bool settled;               /* the host's SETTINGS have come */
+    bool some_wait;             /* open_tunnels has something to do */
     bool broken, some_drained, listed;
     char local[CONN_ADDR_TEXT];
     struct http2_upstream *prev, *next; /* of the host's */
@@ -163,6 +168,7 @@ static void free_dead(struct http2_upstream *h)
         buf_free(&s->waiting);
         http2_source_free(&s->body);
         mem_free(s->trailers);
+        mem_free(s->waits);
         mem_free(s);
     }
 }
@@ -258,6 +264,10 @@ static void take_head(struct http2_upstream *h, struct http2_stream *s, bool end
         s->trailers = http2_block_trailers(&h->block);
     } else if (h->block.head.status >= 200) {
         s->head_seen = true;
+        if (s->tunnel && head->status < 300) {
+            head->status = 101;
+            head->framing = HTTP_NO_BODY;
+        }
         s->call.handler->head(s->call.arg, head);
     } else {
         upstream_interim(&s->call, head);
@@ -272,6 +282,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
     if (!http2_credit_pay(&h->credit, frame, h->c.w->now_ns))
         h->broken = true;
+    if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
+        h->settled = true;
     if (frame->hd.type == NGHTTP2_GOAWAY)
         h->leaving = true;
     if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK)
@@ -336,16 +348,49 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
     return n;
 }
 
+static void submit(struct http2_stream *s, const struct http2_list *list, bool empty)
+{
+    nghttp2_data_provider body = { .source.ptr = s, .read_callback = read_body };
+
+    s->id = nghttp2_submit_request(s->h->session, NULL, list->v, list->n, empty ? NULL : &body, s);
+    if (s->id < 0)
+        s->h->broken = true;
+}
+
+/* Those that have waited for the host's SETTINGS. */
+static void open_tunnels(struct http2_upstream *h)
+{
+    bool taken = nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+    struct http2_stream *next;
+
+    h->some_wait = false;
+    for (struct http2_stream *s = h->streams; s; s = next) {
+        next = s->next;
+        if (!s->waits)
+            continue;
+        if (taken) {
+            submit(s, s->waits, false);
+            mem_free(s->waits);
+            s->waits = NULL;
+        } else {
+            forget(s);
+            fail(s, UPSTREAM_NO_TUNNEL, 0);
+        }
+    }
+}
+
 static void put_head(struct upstream_call *call, const struct upstream_request *rq)
 {
     struct http2_stream *s = of_call(call);
     struct http2_list list = { .n = 0 };
-    nghttp2_data_provider body = { .source.ptr = s, .read_callback = read_body };
     bool empty = rq->framing == HTTP_NO_BODY || (rq->framing == HTTP_LENGTH && rq->length == 0);
     char length[24];
 
     s->to_head = str_eqz(rq->method, "HEAD");
-    http2_list_add(&list, STR(":method"), rq->method);
+    s->tunnel = rq->websocket;
+    http2_list_add(&list, STR(":method"), s->tunnel ? STR("CONNECT") : rq->method);
+    if (s->tunnel)
+        http2_list_add(&list, STR(":protocol"), STR("websocket"));
     http2_list_add(&list, STR(":scheme"), rq->scheme);
     http2_list_add(&list, STR(":authority"), rq->authority);
     http2_list_add(&list, STR(":path"), rq->path);
@@ -356,9 +401,13 @@ static void put_head(struct upstream_call *call, const struct upstream_request *
         snprintf(length, sizeof(length), "%llu", (unsigned long long)rq->length);
         http2_list_add(&list, STR("content-length"), str_of(length));
     }
-    s->id = nghttp2_submit_request(s->h->session, NULL, list.v, list.n, empty ? NULL : &body, s);
-    if (s->id < 0)
-        s->h->broken = true;
+    if (s->tunnel) {
+        s->waits = http2_list_copy(&list);
+        s->h->some_wait = true;
+        s->h->broken = s->h->broken || !s->waits;
+    } else {
+        submit(s, &list, empty);
+    }
     wake(s->h);
 }
 
@@ -375,7 +424,24 @@ static void put_end(struct upstream_call *call, const struct fields *trailers)
 {
     struct http2_stream *s = of_call(call);
 
+    if (s->tunnel) /* its half stays open */
+        return;
     if (!s->closed && !http2_source_end(&s->body, s->h->session, s->id, trailers))
+        s->h->broken = true;
+    wake(s->h);
+}
+
+/* A 2xx has opened it already. */
+static void tunnel(struct upstream_call *call)
+{
+    (void)call;
+}
+
+static void shut(struct upstream_call *call)
+{
+    struct http2_stream *s = of_call(call);
+
+    if (!s->closed && !http2_source_end(&s->body, s->h->session, s->id, NULL))
         s->h->broken = true;
     wake(s->h);
 }
@@ -424,7 +490,8 @@ static void abort_call(struct upstream_call *call)
     wake(s->h);
 }
 
-static const struct upstream_ops call_ops = { .head = put_head, .data = put_data, .end = put_end, .full = is_full,
+static const struct upstream_ops call_ops = { .head = put_head, .data = put_data, .end = put_end, .tunnel = tunnel,
+                                              .shut = shut, .full = is_full,
                                               .pause = pause_reading, .resume = resume_reading, .abort = abort_call };
 
 /* ---- the connection ---- */
@@ -448,6 +515,8 @@ static void on_fill(struct conn *c)
 {
     struct http2_upstream *h = of(c);
 
+    if (h->some_wait && h->settled)
+        open_tunnels(h);
     if (http2_fill(h->session, c) < 0)
         h->broken = true;
     if (h->some_drained)

@@ -90,7 +90,8 @@ static void open_sources(struct worker_listener *wl)
     wl->keys_seen = UINT64_MAX;
     for (size_t i = 0; wl->sources && i < auth->nrules; i++)
         if (auth->keys[i].state == JWT_KEYS_STATE_AWAITED) {
-            wl->sources[i] = jwks_store_open(wl->w->settings->jwks, auth->rules[i].jwks_uri);
+            wl->sources[i] = jwks_store_open(wl->w->settings->jwks, auth->rules[i].jwks_uri,
+                                             auth->rules[i].discovery);
             if (!wl->sources[i])
                 log_error("listener %.*s: no room for the keys of %.*s", STR_ARG(wl->l->name),
                           STR_ARG(auth->rules[i].jwks_uri));

@@ -33,6 +33,13 @@ class Raw:
         self.s.sendall(first + PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
         self.buffer = b""
 
+    @classmethod
+    def of(cls, s):
+        """The other end of one: it has read the preface."""
+        r = cls.__new__(cls)
+        r.s, r.buffer = s, b""
+        return r
+
     def send(self, *frames):
         self.s.sendall(b"".join(frames))
 

@@ -6,6 +6,7 @@ never send.
 
 Debian's python3-grpcio is needed: /usr/bin/python3. Closing line: N passed, N failed, N skipped.
 """
+import base64
 import collections
 import concurrent.futures
 import contextlib
@@ -15,6 +16,7 @@ import os
 import re
 import shutil
 import socket
+import socketserver
 import struct
 import subprocess
 import sys
@@ -29,7 +31,7 @@ import grpc
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from http2_frames import (ACK, CALM, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE,
                           PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, Raw, frame, head, literal, raw)
-from proxy_test import Backend, Proxy, WAIT, World, expect, free_port, gateway, metric, pod, service, until, virtual_service  # noqa: E402
+from proxy_test import Backend, Handler, Proxy, WAIT, World, expect, free_port, gateway, metric, pod, service, until, virtual_service  # noqa: E402
 
 # --- curl ---------------------------------------------------------------------------------------------------------
 
@@ -292,6 +294,172 @@ def test_grpc_client_gives_up():
         call.cancel()
         line = edge.lines(1)[0]
         assert " DC " in line, line
+
+
+# --- WebSockets -------------------------------------------------------------------------------------------------------
+
+def websocket_accept(key):
+    return base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+
+
+class Upgrader(Handler):
+    """Takes an upgrade by HTTP/1 and shouts back, until its client closes its half."""
+
+    def answer(self, method, path, fields, digest, size):
+        if path == "/no":
+            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nsad\n")
+            return True
+        expect((method, fields["upgrade"], fields["connection"].lower()), ("GET", "websocket", "upgrade"))
+        accept = websocket_accept(fields["sec-websocket-key"] if path != "/liar" else "other")
+        self.wfile.write(f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                         f"Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n\r\n".encode())
+        while (data := self.connection.recv(1000)):
+            self.wfile.write(data.upper())
+        self.wfile.write(b"END")
+        return False
+
+
+class TunnelServer(socketserver.BaseRequestHandler):
+    """Speaks HTTP/2 by hand and takes CONNECT if its SETTINGS say so; HTTP/1 like Upgrader."""
+    takes = True
+    seen = []
+
+    def handle(self):
+        first = self.request.recv(len(PREFACE), socket.MSG_WAITALL)
+        self.seen.append(first[:3].decode())
+        if first == PREFACE:
+            self.speak_http2()
+            return
+        head = first
+        while b"\r\n\r\n" not in head:
+            head += self.request.recv(1000)
+        key = re.search(rb"(?i)sec-websocket-key: (\S+)", head).group(1).decode()
+        self.request.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                             b"Sec-WebSocket-Accept: " + websocket_accept(key).encode() + b"\r\n\r\n")
+        self.request.sendall(self.request.recv(1000).upper())
+
+    def speak_http2(self):
+        r = Raw.of(self.request)
+        time.sleep(0.05)         # SETTINGS are waited for
+        r.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 8, 1) if self.takes else b""))
+        while (f := r.read()):
+            kind, flags, stream, payload = f
+            if kind == SETTINGS and not flags & ACK:
+                r.send(frame(SETTINGS, ACK, 0))
+            elif kind == HEADERS:
+                r.send(frame(HEADERS, END_HEADERS, stream, b"\x88" + literal("x-from", "http2")))
+            elif kind == DATA:
+                r.send(frame(DATA, flags & END_STREAM, stream, payload.upper()))
+
+
+@contextlib.contextmanager
+def websocket_world(handler, port_name="http"):
+    port = free_port()
+    backend = Backend("127.7.22.2", port, "ws", handler)
+    config = (service("ws", port, "ws", port_name) + pod("ws-1", "ws", "v1", "127.7.22.2", port) + gateway() +
+              virtual_service("  - route: [{destination: {host: ws}}]"))
+    with Proxy(config) as p:
+        yield p
+    backend.stop()
+
+
+def connect(path="/chat", protocol="websocket", more=()):
+    return head(path, "CONNECT", more=more) if not protocol else \
+        literal(":method", "CONNECT") + literal(":protocol", protocol) + head(path, more=more)[len(literal(":method", "GET")):]
+
+
+def test_websocket_over_http2():
+    with websocket_world(Upgrader) as p, raw(p) as r:
+        settings = r.until(SETTINGS)[3]
+        assert struct.pack(">HI", 8, 1) in settings, "SETTINGS_ENABLE_CONNECT_PROTOCOL"
+        r.send(frame(HEADERS, END_HEADERS, 1, connect(more=[("sec-websocket-protocol", "chat")])), frame(DATA, 0, 1, b"early "))
+        answer = r.until(HEADERS, 1)[3]
+        assert answer[0] == 0x88, answer
+        expect(r.until(DATA, 1)[3], b"EARLY ")
+        for word in (b"one", b"two"):
+            r.send(frame(DATA, 0, 1, word))
+            expect(r.until(DATA, 1)[3], word.upper())
+        r.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, head("/no")))   # beside it, another request
+        expect(r.until(DATA, 3)[3], b"sad\n")
+        r.send(frame(DATA, END_STREAM, 1, b"three"))
+        said = b""
+        while not said.endswith(b"END"):
+            said += r.until(DATA, 1)[3]
+        expect(said, b"THREEEND")
+        lines = p.lines(2)
+        assert any('"GET /chat HTTP/2" 101 ' in line for line in lines), lines
+
+
+def test_websocket_over_http2_is_refused():
+    with websocket_world(Upgrader) as p:
+        for n, (path, status) in enumerate((("/no", "403"), ("/liar", "502")), 1):
+            with raw(p) as r:
+                r.send(frame(HEADERS, END_HEADERS, 1, connect(path)))
+                r.until(HEADERS, 1)
+                if path == "/no":
+                    expect(r.until(DATA, 1)[3], b"sad\n")
+                line = p.lines(n)[-1]
+                assert f'"GET {path} HTTP/2" {status} ' in line, line
+        with raw(p) as r:
+            r.send(frame(HEADERS, END_HEADERS, 1, connect(protocol="connect-udp")))
+            r.until(HEADERS, 1)
+            assert " 501 DPE " in p.lines(3)[-1], p.lines(3)
+            r.send(frame(HEADERS, END_HEADERS, 3, literal(":protocol", "websocket") + head()))
+            expect(int.from_bytes(r.until(RST_STREAM, 3)[3], "big"), PROTOCOL_ERROR, "it belongs to CONNECT")
+            r.send(frame(HEADERS, END_HEADERS, 5, literal(":method", "CONNECT") + literal(":authority", "a:1")))
+            r.until(HEADERS, 5)
+
+
+def test_websocket_client_gives_up():
+    with websocket_world(Upgrader) as p, raw(p) as r:
+        r.send(frame(HEADERS, END_HEADERS, 1, connect()))
+        expect(r.status(1), 200)
+        r.send(frame(RST_STREAM, 0, 1, struct.pack(">I", CANCEL)))
+        line = p.lines(1)[0]
+        assert '"GET /chat HTTP/2" 101 DC ' in line, line
+
+
+def ask_by_http1(p):
+    key = base64.b64encode(os.urandom(16)).decode()
+    with p.connect() as s:
+        s.sendall(f"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                  f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += s.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 101 "), answer
+        assert re.search(rb"(?i)sec-websocket-accept: (\S+)", answer).group(1).decode() == websocket_accept(key), answer
+        s.sendall(b"frames")
+        expect(s.recv(100), b"FRAMES")
+    return answer
+
+
+def ask_by_http2(p):
+    with raw(p) as r:
+        r.send(frame(HEADERS, END_HEADERS, 1, connect()))
+        expect(r.status(1), 200)
+        r.send(frame(DATA, 0, 1, b"frames"))
+        expect(r.until(DATA, 1)[3], b"FRAMES")
+
+
+def test_websocket_to_a_host_of_http2():
+    class Takes(TunnelServer):
+        takes, seen = True, []
+    with websocket_world(Takes, "http2") as p:
+        assert b"x-from: http2" in ask_by_http1(p)
+        ask_by_http2(p)
+        ask_by_http1(p)
+        expect(set(Takes.seen), {"PRI"})
+
+
+def test_websocket_to_a_host_without_connect():
+    """Its SETTINGS say no: HTTP/1 it is."""
+    class Takes(TunnelServer):
+        takes, seen = False, []
+    with websocket_world(Takes, "http2") as p:
+        ask_by_http1(p)
+        ask_by_http2(p)
+        expect(sorted(Takes.seen)[:2], ["GET", "GET"])
 
 
 # --- what no client of good will sends -------------------------------------------------------------------------------

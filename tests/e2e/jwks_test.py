@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Keys of tokens that vigla-proxy fetches from a jwksUri: fetched, shared, renewed, and a server of them that is away.
+"""Keys of tokens that vigla-proxy fetches from a jwksUri: fetched, shared, renewed, and a server of them that is away; by https, and
+by way of an issuer's OpenID configuration.
 
     jwks_test.py [NAME...]        only the tests whose name contains one of these
 
@@ -10,6 +11,7 @@ import contextlib
 import http.server
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -34,8 +36,8 @@ class Key:
         public = subprocess.run(["openssl", "pkey", "-in", self.path, "-pubout", "-outform", "DER"], check=True, capture_output=True)
         self.jwk = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": b64(public.stdout[-32:])}
 
-    def token(self):
-        claims = {"iss": "https://issuer.example", "sub": "me", "exp": int(time.time()) + 3600}
+    def token(self, issuer="https://issuer.example"):
+        claims = {"iss": issuer, "sub": "me", "exp": int(time.time()) + 3600}
         text = ".".join(b64(json.dumps(part).encode()) for part in ({"alg": "EdDSA", "kid": self.kid}, claims))
         with tempfile.NamedTemporaryFile() as f:
             f.write(text.encode())
@@ -46,12 +48,20 @@ class Key:
 
 
 class Issuer(http.server.ThreadingHTTPServer):
-    """Serves a set of keys, in chunks, as late as it is told."""
+    """Serves a set of keys, in chunks, as late as it is told; by https if it has a certificate."""
 
-    def __init__(self, port, keys, delay=0.0):
+    def __init__(self, port, keys, delay=0.0, certificate=None):
         self.keys, self.delay, self.calls = keys, delay, 0
         super().__init__(("127.0.0.1", port), IssuerHandler)
+        self.base = f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, request, address):
+        """Who does not trust it hangs up."""
 
     def stop(self):
         self.shutdown()
@@ -64,8 +74,10 @@ class IssuerHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.calls += 1
         time.sleep(self.server.delay)
-        body = json.dumps({"keys": [k.jwk for k in self.server.keys]}).encode()
-        self.send_response(200 if self.path == "/keys?a=b" else 404)
+        said = {"/keys?a=b": {"keys": [k.jwk for k in self.server.keys]},
+                "/.well-known/openid-configuration": {"issuer": self.server.base, "jwks_uri": self.server.base + "/keys?a=b"}}
+        body = json.dumps(said.get(self.path)).encode()
+        self.send_response(200 if self.path in said else 404)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         with contextlib.suppress(OSError):
@@ -152,12 +164,40 @@ def test_slow_server():
         issuer.stop()
 
 
-def test_https_is_told():
+def certificate(folder, names):
+    paths = os.path.join(folder, "cert.pem"), os.path.join(folder, "cert.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=issuer", "-addext", f"subjectAltName={names}", "-out", paths[0], "-keyout", paths[1]],
+                   check=True, capture_output=True)
+    return paths
+
+
+def test_https():
     with tempfile.TemporaryDirectory() as folder:
         key, port = Key(folder, "one"), free_port()
+        pair = certificate(folder, "IP:127.0.0.1")
+        issuer = Issuer(port, [key], certificate=pair)
+        with World(TO_V1, more=rules(port, scheme="https"), args=("--jwks-ca", pair[0])) as w:
+            expect(ask(w, key.token())[0], 200)
         with World(TO_V1, more=rules(port, scheme="https")) as w:
-            expect(ask(w, key.token())[0], 401)
-            until(lambda: "https is not offered" in w.proxy.errors(), "a word of it")
+            expect(ask(w, key.token())[0], 401, "the system does not know who made the certificate")
+            until(lambda: "certificate verify failed" in w.proxy.errors(), "a word of it")
+        expect(issuer.calls, 1)
+        issuer.stop()
+
+
+def test_found_at_the_issuer():
+    with tempfile.TemporaryDirectory() as folder:
+        key, port = Key(folder, "one"), free_port()
+        pair = certificate(folder, "IP:127.0.0.1")
+        issuer = Issuer(port, [key], certificate=pair)
+        rule = rules(port).replace("https://issuer.example", issuer.base).replace(f'jwksUri: "http://127.0.0.1:{port}/keys?a=b", ', "")
+        assert "jwksUri" not in rule
+        with World(TO_V1, more=rule, args=("--jwks-ca", pair[0])) as w:
+            expect(ask(w, key.token(issuer.base))[0], 200)
+            expect(ask(w, key.token())[0], 401, "another issuer")
+            expect(issuer.calls, 2, "the configuration, and the keys")
+        issuer.stop()
 
 
 def main():

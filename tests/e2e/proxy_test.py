@@ -10,7 +10,9 @@ import collections
 import concurrent.futures
 import contextlib
 import hashlib
+import gzip
 import http.client
+import http.server
 import json
 import os
 import random
@@ -681,6 +683,56 @@ def test_telemetry_is_obeyed():
         assert not any("/sized" in line for line in w.proxy.lines()), w.proxy.lines()
 
 
+def test_telemetry_expressions():
+    """A filter and labels by expressions over the request, its answer and both ends."""
+    admin = free_port()
+    rules = """{accessLogging: [{filter: {expression: "request.headers['x-log'] == 'yes' || response.headers['x-backend'] == 'v2'"}}],
+  metrics: [{overrides: [{match: {metric: REQUEST_COUNT}, tagOverrides: {
+    who: {value: "has(request.headers['x-who']) ? request.headers['x-who'] : 'nobody'"}, backend: {value: "response.headers['x-backend']"},
+    class: {value: "response.code / 100"}, destination_version: {operation: REMOVE}}}]}]}"""
+    with World("  - match: [{uri: {prefix: /two}}]\n    route: [{destination: {host: app, subset: v2}}]\n" + TO_V1,
+               more=telemetry(rules), args=("--admin", f"127.0.0.1:{admin}")) as w:
+        w.proxy.request("/one")
+        w.proxy.request("/one", headers={"X-Log": "yes", "X-Who": "me"})
+        w.proxy.request("/two")
+        lines = w.proxy.lines(2)
+        assert len(lines) == 2 and '"GET /one ' in lines[0] and '"GET /two ' in lines[1], lines
+        until(lambda: metric(admin, "istio_requests_total") == 3, "all are counted")
+        expect(metric(admin, "istio_requests_total", 'who="me"', 'backend="v1"'), 1)
+        expect(metric(admin, "istio_requests_total", 'who="nobody"', 'backend="v2"'), 1)
+        expect(metric(admin, "istio_requests_total", "destination_version="), 0)
+        expect(metric(admin, "istio_request_bytes_count", "destination_version="), 3)
+        expect(metric(admin, "istio_request_bytes_count", "who="), 0)
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes OTLP."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies[self.path] += body if self.headers.get("Content-Encoding") != "gzip" else gzip.decompress(body)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def test_span_tags_by_format():
+    collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    collector.bodies = collections.defaultdict(bytes)
+    threading.Thread(target=collector.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    tags = ('{tracing: [{customTags: {told: {formatter: {value: "<%RESP(X-Backend)% %REQ(X-Ask)% %RESPONSE_CODE%>"}}, '
+            'wrong: {formatter: {value: "%NO_SUCH%"}}}}]}')
+    with World(TO_V1, more=telemetry(tags), args=("--telemetry", f"http://127.0.0.1:{collector.server_port}")) as w:
+        w.proxy.request("/a", headers={"X-Ask": "me"})
+        until(lambda: b"<v1 me 200>" in collector.bodies["/v1/traces"], "a span with the tag")
+        assert b"told" in collector.bodies["/v1/traces"] and b"wrong" not in collector.bodies["/v1/traces"]
+        assert 'the tag "wrong" is left out of spans' in w.proxy.errors(), w.proxy.errors()
+    collector.shutdown()
+
+
 def test_access_log_formats():
     text = '%REQ(X-Test?User-Agent):6% "%REQ(:METHOD)% %REQ(:PATH)%" %RESP(X-Backend)% %RESPONSE_CODE% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %METADATA(x)%'
     with World(TO_V1, args=("--access-log-format", text)) as w:
@@ -788,6 +840,46 @@ def test_mirror():
 
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\x09\xdc\4\1\xbb"
+
+
+def test_trusted_proxies():
+    """numTrustedProxies: the client is whom the first of them names, for logs, policies and the next hop."""
+    topology = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: gw, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  template:
+    metadata: {labels: {istio: ingressgateway}, annotations: {proxy.istio.io/config: '{"gatewayTopology": {"numTrustedProxies": 2}}'}}
+    spec: {containers: [{name: istio-proxy}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: not-from-there, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules: [{from: [{source: {remoteIpBlocks: ["203.0.113.66/32"]}}]}]
+---"""
+    form = "%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %RESPONSE_CODE%"
+    with World(TO_V1, more=topology, args=("--access-log-format", form)) as w:
+        def ask(*fields):
+            answer = w.proxy.raw(b"".join(b"%s\r\n" % f.encode() for f in ("GET / HTTP/1.1", "Host: a", *fields, "Connection: close", "", "")))
+            return json.loads(answer[answer.index(b"{"):])["fields"] if b" 200 " in answer[:20] else int(answer[9:12])
+        seen = ask("X-Forwarded-For: 192.0.2.1, 203.0.113.5", "X-Forwarded-For: 10.1.0.2", "X-Forwarded-Proto: https")
+        expect((seen["x-forwarded-for"], seen["x-envoy-external-address"], seen["x-forwarded-proto"]),
+               ("192.0.2.1, 203.0.113.5,10.1.0.2,127.0.0.1", "203.0.113.5", "https"))
+        seen = ask("X-Forwarded-For: 203.0.113.5", "X-Envoy-External-Address: 1.2.3.4")
+        expect((seen["x-forwarded-for"], seen.get("x-envoy-external-address")), ("203.0.113.5,127.0.0.1", None), "by one proxy alone")
+        expect(ask("X-Forwarded-For: 203.0.113.66, 10.1.0.2"), 403)
+        expect(ask("X-Forwarded-For: 203.0.113.66, 203.0.113.5, 10.1.0.2")["x-envoy-external-address"], "203.0.113.5", "a lie")
+        expect(ask("X-Forwarded-For: [2001:db8::1], 10.1.0.2").get("x-envoy-external-address"), None, "no address")
+        expect(ask("X-Forwarded-For: 2001:db8::1,10.1.0.2")["x-envoy-external-address"], "2001:db8::1")
+        lines = w.proxy.lines(6)
+        expect(lines[0], "203.0.113.5:0 127.0.0.1 200")
+        assert lines[1].startswith("127.0.0.1:") and lines[2] == "203.0.113.66:0 127.0.0.1 403", lines
+        expect(lines[5], "[2001:db8::1]:0 127.0.0.1 200")
 
 
 def test_proxy_protocol_in():

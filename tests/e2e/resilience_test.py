@@ -327,6 +327,22 @@ def test_priority_failover():
         expect(w.who(10), {"h0": 10})
 
 
+def test_retries_leave_localities():
+    policy = ("    loadBalancer:\n      simple: ROUND_ROBIN\n      localityLbSetting: {enabled: true, failoverPriority: [\"tier=near\"]}\n"
+              "    outlierDetection: {consecutive5xxErrors: 1000}")
+
+    class Zoned(World):
+        def pod(self, i):
+            return super().pod(i).replace("app: app, ", f"app: app, tier: {'near' if i == 0 else 'far'}, ")
+
+    rules = APP + "\n    retries: {attempts: 3, retryOn: \"5xx\"%s}"
+    for more, seen, calls in (("", {503: 1}, 4), (", retryRemoteLocalities: true", {"h1": 1}, 2)):
+        with Zoned(policy, rules=rules % more, hosts=2) as w:
+            w.backends[0].fail_first = 100
+            expect(w.who(), seen)
+            expect(w.backends[0].calls, calls)
+
+
 def test_retry_budget():
     rules = APP + "\n    retries: {attempts: 5, retryOn: \"5xx\"}"
     policy = "    retryBudget: {percent: 1, minRetryConcurrency: 1}"
@@ -460,10 +476,12 @@ SHIM = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef int resolver(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-/* The names of $TEST_HOSTS, "NAME IP [IP]" a line, each answered as two addresses at most; no others. */
+/* The names of $TEST_HOSTS, "NAME IP [IP]" a line, each answered as two addresses at most; no others. As late as
+ * $TEST_DELAY_MS says. */
 int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **out)
 {
     resolver *real = (resolver *)dlsym(RTLD_NEXT, "getaddrinfo");
@@ -472,6 +490,10 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
     char line[256], name[64], ip[2][64];
     int n, rc = EAI_NONAME;
 
+    if (host && host[0] >= '0' && host[0] <= '9') /* an address is one */
+        return real(host, port, hints, out);
+    if (getenv("TEST_DELAY_MS"))
+        usleep((useconds_t)atoi(getenv("TEST_DELAY_MS")) * 1000);
     while (f && fgets(line, sizeof(line), f))
         if ((n = sscanf(line, "%63s %63s %63s", name, ip[0], ip[1])) > 1 && strcmp(name, host) == 0)
             for (int i = 0; i < n - 1 && (rc = real(ip[i], port, hints, tail)) == 0; i++)
@@ -543,6 +565,25 @@ def test_names_change():
         backend.stop()
 
 
+def test_tcp_waits_for_a_name():
+    """The first connection comes before the name's first answer, and with its first bytes; one that nobody answers for ends."""
+    port = free_port()
+    backend = Backend("127.8.1.1", port, "tcp", Echo)
+    config = ("\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: default}\nspec:\n"
+              "  selector: {istio: ingressgateway}\n  servers: [{port: {number: %d, name: tcp, protocol: TCP}, hosts: ['*']}]\n---"
+              "\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: vs, namespace: default}\nspec:\n"
+              "  hosts: ['*']\n  gateways: [gw]\n  tcp: [{route: [{destination: {host: app.test}}]}]\n---")
+    for names_known, said in (({"app": "127.8.1.1"}, b"HELLOEND"), ({}, b"")):
+        listen = free_port()
+        text = config % listen + service_entry("app.test", port, "DNS").replace("name: http, protocol: HTTP", "name: tcp, protocol: TCP")
+        with Names(**names_known) as names, Proxy(text, env={**names.env, "TEST_DELAY_MS": "300"}) as p:
+            p.port = listen
+            expect(p.raw(b"hello", shut=bool(names_known)), said)
+            line = p.lines(1)[0]
+            assert (" UH " in line) == (not names_known), line
+    backend.stop()
+
+
 def test_first_address_alone():
     port = free_port()
     backends = [Backend(f"127.8.1.{i + 1}", port, f"h{i}") for i in range(2)]
@@ -578,6 +619,7 @@ def test_unknown_hosts_go_where_they_want():
             expect(answered_by(p, headers={"Host": itself}), {503: 1}, "back to ourselves")
         lines = p.lines(9)
         assert "|PassthroughCluster|" in lines[0].replace(" ", "|"), lines[0]
+        assert " 503 DF dns_resolution_failure " in lines[6] and " 503 UH " in lines[7], lines[6:8]
     for backend in backends:
         backend.stop()
 

@@ -273,6 +273,55 @@ def test_mutual():
         refused("optional, a bad one given", p.port, "b.example", client_context(cert=theirs))
 
 
+def test_certificates_are_told_as_the_topology_says():
+    WEB.issue("a", "DNS:a.example")
+    ours = WEB.issue("ours", "URI:spiffe://elsewhere/ns/x/sa/ours", "/CN=ours")
+    tls = simple("a").replace("SIMPLE", "MUTUAL")[:-1] + f", caCertificates: {WEB.pem}}}"
+    mesh = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    defaultConfig:
+      gatewayTopology: {forwardClientCertDetails: APPEND_FORWARD}
+---"""
+    with behind_gateway([server("a.example", tls, "a")], more=mesh) as p:
+        s = client_context(cert=ours).wrap_socket(socket.create_connection(("127.0.0.1", p.port), WAIT), server_hostname="a.example")
+        s.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-Client-Cert: Hash=00;By=spiffe://far/ns/a/sa/b\r\nConnection: close\r\n\r\n")
+        answer = receive_all(s)
+        xfcc = json.loads(answer[answer.index(b"{"):])["fields"]["x-forwarded-client-cert"]
+        assert re.match(r'Hash=00;By=spiffe://far/ns/a/sa/b,Hash=[0-9a-f]{64};', xfcc), xfcc
+        s.close()
+
+
+def test_told_of_tls():
+    """What the access log's format asks of certificates, on both sides of a gateway."""
+    WEB.issue("a", "DNS:a.example")
+    ours = WEB.issue("ours", "URI:spiffe://elsewhere/ns/x/sa/ours,DNS:ours.example,IP:127.0.0.1", "/O=us/CN=ours")
+    tls = simple("a").replace("SIMPLE", "MUTUAL")[:-1] + f", caCertificates: {WEB.pem}}}"
+    names = ["TLS_VERSION", "TLS_CIPHER", "PEER_SUBJECT", "PEER_ISSUER", "PEER_SERIAL", "PEER_FINGERPRINT_256", "PEER_URI_SAN",
+             "PEER_DNS_SAN", "PEER_IP_SAN", "LOCAL_DNS_SAN", "PEER_CERT_V_END"]
+    form = " ".join(f"%DOWNSTREAM_{n}%" for n in names) + " %UPSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_CERT%"
+    with behind_gateway([server("a.example", tls, "a")], "--access-log-format", form) as p:
+        expect(get(p.port, "a.example", client_context(cert=ours))[0], 200)
+        told = dict(zip(names + ["UP", "PEM"], p.lines(1)[0].split(" ")))
+
+        def ask(*what):
+            return openssl("x509", "-in", path("ours.pem"), "-noout", *what).decode().strip().split("=", 1)[1]
+        expect(told["TLS_VERSION"], "TLSv1.3")
+        assert told["TLS_CIPHER"].startswith("TLS_AES_"), told
+        expect(told["PEER_SUBJECT"], "CN=ours,O=us")
+        expect(told["PEER_ISSUER"], ask("-issuer", "-nameopt", "RFC2253"))
+        expect(told["PEER_SERIAL"], ask("-serial").lower())
+        expect(told["PEER_FINGERPRINT_256"], ask("-fingerprint", "-sha256").replace(":", "").lower())
+        expect((told["PEER_URI_SAN"], told["PEER_DNS_SAN"], told["PEER_IP_SAN"], told["LOCAL_DNS_SAN"]),
+               ("spiffe://elsewhere/ns/x/sa/ours", "ours.example", "127.0.0.1", "a.example"))
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$", told["PEER_CERT_V_END"]), told
+        expect(told["UP"], "-", "plain text towards the application")
+        assert told["PEM"].startswith("-----BEGIN%20CERTIFICATE-----%0A"), told["PEM"]
+
+
 def test_revoked():
     WEB.issue("a", "DNS:a.example")
     good, bad = WEB.issue("good", "DNS:good.example"), WEB.issue("bad", "DNS:bad.example")
@@ -440,19 +489,19 @@ class Mesh:
     """A client's and a server's sidecar with a certificate each, and the application behind the second one."""
 
     def __init__(self, extra="", client=None, server_=None, handler=proxy_test.Handler, port_name="http", client_only="",
-                 app=None):
+                 app=None, client_env=None):
         self.port, other, self.listen = free_port(), free_port(), free_port()
         self.admin = {"client": free_port(), "server": free_port()}
         self.app = app(self.port) if app else Backend("127.7.23.100", self.port, "app", handler)
         self.config = (service("srv", self.port, "srv", port_name) + pod("srv-1", "srv", "127.7.23.1", self.port, "server", True) +
-                       service("cli", other, "cli") + pod("cli-1", "cli", "127.7.23.2", other, "client", True) + extra)
+                       service("cli", other, "cli") + pod("cli-1", "cli", "127.7.23.2", other, "client", True) + extra.replace("PORT", str(self.port)))
         identity = server_ or MESH.cert_dir("server", TRUST + "server")
         self.server = Proxy(self.config, "--cert-dir", identity, "--app-address", "127.7.23.100", "--bind", "127.7.23.3",
                             "--admin", f"127.0.0.1:{self.admin['server']}", role=("--workload", "srv-v1.default"))
         self.client = Proxy(self.config + client_only, "--cert-dir", client or MESH.cert_dir("client", TRUST + "client"),
                             "--bind", "127.7.23.2", "--threads", "1", "--access-log-format", "json",
                             "--admin", f"127.0.0.1:{self.admin['client']}",
-                            "--port-map", f"{self.port}={self.listen},{other}={free_port()}", role=("--workload", "cli-v1.default"))
+                            "--port-map", f"{self.port}={self.listen},{other}={free_port()}", role=("--workload", "cli-v1.default"), env=client_env)
 
     def request(self, path_="/", headers=None):
         c = http.client.HTTPConnection("127.7.23.2", self.listen, timeout=WAIT)
@@ -534,6 +583,21 @@ def test_records():
             for want in (f'source_principal="{TRUST}client"', f'destination_principal="{TRUST}server"',
                          f'connection_security_policy="{policy}"'):
                 assert want in line, (side, want, line)
+
+
+def test_a_workload_by_a_name_of_its_own():
+    """A ServiceEntry of the mesh without endpoints: who is known to be at the name's address has a sidecar, and is called so."""
+    for location, status in (("MESH_INTERNAL", 200), ("MESH_EXTERNAL", 503)):
+        entry = f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: own, namespace: default}}
+spec: {{hosts: ["*.test"], location: {location}, resolution: NONE, ports: [{{number: PORT, name: http, protocol: HTTP}}]}}
+---"""
+        with Names(one="127.7.23.1") as names, Mesh(peer_authentication("STRICT") + entry, client_env=names.env) as m:
+            expect(m.request(headers={"Host": f"one.test:{m.port}"})[0], status, location)
+            line = json.loads(m.client.lines(1)[0])
+            expect((line["upstream_cluster"], line["upstream_host"]), (f"outbound|{m.port}||*.test", f"127.7.23.1:{m.port}"))
 
 
 def test_permissive():

@@ -84,8 +84,9 @@ static const struct {
     const char *in, *said;
 } problems[] = {
     { RA "  jwtRules: [{}]\n", "error: spec.jwtRules[0].issuer: missing: whose tokens are meant; or jwksUri, or jwks\n" },
-    { RA "  jwtRules: [{issuer: i}]\n", "warning: spec.jwtRules[0].jwksUri: no keys: they are not looked for at the issuer, "
-                                        "every token of it is refused\n" },
+    { RA "  jwtRules: [{issuer: i}]\n", "warning: spec.jwtRules[0].jwksUri: no keys: an issuer that is no URL cannot be "
+                                        "asked for them, every token of it is refused\n" },
+    { RA "  jwtRules: [{issuer: 'https://i.example/'}]\n", "" },
     { RA "  jwtRules: [{jwksUri: 'https://x'}]\n", "" },
     { RA "  jwtRules: [{jwksUri: 'ftp://x'}]\n",
       "error: spec.jwtRules[0].jwksUri: \"ftp://x\" begins with neither http:// nor https://\n" },

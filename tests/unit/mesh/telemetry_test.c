@@ -25,8 +25,12 @@ static void put_side(struct buf *b, const char *name, const struct telemetry_pol
                    STR_ARG(p->tags[i].otherwise));
     if (p->no_access_log)
         buf_puts(b, " no-log");
-    if (p->log_least_status)
-        buf_printf(b, " log>=%d", p->log_least_status);
+    if (p->nlog_filters)
+        buf_printf(b, " filters=%zu", p->nlog_filters);
+    for (size_t i = 0; i < p->nmetric_tags; i++)
+        buf_printf(b, " %s%.*s/%x", p->metric_tags[i].value ? "" : "-", STR_ARG(p->metric_tags[i].name), p->metric_tags[i].metrics);
+    for (size_t i = 0; i < p->nresponse_headers; i++)
+        buf_printf(b, " asks=%.*s", STR_ARG(p->response_headers[i]));
     if (p->metrics_off)
         buf_printf(b, " off=%x", p->metrics_off);
 }
@@ -42,17 +46,17 @@ static const struct {
     { "off", NS LOG("{disabled: true}"), "client no-log; server no-log" },
     { "off on a side", NS LOG("{match: {mode: CLIENT}, disabled: true}"), "client no-log; server" },
     { "on again", MESH LOG("{disabled: true}") WORKLOAD LOG("{match: {mode: SERVER}}"), "client no-log; server" },
-    { "a filter", NS LOG("{filter: {expression: 'response.code >= 400'}}"), "client log>=400; server log>=400" },
+    { "a filter", NS LOG("{filter: {expression: 'response.code >= 400'}}"), "client filters=1; server filters=1" },
     { "a filter with other blanks", NS LOG("{filter: {expression: ' response.code>=500 '}}"),
-      "client log>=500; server log>=500" },
-    { "a filter that is not understood lets all pass", NS LOG("{filter: {expression: 'response.code >= 400 || true'}}"),
-      "client; server" },
+      "client filters=1; server filters=1" },
+    { "what filters ask of answers", NS LOG("{filter: {expression: \"response.headers['x-a'] == 'b'\"}, match: {mode: CLIENT}}"),
+      "client filters=1 asks=x-a; server" },
     { "of two providers the more", NS LOG("{providers: [{name: a}], filter: {expression: response.code >= 500}}, {providers: "
-      "[{name: b}], filter: {expression: response.code >= 400}}"), "client log>=400; server log>=400" },
+      "[{name: b}], filter: {expression: response.code >= 400}}"), "client filters=2; server filters=2" },
     { "of two providers the one without a filter", NS LOG("{providers: [{name: a}]}, {filter: {expression: response.code >= "
       "400}}"), "client; server" },
     { "of two providers the one that is on", NS LOG("{providers: [{name: a}], disabled: true}, {filter: {expression: "
-      "response.code >= 400}}"), "client log>=400; server log>=400" },
+      "response.code >= 400}}"), "client filters=1; server filters=1" },
     { "the last word is whole", MESH LOG("{filter: {expression: response.code >= 400}}") NS LOG("{disabled: true}") WORKLOAD
       LOG("{}"), "client; server" },
     { "who does not speak of logs changes none", MESH LOG("{disabled: true}") NS TRACE("{disableSpanReporting: true}"),
@@ -80,6 +84,9 @@ static const struct {
     { "one on again", MESH METRICS("{disabled: true}") NS METRICS("{match: {metric: REQUEST_DURATION}, disabled: false}"),
       "client off=3fd; server off=3fd" },
     { "no word of it", NS METRICS("{match: {metric: REQUEST_COUNT}}"), "client; server" },
+    { "tags", MESH METRICS("{tagOverrides: {host: {value: request.host}}}") NS METRICS("{match: {metric: REQUEST_COUNT, mode: CLIENT}, "
+      "tagOverrides: {source_app: {operation: REMOVE}, 1.code: {value: bad-one}, the.code: {value: \"response.headers.c | 'none'\"}}}"),
+      "client host/3ff -source_app/1 the_code/1 asks=c; server host/3ff" },
     { "a metric that is none of Istio's", NS METRICS("{match: {customMetric: x}, disabled: true}"), "client; server" },
 
     /* whom it is for */
@@ -121,8 +128,12 @@ static const struct {
     { NS LOG("{filter: {expression: ''}}"), "error: spec.accessLogging[0].filter.expression: missing: which requests are "
                                             "logged, as in response.code >= 400\n" },
     { NS LOG("{filter: {expression: connection.mtls}}"),
-      "warning: spec.accessLogging[0].filter.expression: \"connection.mtls\" is not applied, all is logged: response.code >= N "
-      "is understood\n" },
+      "" },
+    { NS LOG("{filter: {expression: response.code}}"),
+      "error: spec.accessLogging[0].filter.expression: \"response.code\": byte 14: the expression needs a condition, not a number\n" },
+    { NS LOG("{filter: {expression: \"request.time > timestamp('2020-01-01')\"}}"),
+      "error: spec.accessLogging[0].filter.expression: \"request.time > timestamp('2020-01-01')\": byte 1: \"request.time\" is no "
+      "attribute that is offered\n" },
     { NS TRACE("{randomSamplingPercentage: 101}"),
       "error: spec.tracing[0].randomSamplingPercentage: must be from 0 to 100\n" },
     { NS TRACE("{}, {}"), "warning: spec.tracing: several entries: Istio supports one\n" },
@@ -143,8 +154,11 @@ static const struct {
     { NS METRICS("{match: {metric: REQUEST_COUNT, customMetric: x}}"),
       "error: spec.metrics[0].overrides[0].match.customMetric: only one of metric, customMetric may be given\n"
       "warning: spec.metrics[0].overrides[0].match.customMetric: not applied: there is no metric \"x\"\n" },
-    { NS METRICS("{tagOverrides: {a: {operation: REMOVE}}}"),
-      "warning: spec.metrics[0].overrides[0].tagOverrides.a: kept, not applied: metrics have Istio's labels\n" },
+    { NS METRICS("{tagOverrides: {a: {operation: REMOVE}}}"), "" },
+    { NS METRICS("{tagOverrides: {'': {operation: REMOVE}}}"),
+      "error: spec.metrics[0].overrides[0].tagOverrides.: a label's name must not be empty\n" },
+    { NS METRICS("{tagOverrides: {a: {value: x}}}"),
+      "warning: spec.metrics[0].overrides[0].tagOverrides.a.value: not applied: \"x\": byte 1: \"x\" is no attribute that is offered\n" },
     { NS METRICS("{tagOverrides: {a: {operation: REMOVE, value: x}}}"),
       "error: spec.metrics[0].overrides[0].tagOverrides.a.value: may be set only when operation is UPSERT\n" },
     { NS METRICS("{tagOverrides: {a: {}}}"),

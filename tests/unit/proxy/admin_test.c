@@ -29,7 +29,9 @@ static const struct endpoint endpoints[] = {
 static const struct cluster clusters[] = {
     { .name = STR_INIT("outbound|80|v1|frontend.guestbook.svc.cluster.local"), .endpoints = endpoints, .nendpoints = 1,
       .lb = LB_ROUND_ROBIN, .connect_timeout_ms = 10000, .max_connections = UINT32_MAX, .max_pending = 1024 },
-    { .name = STR_INIT("outbound|80|v2|frontend.guestbook.svc.cluster.local"), .connect_timeout_ms = 1500 },
+    { .name = STR_INIT("outbound|80|v2|frontend.guestbook.svc.cluster.local"), .connect_timeout_ms = 1500,
+      .tls = { .mode = TLS_CLIENT_MUTUAL, .sni = STR_INIT("far.example"), .own = { { STR_INIT("our chain"), { NULL, 0 } },
+      { STR_INIT("our secret"), { NULL, 0 } } }, .ca = { { NULL, 0 }, STR_INIT("/ca.pem") } } },
 };
 static const struct destination one[] = { { &clusters[0], clusters[0].name, 100, { 0 } } };
 static const struct destination two[] = { { &clusters[0], clusters[0].name, 30, { 0 } },
@@ -51,13 +53,26 @@ static const struct route routes[] = {
 static const struct str domains[] = { STR_INIT("guestbook.lvh.me"), STR_INIT("*") };
 static const struct virtual_host hosts[] = { { .name = STR_INIT("guestbook.lvh.me:8080"), .domains = domains,
                                                .ndomains = 2, .routes = routes, .nroutes = 4 } };
+static const struct tls_pair pair = { { { NULL, 0 }, STR_INIT("/chain.pem") }, { STR_INIT("our secret"), { NULL, 0 } } };
+static const struct tls_server secured = { .mode = TLS_SERVER_MUTUAL, .pairs = &pair, .npairs = 1, .min_version = 12,
+                                           .max_version = 13, .ca = { STR_INIT("an authority"), { NULL, 0 } } };
+static const struct str server_names[] = { STR_INIT("a.example"), STR_INIT("*.b.example") };
+static const struct listener behind = { .protocol = PROTOCOL_HTTP, .hosts = hosts, .nhosts = 1 };
+static const struct listener passed_on = { .protocol = PROTOCOL_TCP, .tcp = one, .ntcp = 1 };
+static const struct listener_chain chains[] = { { server_names, 2, &secured, &behind },
+                                                { &server_names[1], 1, NULL, &passed_on } };
 static const struct listener listeners[] = {
     { .name = STR_INIT("0.0.0.0_8080"), .ip = STR_INIT("127.0.0.1"), .bind_port = 8080, .port = 80,
       .direction = LISTENER_GATEWAY, .protocol = PROTOCOL_HTTP, .hosts = hosts, .nhosts = 1 },
     { .name = STR_INIT("127.64.3.5_6379"), .ip = STR_INIT("127.64.3.5"), .bind_port = 6379, .port = 6379,
       .protocol = PROTOCOL_TCP, .tcp = one, .ntcp = 1 },
+    { .name = STR_INIT("0.0.0.0_8443"), .ip = STR_INIT("127.0.0.1"), .bind_port = 8443, .port = 443,
+      .direction = LISTENER_GATEWAY, .protocol = PROTOCOL_HTTP, .chains = chains, .nchains = 2 },
+    { .name = STR_INIT("127.10.0.4_80"), .ip = STR_INIT("127.10.0.4"), .bind_port = 80, .port = 80,
+      .direction = LISTENER_INBOUND, .protocol = PROTOCOL_SNIFF, .hosts = hosts, .nhosts = 1, .tcp = one, .ntcp = 1,
+      .policy = { .mtls = MTLS_PERMISSIVE } },
 };
-static const struct proxy_snapshot snapshot = { .version = 7, .listeners = listeners, .nlisteners = 2,
+static const struct proxy_snapshot snapshot = { .version = 7, .listeners = listeners, .nlisteners = 4,
                                                 .clusters = clusters, .nclusters = 2 };
 
 static const struct proxy_snapshot *snapshot_get(void *held)
@@ -330,6 +345,38 @@ static const char *const in_dump[] = {
     "\"id\":\"sidecar~127.0.0.1~gateway-0.istio-system~istio-system.svc.cluster.local\"",
 };
 
+#define TLS_TYPE(side) "{\"@type\":\"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3." side "TlsContext\","
+
+/* What secures chains and clusters; keys stay at home. */
+static const char *const tls_in_dump[] = {
+    "{\"filter_chain_match\":{\"transport_protocol\":\"tls\",\"server_names\":[\"a.example\",\"*.b.example\"]},\"filters\":[{\"name\":"
+    "\"envoy.filters.network.http_connection_manager\"",
+    TLS_TYPE("Downstream") "\"common_tls_context\":{\"tls_params\":{\"tls_minimum_protocol_version\":\"TLSv1_2\","
+    "\"tls_maximum_protocol_version\":\"TLSv1_3\"},\"tls_certificates\":[{\"certificate_chain\":{\"filename\":\"/chain.pem\"},"
+    "\"private_key\":{\"inline_string\":\"[redacted]\"}}],\"validation_context\":{\"trusted_ca\":{\"inline_string\":\"an authority\"}}},"
+    "\"require_client_certificate\":true}",
+    "{\"filter_chain_match\":{\"transport_protocol\":\"tls\",\"server_names\":[\"*.b.example\"]},\"filters\":[{\"name\":"
+    "\"envoy.filters.network.tcp_proxy\"",
+    "{\"filter_chain_match\":{\"transport_protocol\":\"raw_buffer\"},\"filters\":[{\"name\":\"envoy.filters.network.http_connection_manager\"",
+    TLS_TYPE("Downstream") "\"common_tls_context\":{\"tls_certificate_sds_secret_configs\":[{\"name\":\"default\"}],",
+    TLS_TYPE("Upstream") "\"common_tls_context\":{\"tls_certificates\":[{\"certificate_chain\":{\"inline_string\":\"our chain\"},"
+    "\"private_key\":{\"inline_string\":\"[redacted]\"}}],\"validation_context\":{\"trusted_ca\":{\"filename\":\"/ca.pem\"}}},"
+    "\"sni\":\"far.example\"}",
+    "\"transport_socket_matches\":[{\"name\":\"tlsMode-istio\",\"match\":{\"tlsMode\":\"istio\"},\"transport_socket\":{",
+};
+
+START_TEST(config_dump_shows_tls)
+{
+    struct buf b = BUF_INIT(1 << 20);
+
+    get("GET", "/config_dump", &b);
+    for (size_t i = 0; i < COUNT(tls_in_dump); i++)
+        ck_assert_msg(has(&b, tls_in_dump[i]), "%s is not in %.*s", tls_in_dump[i], STR_ARG(buf_view(&b)));
+    ck_assert(!has(&b, "our secret"));
+    buf_free(&b);
+}
+END_TEST
+
 START_TEST(config_dump_speaks_envoy)
 {
     struct buf b = BUF_INIT(1 << 20);
@@ -356,6 +403,7 @@ static Suite *suite(void)
     tcase_add_test(t, ready_follows);
     tcase_add_test(t, metrics_are_there);
     tcase_add_test(t, config_dump_speaks_envoy);
+    tcase_add_test(t, config_dump_shows_tls);
     suite_add_tcase(s, t);
     return s;
 }

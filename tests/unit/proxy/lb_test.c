@@ -111,6 +111,29 @@ START_TEST(avoids_what_was_tried)
 }
 END_TEST
 
+/* Two hosts near, one farther, one far: tries 1 and 2 stay near, 3 and 4 go farther, 5 goes far, and then anywhere. */
+START_TEST(leaves_priorities_behind)
+{
+    static const uint32_t tried[] = { 0, 1, 2, 2, 3, 3 };
+    static const long from[] = { 0, 0, 2, 2, 3, 3, 0 }, to[] = { 1, 1, 2, 2, 3, 3, 1 };
+    struct world w;
+
+    for (int policy = LB_LEAST_REQUEST; policy <= LB_RANDOM; policy++) {
+        open_world(&w, (enum lb_policy)policy, (const uint32_t[]){ 1, 1, 1, 1, 0 }, (const uint32_t[]){ 0, 0, 1, 2 });
+        for (size_t n = 0; n <= COUNT(tried); n++)
+            for (int i = 0; i < 20; i++) {
+                long pick = lb_pick_elsewhere(&w.lb, &w.rng, tried, n);
+
+                ck_assert_msg(pick >= from[n] && pick <= to[n], "after %zu tries: %ld", n, pick);
+            }
+        arena_free(&w.a);
+    }
+    open_world(&w, LB_RANDOM, (const uint32_t[]){ 1, 1, 0 }, NULL);
+    ck_assert_int_ge(lb_pick_elsewhere(&w.lb, &w.rng, tried, 2), 0);
+    arena_free(&w.a);
+}
+END_TEST
+
 /* Which share each level gets, by which of its hosts are ejected ('x'). Three levels of 2, 2 and 1 hosts. */
 static const struct {
     const char *hosts;
@@ -304,6 +327,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, random_follows_weights);
     tcase_add_test(t, least_request_avoids_the_busy);
     tcase_add_test(t, avoids_what_was_tried);
+    tcase_add_test(t, leaves_priorities_behind);
     tcase_add_loop_test(t, priorities_share_by_health, 0, COUNT(levels));
     tcase_add_test(t, ejected_hosts_get_nothing);
     tcase_add_loop_test(t, hashing_passes_over_the_ejected, 0, 2);

@@ -78,6 +78,43 @@ START_TEST(labels_stand_in_istios_order)
 }
 END_TEST
 
+/* What a policy says of labels, on a 503 to "a.example": by expressions, and for single metrics. */
+START_TEST(labels_by_policy)
+{
+    static const uint32_t all = (1u << ISTIO_METRICS) - 1, one = 1u << ISTIO_REQUESTS;
+    struct arena a = ARENA_INIT(1 << 20);
+    const struct metric_tag tags[] = {
+        { all, STR("host"), cel_compile(&a, STR("request.host"), CEL_NONE, NULL) },
+        { all, STR("source_app"), NULL },
+        { all, STR("request_protocol"), cel_compile(&a, STR("response.code >= 500 ? 'bad' : 'good'"), CEL_NONE, NULL) },
+        { one, STR("who"), cel_compile(&a, STR("request.headers['x-who']"), CEL_NONE, NULL) },
+        { one, STR("host"), cel_compile(&a, STR("destination.port"), CEL_NONE, NULL) },
+    };
+    const struct telemetry_policy p = { .sampling_ppm = -1, .metric_tags = tags, .nmetric_tags = COUNT(tags) };
+    const struct record_context nothing = { .header = NULL };
+    struct metrics *m = metrics_new(10);
+    struct record rec = look_request(T0, 503);
+    struct buf texts = BUF_INIT(1 << 16);
+
+    rec.log.authority = STR("a.example");
+    rec.log.downstream_local_address = STR("127.0.0.1:80");
+    record_obey(&rec, &p, &nothing, &texts);
+    metrics_record(m, &rec, T0 + MS);
+    ck_assert_uint_eq(metrics_sets(m), 2);
+    ck_assert_double_eq(sample_with(m, "istio_requests_total", "who=\"unknown\"", "host=\"80\""), 1);
+    ck_assert_double_eq(sample_with(m, "istio_request_bytes_count", "request_protocol=\"bad\"", "host=\"a.example\""), 1);
+    ck_assert_double_eq(sample_of(m, "istio_request_bytes_count", "who="), -1);
+    ck_assert_double_eq(sample_of(m, "istio_request_bytes_count", "source_app="), -1);
+    rec.metric_tags = STR_NULL; /* another policy since */
+    metrics_record(m, &rec, T0 + MS);
+    ck_assert_uint_eq(metrics_sets(m), 3);
+    ck_assert_double_eq(sample_of(m, "istio_requests_total", "source_app="), 1);
+    buf_free(&texts);
+    arena_free(&a);
+    metrics_free(m);
+}
+END_TEST
+
 START_TEST(tcp_counts_and_labels)
 {
     struct metrics *m = metrics_new(10);
@@ -573,6 +610,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, labels_stand_in_istios_order);
+    tcase_add_test(t, labels_by_policy);
     tcase_add_test(t, tcp_counts_and_labels);
     tcase_add_test(t, grpc_messages_are_counted);
     tcase_add_loop_test(t, policies_turn_metrics_off, 0, COUNT(turned_off));

@@ -265,15 +265,19 @@ START_TEST(policies_keep_out_of_the_log)
     struct house h;
     struct buf b = BUF_INIT(1 << 20);
     struct record rec = look_request(1700000000000000000, 200);
-    struct telemetry_policy errors_only = { .sampling_ppm = -1, .log_least_status = 400 };
+    struct arena a = ARENA_INIT(1 << 20);
+    const struct cel *filter = cel_compile(&a, STR("response.code >= 400"), CEL_BOOL, NULL);
+    struct telemetry_policy errors_only = { .sampling_ppm = -1, .log_filters = &filter, .nlog_filters = 1 };
+    struct record_context nothing = { .header = NULL };
+    struct buf tags = BUF_INIT(1000);
 
     house_open(&h, NULL, 0);
     rec.log.trace_id = STR("0123456789abcdef0123456789abcdef");
     rec.log.span_id = STR("fedcba9876543210");
-    record_obey(&rec, &errors_only);
+    record_obey(&rec, &errors_only, &nothing, &tags);
     ck_assert(record_ring_push(h.rings[0], &rec));
     rec.log.response_code = 404;
-    record_obey(&rec, &errors_only);
+    record_obey(&rec, &errors_only, &nothing, &tags);
     ck_assert(record_ring_push(h.rings[0], &rec));
     house_stop(&h, 2000);
     ck_assert_uint_eq(delivered(h.server, "/v1/logs"), 1);
@@ -282,6 +286,7 @@ START_TEST(policies_keep_out_of_the_log)
     ck_assert_int_eq(file_read(h.path, &b, NULL), 0);
     ck_assert(str_find(buf_view(&b), STR("\" 404 ")) > 0 && str_find(buf_view(&b), STR("\" 200 ")) < 0);
     buf_free(&b);
+    arena_free(&a);
     house_close(&h);
 }
 END_TEST

@@ -1,11 +1,10 @@
 /* tls_link_test.c: two links on a pair of sockets: handshakes, bytes in pieces, ends, sessions, too little memory. */
 #include "proxy/tls_link.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/proxy/certificate.h"
 
 #include "base/mem.h"
 
 #include <errno.h>
-#include <openssl/pem.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,46 +17,10 @@ static int ends[2];
 static struct tls_link *client, *server;
 static struct tls_session session;
 
-/* ---- a certificate for a.example that signs itself ---- */
-
-static void keep_text(BIO *bio, struct buf *to)
-{
-    char *p;
-    long n = BIO_get_mem_data(bio, &p);
-
-    buf_put(to, p, (size_t)n);
-    BIO_free(bio);
-}
-
-static void make_certificate(void)
-{
-    EVP_PKEY *k = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:a.example,DNS:*.b.example");
-    BIO *c = BIO_new(BIO_s_mem()), *p = BIO_new(BIO_s_mem());
-
-    X509_set_version(x, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(x, X509_get_subject_name(x));
-    X509_add_ext(x, names, -1);
-    X509_set_pubkey(x, k);
-    ck_assert_int_gt(X509_sign(x, k, EVP_sha256()), 0);
-    PEM_write_bio_X509(c, x);
-    PEM_write_bio_PrivateKey(p, k, NULL, NULL, 0, NULL, NULL);
-    keep_text(c, &cert);
-    keep_text(p, &key);
-    X509_EXTENSION_free(names);
-    X509_free(x);
-    EVP_PKEY_free(k);
-}
-
 static void setup(void)
 {
     cert = key = (struct buf)BUF_INIT(64 * 1024);
-    make_certificate();
+    certificate_make("DNS:a.example,DNS:*.b.example", &cert, &key);
     store = tls_store_new(NULL, NULL);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
 }
