@@ -94,7 +94,8 @@ static void address(struct buf *b, struct str ip, uint16_t port)
 /* --- clusters ----------------------------------------------------------------------------------------------------- */
 
 static const char *const lb_names[] = {
-    [LB_LEAST_REQUEST] = "LEAST_REQUEST", [LB_ROUND_ROBIN] = "ROUND_ROBIN", [LB_RANDOM] = "RANDOM"
+    [LB_LEAST_REQUEST] = "LEAST_REQUEST", [LB_ROUND_ROBIN] = "ROUND_ROBIN", [LB_RANDOM] = "RANDOM",
+    [LB_RING_HASH] = "RING_HASH",         [LB_MAGLEV] = "MAGLEV",
 };
 
 static void endpoints(struct buf *b, const struct cluster *c)
@@ -131,6 +132,27 @@ static void circuit_breakers(struct buf *b, const struct cluster *c)
     buf_puts(b, "}]}");
 }
 
+static void health_check(struct buf *b, const struct health_check *h)
+{
+    static const char *const kinds[] = { [HEALTH_CHECK_HTTP] = "http_health_check",
+                                         [HEALTH_CHECK_TCP] = "tcp_health_check",
+                                         [HEALTH_CHECK_GRPC] = "grpc_health_check" };
+
+    open_as(b, "health_checks", '[');
+    open_as(b, NULL, '{');
+    duration(b, "timeout", h->timeout_ms);
+    duration(b, "interval", h->interval_ms);
+    duration(b, "no_traffic_interval", h->no_traffic_ms);
+    number(b, "unhealthy_threshold", h->unhealthy_threshold);
+    number(b, "healthy_threshold", h->healthy_threshold);
+    open_as(b, kinds[h->kind], '{');
+    if (h->path.n)
+        text(b, "path", h->path);
+    if (h->service.n)
+        text(b, "service_name", h->service);
+    buf_puts(b, "}}]");
+}
+
 static void cluster(struct buf *b, const struct cluster *c)
 {
     open_as(b, "cluster", '{');
@@ -140,6 +162,8 @@ static void cluster(struct buf *b, const struct cluster *c)
     duration(b, "connect_timeout", c->connect_timeout_ms);
     text(b, "lb_policy", str_of(lb_names[c->lb]));
     circuit_breakers(b, c);
+    if (c->check)
+        health_check(b, c->check);
     endpoints(b, c);
     buf_putc(b, '}');
 }
@@ -398,6 +422,33 @@ static void routes_dump(struct buf *b, const struct proxy_snapshot *s)
 
 /* --- listeners ---------------------------------------------------------------------------------------------------- */
 
+static void rate_limit(struct buf *b, struct str name, const char *type, const struct rate_limit *limit)
+{
+    open_as(b, NULL, '{');
+    text(b, "name", name);
+    open_as(b, "typed_config", '{');
+    typed(b, type);
+    text(b, "stat_prefix", limit->stat_prefix);
+    if (limit->bucket.most) {
+        open_as(b, "token_bucket", '{');
+        number(b, "max_tokens", limit->bucket.most);
+        number(b, "tokens_per_fill", limit->bucket.per_fill);
+        duration(b, "fill_interval", limit->bucket.interval_ms);
+        buf_putc(b, '}');
+    }
+    buf_puts(b, "}}");
+}
+
+/* Those that a listener brings itself; what routes say instead is not told here. */
+static void http_limits(struct buf *b, const struct listener *l)
+{
+    open_as(b, "http_filters", '[');
+    for (size_t i = 0; i < l->nlimits; i++)
+        rate_limit(b, l->limits[i].name, "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+                   l->limits[i].limit);
+    buf_putc(b, ']');
+}
+
 static void http_filter(struct buf *b, const struct listener *l)
 {
     open_as(b, NULL, '{');
@@ -407,11 +458,17 @@ static void http_filter(struct buf *b, const struct listener *l)
     text(b, "stat_prefix", l->name);
     open_as(b, "rds", '{');
     text(b, "route_config_name", l->name);
-    buf_puts(b, "}}}");
+    buf_putc(b, '}');
+    if (l->nlimits)
+        http_limits(b, l);
+    buf_puts(b, "}}");
 }
 
 static void tcp_filter(struct buf *b, const struct listener *l)
 {
+    for (size_t i = 0; i < l->nconnection_limits; i++)
+        rate_limit(b, STR("envoy.filters.network.local_ratelimit"),
+                   "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit", l->connection_limits[i]);
     open_as(b, NULL, '{');
     text(b, "name", STR("envoy.filters.network.tcp_proxy"));
     open_as(b, "typed_config", '{');
