@@ -39,7 +39,7 @@ LIBS_graph := $(shell pkg-config --libs libgvc libcgraph 2>/dev/null) -lcrypto
 LIBS_collector := -ljansson -lcurl -levent_core -lcrypto -lnghttp2
 LIBS_api := -lmicrohttpd -ljansson
 LIBS_cmd := -ljansson -lcurl -levent_core -levent_pthreads
-LIBS_proxy := -levent_core -levent_pthreads -lnghttp2 -ljansson -lxxhash -lssl -lcrypto
+LIBS_proxy := -luring -levent_core -levent_pthreads -lnghttp2 -ljansson -lxxhash -lssl -lcrypto
 CFLAGS_graph := $(shell pkg-config --cflags libgvc libcgraph 2>/dev/null)
 # libFuzzer declares LLVMFuzzerTestOneInput nowhere.
 CFLAGS_tests := -Wno-missing-prototypes
@@ -139,6 +139,12 @@ check: $(UNIT_TESTS)
 check-threads:
 	@$(MAKE) -s SAN=thread UNIT_SOURCES="$$(python3 tests/threaded.py)" check
 
+# A test with real processes, TEST=chaos_test, with a proxy that ends badly for what sanitizers find.
+.PHONY: sanitized-proxy
+sanitized-proxy:
+	@$(MAKE) -s SAN=address,undefined build/address-undefined/vigla-proxy
+	@VIGLA_PROXY=build/address-undefined/vigla-proxy python3 tests/e2e/$(TEST).py
+
 # Directions between folders: the own folder, or the face (not -internal.h) of a folder in USES_.
 .PHONY: layers
 layers: $(FOLDERS:%=layers-%)
@@ -152,7 +158,7 @@ layers-%:
 # `make fuzz` looks for new inputs with clang's libFuzzer, FUZZ_SECONDS for each target.
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_SECONDS ?= 60
-FUZZ_FOLDERS := api collector graph query store mesh proxy base
+FUZZ_FOLDERS := api collector graph query store proxy mesh base
 FUZZ_LIBS := $(foreach f,$(FUZZ_FOLDERS),$(LIBS_$(f)))
 
 define fuzz_rule
@@ -180,7 +186,8 @@ fuzz-run: $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
 # --- what a machine needs ----------------------------------------------------------------------------------------
 DEBS := gcc libc6-dev pkg-config python3 curl openssl redis-server check chromium fonts-dejavu-core graphviz \
 	libmicrohttpd-dev libjansson-dev libsqlite3-dev libevent-dev libgraphviz-dev libyaml-dev libzstd-dev \
-	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev libnghttp2-dev python3-grpcio
+	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev libnghttp2-dev liburing-dev \
+	python3-grpcio wrk
 # Node.js may have come from elsewhere than Debian.
 DEBS += $(if $(shell command -v node 2>/dev/null),,nodejs) $(if $(shell command -v npm 2>/dev/null),,npm)
 

@@ -11,6 +11,10 @@ struct telemetry;
 
 /* Listens at the options' admin_host and admin_port. NULL: ERR_IO, ERR_NOMEM. */
 struct admin *admin_new(struct telemetry *t, struct err *e);
+/* The listening socket, which stays the admin port's; -1, of NULL: none. */
+int admin_socket(const struct admin *a);
+/* Accepts no more; who is being answered is answered. NULL is accepted. */
+void admin_stop_accepting(struct admin *a);
 void admin_free(struct admin *a);
 
 /* One request's answer; the page prints into `body`. */

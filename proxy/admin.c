@@ -21,6 +21,7 @@
 #include <event2/listener.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { LONGEST_HEAD = 16 * 1024, LONGEST_PAGE = 256 << 20, MOST_CONNECTIONS = 64, IDLE_S = 10, LINGER_S = 2 };
 
@@ -421,6 +422,22 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     bufferevent_enable(io, EV_READ | EV_WRITE);
 }
 
+/* The socket of the process before this one, or a new one. */
+static struct evconnlistener *listen_on(struct admin *a, const struct addrinfo *at)
+{
+    const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC;
+    struct telemetry *t = a->telemetry;
+    struct evconnlistener *l;
+    int fd;
+
+    if (inherited_take(t->o.inherited, at->ai_addr, &fd, 1) == 0)
+        return evconnlistener_new_bind(t->base, on_accept, a, flags, -1, at->ai_addr, (int)at->ai_addrlen);
+    l = evconnlistener_new(t->base, on_accept, a, flags, 0, fd);
+    if (!l)
+        close(fd);
+    return l;
+}
+
 static int listen_at(struct admin *a, const char *host, unsigned port, struct err *e)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found;
@@ -431,9 +448,7 @@ static int listen_at(struct admin *a, const char *host, unsigned port, struct er
     rc = getaddrinfo(host, service, &hints, &found);
     if (rc != 0)
         return err_set(e, ERR_IO, "admin port %s:%u: %s", host, port, gai_strerror(rc));
-    a->listener = evconnlistener_new_bind(a->telemetry->base, on_accept, a,
-                                          LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, -1,
-                                          found->ai_addr, (int)found->ai_addrlen);
+    a->listener = listen_on(a, found);
     if (!a->listener)
         err_set(e, ERR_IO, "admin port %s:%u: listen: %m", host, port);
     freeaddrinfo(found);
@@ -456,12 +471,25 @@ struct admin *admin_new(struct telemetry *t, struct err *e)
     return a;
 }
 
+int admin_socket(const struct admin *a)
+{
+    return a && a->listener ? (int)evconnlistener_get_fd(a->listener) : -1;
+}
+
+void admin_stop_accepting(struct admin *a)
+{
+    if (!a || !a->listener)
+        return;
+    evconnlistener_free(a->listener);
+    a->listener = NULL;
+}
+
 void admin_free(struct admin *a)
 {
     if (!a)
         return;
     while (a->connections)
         connection_free(a->connections);
-    evconnlistener_free(a->listener);
+    admin_stop_accepting(a);
     mem_free(a);
 }

@@ -42,7 +42,8 @@ struct answer {
 struct client_ops {
     /* Returns the head's bytes on the wire, as nearly as they are known. */
     size_t (*head)(struct client *cl, const struct answer *a);
-    void (*interim)(struct client *cl, unsigned status); /* 100 Continue */
+    /* 1xx; `f` may be NULL. */
+    void (*interim)(struct client *cl, unsigned status, const struct fields *f);
     void (*data)(struct client *cl, struct str bytes);
     /* The connection that takes the answer's data as they are; NULL: there is none. May be NULL itself. */
     struct conn *(*through)(struct client *cl);

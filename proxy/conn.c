@@ -221,6 +221,56 @@ static bool pass_through(struct conn *c)
     return true;
 }
 
+/* What came of reading into memory outside of c->in; n as recv(). */
+static void take_read(struct conn *c, const char *p, ssize_t n)
+{
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            fail(c, errno);
+    } else if (n == 0) {
+        take_end(c);
+    } else if (c->in || !wants_bytes(c)) { /* it was paused after they had been read */
+        keep(c, (struct str){ p, (size_t)n });
+        if (keeping_failed(c))
+            fail(c, ENOMEM);
+        else if (wants_bytes(c))
+            deliver_kept(c);
+    } else {
+        conn_feed(c, (struct str){ p, (size_t)n });
+    }
+}
+
+static void read_more(struct conn *c);
+
+static void take_ahead(struct conn *c)
+{
+    const struct conn_ahead *a = c->ahead;
+    const char *p = a->bytes;
+    ssize_t n = a->n;
+    bool more;
+    int saved;
+
+    c->ahead = NULL;
+    if (n < 0) {
+        errno = (int)-n;
+        n = -1;
+    }
+    note_read(c, n, CONN_AHEAD);
+    more = n == CONN_AHEAD;
+    if (c->tls && n > 0) {
+        n = tls_link_open(c->tls, c->fd, (struct str){ a->bytes, (size_t)n }, c->w->scratch, CONN_SCRATCH);
+        p = c->w->scratch;
+        saved = errno;
+        note_tls(c);
+        errno = saved;
+    }
+    take_read(c, p, n);
+    if (more && c->readable && wants_bytes(c))
+        read_more(c); /* there is more than small pieces */
+    else
+        look(c);
+}
+
 static void read_more(struct conn *c)
 {
     bool kept = c->in != NULL;
@@ -235,16 +285,11 @@ static void read_more(struct conn *c)
     if (pass_through(c))
         return;
     n = c->tls ? read_tls(c, to, room) : read_plain(c, to, room);
-    if (n < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            fail(c, errno);
-    } else if (n == 0) {
-        take_end(c);
-    } else if (kept) {
+    if (n > 0 && kept) {
         c->in->buf.n += (size_t)n;
         deliver_kept(c);
     } else {
-        conn_feed(c, (struct str){ to, (size_t)n });
+        take_read(c, to, n);
     }
     look(c);
 }
@@ -370,12 +415,21 @@ static void turn(struct conn *c)
         flush_handshake(c);
     else if (!c->connecting && c->writable && conn_unsent(c))
         flush(c);
+    if (c->fd >= 0 && c->ahead) {
+        take_ahead(c);
+        return;
+    }
     if (!c->readable || !wants_bytes(c))
         return;
     if (c->securing)
         shake_hands(c);
     else
         read_more(c);
+}
+
+bool conn_reads_ahead(const struct conn *c)
+{
+    return c->readable && (!c->tls || (!c->tls->eof && !c->tls->broken)) && !c->in && !c->bulk && !c->connecting && wants_bytes(c);
 }
 
 void conn_turn(struct conn *c)
@@ -564,15 +618,20 @@ void conn_shut(struct conn *c)
 
 /* ---- writing ---- */
 
+static void list_for_flush(struct conn *c)
+{
+    if (c->flush_listed || c->fd < 0)
+        return;
+    c->flush_listed = true;
+    c->leave_next = c->w->flush;
+    c->w->flush = c;
+}
+
 struct buf *conn_out(struct conn *c)
 {
     if (!c->out)
         c->out = take_buf(c->w, CONN_MOST_OUT);
-    if (!c->flush_listed && c->fd >= 0) {
-        c->flush_listed = true;
-        c->leave_next = c->w->flush;
-        c->w->flush = c;
-    }
+    list_for_flush(c);
     return &c->out->buf;
 }
 
@@ -675,40 +734,51 @@ static void sent_all(struct conn *c)
         c->deadline_ns = linger_deadline(c, LINGER_S);
 }
 
-/* False: it has failed. */
+/* Who answers in front of a request's end and closes resets what still comes: the answer is there to be read. */
+static void fail_sending(struct conn *c, int err)
+{
+    if (!c->ops->hears_out || c->eof_seen || (err != EPIPE && err != ECONNRESET)) {
+        fail(c, err);
+        return;
+    }
+    c->writable = false;
+    c->readable = c->hung_up = true;
+    look(c);
+}
+
+/* Sends what is unsent. False: it has failed. */
 static bool send_unsent(struct conn *c)
 {
-    size_t before = conn_unsent(c);
-
-    if (!c->writable || before == 0)
+    if (!c->writable || conn_unsent(c) == 0)
         return true;
     if ((c->fed_by && splice_flush(c) < 0) || (c->writable && conn_unsent(c) && send_pieces(c, NULL, 0) < 0)) {
-        fail(c, errno);
+        fail_sending(c, errno);
         return false;
     }
+    return true;
+}
+
+/* Before sending. False: there is nothing to be sent, now or at all. */
+static bool begin_sending(struct conn *c)
+{
+    if (c->fd < 0 || c->connecting)
+        return false;
+    if (c->ops->fill)
+        c->ops->fill(c);
+    if (c->fd >= 0 && c->out && buf_failed(&c->out->buf))
+        fail(c, ENOBUFS);
+    return c->fd >= 0;
+}
+
+/* After it, when there were `before` bytes unsent. */
+static void end_sending(struct conn *c, size_t before)
+{
     if (c->lingering && conn_unsent(c) < before)
         c->deadline_ns = linger_deadline(c, LINGER_SENDING_S); /* slow is not gone */
     if (c->out && c->out->at >= CONN_LOW) { /* else what is sent would fill the buffer in the end */
         buf_drain(&c->out->buf, c->out->at);
         c->out->at = 0;
     }
-    return true;
-}
-
-static void flush(struct conn *c)
-{
-    if (c->fd < 0 || c->connecting)
-        return;
-    if (c->ops->fill)
-        c->ops->fill(c);
-    if (c->fd < 0)
-        return;
-    if (c->out && buf_failed(&c->out->buf)) {
-        fail(c, ENOBUFS);
-        return;
-    }
-    if (!send_unsent(c))
-        return;
     if (conn_unsent(c) == 0 && say_goodbye(c))
         sent_all(c);
     if (c->fd >= 0 && c->above_high && conn_unsent(c) < CONN_LOW) {
@@ -717,13 +787,125 @@ static void flush(struct conn *c)
     }
 }
 
-void conn_leave(struct conn *c)
+static void flush(struct conn *c)
+{
+    size_t before;
+
+    if (!begin_sending(c))
+        return;
+    before = conn_unsent(c);
+    if (send_unsent(c))
+        end_sending(c, before);
+}
+
+/* What it has put may go out together with others'. */
+static bool may_send_together(const struct conn *c)
+{
+    if (c->fed_by || !c->out || !c->writable || conn_unsent(c) == 0)
+        return false;
+    return !c->tls || (!c->tls->broken && tls_link_unsent(c->tls) == 0 && conn_unsent(c) <= CONN_AHEAD);
+}
+
+static void leave_flush(struct conn *c)
 {
     c->flush_listed = false;
     if (c->fd < 0)
         await_destruction(c);
-    else
-        flush(c);
+}
+
+/* False: it was sent on its own, or had nothing to send. */
+static bool prepare(struct conn *c)
+{
+    bool begun = begin_sending(c);
+    size_t before;
+
+    if (begun && may_send_together(c))
+        return true;
+    leave_flush(c);
+    if (!begun)
+        return false;
+    before = conn_unsent(c);
+    if (send_unsent(c))
+        end_sending(c, before);
+    return false;
+}
+
+/* What is to be sent for it; n 0: it is broken. By TLS that is made here, in memory of its own. */
+static struct batch_call call_for(struct conn *c, struct conn_ahead *room)
+{
+    struct conn_buf *out = c->out;
+    struct str plain = str_from(buf_view(&out->buf), out->at);
+
+    if (!c->tls)
+        return (struct batch_call){ .fd = c->fd, .p = out->buf.p + out->at, .n = plain.n };
+    out->at += plain.n;
+    return (struct batch_call){ .fd = c->fd, .p = room->bytes, .n = tls_link_seal(c->tls, plain, room->bytes) };
+}
+
+/* What the socket has taken. */
+static void note_sent(struct conn *c, struct batch_call *call)
+{
+    size_t sent = call->result > 0 ? (size_t)call->result : 0;
+
+    c->writable = sent == call->n;
+    if (!c->tls)
+        c->out->at += sent;
+    else if (call->n == 0)
+        call->result = -EPROTO;
+    else if (sent < call->n && tls_link_keep(c->tls, (struct str){ (char *)call->p + sent, call->n - sent }) < 0)
+        call->result = -ENOMEM;
+}
+
+/* What has become of them is noted for all before anybody is told: who is told may put more. */
+static void send_together(struct worker *w, struct conn **v, size_t n)
+{
+    struct batch_call calls[BATCH_MOST];
+
+    for (size_t i = 0; i < n; i++)
+        calls[i] = call_for(v[i], &w->ahead[i]);
+    batch_send(w->batch, calls, n);
+    for (size_t i = 0; i < n; i++)
+        note_sent(v[i], &calls[i]);
+    for (size_t i = 0; i < n; i++) {
+        ssize_t result = calls[i].result;
+
+        leave_flush(v[i]);
+        if (v[i]->fd < 0)
+            continue;
+        if (result < 0 && result != -EAGAIN && result != -EINTR)
+            fail_sending(v[i], (int)-result);
+        else
+            end_sending(v[i], conn_unsent(v[i]) + (result > 0 ? (size_t)result : 0));
+        if (v[i]->fd >= 0 && v[i]->writable && conn_unsent(v[i]))
+            list_for_flush(v[i]);
+    }
+}
+
+void conn_send_all(struct worker *w)
+{
+    struct conn *together = NULL, *c, *v[BATCH_MOST];
+
+    while ((c = w->flush)) {
+        w->flush = c->leave_next;
+        if (!prepare(c))
+            continue;
+        c->leave_next = together;
+        together = c;
+    }
+    while (together) {
+        size_t n = 0;
+
+        while ((c = together) && n < BATCH_MOST) {
+            together = c->leave_next;
+            if (c->fd >= 0 && may_send_together(c)) {
+                v[n++] = c;
+                continue;
+            }
+            leave_flush(c);
+            list_for_flush(c); /* nobody is told anything here */
+        }
+        send_together(w, v, n);
+    }
 }
 
 void conn_pause(struct conn *c)

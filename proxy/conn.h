@@ -26,6 +26,7 @@ enum {
     CONN_HIGH = 256 * 1024,     /* unsent bytes at which an owner stops whoever feeds it */
     CONN_LOW = 64 * 1024,       /* and goes on */
     CONN_MOST_OUT = 1024 * 1024,
+    CONN_AHEAD = 8 * 1024,      /* read at most ahead of a turn */
     CONN_DIRECT = 4096,         /* pieces from this size on go out past the buffer */
     CONN_ADDR_TEXT = 56         /* "[IPv6]:port" */
 };
@@ -48,6 +49,7 @@ struct conn_ops {
     void (*deadline)(struct conn *c);       /* deadline_ns has passed; looked at once a second */
     void (*drain)(struct conn *c);          /* its listener or the proxy goes away: end soon; may be NULL */
     void (*destroy)(struct conn *c);        /* frees the object around it */
+    bool hears_out;                         /* a peer that takes no more: what it has said is shown before its end is */
 };
 
 /* Bytes that wait: kept for the owner, or not sent yet. The worker has spare ones. */
@@ -57,12 +59,19 @@ struct conn_buf {
     struct conn_buf *next;       /* spare */
 };
 
+/* What was read for a connection whose turn is about to come; or, after the turns, what is sent for one by TLS. */
+struct conn_ahead {
+    ssize_t n;                   /* as recv(), or -errno */
+    char bytes[CONN_AHEAD + TLS_OVERHEAD];
+};
+
 struct conn {
     struct worker *w;
     const struct conn_ops *ops;
     void (*destroy)(struct conn *c); /* of the first ops */
     struct tls_link *tls;        /* owned; NULL: plain text */
     struct conn_buf *in, *out;   /* NULL: nothing waits */
+    struct conn_ahead *ahead;    /* NULL: nothing was */
     struct splice_pipe *feeds, *fed_by; /* while a pipe has something from here, for here */
     struct str preamble;         /* the owner's: sent as soon as it is connected, in front of TLS; may be empty */
     int64_t deadline_ns;         /* 0: none */
@@ -74,6 +83,7 @@ struct conn {
     bool readable : 1, writable : 1; /* as far as is known; not so is known for sure */
     bool hung_up : 1;            /* behind what can be read is the end, or an error */
     bool listed : 1;             /* by the poller */
+    bool seen : 1;               /* likewise: it is one of those whose turns are next */
     bool connecting : 1;         /* up to and with the TLS handshake */
     bool securing : 1;           /* the handshake is under way */
     bool paused : 1, eof_seen : 1, delivering : 1, above_high : 1;
@@ -150,8 +160,8 @@ static inline const char *conn_tls_failure(const struct conn *c)
     return c->tls ? c->tls->failure : NULL;
 }
 
-/* For worker_leave: one of w->flush. */
-void conn_leave(struct conn *c);
+/* For worker_leave: sends what w->flush has put. */
+void conn_send_all(struct worker *w);
 void conn_destroy(struct conn *c);
 void conn_buf_free_all(struct worker *w);
 /* Those whose time to connect is over fail. */
@@ -159,6 +169,8 @@ void conn_check_connecting(struct worker *w);
 /* For its poller: what has come to be, and the connection's turn, which is an event of its own. */
 void conn_news(struct conn *c, bool readable, bool writable, bool hung_up);
 void conn_turn(struct conn *c);
+/* Whether its turn will begin with reading a small piece. */
+bool conn_reads_ahead(const struct conn *c);
 
 /* "127.0.0.1:80"; returns the address alone, as a part of it. */
 struct str conn_addr_text(char out[CONN_ADDR_TEXT], const struct sockaddr_storage *ss);

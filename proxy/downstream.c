@@ -26,6 +26,7 @@ struct downstream {
     bool keep_alive;          /* it would have the connection kept */
     bool complete;            /* its body has come, too */
     bool chunk_answer;
+    bool until_close;         /* only the connection's end tells the answer's */
     bool tunnel;
     bool last;                /* its answer is the connection's last */
     bool refused;             /* nothing more is read */
@@ -69,7 +70,7 @@ static void start_request(struct downstream *d, const struct http_head *h)
     d->version = h->version;
     d->keep_alive = h->keep_alive;
     d->complete = http1_body_may_close(&d->body);
-    d->last = d->tunnel = false;
+    d->last = d->tunnel = d->until_close = false;
     d->served = true;
     d->c.deadline_ns = d->c.w->now_ns + d->c.w->settings->stream_idle_ns;
     stream_start(&d->client, h);
@@ -206,8 +207,9 @@ static size_t put_head(struct client *cl, const struct answer *a)
     bool streamed = a->framing == HTTP_STREAMED || a->framing == HTTP_UNTIL_CLOSE;
 
     d->chunk_answer = streamed && d->version == HTTP_VERSION_11;
+    d->until_close = streamed && !d->chunk_answer;
     d->tunnel = a->status == 101;
-    if (a->last || d->tunnel || (streamed && !d->chunk_answer))
+    if (a->last || d->tunnel || d->until_close)
         d->last = true;
     buf_puts(b, "HTTP/1.1 ");
     buf_i64(b, a->status);
@@ -219,11 +221,14 @@ static size_t put_head(struct client *cl, const struct answer *a)
     return b->n - before;
 }
 
-static void put_interim(struct client *cl, unsigned status)
+static void put_interim(struct client *cl, unsigned status, const struct fields *f)
 {
     struct buf *b = conn_out(&of_client(cl)->c);
 
-    buf_printf(b, "HTTP/1.1 %u %s\r\n\r\n", status, http_reason(status));
+    buf_printf(b, "HTTP/1.1 %u %s\r\n", status, http_reason(status));
+    if (f)
+        fields_write(b, f);
+    buf_puts(b, "\r\n");
 }
 
 static void put_data(struct client *cl, struct str bytes)
@@ -270,11 +275,21 @@ static void finish(struct client *cl)
         conn_end(&d->c);
 }
 
+/* An orderly end would say that the answer is complete. */
+static void end_with_reset(const struct conn *c)
+{
+    struct linger at_once = { .l_onoff = 1 };
+
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 static void cut(struct client *cl)
 {
     struct downstream *d = of_client(cl);
 
     d->refused = true;
+    if (d->until_close)
+        end_with_reset(&d->c);
     conn_close(&d->c);
 }
 

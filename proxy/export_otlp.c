@@ -96,14 +96,14 @@ static struct str known_or(struct str s, struct str other)
     return s.n == 0 || str_eq(s, STR("unknown")) ? other : s;
 }
 
-void otlp_resource(struct buf *b, const struct workload *self)
+void otlp_resource(struct buf *b, const struct workload *self, const char *suffix)
 {
     struct buf joined = BUF_INIT(4096);
 
     buf_printf(&joined, "%.*s.%.*s", STR_ARG(known_or(self->app, self->name)), STR_ARG(self->ns));
     otlp_text(b, 1, STR("service.name"), buf_view(&joined));
     buf_reset(&joined);
-    buf_printf(&joined, "%.*s.%.*s", STR_ARG(self->pod), STR_ARG(self->ns));
+    buf_printf(&joined, "%.*s.%.*s%s", STR_ARG(self->pod), STR_ARG(self->ns), suffix);
     otlp_text(b, 1, STR("service.instance.id"), buf_view(&joined));
     b->failed |= joined.failed;
     buf_free(&joined);

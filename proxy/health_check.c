@@ -417,15 +417,19 @@ static void start_new(struct worker *w, struct upstream_cluster *u)
             start(w, u->slots[i].host, u->cluster);
 }
 
-static void each_checked(struct worker *w, const struct view *v,
+static void each_checked(struct worker *w, struct view *v,
                          void (*each)(struct worker *w, struct upstream_cluster *u))
 {
-    for (size_t i = 0; i < v->snapshot->nclusters; i++)
-        if (v->clusters[i].cluster->check)
-            each(w, &v->clusters[i]);
+    for (size_t i = 0; i < v->snapshot->nclusters; i++) {
+        const struct cluster *c = &v->snapshot->clusters[i];
+        struct upstream_cluster *u = c->check ? view_cluster(v, c) : NULL;
+
+        if (u)
+            each(w, u);
+    }
 }
 
-void health_checks_follow(struct worker *w, const struct view *v)
+void health_checks_follow(struct worker *w, struct view *v)
 {
     if (w->index != 0 || w->draining)
         return;

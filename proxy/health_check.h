@@ -40,7 +40,7 @@ struct health_checks {
 };
 
 /* Checks the hosts of the view, which is to be the worker's, and no others. Nothing on workers that do not check. */
-void health_checks_follow(struct worker *w, const struct view *v);
+void health_checks_follow(struct worker *w, struct view *v);
 /* Once a second: hosts of names come and go without a view. */
 void health_checks_tick(struct worker *w);
 /* The worker ends. */

@@ -6,11 +6,14 @@
  * a line, and the result does not depend on how the bytes were cut. */
 #include "proxy/http1_parser.h"
 
-/* Bit 0: tchar. Bit 1: in a field's value. Bit 2: in a request target. Bit 3: in a registered name (RFC 3986). */
+#include <arpa/inet.h>
+
+/* Bit 0: tchar. Bit 1: in a field's value. Bit 2: in a request target. Bit 3: in a registered name
+ * (RFC 3986), but for the comma: two names where fields of one name are joined. */
 const uint8_t http1_class[256] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    2, 15, 6, 3, 15, 15, 15, 15, 14, 14, 15, 15, 14, 15, 15, 6,
+    2, 15, 6, 3, 15, 15, 15, 15, 14, 14, 15, 15, 6, 15, 15, 6,
     15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 14, 6, 14, 6, 6,
     6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
     15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 7, 15,
@@ -39,6 +42,22 @@ bool http1_is_token(struct str s)
     return s.n > 0 && in_class(s, HTTP1_TCHAR);
 }
 
+bool http1_is_like_framing(struct str name)
+{
+    static const struct str names[] = { STR_INIT("content-length"), STR_INIT("transfer-encoding") };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t at = 0;
+
+        while (name.n == names[i].n && at < name.n &&
+               (name.p[at] == '_' ? names[i].p[at] == '-' : (name.p[at] | 0x20) == names[i].p[at]))
+            at++;
+        if (at == names[i].n)
+            return true;
+    }
+    return false;
+}
+
 static enum http1_result refuse(struct http_head *h, unsigned status, const char *why)
 {
     h->refused = (uint16_t)status;
@@ -61,6 +80,12 @@ static bool may_start(struct str s, bool response)
     return n == s.n ? n <= HTTP1_LONGEST_METHOD : n > 0 && n <= HTTP1_LONGEST_METHOD && s.p[n] == ' ';
 }
 
+/* Whether a request line has a version at its end. */
+static bool ends_well(struct str line)
+{
+    return line.n > 9 && memcmp(line.p + line.n - 9, " HTTP/", 6) == 0;
+}
+
 static enum http1_result find_end(struct http1_scan *s, struct str in, bool response, struct http_head *h)
 {
     size_t limit = in.n < HTTP_MOST_HEAD ? in.n : HTTP_MOST_HEAD;
@@ -79,6 +104,8 @@ static enum http1_result find_end(struct http1_scan *s, struct str in, bool resp
         if (end == s->line || in.p[end - 1] != '\r')
             return refuse(h, 400, "a line ends with LF alone");
         if (end - 1 > s->line) {
+            if (s->line == s->start && !response && !ends_well((struct str){ in.p + s->line, end - 1 - s->line }))
+                return refuse(h, 400, "the request line is not METHOD TARGET VERSION");
             s->line = end + 1;
         } else if (s->line > s->start) {
             h->base = in.p;
@@ -92,7 +119,10 @@ static enum http1_result find_end(struct http1_scan *s, struct str in, bool resp
         s->at = end + 1;
     }
     s->at = limit;
-    return limit == HTTP_MOST_HEAD ? refuse(h, 431, "the head is larger than 60 KiB") : HTTP1_MORE;
+    if (limit < HTTP_MOST_HEAD)
+        return HTTP1_MORE;
+    return s->line == s->start ? refuse(h, 414, "the request target is larger than 60 KiB") :
+                                 refuse(h, 431, "the head is larger than 60 KiB");
 }
 
 static struct http_span span(const struct http_head *h, struct str s)
@@ -100,65 +130,93 @@ static struct http_span span(const struct http_head *h, struct str s)
     return (struct http_span){ (uint16_t)(s.p - h->base), (uint16_t)s.n };
 }
 
-/* "HTTP/1.0" or "HTTP/1.1"; 0, or the status that refuses it. */
+/* "HTTP/1.0" or "HTTP/1.1", and what comes behind it is read like that (RFC 9110 2.5). 0, or the status that refuses
+ * it. */
 static unsigned parse_version(struct http_head *h, struct str v)
 {
     if (v.n != 8 || memcmp(v.p, "HTTP/", 5) != 0 || v.p[6] != '.')
         return 400;
     if (v.p[5] < '0' || v.p[5] > '9' || v.p[7] < '0' || v.p[7] > '9')
         return 400;
-    if (v.p[5] != '1' || v.p[7] > '1')
+    if (v.p[5] != '1')
         return 505;
-    h->version = (uint8_t)(HTTP_VERSION_10 + v.p[7] - '0');
+    h->version = v.p[7] == '0' ? HTTP_VERSION_10 : HTTP_VERSION_11;
     return 0;
+}
+
+static bool is_ipv6(struct str s)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+
+    if (s.n >= sizeof(text) || memchr(s.p, '\0', s.n))
+        return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+static bool is_name(struct str s)
+{
+    if (s.n == 0 || s.n > 255 || !in_class(s, HTTP1_HOSTCHAR))
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '%' && (s.n - i < 3 || !is_hex(s.p[i + 1]) || !is_hex(s.p[i + 2])))
+            return false;
+    return true;
+}
+
+/* Empty, or ":" and a number; ":" alone is fine, too. */
+static bool is_port(struct str s)
+{
+    unsigned long n = 0;
+
+    if (s.n == 0)
+        return true;
+    if (s.p[0] != ':' || s.n > 6)
+        return false;
+    for (size_t i = 1; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        n = n * 10 + (unsigned long)(s.p[i] - '0');
+    }
+    return n <= UINT16_MAX;
 }
 
 bool http1_is_authority(struct str s)
 {
-    struct str host, port = STR_NULL;
-    ptrdiff_t at;
+    bool ipv6 = s.n && s.p[0] == '[';
+    ptrdiff_t at = str_chr(s, ipv6 ? ']' : ':');
 
-    if (s.n == 0)
-        return false;
-    if (s.p[0] == '[') {
-        at = str_chr(s, ']');
-        if (at < 3)
-            return false;
-        for (ptrdiff_t i = 1; i < at; i++)
-            if (!strchr("0123456789abcdefABCDEF:.", s.p[i]) || s.p[i] == '\0')
-                return false;
-        port = str_from(s, (size_t)at + 1);
-        if (port.n && port.p[0] != ':')
-            return false;
-    } else {
-        at = str_chr(s, ':');
-        host = at < 0 ? s : (struct str){ s.p, (size_t)at };
-        if (host.n == 0 || host.n > 255 || !in_class(host, HTTP1_HOSTCHAR))
-            return false;
-        port = at < 0 ? STR_NULL : str_from(s, (size_t)at);
-    }
-    if (port.n > 6)
-        return false;
-    for (size_t i = 1; i < port.n; i++)
-        if (port.p[i] < '0' || port.p[i] > '9')
-            return false;
-    return true;
+    if (ipv6)
+        return at > 0 && is_ipv6((struct str){ s.p + 1, (size_t)at - 1 }) && is_port(str_from(s, (size_t)at + 1));
+    return at < 0 ? is_name(s) : is_name((struct str){ s.p, (size_t)at }) && is_port(str_from(s, (size_t)at));
+}
+
+static size_t length_of_authority(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.n && s.p[n] != '/' && s.p[n] != '?')
+        n++;
+    return n;
 }
 
 /* "http://host:port/path?query" */
 static bool parse_absolute(struct http_head *h, struct str t)
 {
     size_t scheme = h->https ? 8 : 7;
-    struct str rest = str_from(t, scheme), authority = rest;
-    ptrdiff_t slash = str_chr(rest, '/');
+    struct str rest = str_from(t, scheme), authority = { rest.p, length_of_authority(rest) };
 
-    if (slash >= 0)
-        authority.n = (size_t)slash;
     if (!http1_is_authority(authority))
         return false;
     h->authority = span(h, authority);
-    /* An empty path means "/", and one is at hand in "://". */
-    h->path = slash >= 0 ? span(h, str_from(rest, (size_t)slash)) : span(h, (struct str){ t.p + scheme - 1, 1 });
+    h->path = span(h, str_from(rest, authority.n));
     return true;
 }
 
@@ -183,7 +241,7 @@ static enum http1_result parse_request_line(struct http_head *h, struct str line
         return refuse(h, 400, "the request line is not METHOD TARGET VERSION");
     status = parse_version(h, rest);
     if (status)
-        return refuse(h, status, "the version is not HTTP/1.0 or HTTP/1.1");
+        return refuse(h, status, "the version is not HTTP/1");
     h->method = span(h, method);
     if (str_eqz(method, "CONNECT"))
         return refuse(h, 501, "CONNECT is not offered");
@@ -228,6 +286,8 @@ static enum http1_result parse_field(struct http_head *h, struct str line)
     f->name = (struct http_span){ (uint16_t)(line.p - h->base), (uint16_t)n };
     f->value = span(h, value);
     f->id = http_id_of((struct str){ line.p, n });
+    if (f->id == HTTP_OTHER && http1_is_like_framing((struct str){ line.p, n }))
+        return refuse(h, 400, "a field that may be read as one of the framing");
     if (f->id && !h->first[f->id])
         h->first[f->id] = (uint8_t)h->nfields;
     return HTTP1_DONE;
@@ -359,6 +419,23 @@ enum http1_result http1_request(struct http1_scan *s, struct str in, struct http
     return r;
 }
 
+/* Which responses have a body, whatever their fields say (RFC 9112 6.3). */
+static enum http1_result frame_response(struct http_head *h, bool to_head)
+{
+    bool announced = h->framing == HTTP_STREAMED || h->length > 0;
+
+    parse_connection(h);
+    if (announced && h->status < 200)
+        return refuse(h, 502, "an informational response with a body");
+    if (announced && h->status == 204)
+        h->keep_alive = false; /* the body may come later, in front of the next response */
+    if (to_head || h->status < 200 || h->status == 204 || h->status == 304)
+        h->framing = HTTP_NO_BODY;
+    else if (h->framing == HTTP_NO_BODY)
+        h->framing = HTTP_UNTIL_CLOSE;
+    return HTTP1_DONE;
+}
+
 enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_head, struct http_head *h)
 {
     enum http1_result r = find_end(s, in, true, h);
@@ -367,14 +444,9 @@ enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_he
         r = parse_lines(h, s, true);
     if (r == HTTP1_DONE)
         r = parse_framing(h, 502);
-    if (r == HTTP1_DONE) {
-        parse_connection(h);
-        if (to_head || h->status < 200 || h->status == 204 || h->status == 304)
-            h->framing = HTTP_NO_BODY;
-        else if (h->framing == HTTP_NO_BODY)
-            h->framing = HTTP_UNTIL_CLOSE;
-    } else if (r == HTTP1_REFUSED) {
+    if (r == HTTP1_DONE)
+        r = frame_response(h, to_head);
+    if (r == HTTP1_REFUSED)
         h->refused = 502;
-    }
     return r;
 }

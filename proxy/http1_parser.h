@@ -26,7 +26,10 @@ enum http1_result http1_response(struct http1_scan *s, struct str in, bool to_he
 
 /* token of RFC 9110 5.6.2 */
 bool http1_is_token(struct str s);
-/* host [":" port], host being a registered name, an IPv4 address or "[" IPv6 "]". */
+/* Whether a field's name is that of a length or coding, but for "_" in place of "-". Gateways to scripts make "_" of
+ * both, so that the field may come out as the other one. */
+bool http1_is_like_framing(struct str name);
+/* host [":" port], host being a registered name without commas, an IPv4 address or "[" IPv6 "]". */
 bool http1_is_authority(struct str s);
 
 /* Classes of bytes, for the scanners of heads and bodies. */

@@ -15,7 +15,9 @@
 enum {
     HTTP2_WINDOW = 256 * 1024,           /* of a stream, and so the most of its body that waits here */
     HTTP2_CONNECTION_WINDOW = 1024 * 1024,
-    HTTP2_MOST_STREAMS = 100             /* at once, opened by a client */
+    HTTP2_MOST_STREAMS = 100,            /* at once, opened by a client */
+    HTTP2_CREDIT_OF_DATA = 2             /* a frame that goes out may be answered by a WINDOW_UPDATE of each, stream and
+                                          * connection */
 };
 
 /* ---- heads and trailers that come in: http2_head.c ---- */

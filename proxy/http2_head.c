@@ -88,7 +88,8 @@ void http2_block_add(struct http2_block *b, struct str name, struct str value)
         add_host(b, value);
         return;
     }
-    b->bad = !http1_is_token(name) || (value.n && !in_class(value, HTTP1_VALUE));
+    b->bad = !http1_is_token(name) || (value.n && !in_class(value, HTTP1_VALUE)) ||
+             (id == HTTP_OTHER && http1_is_like_framing(name));
     if (h->nfields == HTTP_MOST_FIELDS || b->bytes.n + name.n + value.n > HTTP_MOST_HEAD) {
         b->too_large = true;
         return;
@@ -158,6 +159,11 @@ static bool parse_length(struct http_head *h)
     return true;
 }
 
+static bool path_suits_method(const struct http_head *h)
+{
+    return !str_eqz(http_text(h, h->path), "*") || str_eqz(http_text(h, h->method), "OPTIONS");
+}
+
 bool http2_block_finish(struct http2_block *b, bool request, bool more)
 {
     struct http_head *h = &b->head;
@@ -178,7 +184,7 @@ bool http2_block_finish(struct http2_block *b, bool request, bool more)
             return false;
         h->framing = HTTP_LENGTH;
     }
-    if (request && h->method.n == 0)
+    if (request && (h->method.n == 0 || !path_suits_method(h)))
         return false;
     return h->base != NULL;
 }

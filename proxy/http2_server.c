@@ -140,7 +140,7 @@ static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *to, si
     ssize_t n = http2_source_read(&rq->answer, session, id, to, room, flags);
 
     (void)user;
-    http2_credit_earn(&rq->h->credit, 1); /* a WINDOW_UPDATE will come for it */
+    http2_credit_earn(&rq->h->credit, HTTP2_CREDIT_OF_DATA);
     rq->h->some_drained = rq->h->some_drained || rq->answer.full;
     return n;
 }
@@ -182,7 +182,7 @@ static size_t put_head(struct client *cl, const struct answer *a)
     return list.bytes;
 }
 
-static void put_interim(struct client *cl, unsigned status)
+static void put_interim(struct client *cl, unsigned status, const struct fields *f)
 {
     struct http2_request *rq = of_client(cl);
     struct http2_list list = { .n = 0 };
@@ -190,6 +190,8 @@ static void put_interim(struct client *cl, unsigned status)
 
     snprintf(text, sizeof(text), "%03u", status);
     http2_list_add(&list, STR(":status"), str_of(text));
+    if (f)
+        http2_list_fields(&list, f);
     if (!rq->closed && nghttp2_submit_headers(rq->h->session, NGHTTP2_FLAG_NONE, rq->id, NULL, list.v, list.n, NULL) < 0)
         rq->h->broken = true;
     wake(rq->h);

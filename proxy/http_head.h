@@ -54,7 +54,7 @@ struct http_head {
     const char *base;
     size_t size;               /* HTTP/1: of the head with its empty line: the body starts at base + size */
     struct http_span method;   /* requests */
-    struct http_span path;     /* "/x?y=1" or "*" */
+    struct http_span path;     /* "/x?y=1" or "*"; of a URI without a path "?y=1" or "" */
     struct http_span authority; /* of the target when it names one, else Host; n 0: HTTP/1.0 without Host */
     bool https;                /* the target says so */
     uint16_t status;           /* responses */

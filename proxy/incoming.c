@@ -13,11 +13,17 @@ enum { SERVER_SPEAKS_FIRST_MS = 1000 }; /* a client that says nothing for so lon
 struct entrance {
     struct conn c;
     struct worker_listener *wl;
-    struct view *view;             /* holds `serve` */
-    const struct listener *serve;
+    bool chained;                  /* one of the listener's chains secures it */
     struct sockaddr_storage remote, local;
     struct event timer;
 };
+
+const struct listener *incoming_listener(const struct worker_listener *wl, bool chained, const struct tls_link *tls)
+{
+    const struct listener_chain *chain = chained && tls && tls->peer ? listener_chain(wl->l, tls->peer->sni) : NULL;
+
+    return chain ? chain->serve : wl->l;
+}
 
 void incoming_serve(const struct incoming *in)
 {
@@ -76,7 +82,7 @@ static void pass_plain(struct entrance *en, struct str bytes, struct str name)
 
 /* ---- hellos ---- */
 
-static void secure(struct entrance *en, const struct listener *serve, struct tls_context *context, struct str hello)
+static void secure(struct entrance *en, bool chained, struct tls_context *context, struct str hello)
 {
     struct tls_link *link = context ? tls_link_accept(context, &en->wl->w->tls, hello) : NULL;
 
@@ -85,7 +91,7 @@ static void secure(struct entrance *en, const struct listener *serve, struct tls
         turn_away(en, "its TLS has no certificate, key or authorities");
         return;
     }
-    en->serve = serve;
+    en->chained = chained;
     conn_secure(&en->c, link);
 }
 
@@ -103,9 +109,9 @@ static void take_hello(struct entrance *en, const struct tls_hello *hello, struc
     if (chain && !chain->tls)
         hand_over(en, chain->serve, bytes, tls_hello_name(hello));
     else if (chain)
-        secure(en, chain->serve, wl->chain_tls ? wl->chain_tls[chain - wl->l->chains] : NULL, bytes);
+        secure(en, true, wl->chain_tls ? wl->chain_tls[chain - wl->l->chains] : NULL, bytes);
     else if (is_for_mesh(wl, hello))
-        secure(en, wl->l, wl->mesh_tls, bytes);
+        secure(en, false, wl->mesh_tls, bytes);
     else
         pass_plain(en, bytes, tls_hello_name(hello));
 }
@@ -136,7 +142,7 @@ static void on_connected(struct conn *c)
 {
     struct entrance *en = of(c);
 
-    hand_over(en, en->serve, conn_kept(c), STR_NULL);
+    hand_over(en, incoming_listener(en->wl, en->chained, c->tls), conn_kept(c), STR_NULL);
 }
 
 /* ---- the connection ---- */
@@ -167,7 +173,6 @@ static void on_drain(struct conn *c)
 static void destroy(struct conn *c)
 {
     worker_listener_put(of(c)->wl);
-    view_put(of(c)->view);
     mem_free(c);
 }
 
@@ -199,7 +204,6 @@ static void look_first(const struct incoming *in)
         return;
     }
     en->wl = worker_listener_get(wl);
-    en->view = view_get(wl->view);
     en->remote = in->remote;
     en->local = in->local;
     conn_open(&en->c, wl->w, socket, &ops);

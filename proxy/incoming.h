@@ -18,7 +18,7 @@ struct peer;
 
 struct incoming {
     struct worker_listener *wl;    /* the owner takes a reference of its own */
-    const struct listener *serve;  /* wl->l, or what one of its chains serves; wl->view holds it */
+    const struct listener *serve;  /* wl->l, or what one of its chains serves: of wl->view, the newest */
     struct conn_socket socket;     /* the owner's from now on */
     struct sockaddr_storage remote;
     struct sockaddr_storage local; /* as the client knows it, by PROXY protocol; ss_family 0: the socket's own */
@@ -29,6 +29,9 @@ struct incoming {
 
 /* A socket that was just accepted. */
 void incoming_accept(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote);
+/* For who has waited, and meanwhile there may be another snapshot: what serves it now. That is wl->l, or (`chained`) what
+ * the chain for the link's name serves; one that is gone leaves the listener itself. */
+const struct listener *incoming_listener(const struct worker_listener *wl, bool chained, const struct tls_link *tls);
 /* To an owner by the protocol that ALPN chose, or by what the listener says. */
 void incoming_serve(const struct incoming *in);
 

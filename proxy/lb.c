@@ -30,8 +30,7 @@ static size_t count_levels(const struct lb_slot *slots, size_t n)
     return levels;
 }
 
-static int make_table(struct lb_level *level, const struct lb *l, struct arena *a, const struct str *keys,
-                      uint32_t size)
+static int make_table(struct lb_level *level, const struct lb *l, struct arena *a, const struct lb_hashing *hashing)
 {
     uint32_t *weights = arena_array(a, level->n, sizeof(*weights));
 
@@ -39,17 +38,19 @@ static int make_table(struct lb_level *level, const struct lb *l, struct arena *
         return ERR_NOMEM;
     for (uint32_t i = 0; i < level->n; i++)
         weights[i] = l->slots[level->first + i].weight;
-    return lb_table_init(&level->table, a, l->policy, size, keys + level->first, weights, level->n);
+    level->table = lb_tables_get(hashing->tables, l->policy, hashing->size, hashing->keys + level->first, weights,
+                                 level->n);
+    return level->table ? 0 : ERR_NOMEM;
 }
 
 int lb_init(struct lb *l, struct arena *a, enum lb_policy policy, struct lb_slot *slots, size_t n,
-            const struct str *keys, uint32_t table)
+            const struct lb_hashing *hashing)
 {
     size_t nlevels = count_levels(slots, n);
     uint32_t *usable = arena_array(a, n, sizeof(*usable));
     struct lb_level *levels = arena_array(a, nlevels, sizeof(*levels));
 
-    *l = (struct lb){ .policy = policy, .slots = slots, .levels = levels, .only = levels };
+    *l = (struct lb){ .policy = policy, .slots = slots, .levels = levels, .only = levels, .tables = hashing->tables };
     if (!usable || !levels)
         return ERR_NOMEM;
     l->n = n;
@@ -64,10 +65,17 @@ int lb_init(struct lb *l, struct arena *a, enum lb_policy policy, struct lb_slot
         levels[at].n++;
     }
     for (size_t i = 0; lb_hashes(l) && i < nlevels; i++)
-        if (make_table(&levels[i], l, a, keys, table) < 0)
+        if (make_table(&levels[i], l, a, hashing) < 0)
             return ERR_NOMEM;
     lb_update(l, 0);
     return 0;
+}
+
+void lb_fini(struct lb *l)
+{
+    for (size_t i = 0; i < l->nlevels; i++)
+        lb_tables_put(l->tables, l->levels[i].table);
+    l->nlevels = 0;
 }
 
 /* ---- what counts now ---- */
@@ -253,8 +261,8 @@ long lb_pick_hash(const struct lb *l, uint64_t hash, const uint32_t *tried, size
 
     if (!level || level->nusable == 0)
         return -1;
-    for (size_t attempt = 0; attempt <= level->table.n; attempt++) {
-        uint32_t pick = level->first + lb_table_pick(&level->table, hash, attempt);
+    for (size_t attempt = 0; attempt <= level->table->n; attempt++) {
+        uint32_t pick = level->first + lb_table_pick(level->table, hash, attempt);
 
         if (l->slots[pick].ejected && !level->panic)
             continue;

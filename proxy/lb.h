@@ -4,7 +4,7 @@
 
 #include "base/rand.h"
 #include "mesh/snapshot.h"
-#include "proxy/lb_table.h"
+#include "proxy/lb_tables.h"
 
 enum { LB_WHOLE_PPM = 1000000 };
 
@@ -29,7 +29,14 @@ struct lb_level {
     bool equal;             /* all weights are the same */
     uint64_t total_weight;
     uint32_t percent;       /* of the requests */
-    struct lb_table table;  /* of RING_HASH and MAGLEV; of all slots, from 0 */
+    const struct lb_table *table; /* of RING_HASH and MAGLEV; of all slots, from 0 */
+};
+
+/* For policies that hash. */
+struct lb_hashing {
+    struct lb_tables *tables; /* where they come from; outlives the balancer */
+    const struct str *keys;   /* name the slots, the same from one snapshot to the next */
+    uint32_t size;            /* of a table */
 };
 
 struct lb {
@@ -38,13 +45,15 @@ struct lb {
     size_t n;
     struct lb_level *levels;
     size_t nlevels;
+    struct lb_tables *tables;    /* of the levels' tables */
     const struct lb_level *only; /* gets all requests; NULL: several share them */
 };
 
-/* `keys` name the slots, the same from one snapshot to the next; NULL unless the policy hashes into `table` places.
- * Memory is of `a`. 0 or ERR_NOMEM. */
+/* `hashing` counts where the policy hashes. Memory is of `a`. 0 or ERR_NOMEM: to be ended all the same. */
 int lb_init(struct lb *l, struct arena *a, enum lb_policy policy, struct lb_slot *slots, size_t n,
-            const struct str *keys, uint32_t table);
+            const struct lb_hashing *hashing);
+/* Zeroed storage may be ended, too. */
+void lb_fini(struct lb *l);
 /* After slots' `ejected` or `share_ppm` have changed. Below `min_health_percent` of healthy ones all are taken. */
 void lb_update(struct lb *l, uint32_t min_health_percent);
 /* The index of a slot, or -1 when there is none. `tried` are indexes better not used again (a retry's earlier hosts):

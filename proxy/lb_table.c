@@ -108,7 +108,7 @@ static uint32_t walk(const struct lb_table *t, size_t at, size_t attempt)
 /* ---- maglev ---- */
 
 struct permutation {
-    uint32_t offset, skip, next;
+    uint32_t next, skip; /* the place to look at, and how far it is to the one behind */
     double turn; /* reaches 1 when it may choose */
 };
 
@@ -126,7 +126,7 @@ static int make_places(struct lb_table *t, struct arena *a, uint32_t size, const
         uint64_t hash = lb_hash_text(keys[i]);
 
         heaviest = weights[i] > heaviest ? weights[i] : heaviest;
-        v[i].offset = (uint32_t)(hash % size);
+        v[i].next = (uint32_t)(hash % size);
         v[i].skip = (uint32_t)(XXH3_64bits_withSeed(keys[i].p, keys[i].n, 1) % (size - 1)) + 1;
     }
     for (uint32_t i = 0; i < size; i++)
@@ -139,9 +139,10 @@ static int make_places(struct lb_table *t, struct arena *a, uint32_t size, const
             if (v[i].turn < 1)
                 continue;
             v[i].turn -= 1;
-            do
-                place = (uint32_t)((v[i].offset + (uint64_t)v[i].skip * v[i].next++) % size);
-            while (t->places[place] != UINT32_MAX);
+            do {
+                place = v[i].next; /* a table's places are looked at eleven times each: no division here */
+                v[i].next = place >= size - v[i].skip ? place - (size - v[i].skip) : place + v[i].skip;
+            } while (t->places[place] != UINT32_MAX);
             t->places[place] = (uint32_t)i;
             filled++;
         }

@@ -1,6 +1,12 @@
 /* main.c: the flags, the signals, and who is told what.
  *
- * The main thread configures (files, the server's words, the cache), the workers serve, telemetry tells. */
+ * The main thread configures (files, the server's words, the cache), the workers serve, telemetry tells.
+ *
+ *   STARTING --first snapshot--> in force --SIGTERM--> stop
+ *                                 |    ^
+ *                          SIGUSR2|    |the successor has failed
+ *                                 v    |
+ *                             handing over --the successor is ready--> retired --last connection, SIGTERM--> stop */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -8,9 +14,12 @@
 #include "base/num.h"
 #include "proxy/config.h"
 #include "proxy/control.h"
+#include "proxy/handover.h"
 #include "proxy/options.h"
 #include "proxy/rate_limit.h"
 #include "proxy/server.h"
+#include "proxy/supervisor.h"
+#include "proxy/takeover.h"
 #include "proxy/telemetry.h"
 
 #include <event2/event.h>
@@ -22,18 +31,22 @@
 enum {
     RING_BYTES = 4 * 1024 * 1024,
     MOST_CACHE = 32 * 1024 * 1024,
-    CERTIFICATES_S = 2,        /* between looks at files of certificates */
+    HOUSEKEEPING_S = 2,        /* between looks at files of certificates, and at snapshots of before */
+    RETIRED_MS = 10,           /* between looks at whether telemetry has told its last */
+    RETIRED_LATER_MS = 200,    /* and whether the last connection is gone */
     FLUSH_MS = 700,            /* for telemetry, of the five seconds that an end may take */
     CACHE_AFTER_S = 3          /* a server that does not answer so long counts as away at start */
 };
 
 struct app {
     struct options o;
+    char **argv;
     struct arena arena;
     struct event_base *base;
     struct circuits *circuits;
     struct rate_limits *limits;
     struct names *names;
+    struct lb_tables *tables;
     struct worker_settings settings;
     struct record_ring **rings;
     struct server *server;
@@ -41,9 +54,12 @@ struct app {
     struct control *control;
     struct jwks_store *jwks;
     struct tls_store *tls;
-    struct event *signals[5], *cache_timer, *tls_timer;
+    struct takeover *takeover; /* NULL: nobody was before us, or he is gone */
+    struct handover *handover; /* NULL: nobody is about to follow */
+    struct event *signals[5], *cache_timer, *housekeeping, *retired_timer;
     uint64_t file_version;     /* counts the readings of --config without --control */
     bool ready, failed;
+    bool retired;              /* a successor is in force */
 };
 
 static int start_telemetry(struct app *a, struct err *e)
@@ -54,11 +70,40 @@ static int start_telemetry(struct app *a, struct err *e)
                                    .access_format = a->o.access_format, .admin_host = a->o.admin_host,
                                    .admin_port = a->o.admin_port, .rings = a->rings, .nrings = a->o.threads,
                                    .snapshot_get = server_get, .snapshot_put = server_put, .snapshot_arg = a->server,
+                                   .inherited = takeover_sockets(a->takeover), .held = a->takeover != NULL,
                                    .circuits = a->circuits, .limits = a->limits };
 
     a->telemetry = telemetry_start(&s->self, &t, e);
     server_put(a->server, s);
     return a->telemetry ? 0 : ERR_IO;
+}
+
+/* The process before this one has told its last. */
+static void on_told(void *arg)
+{
+    struct app *a = arg;
+
+    telemetry_release(a->telemetry);
+    takeover_free(a->takeover);
+    a->takeover = NULL;
+}
+
+/* With the first snapshot. */
+static int come_into_force(struct app *a, struct err *e)
+{
+    if (start_telemetry(a, e) < 0)
+        return e->code;
+    a->ready = true;
+    telemetry_set_ready(a->telemetry, true);
+    supervisor_write_pid(a->o.pid_file);
+    server_inherit(a->server, NULL);
+    if (a->takeover && takeover_ready(a->takeover, a->base, on_told, a, e) < 0)
+        return e->code;
+    if (!a->takeover)
+        supervisor_tell_ready();
+    puts("ready");
+    fflush(stdout);
+    return 0;
 }
 
 /* Makes a snapshot the one in force; the first one makes the proxy ready. */
@@ -70,18 +115,11 @@ static int apply(struct app *a, struct snapshot_ref *ref, struct err *e)
     }
     log_info("version %llu: %zu listeners, %zu clusters", (unsigned long long)ref->snapshot->version,
              ref->snapshot->nlisteners, ref->snapshot->nclusters);
-    if (a->ready)
-        return 0;
-    if (start_telemetry(a, e) < 0) {
+    if (!a->ready && come_into_force(a, e) < 0) {
         log_error("%s", e->msg);
         a->failed = true;
         event_base_loopbreak(a->base);
-        return 0;
     }
-    a->ready = true;
-    telemetry_set_ready(a->telemetry, true);
-    puts("ready");
-    fflush(stdout);
     return 0;
 }
 
@@ -175,19 +213,105 @@ static void on_cache_timer(evutil_socket_t fd, short what, void *arg)
     use_cache(arg);
 }
 
-static void on_tls_timer(evutil_socket_t fd, short what, void *arg)
+static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
 {
+    struct app *a = arg;
+
     (void)fd, (void)what;
-    tls_store_check(((struct app *)arg)->tls);
+    tls_store_check(a->tls);
+    if (a->server)
+        server_tidy(a->server);
 }
 
-static int watch_certificates(struct app *a)
+static int keep_house(struct app *a)
 {
-    struct timeval tv = { CERTIFICATES_S, 0 };
+    struct timeval tv = { HOUSEKEEPING_S, 0 };
 
-    a->tls_timer = event_new(a->base, -1, EV_PERSIST, on_tls_timer, a);
-    return a->tls_timer && event_add(a->tls_timer, &tv) == 0 ? 0 : ERR_NOMEM;
+    a->housekeeping = event_new(a->base, -1, EV_PERSIST, on_housekeeping, a);
+    return a->housekeeping && event_add(a->housekeeping, &tv) == 0 ? 0 : ERR_NOMEM;
 }
+
+/* ---- the process after this one ---- */
+
+static void on_successor_failed(void *arg, const char *why)
+{
+    struct app *a = arg;
+
+    log_error("the new process has not taken over: %s; this one goes on", why);
+    handover_free(a->handover);
+    a->handover = NULL;
+}
+
+static void look_again(struct app *a, int64_t ms)
+{
+    event_add(a->retired_timer, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
+}
+
+static void on_successor_ready(void *arg, pid_t pid)
+{
+    struct app *a = arg;
+
+    log_info("process %ld has taken over; this one ends with its last connection", (long)pid);
+    a->retired = true;
+    supervisor_tell_successor(pid);
+    control_stop(a->control);
+    a->control = NULL;
+    server_retire(a->server, a->o.upgrade_drain_ms * 1000000);
+    telemetry_hand_over(a->telemetry);
+    look_again(a, RETIRED_MS);
+}
+
+static void on_retired_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct app *a = arg;
+
+    (void)fd, (void)what;
+    if (a->handover && telemetry_has_handed_over(a->telemetry)) {
+        handover_told(a->handover);
+        handover_free(a->handover);
+        a->handover = NULL;
+    }
+    if (!a->handover && server_has_ended(a->server))
+        event_base_loopbreak(a->base);
+    look_again(a, a->handover ? RETIRED_MS : RETIRED_LATER_MS);
+}
+
+static void hand_over(struct app *a)
+{
+    size_t n = server_sockets(a->server, NULL, 0);
+    int *sockets = mem_alloc((n + 1) * sizeof(*sockets)), admin = telemetry_admin_socket(a->telemetry);
+    struct handover_options o = { .argv = a->argv, .timeout_ms = a->o.upgrade_timeout_ms, .sockets = sockets,
+                                  .ready = on_successor_ready, .failed = on_successor_failed, .arg = a };
+    struct err e = ERR_INIT;
+
+    if (sockets) {
+        o.nsockets = server_sockets(a->server, sockets, n);
+        if (admin >= 0)
+            sockets[o.nsockets++] = admin;
+        a->handover = handover_start(a->base, &o, &e);
+    } else {
+        err_set(&e, ERR_NOMEM, "no memory for %zu sockets", n);
+    }
+    if (a->handover)
+        log_info("a new process is started, to take over %zu sockets", o.nsockets);
+    else
+        log_error("no new process can take over: %s; this one goes on", e.msg);
+    mem_free(sockets);
+}
+
+static void on_upgrade(struct app *a)
+{
+    if (a->retired)
+        log_warn("SIGUSR2: another process has taken over already");
+    else if (a->handover)
+        log_warn("SIGUSR2: a new process is starting already");
+    else if (!a->ready || a->takeover)
+        log_warn("SIGUSR2: this process is not ready yet itself");
+    else
+        hand_over(a);
+}
+
+/* ---- signals ---- */
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -199,11 +323,13 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         if (a->telemetry)
             telemetry_reopen(a->telemetry);
         tls_store_check(a->tls);
-        if (!a->o.control && configure_from_files(a, &e) < 0)
+        if (!a->retired && !a->o.control && configure_from_files(a, &e) < 0)
             log_error("the old configuration stays: %s", e.msg);
     } else if (number == SIGUSR1) {
         if (a->telemetry)
             telemetry_reopen(a->telemetry);
+    } else if (number == SIGUSR2) {
+        on_upgrade(a);
     } else {
         event_base_loopbreak(a->base);
     }
@@ -211,14 +337,15 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
 static int watch_signals(struct app *a)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         a->signals[i] = evsignal_new(a->base, numbers[i], on_signal, a);
         if (!a->signals[i] || event_add(a->signals[i], NULL) < 0)
             return ERR_NOMEM;
     }
-    return 0;
+    a->retired_timer = event_new(a->base, -1, 0, on_retired_timer, a);
+    return a->retired_timer ? 0 : ERR_NOMEM;
 }
 
 static int start_workers(struct app *a, struct err *e)
@@ -234,16 +361,17 @@ static int start_workers(struct app *a, struct err *e)
     a->circuits = circuits_new();
     a->limits = rate_limits_new();
     a->names = names_new(a->o.dns_refresh_ms, NULL);
-    if (!a->circuits || !a->limits || !a->names)
+    a->tables = lb_tables_new();
+    if (!a->circuits || !a->limits || !a->names || !a->tables)
         return err_set(e, ERR_NOMEM, "no memory for the workers");
     a->settings = (struct worker_settings){ .sampling_ppm = a->o.sampling_ppm,
                                             .log_headers = access_format_headers(a->o.access_format),
-                                            .header_timeout_ns = INT64_C(60) * 1000000000,
-                                            .keep_alive_ns = INT64_C(3600) * 1000000000,
-                                            .stream_idle_ns = INT64_C(300) * 1000000000,
-                                            .drain_ns = a->o.drain_ms * 1000000,
+                                            .header_timeout_ns = a->o.head_ms * 1000000,
+                                            .keep_alive_ns = a->o.keep_alive_ms * 1000000,
+                                            .stream_idle_ns = a->o.stream_idle_ms * 1000000,
+                                            .drain_ns = a->o.drain_ms * 1000000, .io_uring = a->o.io_uring,
                                             .tls = a->tls, .jwks = a->jwks, .circuits = a->circuits,
-                                            .names = a->names, .limits = a->limits };
+                                            .names = a->names, .limits = a->limits, .tables = a->tables };
     a->rings = arena_array(&a->arena, a->o.threads, sizeof(struct record_ring *));
     for (size_t i = 0; a->rings && i < a->o.threads; i++) {
         a->rings[i] = record_ring_new(RING_BYTES);
@@ -253,6 +381,8 @@ static int start_workers(struct app *a, struct err *e)
     pthread_sigmask(SIG_BLOCK, &all, &before);
     a->server = a->rings ? server_start(&a->settings, a->rings, a->o.threads, e) : NULL;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (a->server)
+        server_inherit(a->server, takeover_sockets(a->takeover));
     return a->server ? 0 : ERR_NOMEM;
 }
 
@@ -274,11 +404,13 @@ static int start_control(struct app *a, struct err *e)
 
 static int start(struct app *a, struct err *e)
 {
+    if (takeover_start(&a->takeover, e) < 0)
+        return e->code;
     a->base = event_base_new();
     a->tls = tls_store_new(a->o.cert_dir, e);
     if (!a->tls)
         return e->code;
-    if (!a->base || watch_signals(a) < 0 || watch_certificates(a) < 0)
+    if (!a->base || watch_signals(a) < 0 || keep_house(a) < 0)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
     if (start_workers(a, e) < 0)
         return e->code;
@@ -288,6 +420,7 @@ static int start(struct app *a, struct err *e)
 /* Workers first: telemetry then ships what they had to say. */
 static void stop(struct app *a)
 {
+    handover_free(a->handover);
     if (a->telemetry)
         telemetry_set_ready(a->telemetry, false);
     control_stop(a->control);
@@ -296,7 +429,10 @@ static void stop(struct app *a)
     if (a->telemetry)
         telemetry_stop(a->telemetry, FLUSH_MS);
     server_free(a->server);
+    takeover_free(a->takeover);
+    supervisor_remove_pid(a->o.pid_file);
     names_free(a->names);
+    lb_tables_free(a->tables);
     circuits_free(a->circuits);
     rate_limits_free(a->limits);
     tls_store_free(a->tls);
@@ -308,8 +444,10 @@ static void stop(struct app *a)
             event_free(a->signals[i]);
     if (a->cache_timer)
         event_free(a->cache_timer);
-    if (a->tls_timer)
-        event_free(a->tls_timer);
+    if (a->housekeeping)
+        event_free(a->housekeeping);
+    if (a->retired_timer)
+        event_free(a->retired_timer);
     if (a->base)
         event_base_free(a->base);
     libevent_global_shutdown();
@@ -333,6 +471,7 @@ int main(int argc, char **argv)
     struct err e = ERR_INIT;
     int code = EXIT_SUCCESS;
 
+    a.argv = argv;
     log_init("vigla-proxy", LOG_INFO);
     if (options_parse(&a.o, &a.arena, argc, argv, &e) < 0) {
         fprintf(stderr, "vigla-proxy: %s\n", e.msg);

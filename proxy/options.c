@@ -36,15 +36,28 @@ const char options_usage[] =
     "  --trace-sampling PCT    of the traces that start here (default 100)\n"
     "  --dns-refresh DURATION  how often names of hosts are looked up again (default 30s)\n"
     "  --threads N             default: one for each core\n"
+    "  --io-uring on|off       system calls of many connections in one, where the kernel lets us (default on)\n"
+    "  --head-time DURATION    for a request's head, from its first byte (default 60s)\n"
+    "  --keep-alive-time DURATION\n"
+    "                          how long a client's connection rests between requests (default 1h)\n"
+    "  --stream-idle-time DURATION\n"
+    "                          for a request of which nothing moves (default 5m)\n"
     "  --drain-time DURATION   for what is under way at the end (default 4s)\n"
+    "  --pid-file FILE         has the number of the process in force\n"
+    "  --upgrade-timeout DURATION\n"
+    "                          SIGUSR2 starts the program anew, to take over the sockets: so long it may take to be ready\n"
+    "                          (default 30s)\n"
+    "  --upgrade-drain DURATION\n"
+    "                          so long the process before it may go on with its connections (default 15m)\n"
     "  --log-level debug|info|warn|error\n"
     "  --help, --version\n";
 
 enum option_id {
     OPT_CONFIG = 256, OPT_CONTROL, OPT_CACHE, OPT_GATEWAY, OPT_WORKLOAD, OPT_POD, OPT_LABELS, OPT_BIND,
     OPT_OUTBOUND_NET, OPT_APP_ADDRESS, OPT_PORT_MAP, OPT_PROXY_PROTOCOL, OPT_CERT_DIR, OPT_ADMIN, OPT_TELEMETRY,
-    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_DRAIN_TIME,
-    OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
+    OPT_ACCESS_LOG, OPT_ACCESS_LOG_FORMAT, OPT_TRACE_SAMPLING, OPT_THREADS, OPT_DNS_REFRESH, OPT_IO_URING,
+    OPT_HEAD_TIME, OPT_KEEP_ALIVE_TIME, OPT_STREAM_IDLE_TIME, OPT_DRAIN_TIME, OPT_PID_FILE, OPT_UPGRADE_TIMEOUT,
+    OPT_UPGRADE_DRAIN, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -68,7 +81,14 @@ static const struct option long_options[] = {
     { "trace-sampling", required_argument, NULL, OPT_TRACE_SAMPLING },
     { "threads", required_argument, NULL, OPT_THREADS },
     { "dns-refresh", required_argument, NULL, OPT_DNS_REFRESH },
+    { "io-uring", required_argument, NULL, OPT_IO_URING },
+    { "head-time", required_argument, NULL, OPT_HEAD_TIME },
+    { "keep-alive-time", required_argument, NULL, OPT_KEEP_ALIVE_TIME },
+    { "stream-idle-time", required_argument, NULL, OPT_STREAM_IDLE_TIME },
     { "drain-time", required_argument, NULL, OPT_DRAIN_TIME },
+    { "pid-file", required_argument, NULL, OPT_PID_FILE },
+    { "upgrade-timeout", required_argument, NULL, OPT_UPGRADE_TIMEOUT },
+    { "upgrade-drain", required_argument, NULL, OPT_UPGRADE_DRAIN },
     { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
     { "help", no_argument, NULL, OPT_HELP },
     { "version", no_argument, NULL, OPT_VERSION },
@@ -175,11 +195,18 @@ static int parse_threads(struct options *o, const char *value, struct err *e)
     return 0;
 }
 
-static int parse_dns_refresh(struct options *o, const char *value, struct err *e)
+static int parse_io_uring(struct options *o, const char *value, struct err *e)
 {
-    if (duration_parse(str_of(value), &o->dns_refresh_ms, e) < 0)
-        return err_wrap(e, "--dns-refresh");
-    return o->dns_refresh_ms > 0 ? 0 : bad(e, "dns-refresh", value, "more than 0");
+    o->io_uring = strcmp(value, "on") == 0;
+    return o->io_uring || strcmp(value, "off") == 0 ? 0 : bad(e, "io-uring", value, "on or off");
+}
+
+/* A time that something may take: without one it would never be done. */
+static int parse_positive(int64_t *ms, const char *option, const char *value, struct err *e)
+{
+    if (duration_parse(str_of(value), ms, e) < 0)
+        return err_wrap(e, "--%s", option);
+    return *ms > 0 ? 0 : bad(e, option, value, "more than 0");
 }
 
 static int parse_sampling(struct options *o, const char *value, struct err *e)
@@ -277,7 +304,22 @@ static int parse_option(struct options *o, struct arena *a, int id, char *value,
     case OPT_THREADS:
         return parse_threads(o, value, e);
     case OPT_DNS_REFRESH:
-        return parse_dns_refresh(o, value, e);
+        return parse_positive(&o->dns_refresh_ms, "dns-refresh", value, e);
+    case OPT_IO_URING:
+        return parse_io_uring(o, value, e);
+    case OPT_UPGRADE_TIMEOUT:
+        return parse_positive(&o->upgrade_timeout_ms, "upgrade-timeout", value, e);
+    case OPT_UPGRADE_DRAIN:
+        return parse_positive(&o->upgrade_drain_ms, "upgrade-drain", value, e);
+    case OPT_PID_FILE:
+        o->pid_file = value;
+        return 0;
+    case OPT_HEAD_TIME:
+        return parse_positive(&o->head_ms, "head-time", value, e);
+    case OPT_KEEP_ALIVE_TIME:
+        return parse_positive(&o->keep_alive_ms, "keep-alive-time", value, e);
+    case OPT_STREAM_IDLE_TIME:
+        return parse_positive(&o->stream_idle_ms, "stream-idle-time", value, e);
     case OPT_DRAIN_TIME:
         return duration_parse(str_of(value), &o->drain_ms, e) < 0 ? err_wrap(e, "--drain-time") : 0;
     case OPT_HELP:
@@ -299,7 +341,9 @@ static void set_defaults(struct options *o)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    *o = (struct options){ .drain_ms = 4000, .dns_refresh_ms = 30000, .sampling_ppm = 1000000, .log_level = LOG_INFO };
+    *o = (struct options){ .head_ms = 60000, .keep_alive_ms = 3600000, .stream_idle_ms = 300000, .drain_ms = 4000,
+                           .upgrade_timeout_ms = 30000, .upgrade_drain_ms = 15 * 60 * 1000, .dns_refresh_ms = 30000,
+                           .sampling_ppm = 1000000, .log_level = LOG_INFO, .io_uring = true };
     o->threads = cores < 1 ? 1 : cores > OPTIONS_MOST_THREADS ? OPTIONS_MOST_THREADS : (size_t)cores;
     o->identity.bind = STR("127.0.0.1");
 }

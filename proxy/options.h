@@ -22,7 +22,11 @@ struct options {
     bool access_log_json;
     const struct access_format *access_format; /* NULL: text or JSON as Istio has it */
     size_t threads;
+    int64_t head_ms, keep_alive_ms, stream_idle_ms; /* of clients: worker.h */
     int64_t drain_ms;
+    bool io_uring;
+    int64_t upgrade_timeout_ms, upgrade_drain_ms;
+    const char *pid_file;              /* NULL: none */
     int64_t dns_refresh_ms;
     uint32_t sampling_ppm;
     int log_level;

@@ -19,8 +19,8 @@ void otlp_int(struct buf *b, uint32_t number, struct str key, int64_t value);
 /* The n bytes of an id in hexadecimal; a shorter one is filled with zeros in front, what is none is left out. */
 void otlp_id(struct buf *b, uint32_t number, struct str hex, size_t n);
 
-/* The Resource's attributes: who reports. */
-void otlp_resource(struct buf *b, const struct workload *self);
+/* The Resource's attributes: who reports. `suffix` ends the instance's name: "", or what sets it apart. */
+void otlp_resource(struct buf *b, const struct workload *self, const char *suffix);
 /* One LogRecord with its tag; `line` is the access log's line without newline. */
 void otlp_log(struct buf *b, const struct record *rec, struct str line);
 

@@ -1,7 +1,7 @@
 #include "proxy/poller.h"
 
 #include "base/mem.h"
-#include "proxy/conn.h"
+#include "proxy/worker.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -26,16 +26,47 @@ static void take_news(struct poller *p)
     }
 }
 
-/* Those that are listed now; who is listed meanwhile is the next time's. */
+/* For the next few, and of them for those who want it. */
+static void read_ahead(struct poller *p)
+{
+    struct batch_call calls[BATCH_MOST];
+    struct conn *c = p->round, *of[BATCH_MOST];
+    struct worker *w = c->w;
+    size_t n = 0;
+
+    for (size_t i = 0; c && i < BATCH_MOST; c = c->turn_next, i++) {
+        c->seen = true;
+        if (!conn_reads_ahead(c))
+            continue;
+        calls[n] = (struct batch_call){ .fd = c->fd, .p = w->ahead[n].bytes, .n = CONN_AHEAD };
+        of[n++] = c;
+    }
+    if (n < 2)
+        return;
+    batch_recv(w->batch, calls, n);
+    for (size_t i = 0; i < n; i++) {
+        w->ahead[i].n = calls[i].result;
+        of[i]->ahead = &w->ahead[i];
+    }
+}
+
+/* Those that are listed now; who is listed meanwhile is the next time's. One that is closed meanwhile is no more. */
 static void give_turns(struct poller *p)
 {
-    struct conn *first = p->first, *c;
+    struct worker *w = p->first ? p->first->w : NULL;
+    struct conn *c;
 
+    p->round = p->first;
     p->first = p->last = NULL;
-    p->turning = first;
-    while ((c = p->turning)) {
-        poller_unlist(p, c);
-        conn_turn(c);
+    while (p->round) {
+        p->turning = true;
+        read_ahead(p);
+        while ((c = p->round) && c->seen) {
+            poller_unlist(p, c);
+            conn_turn(c);
+        }
+        p->turning = false;
+        worker_leave(w);
     }
 }
 
@@ -132,8 +163,8 @@ void poller_unlist(struct poller *p, struct conn *c)
 {
     if (!c->listed)
         return;
-    c->listed = false;
-    *(c->turn_prev ? &c->turn_prev->turn_next : p->turning == c ? &p->turning : &p->first) = c->turn_next;
+    c->listed = c->seen = false;
+    *(c->turn_prev ? &c->turn_prev->turn_next : p->round == c ? &p->round : &p->first) = c->turn_next;
     if (c->turn_next)
         c->turn_next->turn_prev = c->turn_prev;
     else if (p->last == c)

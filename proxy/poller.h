@@ -5,7 +5,8 @@
  * nothing is asked twice, nothing is taken back, and closing the descriptor ends it.
  *
  * The epoll set hangs in the worker's libevent loop, which keeps the time, the listening sockets and the messages. Each
- * time round every connection that is listed has one turn: what it leaves undone lists it again, behind the others. */
+ * time round every connection that is listed has one turn: what it leaves undone lists it again, behind the others.
+ * Turns are given to a few at a time, for whom the sockets are read before and written behind in one system call. */
 #ifndef PROXY_POLLER_H
 #define PROXY_POLLER_H
 
@@ -22,7 +23,8 @@ struct poller {
                                   * it, too, find nobody here, or find another, who asks in vain */
     size_t nconns;
     struct conn *first, *last;   /* those that are listed */
-    struct conn *turning;        /* those that were, and whose turns are under way */
+    struct conn *round;          /* those that were, and whose turns are under way */
+    bool turning;
     bool roused;
 };
 

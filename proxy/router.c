@@ -190,14 +190,20 @@ static struct str with_query(struct arena *a, struct str head, struct str tail, 
     return arena_printf(a, "%.*s%.*s%s%.*s", STR_ARG(head), STR_ARG(tail), query.p ? "?" : "", STR_ARG(query));
 }
 
+/* Path and query lie in one target, which is the one that rules have looked at: no other may go on. */
+static struct str target_of(const struct router_request *r)
+{
+    return (struct str){ r->path.p, r->path.n + (r->query.p ? r->query.n + 1 : 0) };
+}
+
 struct str router_rewrite(struct arena *a, const struct route *rt, const struct router_request *r)
 {
     if (!rt->rewrite)
-        return http_text(r->head, r->head->path);
+        return target_of(r);
     if (rt->rewrite_re)
         return rewrite_regex(a, rt, r->path, r->query);
     if (rt->rewrite_uri.n == 0)
-        return http_text(r->head, r->head->path);
+        return target_of(r);
     return with_query(a, rt->rewrite_uri, str_from(r->path, matched_length(&rt->match, r->path)), r->query);
 }
 
@@ -245,9 +251,7 @@ struct str router_location(struct arena *a, const struct route *rt, const struct
 
 struct str router_https_location(struct arena *a, const struct router_request *r)
 {
-    struct str path = http_text(r->head, r->head->path);
-
-    return arena_printf(a, "https://%.*s%.*s", STR_ARG(without_port(r->authority)), STR_ARG(path));
+    return arena_printf(a, "https://%.*s%.*s", STR_ARG(without_port(r->authority)), STR_ARG(target_of(r)));
 }
 
 bool router_cors_allows(const struct cors *c, struct str origin)

@@ -21,6 +21,11 @@ struct snapshot_ref *snapshot_ref_get(struct snapshot_ref *r)
     return r;
 }
 
+bool snapshot_ref_is_last(const struct snapshot_ref *r)
+{
+    return atomic_load_explicit(&r->refs, memory_order_acquire) == 1;
+}
+
 void snapshot_ref_put(struct snapshot_ref *r)
 {
     if (r && atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) == 1) {

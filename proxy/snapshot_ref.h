@@ -16,6 +16,8 @@ struct snapshot_ref {
 /* One reference, an arena with a ceiling. NULL: no memory. */
 struct snapshot_ref *snapshot_ref_new(void);
 struct snapshot_ref *snapshot_ref_get(struct snapshot_ref *r);
+/* Whether the caller's is the only reference. */
+bool snapshot_ref_is_last(const struct snapshot_ref *r);
 void snapshot_ref_put(struct snapshot_ref *r); /* NULL is accepted */
 
 #endif

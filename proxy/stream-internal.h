@@ -94,6 +94,7 @@ struct stream {
     struct str grpc_status;
     struct grpc_count asked, answered; /* messages */
     struct str response_headers, response_trailers; /* texts.h: those of worker_settings.log_headers */
+    struct str max_forwards;         /* for the next; n 0: as it came */
     char attempt_text[NUM_MOST_U64], time_text[NUM_MOST_U64];
 
     int64_t deadline_ns;             /* of idleness */
@@ -143,6 +144,9 @@ enum stream_host_choice stream_choose_host(struct stream *s);
 /* What came of the try there. `grpc`: a status in the head; empty: none. */
 void stream_tell_failed(const struct stream *s, enum outlier_result r);
 void stream_tell_answered(const struct stream *s, unsigned status, struct str grpc);
+
+/* stream_meet.c: what HTTP itself asks of whoever stands between. False: it has been answered. */
+bool stream_meet(struct stream *s);
 
 /* stream_admit.c: who may. False: it has been answered, or waits: then it is to be asked again after `pause`. */
 bool stream_admit(struct stream *s);

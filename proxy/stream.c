@@ -457,11 +457,16 @@ static struct stream *new_stream(struct client *cl)
     return s;
 }
 
-static void set_target(struct stream *s, int rc)
+static void set_target(struct stream *s)
 {
+    struct str path = http_text(&s->head, s->head.path);
+    /* A URI without a path is the whole server for OPTIONS (RFC 9112 3.2.4). */
+    bool whole = path.n == 0 && str_eqz(http_text(&s->head, s->head.method), "OPTIONS");
+    int rc = path_normalize(&s->arena, PATH_BASE, whole ? STR("*") : path, &s->target);
+
     if (rc < 0)
         s->target = STR_NULL;
-    s->path = rc < 0 ? http_text(&s->head, s->head.path) : s->target;
+    s->path = rc < 0 ? path : s->target;
     router_request_init(&s->rq, &s->head, s->head.https || s->cl->peer->https ? STR("https") : STR("http"), s->path);
     s->authority = s->rq.authority;
 }
@@ -478,7 +483,7 @@ void stream_start(struct client *cl, const struct http_head *h)
         return;
     }
     s->request_bytes = h->size;
-    set_target(s, path_normalize(&s->arena, PATH_BASE, http_text(&s->head, s->head.path), &s->target));
+    set_target(s);
     s->request_done = h->framing == HTTP_NO_BODY || (h->framing == HTTP_LENGTH && h->length == 0);
     s->request_done_ns = s->w->now_ns;
     s->replayable = true;
@@ -489,14 +494,7 @@ void stream_start(struct client *cl, const struct http_head *h)
         stream_reply(s, 400, FLAG_DPE, "path_normalization_failed", STR_NULL);
         return;
     }
-    if (s->head.first[HTTP_EXPECT] && s->head.version != HTTP_VERSION_10) {
-        s->expects_continue = str_ieq(http_value(&s->head, HTTP_EXPECT), STR("100-continue"));
-        if (!s->expects_continue) {
-            stream_reply(s, 417, 0, "expectation_failed", STR_NULL);
-            return;
-        }
-    }
-    if (stream_limit(s, RATE_LIMIT_FIRST) && stream_admit(s))
+    if (stream_meet(s) && stream_limit(s, RATE_LIMIT_FIRST) && stream_admit(s))
         route(s);
 }
 

@@ -61,15 +61,19 @@ static bool add_certificate(struct stream *s, struct fields *f)
 /* What the next hop learns about the request's way. */
 static void add_context(struct stream *s, struct fields *f)
 {
+    struct str scheme = s->cl->peer->https ? STR("https") : STR("http"); /* and not what the target claims */
+
     if (s->l->direction == LISTENER_GATEWAY) {
         fields_put(f, HTTP_X_FORWARDED_FOR, s->xff);
-        fields_put(f, HTTP_X_FORWARDED_PROTO, s->rq.scheme);
+        fields_put(f, HTTP_X_FORWARDED_PROTO, scheme);
         fields_remove(f, STR("x-envoy-original-path")); /* only the mesh itself says so */
     } else if (!s->head.first[HTTP_X_FORWARDED_PROTO]) {
-        fields_put(f, HTTP_X_FORWARDED_PROTO, s->rq.scheme);
+        fields_put(f, HTTP_X_FORWARDED_PROTO, scheme);
     }
     if (s->request_id.p == s->uuid)
         fields_put(f, HTTP_X_REQUEST_ID, s->request_id);
+    if (s->max_forwards.n)
+        fields_set(f, STR("max-forwards"), s->max_forwards);
     fields_put(f, HTTP_X_ENVOY_ATTEMPT_COUNT, (struct str){ s->attempt_text, num_put_u64(s->attempt_text, s->tries) });
     if (!s->telemetry->no_propagation)
         trace_inject(&s->trace, f);
@@ -349,6 +353,17 @@ static void on_head(void *arg, const struct http_head *h)
     start_response(s, h);
 }
 
+static void on_interim(void *arg, const struct http_head *h)
+{
+    struct stream *s = arg;
+    struct fields f;
+
+    if (s->head.version == HTTP_VERSION_10 || s->cl->ops->full(s->cl))
+        return;
+    fields_from_head(&f, h);
+    s->cl->ops->interim(s->cl, h->status, &f);
+}
+
 static void on_data(void *arg, struct str bytes)
 {
     struct stream *s = arg;
@@ -408,9 +423,9 @@ static void on_drained(void *arg)
     s->cl->ops->resume(s->cl);
 }
 
-static const struct upstream_handler handler = { .head = on_head, .data = on_data, .through = through,
-                                                 .passed = on_passed, .trailers = on_trailers, .end = on_end,
-                                                 .fail = on_fail, .drained = on_drained };
+static const struct upstream_handler handler = { .interim = on_interim, .head = on_head, .data = on_data,
+                                                 .through = through, .passed = on_passed, .trailers = on_trailers,
+                                                 .end = on_end, .fail = on_fail, .drained = on_drained };
 
 static void send_try(struct stream *s)
 {
@@ -427,7 +442,7 @@ static void send_try(struct stream *s)
     if (s->route->retry.per_try_timeout_ms > 0 && s->request_done)
         stream_set_timer(&s->pause, s->route->retry.per_try_timeout_ms);
     if (s->expects_continue && !s->request_done && s->tries == 1) {
-        s->cl->ops->interim(s->cl, 100);
+        s->cl->ops->interim(s->cl, 100, NULL);
         s->expects_continue = false;
     }
 }

@@ -388,16 +388,15 @@ enum tcp_guess tcp_guess(struct str first)
 struct sniff {
     struct conn c;
     struct worker_listener *wl;
-    struct view *view;             /* holds `serve` */
-    const struct listener *serve;
+    bool chained;
     struct sockaddr_storage remote, local;
     struct event timer;
 };
 
 static void hand_over(struct sniff *f, bool http, struct str first)
 {
-    struct incoming in = { .wl = f->wl, .serve = f->serve, .remote = f->remote, .local = f->local,
-                           .first = first };
+    struct incoming in = { .wl = f->wl, .serve = incoming_listener(f->wl, f->chained, f->c.tls),
+                           .remote = f->remote, .local = f->local, .first = first };
 
     event_del(&f->timer);
     in.socket = conn_detach(&f->c);
@@ -445,7 +444,6 @@ static void sniff_drained(struct conn *c)
 static void sniff_destroy(struct conn *c)
 {
     worker_listener_put(((struct sniff *)c)->wl);
-    view_put(((struct sniff *)c)->view);
     mem_free(c);
 }
 
@@ -473,8 +471,7 @@ void tcp_sniff(const struct incoming *in)
         return;
     }
     f->wl = worker_listener_get(in->wl);
-    f->view = view_get(in->wl->view);
-    f->serve = in->serve;
+    f->chained = in->serve != in->wl->l;
     f->remote = in->remote;
     f->local = in->local;
     conn_open(&f->c, in->wl->w, socket, &ops);

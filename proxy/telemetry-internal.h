@@ -23,6 +23,7 @@ struct open_batch {
 };
 
 enum readiness { STARTING, READY, DRAINING };
+enum handover_step { NOT_HANDED_OVER, HAND_OVER, HANDED_OVER };
 
 struct telemetry {
     struct arena arena;              /* `self` and other texts that stay */
@@ -45,7 +46,8 @@ struct telemetry {
     pthread_t thread;
     /* The only things another thread writes: */
     atomic_int readiness;            /* enum readiness */
-    atomic_bool reopen;
+    atomic_bool reopen, held;
+    atomic_int handover;             /* enum handover_step */
     _Atomic int64_t stop_by_ns;      /* 0: not stopping; else by clock_mono_ns */
 };
 

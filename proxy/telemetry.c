@@ -6,7 +6,9 @@
  *            OTLP records; at every flush these leave as batches.
  * Order      Rings are merged by the time at which the answers ended, so that the lines of a log file stand in the
  *            order of the answers though several workers gave them.
- * Threads    Other threads reach this one by three atomics, looked at once in a tick: no lock, no wake-up. */
+ * Threads    Other threads reach this one by some atomics, looked at once in a tick: no lock, no wake-up.
+ * Successor  When another process takes over, the series of this one end with its last word as itself; the successor
+ *            waits for that (`held`) and begins them anew, as after any restart. */
 #include "proxy/telemetry.h"
 
 #include "base/clock.h"
@@ -18,6 +20,7 @@
 
 #include <event2/event.h>
 #include <signal.h>
+#include <unistd.h>
 
 enum {
     DEFAULT_BUFFER = 32 << 20,
@@ -235,6 +238,34 @@ static bool is_done(struct telemetry *t, int64_t stop_by_ns, bool drained)
     return drained && (!t->exporter || (exporter_is_empty(t->exporter) && !metrics_has_changed(t->metrics)));
 }
 
+/* Under the name of an instance of its own from here on. Without memory for that the series go on, and what is counted
+ * in them stays behind the successor's. */
+static void become_predecessor(struct telemetry *t)
+{
+    struct metrics *anew = metrics_new(MOST_LABEL_SETS);
+    struct buf resource = BUF_INIT(BATCH_BYTES);
+    char suffix[32];
+
+    admin_stop_accepting(t->admin);
+    while (drain(t) == MOST_PER_TICK)
+        continue;
+    flush(t);
+    if (t->exporter && metrics_has_changed(t->metrics))
+        log_warn("telemetry: no room for the last metrics: the server is away for too long");
+    snprintf(suffix, sizeof(suffix), "/%ld", (long)getpid());
+    otlp_resource(&resource, &t->self, suffix);
+    if (anew && !buf_failed(&resource)) {
+        metrics_free(t->metrics);
+        buf_free(&t->resource);
+        t->metrics = anew;
+        t->resource = resource;
+    } else {
+        metrics_free(anew);
+        buf_free(&resource);
+    }
+    atomic_store(&t->handover, HANDED_OVER);
+}
+
 static int64_t tick_after(const struct telemetry *t, size_t taken)
 {
     int64_t interval = t->o.flush_ms / TICKS_PER_FLUSH;
@@ -256,7 +287,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (atomic_exchange(&t->reopen, false) && t->file)
         access_file_reopen(t->file);
-    taken = drain(t);
+    if (atomic_load(&t->handover) == HAND_OVER)
+        become_predecessor(t);
+    taken = atomic_load(&t->held) && !stop_by_ns ? 0 : drain(t);
     if (stop_by_ns || clock_mono_ns() >= t->flush_at_ns)
         flush(t);
     if (stop_by_ns && t->exporter)
@@ -306,7 +339,7 @@ static int start_export(struct telemetry *t, struct err *e)
     if (!t->o.url)
         return 0;
     o.sender = arena_printf(&t->arena, "%.*s.%.*s", STR_ARG(t->self.pod), STR_ARG(t->self.ns));
-    otlp_resource(&t->resource, &t->self);
+    otlp_resource(&t->resource, &t->self, "");
     if (!o.sender.p || buf_failed(&t->resource))
         return err_set(e, ERR_NOMEM, "telemetry: no memory");
     t->exporter = exporter_new(t->base, &o, e);
@@ -316,6 +349,7 @@ static int start_export(struct telemetry *t, struct err *e)
 static void set_options(struct telemetry *t, const struct telemetry_options *o)
 {
     t->o = *o;
+    atomic_init(&t->held, o->held);
     if (t->o.buffer_bytes == 0)
         t->o.buffer_bytes = DEFAULT_BUFFER;
     if (t->o.flush_ms <= 0)
@@ -394,6 +428,26 @@ fail:
 void telemetry_set_ready(struct telemetry *t, bool ready)
 {
     atomic_store(&t->readiness, ready ? READY : DRAINING);
+}
+
+int telemetry_admin_socket(const struct telemetry *t)
+{
+    return admin_socket(t->admin);
+}
+
+void telemetry_release(struct telemetry *t)
+{
+    atomic_store(&t->held, false);
+}
+
+void telemetry_hand_over(struct telemetry *t)
+{
+    atomic_store(&t->handover, HAND_OVER);
+}
+
+bool telemetry_has_handed_over(const struct telemetry *t)
+{
+    return atomic_load(&t->handover) == HANDED_OVER;
 }
 
 void telemetry_reopen(struct telemetry *t)

@@ -10,6 +10,7 @@
 #include "mesh/snapshot.h"
 #include "proxy/access_format.h"
 #include "proxy/circuit.h"
+#include "proxy/inherited.h"
 #include "proxy/record.h"
 
 struct telemetry;
@@ -30,6 +31,8 @@ struct telemetry_options {
     const struct proxy_snapshot *(*snapshot_get)(void *arg);
     void (*snapshot_put)(void *arg, const struct proxy_snapshot *s);
     void *snapshot_arg;
+    struct inherited *inherited; /* may have the admin port's socket; read at the start only; NULL: none */
+    bool held;                   /* tells nothing until telemetry_release: the process before this one tells its last */
     struct circuits *circuits;   /* what is under way to clusters, for /clusters and /stats; NULL: not told */
     struct rate_limits *limits;  /* likewise, for /stats */
 };
@@ -39,6 +42,15 @@ struct telemetry_options {
 struct telemetry *telemetry_start(const struct workload *self, const struct telemetry_options *o, struct err *e);
 /* /ready answers 200 from now on (503 before), or 503 again while draining. Thread-safe. */
 void telemetry_set_ready(struct telemetry *t, bool ready);
+/* The admin port's listening socket, for another process; it stays telemetry's. -1: none. */
+int telemetry_admin_socket(const struct telemetry *t);
+/* Ends `held`. Until then records wait in the rings. Thread-safe. */
+void telemetry_release(struct telemetry *t);
+/* Another process has taken over: closes the admin port, and tells what is counted so far for the last time. What is
+ * counted from then on, of requests that were under way, is told as that of an instance of its own, "POD.NAMESPACE/PID":
+ * two processes must not count in one series. Thread-safe, and done within a tick: then telemetry_has_handed_over. */
+void telemetry_hand_over(struct telemetry *t);
+bool telemetry_has_handed_over(const struct telemetry *t);
 /* Opens the access log file again, after a rotation. Thread-safe. */
 void telemetry_reopen(struct telemetry *t);
 /* Drains the rings, flushes the file, tries for at most timeout_ms to get everything acknowledged, then frees. */

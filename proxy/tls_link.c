@@ -372,21 +372,33 @@ static ssize_t tell_read(struct tls_link *l, size_t got)
     return -1;
 }
 
+static ssize_t open_read(struct tls_link *l, int fd, char *to, size_t room)
+{
+    size_t got = open_sealed(l, to, room);
+
+    if (l->scratch->sealed_n && send_sealed(l, fd) < 0) /* an alert, or an answer to new keys */
+        return -1;
+    return tell_read(l, got);
+}
+
 ssize_t tls_link_read(struct tls_link *l, int fd, char *to, size_t room)
 {
-    size_t got;
     ssize_t n;
 
     l->supply = TLS_NOT_READ;
     if (l->eof || l->broken)
         return tell_read(l, 0);
     n = read_sealed(l, fd, room - TLS_SEALED);
-    if (n <= 0)
-        return n;
-    got = open_sealed(l, to, room);
-    if (l->scratch->sealed_n && send_sealed(l, fd) < 0) /* an alert, or an answer to new keys */
-        return -1;
-    return tell_read(l, got);
+    return n <= 0 ? n : open_read(l, fd, to, room);
+}
+
+ssize_t tls_link_open(struct tls_link *l, int fd, struct str sealed, char *to, size_t room)
+{
+    l->supply = TLS_NOT_READ;
+    if (l->eof || l->broken)
+        return tell_read(l, 0);
+    l->in = sealed;
+    return open_read(l, fd, to, room);
 }
 
 ssize_t tls_link_read_early(struct tls_link *l, char *to, size_t room)
@@ -461,6 +473,25 @@ ssize_t tls_link_writev(struct tls_link *l, int fd, struct iovec *v, size_t n)
             return -1;
     }
     return (ssize_t)taken;
+}
+
+size_t tls_link_seal(struct tls_link *l, struct str s, char *to)
+{
+    struct tls_scratch *scratch = l->scratch;
+    size_t n;
+
+    if (l->broken || !seal(l, s.p, s.n))
+        return 0;
+    n = scratch->sealed_n;
+    memcpy(to, scratch->sealed, n);
+    scratch->sealed_n = 0;
+    return n;
+}
+
+int tls_link_keep(struct tls_link *l, struct str sealed)
+{
+    buf_str(&l->out, sealed);
+    return buf_failed(&l->out) ? -1 : 0;
 }
 
 int tls_link_shut(struct tls_link *l, int fd)

@@ -17,7 +17,8 @@
 
 enum {
     TLS_RECORD = 16 * 1024,           /* of plain text, at most */
-    TLS_SEALED = TLS_RECORD + 256,    /* and the most that it can become */
+    TLS_OVERHEAD = 256,               /* by which it may grow */
+    TLS_SEALED = TLS_RECORD + TLS_OVERHEAD,
     TLS_SCRATCH = 4 * TLS_SEALED,
     TLS_FAILURE = 256
 };
@@ -99,6 +100,12 @@ int tls_link_shake(struct tls_link *l, int fd);
 /* As read(): at most room - TLS_SEALED bytes, one system call. After that `eof` or `broken` may stand for what the next
  * call would return. */
 ssize_t tls_link_read(struct tls_link *l, int fd, char *to, size_t room);
+/* The same of ciphertext that was read already, `n` as recv(); at most as much as a record may be (TLS_SEALED). */
+ssize_t tls_link_open(struct tls_link *l, int fd, struct str sealed, char *to, size_t room);
+/* Encrypts for who sends on his own; nothing is to be unsent. `to` has room for s.n + TLS_OVERHEAD, s.n <= TLS_RECORD.
+ * Returns the bytes, 0 when the link is broken. What the socket does not take goes to tls_link_keep. */
+size_t tls_link_seal(struct tls_link *l, struct str s, char *to);
+int tls_link_keep(struct tls_link *l, struct str sealed);
 /* Decrypts what has come behind the handshake: as read(), without a system call. */
 ssize_t tls_link_read_early(struct tls_link *l, char *to, size_t room);
 /* As writev(), but what is taken may stay here. */

@@ -47,6 +47,8 @@ struct upstream_call *http2_call(const struct upstream_route *r, bool fresh);
 void http1_close_idle(struct upstream_host *h);
 void http2_close_idle(struct upstream_host *h);
 
+/* What has come in front of its response. */
+void upstream_interim(const struct upstream_call *u, const struct http_head *h);
 /* The call is over; the host has one request less. Returns the handler it had, with *arg. */
 const struct upstream_handler *upstream_let_go(struct upstream_call *u, void **arg);
 

@@ -200,6 +200,12 @@ struct upstream_call *upstream_open(struct upstream_host *h, const struct cluste
     return u;
 }
 
+void upstream_interim(const struct upstream_call *u, const struct http_head *h)
+{
+    if (u->handler->interim && h->status != 100)
+        u->handler->interim(u->arg, h);
+}
+
 const struct upstream_handler *upstream_let_go(struct upstream_call *u, void **arg)
 {
     const struct upstream_handler *handler = u->handler;

@@ -2,8 +2,8 @@
  *
  *   upstream_open -> upstream_head -> upstream_data … -> upstream_end
  *
- * A handler hears: head (once; informational responses are swallowed), data any number of times, trailers at most once,
- * then end; or fail at any point. After end and fail, and after upstream_abort, the call is no longer the handler's.
+ * A handler hears: interim any number of times, head once, data any number of times, trailers at most once, then end;
+ * or fail at any point. After end and fail, and after upstream_abort, the call is no longer the handler's.
  * Of the functions here only upstream_resume calls the handler from inside. */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
@@ -21,6 +21,9 @@ enum upstream_failure {
 };
 
 struct upstream_handler {
+    /* Informational responses, but 100, which is an answer to our own Expect at most, and 101; may be NULL. To be used
+     * during the call; nothing may be given up in it. */
+    void (*interim)(void *arg, const struct http_head *h);
     void (*head)(void *arg, const struct http_head *h); /* valid during the call */
     void (*data)(void *arg, struct str bytes);
     /* Where the body's bytes may go without being shown (NULL: nowhere); so many have. May be NULL themselves. */

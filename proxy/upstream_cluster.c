@@ -226,7 +226,8 @@ static int open_lb(struct upstream_cluster *u, struct arena *a)
         slots[i] = (struct lb_slot){ .weight = e->weight, .priority = e->priority, .share_ppm = LB_WHOLE_PPM,
                                      .active = &u->slots[i].host->active };
     }
-    return lb_init(&u->lb, a, u->cluster->lb, slots, n, keys, u->cluster->hash.table);
+    return lb_init(&u->lb, a, u->cluster->lb, slots, n,
+                   &(struct lb_hashing){ u->view->w->settings->tables, keys, u->cluster->hash.table });
 }
 
 /* A slot for an address of an endpoint (NULL: of the cluster's own host). */
@@ -287,6 +288,7 @@ static void let_slots_go(struct upstream_cluster *u)
 {
     for (size_t i = 0; i < u->nslots; i++)
         let_host_go(u->slots[i].host);
+    lb_fini(&u->lb);
     u->nslots = 0;
 }
 
@@ -297,6 +299,7 @@ static void follow_names(struct upstream_cluster *u)
 
     next.slots = NULL;
     next.nslots = 0;
+    next.lb = (struct lb){ .n = 0 };
     next.names_generation = 0;
     next.arena = (struct arena)ARENA_INIT(MOST_BYTES);
     next.look_again_ns = 0;
@@ -369,6 +372,19 @@ static bool has_own_name(const struct cluster *c)
     return c->passthrough && c->nendpoints == 0 && c->host.n && c->host.p[0] != '*';
 }
 
+static bool has_name(const struct endpoint *e)
+{
+    return e->ip.n == 0 && e->dns.n;
+}
+
+bool upstream_cluster_has_names(const struct cluster *c)
+{
+    for (size_t i = 0; i < c->nendpoints; i++)
+        if (has_name(&c->endpoints[i]))
+            return true;
+    return has_own_name(c);
+}
+
 static int ask_names(struct upstream_cluster *u, struct arena *a)
 {
     const struct cluster *c = u->cluster;
@@ -376,12 +392,12 @@ static int ask_names(struct upstream_cluster *u, struct arena *a)
     size_t n = has_own_name(c);
 
     for (size_t i = 0; i < c->nendpoints; i++)
-        n += c->endpoints[i].ip.n == 0 && c->endpoints[i].dns.n;
+        n += has_name(&c->endpoints[i]);
     u->names = arena_array(a, n, sizeof(struct name *));
     if (!u->names)
         return ERR_NOMEM;
     for (size_t i = 0; i < c->nendpoints; i++)
-        if (c->endpoints[i].ip.n == 0 && c->endpoints[i].dns.n)
+        if (has_name(&c->endpoints[i]))
             u->names[u->nnames++] = name_get(all, c->endpoints[i].dns);
     if (has_own_name(c))
         u->names[u->nnames++] = name_get(all, c->host);

@@ -67,6 +67,8 @@ struct upstream_cluster {
     int64_t look_again_ns;        /* when time alone changes which slots count; INT64_MAX: never */
 };
 
+/* Whether hosts of it are known by names, which are to be looked up. */
+bool upstream_cluster_has_names(const struct cluster *c);
 /* Opens `c` for a view, whose circuits and names are the worker's. 0 or ERR_NOMEM: to be closed all the same. */
 int upstream_cluster_open(struct upstream_cluster *u, struct view *v, const struct cluster *c);
 /* Zeroed storage may be closed, too. */

@@ -87,13 +87,23 @@ static void enter_pool(struct http1_upstream *u)
 
 /* ---- responses ---- */
 
+/* Whether a host has said more than its response: that answers no request of ours, and must not meet the next one.
+ * The socket is asked only where what is known of it leaves that open. */
+static bool says_more(const struct conn *c)
+{
+    char byte;
+
+    return c->readable && (c->tls || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0);
+}
+
 static void finish(struct http1_upstream *u, bool more_bytes)
 {
     void *arg;
     const struct upstream_handler *handler = upstream_let_go(&u->call, &arg);
     bool keep = u->keep && u->proxy_protocol == 0 && u->request_sent && !more_bytes && !u->c.eof_seen &&
                 u->call.host->views > 0 && conn_unsent(&u->c) == 0 && !u->c.w->draining &&
-                (u->most_requests == 0 || u->requests < u->most_requests) && u->c.w->now_ns < u->old_ns;
+                (u->most_requests == 0 || u->requests < u->most_requests) && u->c.w->now_ns < u->old_ns &&
+                !says_more(&u->c);
 
     if (keep) {
         enter_pool(u);
@@ -117,8 +127,10 @@ static size_t take_head(struct http1_upstream *u, struct str bytes)
         return 0;
     }
     u->scan = (struct http1_scan){ 0 };
-    if (h.status < 200 && h.status != 101)
+    if (h.status < 200 && h.status != 101) {
+        upstream_interim(&u->call, &h);
         return h.size;
+    }
     u->head_seen = true;
     u->keep = h.keep_alive && h.framing != HTTP_UNTIL_CLOSE && h.status != 101;
     http1_body_init(&u->body, h.framing, h.length);
@@ -201,6 +213,8 @@ static size_t on_data(struct conn *c, struct str bytes)
     }
     if (!u->call.handler)
         return bytes.n;
+    if (!u->head_seen) /* an informational response, up to now */
+        return used;
     if (!u->tunnel)
         return used + take_body(u, str_from(bytes, used));
     if (used < bytes.n)
@@ -354,8 +368,9 @@ static const struct upstream_ops call_ops = { .head = put_head, .data = put_data
 static struct http1_upstream *connect_new(const struct upstream_route *r)
 {
     static const struct conn_ops ops = { .data = on_data, .through = through, .passed = on_passed, .eof = on_eof,
-                                         .error = on_error, .connected = on_connected, .drained = on_drained, .deadline = on_deadline, .drain = on_drain,
-                                         .destroy = destroy };
+                                         .error = on_error, .connected = on_connected, .drained = on_drained,
+                                         .deadline = on_deadline, .drain = on_drain, .destroy = destroy,
+                                         .hears_out = true };
     struct conn_socket socket;
     struct http1_upstream *u;
 

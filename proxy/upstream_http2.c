@@ -245,11 +245,13 @@ static void take_head(struct http2_upstream *h, struct http2_stream *s, bool end
 {
     struct http_head *head = &h->block.head;
 
-    if (!http2_block_finish(&h->block, false, !ends)) {
+    if (!http2_block_finish(&h->block, false, !ends) || (!s->head_seen && (head->status < 100 || head->status > 599))) {
         give_up(s, UPSTREAM_PROTOCOL);
         return;
     }
-    if (ends && !s->to_head && head->status != 204 && head->status != 304)
+    if (s->to_head || head->status == 204 || head->status == 304)
+        head->framing = HTTP_NO_BODY; /* whatever follows: nghttp2 lets no content pass */
+    else if (ends)
         head->framing = HTTP_LENGTH; /* an empty body, which HTTP/1 has to be told */
     if (s->head_seen) {
         mem_free(s->trailers);
@@ -257,6 +259,8 @@ static void take_head(struct http2_upstream *h, struct http2_stream *s, bool end
     } else if (h->block.head.status >= 200) {
         s->head_seen = true;
         s->call.handler->head(s->call.arg, head);
+    } else {
+        upstream_interim(&s->call, head);
     }
 }
 
@@ -327,7 +331,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
     ssize_t n = http2_source_read(&s->body, session, id, to, room, flags);
 
     (void)user;
-    http2_credit_earn(&s->h->credit, 1); /* a WINDOW_UPDATE will come for it */
+    http2_credit_earn(&s->h->credit, HTTP2_CREDIT_OF_DATA);
     s->h->some_drained = s->h->some_drained || s->body.full;
     return n;
 }

@@ -20,10 +20,15 @@ enum {
     TICK_NS = 1000000000
 };
 
+enum message_kind { SWITCH, RETIRE, DRAIN };
+
 struct worker_message {
     struct worker_message *next;
-    struct snapshot_ref *ref; /* NULL: drain */
-    int fds[];
+    enum message_kind kind;
+    int64_t within_ns;        /* RETIRE */
+    struct snapshot_ref *ref; /* SWITCH; else NULL */
+    size_t nsockets;
+    struct worker_socket sockets[];
 };
 
 void worker_enter(struct worker *w)
@@ -31,21 +36,32 @@ void worker_enter(struct worker *w)
     w->now_ns = clock_mono_ns();
 }
 
-void worker_leave(struct worker *w)
+static void settle(struct worker *w)
 {
-    while (w->flush || w->dead || w->wake) {
-        struct conn *c = w->flush;
+    bool send = !w->poller.turning; /* else at the end of a few turns, what they have put all at once */
+    struct conn *c;
 
-        if (c) {
-            w->flush = c->leave_next;
-            conn_leave(c);
-        } else if (!w->dead) {
+    while ((w->flush && send) || w->dead || w->wake) {
+        if (w->flush && send) {
+            conn_send_all(w);
+        } else if (w->wake) {
             upstream_wake(w);
-        } else { /* nobody on the flush list is freed: it is empty */
+        } else {
             c = w->dead;
             w->dead = c->leave_next;
             conn_destroy(c);
         }
+    }
+}
+
+static void start_draining(struct worker *w);
+
+void worker_leave(struct worker *w)
+{
+    settle(w);
+    if (w->retiring && !w->draining && w->nlistening == 0) { /* no client is left; hosts' connections are */
+        start_draining(w);
+        settle(w);
     }
     poller_rouse(&w->poller);
     if (w->draining && w->nconns == 0)
@@ -182,6 +198,7 @@ void worker_listener_put(struct worker_listener *wl)
 {
     if (--wl->refs > 0)
         return;
+    wl->w->nlistening--;
     close_sources(wl->w, wl->sources, wl->auth.nrules);
     close_auth(&wl->auth);
     put_contexts(wl->chain_tls, wl->nchain_tls, wl->mesh_tls);
@@ -241,22 +258,24 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
     worker_leave(w);
 }
 
-/* What is in the kernel's queue was accepted in the clients' eyes: it is served before the socket closes. */
-static void close_listener(struct worker_listener *wl)
+static void stop_accepting(struct worker_listener *wl)
 {
-    accept_all(wl, INT16_MAX);
     wl->gone = true;
     event_del(&wl->ev);
     close(wl->fd);
     wl->fd = -1;
 }
 
-static struct worker_listener *find_listener(struct worker *w, const struct listener *l)
+/* What is in the kernel's queue was accepted in the clients' eyes: it is served before the socket closes. */
+static void close_listener(struct worker_listener *wl)
 {
-    for (struct worker_listener *wl = w->listeners; wl; wl = wl->next)
-        if (wl->l->bind_port == l->bind_port && str_eq(wl->l->ip, l->ip))
-            return wl;
-    return NULL;
+    accept_all(wl, INT16_MAX);
+    stop_accepting(wl);
+}
+
+static bool is_for(const struct worker_listener *wl, const struct listener *l)
+{
+    return wl->l->bind_port == l->bind_port && str_eq(wl->l->ip, l->ip);
 }
 
 static void open_listener(struct worker *w, struct view *v, const struct listener *l, int fd)
@@ -273,6 +292,7 @@ static void open_listener(struct worker *w, struct view *v, const struct listene
              l->bind_port);
     wl->wildcard = str_eqz(l->ip, "0.0.0.0") || str_eqz(l->ip, "::");
     w->listeners = wl;
+    w->nlistening++;
     open_auth(wl);
     open_tls(wl);
     event_assign(&wl->ev, w->base, fd, EV_READ | EV_PERSIST, on_accept, wl);
@@ -308,32 +328,57 @@ static void drain_conns(struct worker *w)
     }
 }
 
+/* The listener in the next snapshot. Most stand there where they stood before, but for `shift` places, which is how far
+ * the one before was found from its own: looked for there first, thousands are found in about as many steps. */
+static const struct listener *find_listener(const struct proxy_snapshot *s, const struct worker_listener *wl,
+                                            size_t *shift)
+{
+    size_t before = (size_t)(wl->l - wl->view->snapshot->listeners);
+
+    for (size_t i = 0; i < s->nlisteners; i++) {
+        size_t at = (before + *shift + i) % s->nlisteners;
+
+        if (is_for(wl, &s->listeners[at])) {
+            *shift = (*shift + i) % s->nlisteners;
+            return &s->listeners[at];
+        }
+    }
+    return NULL;
+}
+
+static void close_sockets(const struct worker_message *m)
+{
+    for (size_t i = 0; i < m->nsockets; i++)
+        close(m->sockets[i].fd);
+}
+
+static void renew_listener(struct worker_listener *wl, struct view *v, const struct listener *l)
+{
+    view_put(wl->view);
+    wl->view = view_get(v);
+    wl->l = l;
+    wl->generation++;
+    open_auth(wl);
+    open_tls(wl);
+}
+
 static void switch_view(struct worker *w, struct worker_message *m)
 {
-    struct view *v = view_new(w, m->ref);
+    struct view *v = view_new(w, m->ref, w->view);
     const struct proxy_snapshot *s = m->ref->snapshot;
+    const struct listener *l;
+    size_t shift = 0;
 
     if (!v) {
         log_error("no memory for version %llu: the old one stays", (unsigned long long)s->version);
-        for (size_t i = 0; i < s->nlisteners; i++)
-            if (m->fds[i] >= 0)
-                close(m->fds[i]);
+        close_sockets(m);
         return;
     }
-    for (size_t i = 0; i < s->nlisteners; i++) {
-        struct worker_listener *wl = find_listener(w, &s->listeners[i]);
-
-        if (m->fds[i] >= 0) {
-            open_listener(w, v, &s->listeners[i], m->fds[i]);
-        } else if (wl) {
-            view_put(wl->view);
-            wl->view = view_get(v);
-            wl->l = &s->listeners[i];
-            wl->generation++;
-            open_auth(wl);
-            open_tls(wl);
-        }
-    }
+    for (struct worker_listener *wl = w->listeners; wl; wl = wl->next)
+        if ((l = find_listener(s, wl, &shift)))
+            renew_listener(wl, v, l);
+    for (size_t i = 0; i < m->nsockets; i++)
+        open_listener(w, v, &s->listeners[m->sockets[i].listener], m->sockets[i].fd);
     drop_listeners(w, v);
     health_checks_follow(w, v);
     view_put(w->view);
@@ -341,20 +386,69 @@ static void switch_view(struct worker *w, struct worker_message *m)
     drain_conns(w);
 }
 
+/* The earliest of several ends counts. */
+static void end_within(struct worker *w, int64_t ns)
+{
+    struct timeval end = { ns / 1000000000, ns % 1000000000 / 1000 };
+
+    event_base_loopexit(w->base, &end);
+}
+
 static void start_draining(struct worker *w)
 {
-    struct timeval end = { w->settings->drain_ns / 1000000000, w->settings->drain_ns % 1000000000 / 1000 };
-
     if (w->draining)
         return;
     for (struct worker_listener *wl = w->listeners; wl; wl = wl->next)
         close_listener(wl);
     w->draining = true;
     health_checks_stop(w);
-    event_base_loopexit(w->base, &end);
+    end_within(w, w->settings->drain_ns);
     drain_conns(w);
 }
 
+static void retire(struct worker *w, int64_t within_ns)
+{
+    struct worker_listener *wl;
+
+    if (w->draining || w->retiring)
+        return;
+    while ((wl = w->listeners)) {
+        stop_accepting(wl);
+        w->listeners = wl->next;
+        worker_listener_put(wl);
+    }
+    w->retiring = true;
+    end_within(w, within_ns);
+    drain_conns(w);
+}
+
+static void obey(struct worker *w, struct worker_message *m)
+{
+    switch (m->kind) {
+    case SWITCH:
+        if (w->draining || w->retiring)
+            close_sockets(m);
+        else
+            switch_view(w, m);
+        break;
+    case RETIRE:
+        retire(w, m->within_ns);
+        break;
+    case DRAIN:
+        start_draining(w);
+        break;
+    }
+}
+
+static void wake_up(struct worker *w)
+{
+    uint64_t one = 1;
+
+    if (write(w->mail_fd, &one, sizeof(one)) < 0)
+        log_error("worker %zu: wake-up: %m", w->index);
+}
+
+/* A wake-up without mail goes on with what the last switch has left. */
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
@@ -378,13 +472,13 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
     }
     while ((m = list)) {
         list = m->next;
-        if (m->ref && !w->draining)
-            switch_view(w, m);
-        else if (!m->ref)
-            start_draining(w);
+        obey(w, m);
         snapshot_ref_put(m->ref);
         mem_free(m);
+        atomic_fetch_sub(&w->nmail, 1);
     }
+    if (w->view && view_follow(w->view))
+        wake_up(w); /* other events come first */
     worker_leave(w);
 }
 
@@ -457,9 +551,14 @@ static void cut_off(struct worker *w)
 static void *run(void *arg)
 {
     struct worker *w = arg;
+    int why;
 
+    w->batch = w->settings->io_uring ? batch_new(&why) : NULL;
+    if (w->settings->io_uring && !w->batch)
+        log_info("worker %zu: without io_uring: %s", w->index, strerror(why));
     event_base_dispatch(w->base);
     cut_off(w);
+    batch_free(w->batch);
     return NULL;
 }
 
@@ -491,9 +590,7 @@ static void free_worker(struct worker *w)
 
     while ((m = w->mail)) {
         w->mail = m->next;
-        for (size_t i = 0; m->ref && i < m->ref->snapshot->nlisteners; i++)
-            if (m->fds[i] >= 0)
-                close(m->fds[i]);
+        close_sockets(m);
         snapshot_ref_put(m->ref);
         mem_free(m);
     }
@@ -514,11 +611,9 @@ static void free_worker(struct worker *w)
     mem_free(w);
 }
 
-struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
-                            struct err *e)
+struct worker *worker_new(size_t index, const struct worker_settings *settings, struct record_ring *ring, struct err *e)
 {
     struct worker *w = mem_zalloc(sizeof(*w));
-    int rc;
 
     if (!w) {
         err_set(e, ERR_NOMEM, "no memory for a worker");
@@ -536,6 +631,17 @@ struct worker *worker_start(size_t index, const struct worker_settings *settings
         free_worker(w);
         return NULL;
     }
+    return w;
+}
+
+struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
+                            struct err *e)
+{
+    struct worker *w = worker_new(index, settings, ring, e);
+    int rc;
+
+    if (!w)
+        return NULL;
     rc = pthread_create(&w->thread, NULL, run, w);
     if (rc != 0) {
         err_set(e, ERR_IO, "a worker's thread cannot be started: %s", strerror(rc));
@@ -545,35 +651,65 @@ struct worker *worker_start(size_t index, const struct worker_settings *settings
     return w;
 }
 
-static int post(struct worker *w, struct snapshot_ref *ref, const int *fds)
+static struct worker_message *new_message(enum message_kind kind, size_t nsockets)
 {
-    size_t n = ref ? ref->snapshot->nlisteners : 0;
-    struct worker_message *m = mem_zalloc(sizeof(*m) + n * sizeof(m->fds[0]));
-    uint64_t one = 1;
+    struct worker_message *m = mem_zalloc(sizeof(*m) + nsockets * sizeof(m->sockets[0]));
 
-    if (!m)
-        return ERR_NOMEM;
-    m->ref = ref ? snapshot_ref_get(ref) : NULL;
-    if (n)
-        memcpy(m->fds, fds, n * sizeof(m->fds[0]));
+    if (m) {
+        m->kind = kind;
+        m->nsockets = nsockets;
+    }
+    return m;
+}
+
+static void post(struct worker *w, struct worker_message *m)
+{
+    atomic_fetch_add(&w->nmail, 1);
     pthread_mutex_lock(&w->lock);
     m->next = w->mail;
     w->mail = m;
     pthread_mutex_unlock(&w->lock);
-    if (write(w->mail_fd, &one, sizeof(one)) < 0)
-        log_error("worker %zu: wake-up: %m", w->index);
+    wake_up(w);
+}
+
+int worker_switch(struct worker *w, struct snapshot_ref *ref, const struct worker_socket *sockets, size_t n)
+{
+    struct worker_message *m = new_message(SWITCH, n);
+
+    if (!m)
+        return ERR_NOMEM;
+    m->ref = snapshot_ref_get(ref);
+    if (n)
+        memcpy(m->sockets, sockets, n * sizeof(*sockets));
+    post(w, m);
     return 0;
 }
 
-int worker_switch(struct worker *w, struct snapshot_ref *ref, const int *fds)
+bool worker_is_up_to_date(const struct worker *w)
 {
-    return post(w, ref, fds);
+    return atomic_load(&w->nmail) == 0;
+}
+
+static void tell_end(struct worker *w, enum message_kind kind, int64_t within_ns)
+{
+    struct worker_message *m = new_message(kind, 0);
+
+    if (!m) {
+        log_error("worker %zu: no memory to say that it ends", w->index);
+        return;
+    }
+    m->within_ns = within_ns;
+    post(w, m);
+}
+
+void worker_retire(struct worker *w, int64_t within_ns)
+{
+    tell_end(w, RETIRE, within_ns);
 }
 
 void worker_drain(struct worker *w)
 {
-    if (post(w, NULL, NULL) < 0)
-        log_error("worker %zu: no memory to say that it ends", w->index);
+    tell_end(w, DRAIN, 0);
 }
 
 void worker_join(struct worker *w)
@@ -582,4 +718,12 @@ void worker_join(struct worker *w)
         return;
     pthread_join(w->thread, NULL);
     free_worker(w);
+}
+
+bool worker_try_join(struct worker *w)
+{
+    if (pthread_tryjoin_np(w->thread, NULL) != 0)
+        return false;
+    free_worker(w);
+    return true;
 }

@@ -8,6 +8,7 @@
 #include "base/rand.h"
 #include "base/strmap.h"
 #include "proxy/access_format.h"
+#include "proxy/batch.h"
 #include "proxy/health_check.h"
 #include "proxy/jwks_store.h"
 #include "proxy/poller.h"
@@ -18,6 +19,7 @@
 #include <pthread.h>
 
 struct circuits;
+struct lb_tables;
 struct names;
 struct rate_limits;
 struct stream;
@@ -32,9 +34,11 @@ struct worker_settings {
     int64_t keep_alive_ns;       /* between requests */
     int64_t stream_idle_ns;      /* without a byte in either direction while a request is under way */
     int64_t drain_ns;
-    struct circuits *circuits;   /* of all workers, as are the names and limits */
+    bool io_uring;               /* to be used where there is one */
+    struct circuits *circuits;   /* of all workers, as are the names, the limits and the tables */
     struct names *names;
     struct rate_limits *limits;
+    struct lb_tables *tables;
 };
 
 /* A socket that accepts, and what the snapshot says about it. Connections hold on to it. */
@@ -90,13 +94,18 @@ struct worker {
     struct health_checks checks;
     struct stream *free_streams;
     size_t nfree_streams;
+    size_t nlistening;           /* listeners that accept, or that connections still hold */
+    bool retiring;               /* another process accepts in our place */
     bool draining;
 
     pthread_mutex_t lock;        /* guards `mail` */
     struct worker_message *mail;
+    atomic_size_t nmail;         /* not obeyed yet */
     struct event *mail_event;
     int mail_fd;
 
+    struct batch *batch;         /* NULL: without io_uring */
+    struct conn_ahead ahead[BATCH_MOST];
     struct tls_scratch tls;
     char scratch[CONN_SCRATCH];
 };
@@ -104,13 +113,30 @@ struct worker {
 /* `settings` and `ring` stay the caller's and outlive the worker. NULL: ERR_NOMEM, ERR_IO. */
 struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
                             struct err *e);
-/* Switches to a snapshot (takes a reference). fds[i] is a socket for listeners[i], then the worker's, or -1 when the
- * worker has one. Returns 0 or ERR_NOMEM (then the sockets stay the caller's). Any thread. */
-int worker_switch(struct worker *w, struct snapshot_ref *ref, const int *fds);
+/* Likewise, without a thread: whoever turns its loop is in its place. */
+struct worker *worker_new(size_t index, const struct worker_settings *settings, struct record_ring *ring, struct err *e);
+
+/* A socket that is to accept for one of a snapshot's listeners; one listener may have several of one worker's. */
+struct worker_socket {
+    size_t listener;             /* of snapshot->listeners */
+    int fd;
+};
+
+/* Switches to a snapshot (takes a reference), with sockets for the listeners that are new, which are the worker's from
+ * then on. Returns 0 or ERR_NOMEM (then the sockets stay the caller's). Any thread. */
+int worker_switch(struct worker *w, struct snapshot_ref *ref, const struct worker_socket *sockets, size_t n);
+/* Whether all that it was told so far is done. Any thread. */
+bool worker_is_up_to_date(const struct worker *w);
+/* Another process accepts on the sockets: closes its own copies, and what is in their queues is the other's. Connections
+ * go on until they come to an end by themselves, told to where their protocol has words for that; ends the thread then,
+ * or after `within_ns`. Any thread. */
+void worker_retire(struct worker *w, int64_t within_ns);
 /* Stops accepting, lets requests end, ends the thread after drain_ns at the latest. Any thread. */
 void worker_drain(struct worker *w);
 /* Waits for the thread's end and frees. */
 void worker_join(struct worker *w);
+/* Likewise when it has ended already; false: it has not. */
+bool worker_try_join(struct worker *w);
 
 /* Around each event. worker_leave sends what was put and frees what was closed. */
 void worker_enter(struct worker *w);

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -26,84 +27,9 @@ import urllib.request
 import grpc
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from http2_frames import (ACK, CALM, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE,
+                          PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, Raw, frame, head, literal, raw)
 from proxy_test import Backend, Proxy, WAIT, World, expect, free_port, gateway, metric, pod, service, until, virtual_service  # noqa: E402
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
-END_STREAM, END_HEADERS, ACK = 1, 4, 1
-PROTOCOL_ERROR, CANCEL, CALM = 1, 8, 11
-
-
-# --- frames by hand ---------------------------------------------------------------------------------------------
-
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(name, value):
-    """A field without indexing and without Huffman coding (RFC 7541 6.2.2); texts below 127 bytes."""
-    def text(s):
-        assert len(s) < 127
-        return bytes([len(s)]) + s
-    return b"\x00" + text(name.encode()) + text(value.encode("latin-1"))
-
-
-def head(path="/", method="GET", authority="app.example", scheme="http", more=()):
-    return b"".join(literal(n, v) for n, v in [(":method", method), (":scheme", scheme), (":authority", authority),
-                                                (":path", path), *more])
-
-
-class Raw:
-    """A connection that says what it likes."""
-
-    def __init__(self, proxy, window=65535, first=b""):
-        self.s = proxy.connect()
-        self.s.sendall(first + PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, window)))
-        self.buffer = b""
-
-    def send(self, *frames):
-        self.s.sendall(b"".join(frames))
-
-    def read(self):
-        """The next frame: (kind, flags, stream, payload); None at the end."""
-        while len(self.buffer) < 9 or len(self.buffer) < 9 + int.from_bytes(self.buffer[:3], "big"):
-            with contextlib.suppress(ConnectionResetError):
-                if (more := self.s.recv(65536)):
-                    self.buffer += more
-                    continue
-            return None
-        n = int.from_bytes(self.buffer[:3], "big")
-        kind, flags, stream = self.buffer[3], self.buffer[4], int.from_bytes(self.buffer[5:9], "big")
-        payload, self.buffer = self.buffer[9:9 + n], self.buffer[9 + n:]
-        return kind, flags, stream, payload
-
-    def until(self, kind, stream=None):
-        while (f := self.read()):
-            if f[0] == kind and stream in (None, f[2]) and not (kind == SETTINGS and f[1] & ACK):
-                return f
-        raise AssertionError(f"no frame of kind {kind} for stream {stream} before the end")
-
-    def status(self, stream):
-        """Of a head whose status is in HPACK's static table, as 200, 204, 400, 404 and 500 are, or a literal one."""
-        payload = self.until(HEADERS, stream)[3]
-        first = payload[0]
-        if first & 0x80:
-            return {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}[first & 0x7f]
-        size = payload[1]
-        return int(payload[2:5]) if not size & 0x80 else "huffman"
-
-    def close(self):
-        self.s.close()
-
-
-@contextlib.contextmanager
-def raw(proxy, **how):
-    r = Raw(proxy, **how)
-    try:
-        yield r
-    finally:
-        r.close()
-
 
 # --- curl ---------------------------------------------------------------------------------------------------------
 
@@ -136,6 +62,23 @@ def test_the_two_versions_on_one_port():
         expect(json.loads(curl(w.proxy))["method"], "GET")
         r, _ = w.proxy.request()
         expect(r.status, 200)
+
+
+def test_other_clients():
+    """nghttp2's own, where they are installed: many streams on many connections, bodies, and priorities of old."""
+    with World() as w, tempfile.NamedTemporaryFile() as body:
+        body.write(os.urandom(100_000))
+        body.flush()
+        url = f"http://127.0.0.1:{w.proxy.port}/"
+        for tool, *args in (("h2load", "-n2000", "-c10", "-m20"), ("h2load", "-n200", "-c4", "-m8", "-d", body.name),
+                            ("h2load", "-n100", "-c2", "-m100", "-w", "10", "-W", "10", "-H", "x-test-bytes: 100000")):
+            if shutil.which(tool):
+                said = subprocess.run([tool, *args, url], capture_output=True, text=True, timeout=60, check=True).stdout
+                total = int(args[0][2:])
+                assert f"{total} succeeded, 0 failed" in said and f"status codes: {total} 2xx" in said, said
+        if shutil.which("nghttp"):
+            said = subprocess.run(["nghttp", "-v", "-a", url, url + "x"], capture_output=True, text=True, timeout=60, check=True)
+            expect(said.stdout.count(":status: 200"), 2, said.stdout)
 
 
 def test_proxy_protocol():
@@ -188,15 +131,15 @@ def grpc_server(ip, port):
 
 
 @contextlib.contextmanager
-def grpc_world():
+def grpc_world(proxy=Proxy):
     """gateway → sidecar → application, all by HTTP/2."""
     port, side_admin, edge_admin = free_port(), free_port(), free_port()
     config = (service("app", port, "app", "grpc") + pod("app-1", "app", "v1", "127.7.21.1", port) + gateway() +
               virtual_service("  - route: [{destination: {host: app}}]"))
     server = grpc_server("127.7.21.2", port)
-    with Proxy(config, "--app-address", "127.7.21.2", "--bind", "127.7.21.3", "--admin", f"127.0.0.1:{side_admin}",
+    with proxy(config, "--app-address", "127.7.21.2", "--bind", "127.7.21.3", "--admin", f"127.0.0.1:{side_admin}",
                role=("--workload", "app-v1.default")) as side, \
-            Proxy(config, "--admin", f"127.0.0.1:{edge_admin}") as edge:
+            proxy(config, "--admin", f"127.0.0.1:{edge_admin}") as edge:
         side.admin, edge.admin = side_admin, edge_admin
         channel = grpc.insecure_channel(f"127.0.0.1:{edge.port}", (("grpc.default_authority", "app.example"),))
         try:

@@ -439,10 +439,11 @@ TRUST = "spiffe://cluster.local/ns/default/sa/"
 class Mesh:
     """A client's and a server's sidecar with a certificate each, and the application behind the second one."""
 
-    def __init__(self, extra="", client=None, server_=None, handler=proxy_test.Handler, port_name="http", client_only=""):
+    def __init__(self, extra="", client=None, server_=None, handler=proxy_test.Handler, port_name="http", client_only="",
+                 app=None):
         self.port, other, self.listen = free_port(), free_port(), free_port()
         self.admin = {"client": free_port(), "server": free_port()}
-        self.app = Backend("127.7.23.100", self.port, "app", handler)
+        self.app = app(self.port) if app else Backend("127.7.23.100", self.port, "app", handler)
         self.config = (service("srv", self.port, "srv", port_name) + pod("srv-1", "srv", "127.7.23.1", self.port, "server", True) +
                        service("cli", other, "cli") + pod("cli-1", "cli", "127.7.23.2", other, "client", True) + extra)
         identity = server_ or MESH.cert_dir("server", TRUST + "server")

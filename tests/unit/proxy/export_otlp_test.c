@@ -72,7 +72,7 @@ START_TEST(resource_names_the_proxy)
     struct workload nameless = self;
     struct buf b = BUF_INIT(1 << 12);
 
-    otlp_resource(&b, &self);
+    otlp_resource(&b, &self, "");
     ck_assert(str_eqz(look_text(buf_view(&b), 1, "service.name"), "gateway.istio-system"));
     ck_assert(str_eqz(look_text(buf_view(&b), 1, "service.instance.id"), "gateway-0.istio-system"));
     ck_assert(str_eqz(look_text(buf_view(&b), 1, "service.version"), "v7"));
@@ -82,7 +82,7 @@ START_TEST(resource_names_the_proxy)
     ck_assert(str_eqz(look_text(buf_view(&b), 1, "k8s.deployment.name"), "istio-ingressgateway"));
     buf_reset(&b);
     nameless.app = STR("unknown");
-    otlp_resource(&b, &nameless);
+    otlp_resource(&b, &nameless, "");
     ck_assert(str_eqz(look_text(buf_view(&b), 1, "service.name"), "istio-ingressgateway.istio-system"));
     buf_free(&b);
 }
@@ -257,7 +257,7 @@ START_TEST(says_when_memory_is_short)
         bool failed;
 
         mem_fail_at(n);
-        otlp_resource(&b, &self);
+        otlp_resource(&b, &self, "");
         otlp_log(&b, &rec, STR("line \xff"));
         otlp_span(&b, &rec, &origin);
         failed = mem_has_failed();

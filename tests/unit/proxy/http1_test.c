@@ -21,7 +21,11 @@ static const struct {
     { "\r\n\r\n" GET HOST "\r\n", 0, "GET", "/", "a.example", HTTP_NO_BODY, 0, true },
     { "GET /x?y=/z HTTP/1.1\r\nhOsT:\ta.example:80 \t\r\n\r\n", 0, "GET", "/x?y=/z", "a.example:80", HTTP_NO_BODY, 0, true },
     { "GET http://b.example/p?q HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "/p?q", "b.example", HTTP_NO_BODY, 0, true },
-    { "GET http://b.example HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "/", "b.example", HTTP_NO_BODY, 0, true },
+    { "GET http://b.example HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "", "b.example", HTTP_NO_BODY, 0, true },
+    { "GET http://b.example?q HTTP/1.1\r\n" HOST "\r\n", 0, "GET", "?q", "b.example", HTTP_NO_BODY, 0, true },
+    { "GET / HTTP/1.2\r\n" HOST "\r\n", 0, "GET", "/", "a.example", HTTP_NO_BODY, 0, true },
+    { GET "Host: [::ffff:192.0.2.1]:65535\r\n\r\n", 0, "GET", "/", "[::ffff:192.0.2.1]:65535", HTTP_NO_BODY, 0, true },
+    { GET "Host: a%2fb:\r\n\r\n", 0, "GET", "/", "a%2fb:", HTTP_NO_BODY, 0, true },
     { "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 0, "OPTIONS", "*", "a.example", HTTP_NO_BODY, 0, true },
     { "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", 0, "GET", "/", "[::1]:8080", HTTP_NO_BODY, 0, true },
     { "POST / HTTP/1.1\r\n" HOST "Content-Length: 12\r\n\r\n", 0, "POST", "/", "a.example", HTTP_LENGTH, 12, true },
@@ -40,7 +44,6 @@ static const struct {
     { "GET / http/1.1\r\n" HOST "\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { "GET / HTTP/1.10\r\n" HOST "\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { "GET / HTTP/2.0\r\n" HOST "\r\n", 505, NULL, NULL, NULL, 0, 0, 0 },
-    { "GET / HTTP/1.2\r\n" HOST "\r\n", 505, NULL, NULL, NULL, 0, 0, 0 },
     { "GET a HTTP/1.1\r\n" HOST "\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { "GET /# HTTP/1.1\r\n" HOST "\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { "GET /\xc3\xa9 HTTP/1.1\r\n" HOST "\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
@@ -68,9 +71,15 @@ static const struct {
     { GET "Host: a:b\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { GET "Host: u@a\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { GET "Host: [::1\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
+    { GET "Host: [:::]\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
+    { GET "Host: a,b\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
+    { GET "Host: a%2\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
+    { GET "Host: a:65536\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     /* framing */
     { GET HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { GET HOST "Content-Length: 3\r\nContent-Length: 3\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
+    { GET HOST "Content_Length: 3\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
+    { GET HOST "TRANSFER_ENCODING: chunked\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { GET HOST "Content-Length: 3, 3\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { GET HOST "Content-Length: +3\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
     { GET HOST "Content-Length:\r\n\r\n", 400, NULL, NULL, NULL, 0, 0, 0 },
@@ -138,7 +147,7 @@ END_TEST
 
 START_TEST(refuses_garbage_at_once)
 {
-    static const char *const garbage[] = { "\x16\x03\x01", "GET/", "{", "\r\r", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJ" };
+    static const char *const garbage[] = { "\x16\x03\x01", "GET/", "{", "\r\r", "GET /\r\n", "EHLO a\r\n", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJ" };
 
     for (size_t i = 0; i < COUNT(garbage); i++) {
         struct http1_scan s = { 0 };
@@ -196,6 +205,8 @@ static const struct {
     { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", false, 0, 0, 0 },
     { "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", false, 0, 0, 0 },
     { "HTTP/1.1 200 OK\nContent-Length: 3\n\n", false, 0, 0, 0 },
+    { "HTTP/1.1 103 Early Hints\r\n\r\n", false, 103, HTTP_NO_BODY, 0 },
+    { "HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\n", false, 0, 0, 0 },
     { "HTTP/1.1 99 OK\r\n\r\n", false, 0, 0, 0 },
     { "HTTP/1.1 999 OK\r\n\r\n", false, 0, 0, 0 },
     { "HTTP/2.0 200 OK\r\n\r\n", false, 0, 0, 0 },

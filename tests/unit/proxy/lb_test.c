@@ -1,4 +1,6 @@
 #include "proxy/lb.h"
+
+#include "base/mem.h"
 #include "proxy/tcp.h"
 #include "tests/unit/unit.h"
 
@@ -9,6 +11,7 @@ static const uint32_t idle;
 /* A balancer over slots of these weights (up to a 0) and priorities. */
 struct world {
     struct arena a;
+    struct lb_tables *tables;
     struct lb_slot slots[MOST];
     struct lb lb;
     struct rng rng;
@@ -26,7 +29,16 @@ static void open_world(struct world *w, enum lb_policy policy, const uint32_t *w
         w->slots[n] = (struct lb_slot){ .weight = weights[n], .priority = priorities ? priorities[n] : 0,
                                         .share_ppm = LB_WHOLE_PPM, .active = &idle };
     rng_seed(&w->rng);
-    ck_assert_int_eq(lb_init(&w->lb, &w->a, policy, w->slots, n, keys, policy == LB_MAGLEV ? 1009 : 1024), 0);
+    w->tables = lb_tables_new();
+    ck_assert_int_eq(lb_init(&w->lb, &w->a, policy, w->slots, n,
+                             &(struct lb_hashing){ w->tables, keys, policy == LB_MAGLEV ? 1009 : 1024 }), 0);
+}
+
+static void close_world(struct world *w)
+{
+    lb_fini(&w->lb);
+    lb_tables_free(w->tables);
+    arena_free(&w->a);
 }
 
 static void count(struct world *w, unsigned n, unsigned *hits)
@@ -45,7 +57,7 @@ START_TEST(round_robin_is_smooth)
     for (int round = 0; round < 3; round++)
         for (size_t i = 0; i < COUNT(want); i++)
             ck_assert_int_eq(lb_pick(&w.lb, &w.rng, NULL, 0), want[i]);
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
@@ -57,7 +69,7 @@ START_TEST(random_follows_weights)
     open_world(&w, LB_RANDOM, (const uint32_t[]){ 3, 1, 0 }, NULL);
     count(&w, 10000, hits);
     ck_assert_msg(hits[0] > 7300 && hits[0] < 7700, "%u of 10000 for weight 3 of 4", hits[0]); /* 4 sigma are 173 */
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
@@ -72,7 +84,7 @@ START_TEST(least_request_avoids_the_busy)
     count(&w, 9000, hits);
     ck_assert_msg(hits[0] < 1400, "the busy host got %u of 9000, a ninth is right", hits[0]);
     ck_assert_msg(hits[1] > 3500 && hits[2] > 3500, "%u, %u", hits[1], hits[2]);
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
@@ -86,16 +98,16 @@ START_TEST(avoids_what_was_tried)
         open_world(&w, (enum lb_policy)policy, (const uint32_t[]){ 1, 1, 0 }, NULL);
         for (int i = 0; i < 1000; i++)
             again += lb_pick(&w.lb, &w.rng, tried, 1) == 0;
-        arena_free(&w.a);
+        close_world(&w);
     }
     ck_assert_msg(again < 160, "%u of 3000, five picks leave one in 32", again);
     open_world(&w, LB_RANDOM, (const uint32_t[]){ 1, 0 }, NULL);
     ck_assert_int_eq(lb_pick(&w.lb, &w.rng, tried, 1), 0);
-    arena_free(&w.a);
+    close_world(&w);
     open_world(&w, LB_RANDOM, (const uint32_t[]){ 0 }, NULL);
     ck_assert_int_eq(lb_pick(&w.lb, &w.rng, NULL, 0), -1);
     ck_assert_int_eq(lb_pick_hash(&w.lb, 1, NULL, 0), -1);
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
@@ -131,7 +143,7 @@ START_TEST(priorities_share_by_health)
         ck_assert_msg(w.lb.levels[i].nusable == levels[_i].usable[i], "%s: level %zu has %u hosts", levels[_i].hosts,
                       i, w.lb.levels[i].nusable);
     }
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
@@ -152,7 +164,7 @@ START_TEST(ejected_hosts_get_nothing)
         w.slots[1].ejected = false;
         lb_update(&w.lb, 0);
         ck_assert_int_eq(lb_pick(&w.lb, &w.rng, NULL, 0), 1);
-        arena_free(&w.a);
+        close_world(&w);
     }
 }
 END_TEST
@@ -186,7 +198,7 @@ START_TEST(hashing_passes_over_the_ejected)
     lb_update(&w.lb, 0);
     for (uint64_t i = 0; i < COUNT(before); i++)
         ck_assert_int_eq(hashed(&w, i), before[i]);
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
@@ -219,7 +231,7 @@ START_TEST(a_warming_host_gets_its_part)
     lb_update(&w.lb, 0);
     count(&w, 10000, hits);
     ck_assert_msg(hits[0] > 1800 && hits[0] < 2200, "%u of 10000, a fifth is right", hits[0]); /* 4 sigma are 160 */
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
@@ -239,6 +251,50 @@ START_TEST(guesses_protocols)
 }
 END_TEST
 
+/* What is made of the same is the same, for as long as somebody has it. */
+START_TEST(tables_are_shared)
+{
+    static const struct str keys[] = { STR_INIT("a:1"), STR_INIT("b:1"), STR_INIT("c:1") };
+    static const struct str others[] = { STR_INIT("a:"), STR_INIT("1b:1"), STR_INIT("c:1") };
+    static const uint32_t weights[] = { 1, 2, 3 }, equal[] = { 1, 1, 1 };
+    struct lb_tables *all = lb_tables_new();
+    const struct lb_table *t = lb_tables_get(all, LB_MAGLEV, 101, keys, weights, 3), *different[5];
+
+    ck_assert_ptr_eq(lb_tables_get(all, LB_MAGLEV, 101, keys, weights, 3), t);
+    different[0] = lb_tables_get(all, LB_RING_HASH, 101, keys, weights, 3);
+    different[1] = lb_tables_get(all, LB_MAGLEV, 103, keys, weights, 3);
+    different[2] = lb_tables_get(all, LB_MAGLEV, 101, others, weights, 3);
+    different[3] = lb_tables_get(all, LB_MAGLEV, 101, keys, equal, 3);
+    different[4] = lb_tables_get(all, LB_MAGLEV, 101, keys, weights, 2);
+    for (size_t i = 0; i < COUNT(different); i++) {
+        ck_assert_ptr_ne(different[i], t);
+        lb_tables_put(all, different[i]);
+    }
+    lb_tables_put(all, t);
+    ck_assert_uint_eq(t->n, 101); /* it is there: the other reference holds it */
+    lb_tables_put(all, t);
+    lb_tables_free(all);
+}
+END_TEST
+
+START_TEST(tables_without_memory)
+{
+    static const struct str keys[] = { STR_INIT("a:1"), STR_INIT("b:1") };
+    static const uint32_t weights[] = { 1, 1 };
+    struct lb_tables *all = lb_tables_new();
+    const struct lb_table *t = NULL;
+
+    for (long n = 1; !t; n++) {
+        mem_fail_at(n);
+        t = lb_tables_get(all, LB_RING_HASH, 64, keys, weights, 2);
+        ck_assert(t || mem_has_failed());
+        mem_fail_at(0);
+    }
+    lb_tables_put(all, t);
+    lb_tables_free(all);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("lb");
@@ -254,6 +310,8 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, warm_up_grows, 0, COUNT(warmups));
     tcase_add_test(t, a_warming_host_gets_its_part);
     tcase_add_loop_test(t, guesses_protocols, 0, COUNT(guesses));
+    tcase_add_test(t, tables_are_shared);
+    tcase_add_test(t, tables_without_memory);
     suite_add_tcase(s, t);
     return s;
 }

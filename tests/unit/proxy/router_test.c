@@ -169,6 +169,24 @@ START_TEST(rewrites_paths)
 }
 END_TEST
 
+/* What policies and routes have looked at is what goes on, whatever the request's line says. */
+START_TEST(the_normal_path_goes_on)
+{
+    struct route r = { .rewrite = false };
+    struct router_request rq = request("GET /a/../b?c=/../d", "");
+    struct str got;
+
+    router_request_init(&rq, rq.head, STR("http"), STR("/b?c=/../d"));
+    got = router_rewrite(&arena, &r, &rq);
+    ck_assert_msg(str_eqz(got, "/b?c=/../d"), "got \"%.*s\"", STR_ARG(got));
+    r.rewrite = true; /* of the host alone */
+    got = router_rewrite(&arena, &r, &rq);
+    ck_assert_msg(str_eqz(got, "/b?c=/../d"), "got \"%.*s\"", STR_ARG(got));
+    got = router_https_location(&arena, &rq);
+    ck_assert_msg(str_ends(got, STR("/b?c=/../d")) && !str_ends(got, STR("/a/../b?c=/../d")), "got \"%.*s\"", STR_ARG(got));
+}
+END_TEST
+
 static const struct {
     struct redirect to;
     const char *line, *want;
@@ -299,6 +317,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, matches_queries, 0, COUNT(queries));
     tcase_add_test(t, takes_the_first_match);
     tcase_add_loop_test(t, rewrites_paths, 0, COUNT(rewrites));
+    tcase_add_test(t, the_normal_path_goes_on);
     tcase_add_loop_test(t, redirects_requests, 0, COUNT(redirects));
     tcase_add_test(t, picks_by_weight);
     tcase_add_loop_test(t, splits_authorities, 0, COUNT(authorities));

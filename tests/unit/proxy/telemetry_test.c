@@ -330,6 +330,83 @@ START_TEST(reopens)
 END_TEST
 
 /* Without a server stopping takes its time and no more, and what lies in the buffer is bounded. */
+static size_t size_of(const char *path)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    size_t n;
+
+    ck_assert_int_eq(file_read(path, &b, NULL), 0);
+    n = b.n;
+    buf_free(&b);
+    return n;
+}
+
+/* While the process before this one has not told its last, nothing leaves, and nothing is lost. */
+START_TEST(held_until_released)
+{
+    struct house h;
+
+    house_open(&h, NULL, 0);
+    telemetry_stop(h.t, 1000);
+    h.o.held = true;
+    h.t = telemetry_start(&self, &h.o, NULL);
+    push(&h, 0, 0);
+    usleep(50000);
+    ck_assert_uint_eq(size_of(h.path), 0);
+    telemetry_release(h.t);
+    for (int i = 0; i < 500 && size_of(h.path) == 0; i++)
+        usleep(10000);
+    ck_assert_uint_gt(size_of(h.path), 0);
+    house_stop(&h, 1000);
+    ck_assert_uint_eq(delivered(h.server, "/v1/logs"), 1);
+    house_close(&h);
+}
+END_TEST
+
+/* The last value of istio_requests_total, told as the Pod's own or as its predecessor's. */
+static uint64_t requests_of(const struct fake_server *s, bool own)
+{
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < s->nseen; i++) {
+        struct str body = { s->seen[i].body, s->seen[i].n }, scope = look_scope(body);
+        struct str instance = look_text(look_bytes(look_bytes(body, 1, 0), 1, 0), 1, "service.instance.id");
+
+        if (strcmp(s->seen[i].path, "/v1/metrics") != 0 || str_eqz(instance, "gateway-0.istio-system") != own)
+            continue;
+        ck_assert(str_starts(instance, STR("gateway-0.istio-system")));
+        for (size_t k = 0; k < look_count(scope, OTLP_RECORD); k++) {
+            struct str metric = look_bytes(scope, OTLP_RECORD, k);
+
+            if (str_eqz(look_bytes(metric, 1, 0), "istio_requests_total"))
+                last = look_number(look_bytes(look_bytes(metric, 7, 0), 1, 0), 6);
+        }
+    }
+    return last;
+}
+
+/* What is counted after another process has taken over is not in the series that it goes on with. */
+START_TEST(a_predecessor_counts_apart)
+{
+    struct house h;
+
+    house_open(&h, NULL, 0);
+    for (int i = 0; i < 3; i++)
+        push(&h, 0, i);
+    telemetry_hand_over(h.t);
+    for (int i = 0; i < 500 && !telemetry_has_handed_over(h.t); i++)
+        usleep(10000);
+    ck_assert(telemetry_has_handed_over(h.t));
+    for (int i = 3; i < 5; i++)
+        push(&h, 0, i);
+    house_stop(&h, 2000);
+    ck_assert_uint_eq(requests_of(h.server, true), 3);
+    ck_assert_uint_eq(requests_of(h.server, false), 2);
+    ck_assert_uint_eq(delivered(h.server, "/v1/logs"), 5);
+    house_close(&h);
+}
+END_TEST
+
 START_TEST(stops_in_time_without_a_server)
 {
     struct house h;
@@ -411,6 +488,8 @@ static Suite *suite(void)
     tcase_add_test(t, policies_keep_out_of_the_log);
     tcase_add_test(t, own_format);
     tcase_add_test(t, reopens);
+    tcase_add_test(t, held_until_released);
+    tcase_add_test(t, a_predecessor_counts_apart);
     tcase_add_test(t, stops_in_time_without_a_server);
     tcase_add_loop_test(t, says_what_cannot_be_started, 0, COUNT(bad));
     tcase_add_test(t, says_when_memory_is_short);
