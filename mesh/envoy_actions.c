@@ -100,12 +100,13 @@ static const struct field string_fields[] = {
     FIELD(BOOL, envoy_string, ignore_case, "ignoreCase"),
     END_OF_FIELDS,
 };
-static const struct message string_message = { sizeof(struct envoy_string), string_fields, MESSAGE_FOREIGN, check_string };
+static const struct message string_message = { sizeof(struct envoy_string), string_fields, MESSAGE_FOREIGN,
+                                               check_string };
 
 static void compile_key(struct check *c, struct envoy_key *k)
 {
-    const struct envoy_string own = { .exact = k->exact, .prefix = k->prefix, .suffix = k->suffix, .contains = k->contains,
-                                      .safe_regex = k->safe_regex };
+    const struct envoy_string own = { .exact = k->exact, .prefix = k->prefix, .suffix = k->suffix,
+                                      .contains = k->contains, .safe_regex = k->safe_regex };
     const struct yaml_node *present = check_get(k->at, "presentMatch");
 
     k->match = (struct key_match){ .name = host_lower(c->arena, k->name), .invert = k->invert };
@@ -317,7 +318,8 @@ static const struct field action_fields[] = {
     FIELD(ANY, envoy_action, destination_cluster, "destinationCluster"),
     END_OF_FIELDS,
 };
-static const struct message action_message = { sizeof(struct envoy_action), action_fields, MESSAGE_FOREIGN, check_action };
+static const struct message action_message = { sizeof(struct envoy_action), action_fields, MESSAGE_FOREIGN,
+                                               check_action };
 
 /* ---- a list of them ---- */
 
@@ -362,8 +364,8 @@ void envoy_collect_actions(struct check *c, const struct envoy_actions *v, size_
     struct rate_limit_actions *all = check_alloc(c, n, sizeof(*all));
 
     if (n > RATE_LIMIT_MOST_ACTIONS)
-        check_error(c, v[RATE_LIMIT_MOST_ACTIONS].at, NULL, "one too many: at most %d descriptors are made of a request",
-                    RATE_LIMIT_MOST_ACTIONS);
+        check_error(c, v[RATE_LIMIT_MOST_ACTIONS].at, NULL, "one too many: at most %d descriptors are made of a "
+                    "request", RATE_LIMIT_MOST_ACTIONS);
     *nto = 0;
     for (size_t i = 0; all && i < n; i++)
         if (v[i].compiled.n)

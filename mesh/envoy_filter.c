@@ -25,8 +25,8 @@ static const struct field filter_match_fields[] = {
     FIELD_OF(MESSAGE, envoy_filter_match, sub, "subFilter", &named_message),
     END_OF_FIELDS,
 };
-static const struct message filter_match_message = { sizeof(struct envoy_filter_match), filter_match_fields, MESSAGE_CLOSED,
-                                                     NULL };
+static const struct message filter_match_message = { sizeof(struct envoy_filter_match), filter_match_fields,
+                                                     MESSAGE_CLOSED, NULL };
 static const struct field chain_match_fields[] = {
     FIELD(STRING, envoy_chain_match, name, "name"),
     FIELD(STRING, envoy_chain_match, sni, "sni"),
@@ -36,8 +36,8 @@ static const struct field chain_match_fields[] = {
     FIELD(PORT, envoy_chain_match, destination_port, "destinationPort"),
     END_OF_FIELDS,
 };
-static const struct message chain_match_message = { sizeof(struct envoy_chain_match), chain_match_fields, MESSAGE_CLOSED,
-                                                    NULL };
+static const struct message chain_match_message = { sizeof(struct envoy_chain_match), chain_match_fields,
+                                                    MESSAGE_CLOSED, NULL };
 static const struct field listener_match_fields[] = {
     FIELD(PORT, envoy_listener_match, port, "portNumber"),
     FIELD(STRING, envoy_listener_match, port_name, "portName"),
@@ -54,8 +54,8 @@ static const struct field route_match_fields[] = {
     FIELD_OF(ENUM, envoy_route_match, action, "action", route_actions),
     END_OF_FIELDS,
 };
-static const struct message route_match_message = { sizeof(struct envoy_route_match), route_match_fields, MESSAGE_CLOSED,
-                                                    NULL };
+static const struct message route_match_message = { sizeof(struct envoy_route_match), route_match_fields,
+                                                    MESSAGE_CLOSED, NULL };
 static const struct field host_match_fields[] = {
     FIELD(STRING, envoy_host_match, name, "name"),
     FIELD(STRING, envoy_host_match, domain_name, "domainName"),
@@ -260,7 +260,8 @@ static void read_patch(struct check *c, struct envoy_config_patch *p)
         read_cluster(c, p);
         break;
     default:
-        not_applied(c, p->at, "applyTo", "those of HTTP_FILTER, NETWORK_FILTER, VIRTUAL_HOST, HTTP_ROUTE, CLUSTER may be");
+        not_applied(c, p->at, "applyTo", "those of HTTP_FILTER, NETWORK_FILTER, VIRTUAL_HOST, HTTP_ROUTE, CLUSTER "
+                    "may be");
         break;
     }
 }
@@ -269,7 +270,8 @@ static void read_patch(struct check *c, struct envoy_config_patch *p)
 static void check_target(struct check *c, const struct envoy_config_patch *p)
 {
     const struct envoy_match *m = p->match;
-    bool routes = p->target == ENVOY_ROUTE_CONFIGURATION || p->target == ENVOY_VIRTUAL_HOST || p->target == ENVOY_HTTP_ROUTE;
+    bool routes = p->target == ENVOY_ROUTE_CONFIGURATION || p->target == ENVOY_VIRTUAL_HOST ||
+                  p->target == ENVOY_HTTP_ROUTE;
     bool cluster = p->target == ENVOY_CLUSTER;
 
     if (m && m->routes && !routes)
@@ -325,7 +327,8 @@ static void check_envoy_filter(struct check *c, void *message)
     struct envoy_filter *f = message;
 
     if (f->targets)
-        check_warn(c, f->targets, NULL, "nothing of this is applied: filters are for workloads by workloadSelector here");
+        check_warn(c, f->targets, NULL, "nothing of this is applied: filters are for workloads by workloadSelector "
+                   "here");
     if (f->targets && f->selector)
         check_error(c, f->at, "workloadSelector", "only one of targetRefs or workloadSelector may be given");
 }

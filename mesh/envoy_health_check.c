@@ -19,9 +19,10 @@ struct envoy_range { /* type.v3.Int64Range */
 /* In protobuf's JSON an int64 may be a string, too. */
 static uint32_t status_of(const struct yaml_node *n)
 {
+    bool scalar = n && (n->kind == YAML_NUMBER || n->kind == YAML_STRING);
     uint64_t v = 0;
 
-    return n && (n->kind == YAML_NUMBER || n->kind == YAML_STRING) && num_u64(n->text, &v) && v <= MOST_STATUS ? (uint32_t)v : 0;
+    return scalar && num_u64(n->text, &v) && v <= MOST_STATUS ? (uint32_t)v : 0;
 }
 
 static void check_range(struct check *c, void *message)
@@ -30,7 +31,8 @@ static void check_range(struct check *c, void *message)
 
     r->range = (struct status_range){ status_of(r->start), status_of(r->end) };
     if (r->range.from < 100 || r->range.from >= r->range.to)
-        check_error(c, r->at, NULL, "must be a range of statuses from 100 to 599: `end` is the first that is not in it");
+        check_error(c, r->at, NULL, "must be a range of statuses from 100 to 599: `end` is the first that is not "
+                    "in it");
 }
 
 static const struct field range_fields[] = {
@@ -49,8 +51,8 @@ struct envoy_http_check {
 };
 
 /* In the order of config.core.v3.RequestMethod. */
-static const char *const methods[] = { "METHOD_UNSPECIFIED", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS",
-                                       "TRACE", "PATCH", NULL };
+static const char *const methods[] = { "METHOD_UNSPECIFIED", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT",
+                                       "OPTIONS", "TRACE", "PATCH", NULL };
 static const char *const codecs[] = { "HTTP1", "HTTP2", "HTTP3", NULL };
 
 /* It becomes the target of a request, which must stay one line. */
@@ -86,7 +88,8 @@ static const struct field http_fields[] = {
     FIELD_OF(MESSAGES, envoy_http_check, headers, "requestHeadersToAdd", &envoy_header_option_message),
     END_OF_FIELDS,
 };
-static const struct message http_message = { sizeof(struct envoy_http_check), http_fields, MESSAGE_FOREIGN, check_http };
+static const struct message http_message = { sizeof(struct envoy_http_check), http_fields, MESSAGE_FOREIGN,
+                                             check_http };
 
 /* ---- TCP ---- */
 
@@ -166,13 +169,15 @@ static const struct field grpc_fields[] = {
     FIELD_OF(MESSAGES, envoy_grpc_check, headers, "initialMetadata", &envoy_header_option_message),
     END_OF_FIELDS,
 };
-static const struct message grpc_message = { sizeof(struct envoy_grpc_check), grpc_fields, MESSAGE_FOREIGN, check_grpc };
+static const struct message grpc_message = { sizeof(struct envoy_grpc_check), grpc_fields, MESSAGE_FOREIGN,
+                                             check_grpc };
 
 /* ---- the whole ---- */
 
 struct envoy_health_check {
     const struct yaml_node *at, *alt_port, *custom, *reuse;
-    int64_t timeout, interval, initial_jitter, jitter, no_traffic, no_traffic_healthy, unhealthy, unhealthy_edge, healthy_edge;
+    int64_t timeout, interval, initial_jitter, jitter, no_traffic, no_traffic_healthy;
+    int64_t unhealthy, unhealthy_edge, healthy_edge;
     uint32_t jitter_percent, unhealthy_threshold, healthy_threshold;
     struct envoy_http_check *http;
     struct envoy_tcp_check *tcp;
@@ -181,7 +186,8 @@ struct envoy_health_check {
 
 static void check_health_check(struct check *c, void *message)
 {
-    static const char *const forms[] = { "httpHealthCheck", "tcpHealthCheck", "grpcHealthCheck", "customHealthCheck", NULL };
+    static const char *const forms[] = { "httpHealthCheck", "tcpHealthCheck", "grpcHealthCheck",
+                                         "customHealthCheck", NULL };
     static const char *const pauses[] = { "timeout", "interval", "unhealthyInterval", "unhealthyEdgeInterval",
                                           "healthyEdgeInterval", "noTrafficInterval", "noTrafficHealthyInterval" };
     const struct envoy_health_check *h = message;

@@ -70,7 +70,8 @@ static const struct field filter_fields[] = {
     FIELD(ANY, envoy_named_filter, typed, "typedConfig"),
     END_OF_FIELDS,
 };
-static const struct message filter_message = { sizeof(struct envoy_named_filter), filter_fields, MESSAGE_FOREIGN, NULL };
+static const struct message filter_message = { sizeof(struct envoy_named_filter), filter_fields, MESSAGE_FOREIGN,
+                                               NULL };
 
 /* A patch's value as a filter; sets its name. NULL as typed_message. */
 static const struct yaml_node *filter_config(struct check *c, const struct yaml_node *value, const char *type,
@@ -118,7 +119,8 @@ static const struct field bucket_fields[] = {
     REQUIRED(DURATION, envoy_bucket, fill_interval, "fillInterval"),
     END_OF_FIELDS,
 };
-static const struct message bucket_message = { sizeof(struct envoy_bucket), bucket_fields, MESSAGE_FOREIGN, check_bucket };
+static const struct message bucket_message = { sizeof(struct envoy_bucket), bucket_fields, MESSAGE_FOREIGN,
+                                               check_bucket };
 
 struct envoy_percent {
     const struct yaml_node *at;
@@ -233,7 +235,8 @@ static const struct field status_fields[] = {
     REQUIRED(COUNT, envoy_status, code, "code"),
     END_OF_FIELDS,
 };
-static const struct message status_message = { sizeof(struct envoy_status), status_fields, MESSAGE_FOREIGN, check_status };
+static const struct message status_message = { sizeof(struct envoy_status), status_fields, MESSAGE_FOREIGN,
+                                               check_status };
 
 /* It becomes a part of metrics' names and a label's value. */
 static void check_prefix(struct check *c, const struct yaml_node *at, struct str prefix)
@@ -305,6 +308,11 @@ static const struct rate_limit_descriptor *compile_descriptors(struct check *c, 
     return v;
 }
 
+static unsigned refusal(const struct envoy_status *s)
+{
+    return s && s->code >= LEAST_REFUSAL ? s->code : TOO_MANY_REQUESTS;
+}
+
 static const struct rate_limit *read_limit(struct check *c, const struct yaml_node *at)
 {
     const struct envoy_limit *l = check_new(c, &limit_message, at);
@@ -319,7 +327,7 @@ static const struct rate_limit *read_limit(struct check *c, const struct yaml_no
                                .inherit = (enum rate_limit_inherit)l->inherit,
                                .enabled_ppm = ppm_of(l->enabled),
                                .enforced_ppm = ppm_of(l->enforced),
-                               .status = l->status && l->status->code >= LEAST_REFUSAL ? l->status->code : TOO_MANY_REQUESTS,
+                               .status = refusal(l->status),
                                .headers = envoy_compile_headers(c, l->headers.v, l->headers.n),
                                .nheaders = l->headers.n,
                                .tells = l->tells != 0 };
@@ -416,7 +424,8 @@ static const struct field route_action_fields[] = {
     END_OF_FIELDS,
 };
 static const struct message host_rules_message = { sizeof(struct envoy_rules), rules_fields, MESSAGE_FOREIGN, NULL };
-static const struct message route_rules_message = { sizeof(struct envoy_rules), route_rules_fields, MESSAGE_FOREIGN, NULL };
+static const struct message route_rules_message = { sizeof(struct envoy_rules), route_rules_fields, MESSAGE_FOREIGN,
+                                                    NULL };
 static const struct message route_action_message = { sizeof(struct envoy_rules), route_action_fields, MESSAGE_FOREIGN,
                                                      NULL };
 

@@ -159,7 +159,8 @@ void draft_http_limits(struct draft *d, struct listener *l);
 /* Limits of connections, of a listener whose address is there, too. */
 void draft_connection_limits(struct draft *d, struct listener *l);
 /* What EnvoyFilters say of virtual hosts and their routes. */
-void draft_limit_hosts(struct draft *d, enum listener_direction direction, uint16_t port, struct virtual_host *v, size_t n);
+void draft_limit_hosts(struct draft *d, enum listener_direction direction, uint16_t port, struct virtual_host *v,
+                       size_t n);
 
 /* snapshot_checks.c: once all clusters are there. */
 void draft_health_checks(struct draft *d);

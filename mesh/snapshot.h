@@ -134,7 +134,7 @@ struct health_check {
     size_t nheaders;
     const struct status_range *expected, *retriable; /* none expected: 200 */
     size_t nexpected, nretriable;
-    struct str send;                         /* TCP: bytes; neither these nor any to receive: the connection is enough */
+    struct str send;                         /* TCP: bytes; neither these nor any to receive: a connection is enough */
     const struct str *receive;               /* parts of what must come, in this order */
     size_t nreceive;
 };
@@ -263,7 +263,7 @@ struct cors {
 
 /* Full at first; every interval brings `per_fill` more, up to `most`. */
 struct token_bucket {
-    struct str key;           /* what it is for and how large it is: with the same key in the next snapshot it goes on */
+    struct str key;           /* what it is for, and its size: with the same key in the next snapshot it goes on */
     uint32_t most, per_fill;  /* most 0: there is no bucket, and nothing is refused for it */
     int64_t interval_ms;      /* 50 at least */
 };
@@ -272,7 +272,7 @@ struct rate_limit_entry {
     struct str key, value;
 };
 
-enum { RATE_LIMIT_MOST_ENTRIES = 8, RATE_LIMIT_MOST_ACTIONS = 16 };
+enum { RATE_LIMIT_MOST_ENTRIES = 8, RATE_LIMIT_MOST_ACTIONS = 16 }; /* the latter: lists that one patch brings */
 
 /* Requests of which some actions make just these entries, in this order, have a bucket of their own. */
 struct rate_limit_descriptor {
@@ -315,9 +315,9 @@ struct rate_limit {
     const struct rate_limit_descriptor *descriptors; /* the slowest first */
     size_t ndescriptors;
     bool spares_bucket;       /* what has a descriptor's bucket takes nothing from `bucket` */
-    const struct rate_limit_actions *actions; /* in the place of the route's; RATE_LIMIT_MOST_ACTIONS at most */
+    const struct rate_limit_actions *actions; /* in the place of the route's */
     size_t nactions;
-    enum rate_limit_inherit inherit; /* when the virtual host's actions count: where the route has none, always, never */
+    enum rate_limit_inherit inherit; /* the virtual host's actions: where the route has none, too, never */
     uint32_t enabled_ppm, enforced_ppm;
     unsigned status;          /* 429 */
     const struct header_op *headers; /* of a refusal */
@@ -325,8 +325,8 @@ struct rate_limit {
     bool tells;               /* every answer says how much is left: x-ratelimit-limit, -remaining, -reset */
 };
 
-/* Where a limit stands among Envoy's HTTP filters: ahead of all; behind tokens and policies; ahead of the router, behind
- * faults and CORS. */
+/* Where a limit stands among Envoy's HTTP filters: ahead of all; behind tokens and policies; ahead of the router,
+ * behind faults and CORS. */
 enum rate_limit_place { RATE_LIMIT_FIRST, RATE_LIMIT_ADMITTED, RATE_LIMIT_LAST };
 
 struct rate_limit_filter {
@@ -339,7 +339,7 @@ struct rate_limit_filter {
 struct rate_limit_rules {
     const struct rate_limit_filter *filters; /* instead of the listener's of the same name */
     size_t nfilters;
-    const struct rate_limit_actions *actions; /* RATE_LIMIT_MOST_ACTIONS at most */
+    const struct rate_limit_actions *actions;
     size_t nactions;
 };
 

@@ -90,7 +90,8 @@ static bool in_context(const struct envoy_config_patch *p, enum listener_directi
 /* ---- a limit at its place ---- */
 
 /* Buckets are the same as long as their key is: where, by which patch, and how large. */
-static struct token_bucket keyed(struct draft *d, const struct token_bucket *b, struct str place, const char *part, size_t n)
+static struct token_bucket keyed(struct draft *d, const struct token_bucket *b, struct str place, const char *part,
+                                 size_t n)
 {
     struct token_bucket to = *b;
 
@@ -224,7 +225,9 @@ struct routes_of {
 static bool is_action(int wanted, const struct route *r)
 {
     static const enum envoy_route_action actions[] = {
-        [ROUTE_FORWARD] = ENVOY_ROUTE_FORWARD, [ROUTE_REDIRECT] = ENVOY_ROUTE_REDIRECT, [ROUTE_DIRECT] = ENVOY_ROUTE_DIRECT,
+        [ROUTE_FORWARD] = ENVOY_ROUTE_FORWARD,
+        [ROUTE_REDIRECT] = ENVOY_ROUTE_REDIRECT,
+        [ROUTE_DIRECT] = ENVOY_ROUTE_DIRECT,
     };
 
     return wanted == ENVOY_ROUTE_ANY || wanted == (int)actions[r->action];
@@ -256,7 +259,7 @@ static bool finds_route(const struct routes_of *of, const struct envoy_config_pa
     return !r || !wanted || ((!wanted->name.n || str_eq(wanted->name, r->name)) && is_action(wanted->action, r));
 }
 
-/* Of the filters of one name the last counts; actions add up, as far as there is room. */
+/* Of the filters of one name the last counts; actions add up. */
 static void add_rules(struct draft *d, struct rate_limit_filter *filters, struct rate_limit_actions *actions,
                       struct rate_limit_rules *to, const struct rate_limit_rules *from, struct str place)
 {
@@ -269,7 +272,7 @@ static void add_rules(struct draft *d, struct rate_limit_filter *filters, struct
         filters[at].limit = place_limit(d, from->filters[i].limit, place);
         to->nfilters += at == to->nfilters;
     }
-    for (size_t i = 0; i < from->nactions && to->nactions < RATE_LIMIT_MOST_ACTIONS; i++)
+    for (size_t i = 0; i < from->nactions; i++)
         actions[to->nactions++] = from->actions[i];
 }
 
@@ -279,23 +282,32 @@ static const struct rate_limit_rules *rules_of(const struct routes_of *of, const
 {
     struct draft *d = of->d;
     struct patches p = { .d = d, .effect = ENVOY_RULES };
-    struct str place = draft_printf(d, "%s %u %.*s %zd", directions[of->direction], of->port, STR_ARG(vh->name),
-                                    r ? r - vh->routes : (ptrdiff_t)-1);
-    struct rate_limit_rules *rules = draft_alloc(d, 1, sizeof(*rules));
-    struct rate_limit_actions *actions = draft_alloc(d, RATE_LIMIT_MOST_ACTIONS, sizeof(*actions));
-    struct rate_limit_filter *filters;
     const struct envoy_config_patch *patch;
-    size_t n = 0;
+    size_t nfilters = 0, nactions = 0;
+    struct rate_limit_rules *rules;
+    struct rate_limit_filter *filters;
+    struct rate_limit_actions *actions;
+    struct str place;
 
-    while ((patch = next_patch(&p)))
-        n += finds_route(of, patch, vh, r) ? patch->rules.nfilters + 1 : 0;
-    filters = draft_alloc(d, n, sizeof(*filters));
-    if (n == 0 || d->nomem)
+    while ((patch = next_patch(&p))) {
+        if (!finds_route(of, patch, vh, r))
+            continue;
+        nfilters += patch->rules.nfilters;
+        nactions += patch->rules.nactions;
+    }
+    if (nfilters + nactions == 0)
         return NULL;
+    rules = draft_alloc(d, 1, sizeof(*rules));
+    filters = draft_alloc(d, nfilters, sizeof(*filters));
+    actions = draft_alloc(d, nactions, sizeof(*actions));
+    place = draft_printf(d, "%s %u %.*s %zd", directions[of->direction], of->port, STR_ARG(vh->name),
+                         r ? r - vh->routes : (ptrdiff_t)-1);
     p = (struct patches){ .d = d, .effect = ENVOY_RULES };
-    while ((patch = next_patch(&p)) && !d->nomem)
+    while (!d->nomem && (patch = next_patch(&p)))
         if (finds_route(of, patch, vh, r))
             add_rules(d, filters, actions, rules, &patch->rules, place_text(d, &p, place));
+    if (d->nomem)
+        return NULL;
     rules->filters = filters;
     rules->actions = actions;
     return rules;
@@ -323,7 +335,8 @@ static void limit_routes(const struct routes_of *of, struct virtual_host *vh)
         vh->routes = v;
 }
 
-void draft_limit_hosts(struct draft *d, enum listener_direction direction, uint16_t port, struct virtual_host *v, size_t n)
+void draft_limit_hosts(struct draft *d, enum listener_direction direction, uint16_t port, struct virtual_host *v,
+                       size_t n)
 {
     const struct routes_of of = { d, direction, port };
 

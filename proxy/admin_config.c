@@ -48,7 +48,7 @@ static void address(struct buf *b, struct str ip, uint16_t port)
 
 static const char *const lb_names[] = {
     [LB_LEAST_REQUEST] = "LEAST_REQUEST", [LB_ROUND_ROBIN] = "ROUND_ROBIN", [LB_RANDOM] = "RANDOM",
-    [LB_RING_HASH] = "RING_HASH", [LB_MAGLEV] = "MAGLEV"
+    [LB_RING_HASH] = "RING_HASH",         [LB_MAGLEV] = "MAGLEV",
 };
 
 static void endpoints(struct buf *b, const struct cluster *c)
@@ -85,6 +85,27 @@ static void circuit_breakers(struct buf *b, const struct cluster *c)
     buf_puts(b, "}]}");
 }
 
+static void health_check(struct buf *b, const struct health_check *h)
+{
+    static const char *const kinds[] = { [HEALTH_CHECK_HTTP] = "http_health_check",
+                                         [HEALTH_CHECK_TCP] = "tcp_health_check",
+                                         [HEALTH_CHECK_GRPC] = "grpc_health_check" };
+
+    json_open(b, "health_checks", '[');
+    json_open(b, NULL, '{');
+    duration(b, "timeout", h->timeout_ms);
+    duration(b, "interval", h->interval_ms);
+    duration(b, "no_traffic_interval", h->no_traffic_ms);
+    json_number(b, "unhealthy_threshold", h->unhealthy_threshold);
+    json_number(b, "healthy_threshold", h->healthy_threshold);
+    json_open(b, kinds[h->kind], '{');
+    if (h->path.n)
+        json_text(b, "path", h->path);
+    if (h->service.n)
+        json_text(b, "service_name", h->service);
+    buf_puts(b, "}}]");
+}
+
 static void cluster(struct buf *b, const struct cluster *c)
 {
     json_open(b, "cluster", '{');
@@ -94,6 +115,8 @@ static void cluster(struct buf *b, const struct cluster *c)
     duration(b, "connect_timeout", c->connect_timeout_ms);
     json_text(b, "lb_policy", str_of(lb_names[c->lb]));
     circuit_breakers(b, c);
+    if (c->check)
+        health_check(b, c->check);
     admin_cluster_tls(b, &c->tls);
     endpoints(b, c);
     buf_putc(b, '}');
@@ -353,6 +376,33 @@ static void routes_dump(struct buf *b, const struct proxy_snapshot *s)
 
 /* --- listeners ---------------------------------------------------------------------------------------------------- */
 
+static void rate_limit(struct buf *b, struct str name, const char *type, const struct rate_limit *limit)
+{
+    json_open(b, NULL, '{');
+    json_text(b, "name", name);
+    json_open(b, "typed_config", '{');
+    json_type(b, type);
+    json_text(b, "stat_prefix", limit->stat_prefix);
+    if (limit->bucket.most) {
+        json_open(b, "token_bucket", '{');
+        json_number(b, "max_tokens", limit->bucket.most);
+        json_number(b, "tokens_per_fill", limit->bucket.per_fill);
+        duration(b, "fill_interval", limit->bucket.interval_ms);
+        buf_putc(b, '}');
+    }
+    buf_puts(b, "}}");
+}
+
+/* Those that a listener brings itself; what routes say instead is not told here. */
+static void http_limits(struct buf *b, const struct listener *l)
+{
+    json_open(b, "http_filters", '[');
+    for (size_t i = 0; i < l->nlimits; i++)
+        rate_limit(b, l->limits[i].name, "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+                   l->limits[i].limit);
+    buf_putc(b, ']');
+}
+
 static void http_filter(struct buf *b, const struct listener *l)
 {
     json_open(b, NULL, '{');
@@ -362,11 +412,17 @@ static void http_filter(struct buf *b, const struct listener *l)
     json_text(b, "stat_prefix", l->name);
     json_open(b, "rds", '{');
     json_text(b, "route_config_name", l->name);
-    buf_puts(b, "}}}");
+    buf_putc(b, '}');
+    if (l->nlimits)
+        http_limits(b, l);
+    buf_puts(b, "}}");
 }
 
 static void tcp_filter(struct buf *b, const struct listener *l)
 {
+    for (size_t i = 0; i < l->nconnection_limits; i++)
+        rate_limit(b, STR("envoy.filters.network.local_ratelimit"),
+                   "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit", l->connection_limits[i]);
     json_open(b, NULL, '{');
     json_text(b, "name", STR("envoy.filters.network.tcp_proxy"));
     json_open(b, "typed_config", '{');

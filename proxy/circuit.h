@@ -8,7 +8,8 @@
  *              a limit or a retry budget asks for it, so that most requests touch nothing that is shared.
  *   Exactness  a count is raised first and taken back when that was one too many: two workers that meet at the limit
  *              may both be turned away, but never both be let in.
- *   Epoch      rises when a host is ejected or its health changes: a worker looks at one number to know whether to look at the hosts again.
+ *   Epoch      rises when a host is ejected or its health changes: a worker looks at one number to know whether to look
+ *              at the hosts again.
  *   One more   a worker without any connection to a host may always make one, as Envoy's: who waits for a connection
  *              waits in its own worker, and only that worker's connections can wake it.
  *

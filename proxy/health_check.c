@@ -78,7 +78,8 @@ enum host_health health_count(struct health_count *n, const struct health_check 
         return turns ? HOST_WELL : was;
     }
     n->good = 0;
-    turns = was == HOST_UNCHECKED || (was == HOST_WELL && (answer == HEALTH_BAD || ++n->bad >= check->unhealthy_threshold));
+    turns = was == HOST_UNCHECKED ||
+            (was == HOST_WELL && (answer == HEALTH_BAD || ++n->bad >= check->unhealthy_threshold));
     return turns ? HOST_FAILED : was;
 }
 
@@ -416,7 +417,8 @@ static void start_new(struct worker *w, struct upstream_cluster *u)
             start(w, u->slots[i].host, u->cluster);
 }
 
-static void each_checked(struct worker *w, struct view *v, void (*each)(struct worker *w, struct upstream_cluster *u))
+static void each_checked(struct worker *w, struct view *v,
+                         void (*each)(struct worker *w, struct upstream_cluster *u))
 {
     for (size_t i = 0; i < v->snapshot->nclusters; i++) {
         const struct cluster *c = &v->snapshot->clusters[i];

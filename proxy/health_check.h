@@ -2,17 +2,18 @@
  * health checks.
  *
  *   UNCHECKED --the first answer--> WELL or FAILED
- *                                   WELL ---- a bad status, or `unhealthy_threshold` failures of the network ---> FAILED
- *                                     ^---------------------- `healthy_threshold` successes ------------------------/
  *
- * One worker, the first, asks; what it finds is said in the record of the host that all workers share (circuit.h), as an
- * ejection is: the circuit's epoch tells them to look. A host that is new counts only after its first answer, as Envoy's
- * does, unless no host of the cluster has given one yet: Envoy would not use such a cluster before (it warms up), and
- * here nothing waits for it, so all count until then.
+ *   WELL --a bad status, or `unhealthy_threshold` failures of the network--> FAILED
+ *     ^---------------------- `healthy_threshold` successes ------------------/
  *
- * Nothing blocks: each check by HTTP or TCP is a connection of its own, secured as the cluster's are, among no circuit's;
- * one by gRPC is a call as others are, and is left out while limits have no room for it. At most HEALTH_MOST_PROBES are
- * under way, and others wait their turn. Checks go on from one snapshot to the next: they are
+ * One worker, the first, asks; what it finds is said in the record of the host that all workers share (circuit.h), as
+ * an ejection is: the circuit's epoch tells them to look. A host that is new counts only after its first answer, as
+ * Envoy's does, unless no host of the cluster has given one yet: Envoy would not use such a cluster before (it warms
+ * up), and here nothing waits for it, so all count until then.
+ *
+ * Nothing blocks: each check by HTTP or TCP is a connection of its own, secured as the cluster's are, among no
+ * circuit's; one by gRPC is a call as others are, and is left out while limits have no room for it. At most
+ * HEALTH_MOST_PROBES are under way, and others wait their turn. Checks go on from one snapshot to the next: they are
  * bound to the hosts, and what is asked is what the newest snapshot says. A cluster that has never been called is asked
  * at its `no_traffic_ms`.
  *
@@ -38,7 +39,7 @@ struct health_checks {
     unsigned names;              /* the names' generations, as of which hosts are checked */
 };
 
-/* Checks the hosts of the view, which is to be the worker's, and no others. Does nothing on workers that do not check. */
+/* Checks the hosts of the view, which is to be the worker's, and no others. Nothing on workers that do not check. */
 void health_checks_follow(struct worker *w, struct view *v);
 /* Once a second: hosts of names come and go without a view. */
 void health_checks_tick(struct worker *w);

@@ -11,7 +11,7 @@ struct health_rpc;
 /* Told once, and never from health_rpc_start. `why` is for the log. */
 typedef void health_rpc_done(void *arg, enum health_answer answer, const char *why);
 
-/* Ends by itself once `done` has been told. NULL: errno says why: EAGAIN and EDQUOT: limits leave no room for it now. */
+/* Ends by itself once `done` has been told. NULL: errno says why; EAGAIN and EDQUOT: limits leave no room for it. */
 struct health_rpc *health_rpc_start(struct upstream_host *h, const struct cluster *c, struct str from,
                                     health_rpc_done *done, void *arg);
 /* Gives it up: nothing is told. NULL is accepted. */

@@ -45,7 +45,8 @@ bool rate_bucket_take(struct rate_bucket *b, int64_t now_ns)
         now = filled_up(b, was, now_ns);
         if ((uint32_t)now == 0)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&b->state, &was, now - 1, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&b->state, &was, now - 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }
 
@@ -210,17 +211,6 @@ void rate_limiter_close(struct rate_limiter *r, struct rate_limits *all)
 
 /* ---- descriptors ---- */
 
-struct descriptor {
-    struct rate_limit_entry v[RATE_LIMIT_MOST_ENTRIES];
-    size_t n;
-};
-
-/* A request's, from the actions of one or two places. */
-struct descriptors {
-    struct descriptor v[2 * RATE_LIMIT_MOST_ACTIONS];
-    size_t n;
-};
-
 /* p NULL: there is no parameter of that name. */
 static struct str parameter(struct str query, struct str name)
 {
@@ -276,57 +266,50 @@ static struct str find_value(const struct rate_limit_facts *f, const struct rate
     return STR_NULL;
 }
 
-static bool make_descriptor(const struct rate_limit_facts *f, const struct rate_limit_actions *actions,
-                            struct descriptor *d)
+/* Whether the descriptor that these actions make, if they make one, is just this. */
+static bool makes(const struct rate_limit_facts *f, const struct rate_limit_actions *actions,
+                  const struct rate_limit_descriptor *d)
 {
-    d->n = 0;
-    for (size_t i = 0; i < actions->n; i++) {
-        struct str value = find_value(f, &actions->v[i]);
+    size_t n = 0;
 
-        if (value.p)
-            d->v[d->n++] = (struct rate_limit_entry){ actions->v[i].key, value };
-        else if (!actions->v[i].skip_if_absent)
+    for (size_t i = 0; i < actions->n; i++) {
+        const struct rate_limit_action *a = &actions->v[i];
+        bool same_key = n < d->nentries && str_eq(a->key, d->entries[n].key);
+        struct str value;
+
+        if (!same_key && !a->skip_if_absent)
             return false;
+        value = find_value(f, a);
+        if (!value.p && a->skip_if_absent)
+            continue;
+        if (!value.p || !same_key || !str_eq(value, d->entries[n].value))
+            return false;
+        n++;
     }
-    return d->n > 0;
+    return n == d->nentries;
 }
 
-static void add_descriptors(const struct rate_limit_facts *f, const struct rate_limit_actions *actions, size_t n,
-                            struct descriptors *to)
+static bool one_makes(const struct rate_limit_facts *f, const struct rate_limit_actions *v, size_t n,
+                      const struct rate_limit_descriptor *d)
 {
     for (size_t i = 0; i < n; i++)
-        to->n += make_descriptor(f, &actions[i], &to->v[to->n]);
-}
-
-static void make_descriptors(const struct rate_limit *l, const struct rate_limit_facts *f, struct descriptors *to)
-{
-    size_t of_route = f->route ? f->route->nactions : 0;
-
-    to->n = 0;
-    if (l->nactions) {
-        add_descriptors(f, l->actions, l->nactions, to);
-        return;
-    }
-    if (of_route)
-        add_descriptors(f, f->route->actions, of_route, to);
-    if (f->host && (l->inherit == RATE_LIMIT_INCLUDE || (l->inherit == RATE_LIMIT_OVERRIDE && of_route == 0)))
-        add_descriptors(f, f->host->actions, f->host->nactions, to);
-}
-
-static bool is_made(const struct descriptors *made, const struct rate_limit_descriptor *d)
-{
-    for (size_t i = 0; i < made->n; i++) {
-        size_t k = 0;
-
-        if (made->v[i].n != d->nentries)
-            continue;
-        while (k < d->nentries && str_eq(made->v[i].v[k].key, d->entries[k].key) &&
-               str_eq(made->v[i].v[k].value, d->entries[k].value))
-            k++;
-        if (k == d->nentries)
+        if (makes(f, &v[i], d))
             return true;
-    }
     return false;
+}
+
+/* Whose actions count: the limit's own, or the route's, and the virtual host's. */
+static bool is_made(const struct rate_limit *l, const struct rate_limit_facts *f, const struct rate_limit_descriptor *d)
+{
+    bool has_route = f->route && f->route->nactions;
+
+    if (l->nactions)
+        return one_makes(f, l->actions, l->nactions, d);
+    if (has_route && one_makes(f, f->route->actions, f->route->nactions, d))
+        return true;
+    if (!f->host || l->inherit == RATE_LIMIT_IGNORE || (has_route && l->inherit == RATE_LIMIT_OVERRIDE))
+        return false;
+    return one_makes(f, f->host->actions, f->host->nactions, d);
 }
 
 /* ---- asking ---- */
@@ -352,13 +335,13 @@ static bool take(struct rate_bucket *b, int64_t now_ns, const struct rate_bucket
 }
 
 /* A token of each descriptor's bucket, the slowest first, and then of the common one. */
-static bool take_all(const struct rate_limiter *r, const struct descriptors *made, int64_t now_ns,
+static bool take_all(const struct rate_limiter *r, const struct rate_limit_facts *facts, int64_t now_ns,
                      const struct rate_bucket **told)
 {
     bool found = false;
 
-    for (size_t i = 0; made->n && i < r->limit->ndescriptors; i++) {
-        if (!is_made(made, &r->limit->descriptors[i]))
+    for (size_t i = 0; i < r->limit->ndescriptors; i++) {
+        if (!is_made(r->limit, facts, &r->limit->descriptors[i]))
             continue;
         found = true;
         if (!take(r->descriptors[i], now_ns, told))
@@ -371,16 +354,12 @@ void rate_limit_ask(const struct rate_limiter *r, const struct rate_limit_facts 
                     struct rate_limit_verdict *v)
 {
     const struct rate_limit *l = r->limit;
-    struct descriptors made;
 
     *v = (struct rate_limit_verdict){ .counted = happens(rng, l->enabled_ppm) };
     if (!v->counted)
         return;
-    made.n = 0;
-    if (l->ndescriptors)
-        make_descriptors(l, facts, &made);
     count(&r->counts->enabled);
-    v->limited = !take_all(r, &made, now_ns, &v->bucket);
+    v->limited = !take_all(r, facts, now_ns, &v->bucket);
     count(v->limited ? &r->counts->limited : &r->counts->ok);
     v->refused = v->limited && happens(rng, l->enforced_ppm);
     if (v->refused)

@@ -5,7 +5,7 @@
  *      63             32 31              0
  *     | filled: intervals | tokens        |
  *
- *   Filling   nobody does it by a timer: whoever takes a token first adds what the intervals since `filled` have brought
+ *   Filling   nobody does it by a timer: whoever takes a token first adds what the intervals since `filled` brought
  *             (they are counted from the bucket's birth, so that none is lost or counted twice), and writes both halves
  *             in one compare-and-swap. There is no lock and no system call: the time is the worker's.
  *   Empty     a request that finds no token writes nothing: an overrun costs the workers a read of a shared line.

@@ -93,7 +93,8 @@ static bool match_query(const struct key_match *k, struct str query)
 
 static bool match_route(const struct route_match *m, const struct router_request *r)
 {
-    if ((m->uri && !router_match_string(m->uri, r->path)) || (m->method && !router_match_string(m->method, r->method)) ||
+    if ((m->uri && !router_match_string(m->uri, r->path)) ||
+        (m->method && !router_match_string(m->method, r->method)) ||
         (m->scheme && !router_match_string(m->scheme, r->scheme)) ||
         (m->authority && !router_match_string(m->authority, r->authority)))
         return false;

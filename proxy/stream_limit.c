@@ -35,7 +35,9 @@ static struct str remote_ip(const struct stream *s)
 {
     struct str own = s->cl->peer->remote_ip;
 
-    return s->l->direction == LISTENER_GATEWAY ? own : admit_remote_text(http_value(&s->head, HTTP_X_FORWARDED_FOR), own);
+    if (s->l->direction == LISTENER_GATEWAY)
+        return own;
+    return admit_remote_text(http_value(&s->head, HTTP_X_FORWARDED_FOR), own);
 }
 
 static void refuse(struct stream *s, const struct rate_limit *l)

@@ -342,6 +342,13 @@ static void note_call(struct upstream_cluster *u)
         atomic_store_explicit(&u->circuit->called, true, memory_order_relaxed);
 }
 
+static uint32_t least_health(const struct cluster *c)
+{
+    if (c->outlier.on)
+        return c->outlier.min_health_percent;
+    return c->check ? PANIC_PERCENT : 0;
+}
+
 struct lb *upstream_lb(struct upstream_cluster *u, int64_t now_ns)
 {
     unsigned epoch;
@@ -359,7 +366,7 @@ struct lb *upstream_lb(struct upstream_cluster *u, int64_t now_ns)
     checked = is_checked(u);
     for (size_t i = 0; i < u->lb.n; i++)
         update_slot(u, i, now_ns, checked);
-    lb_update(&u->lb, u->cluster->outlier.on ? u->cluster->outlier.min_health_percent : u->cluster->check ? PANIC_PERCENT : 0);
+    lb_update(&u->lb, least_health(u->cluster));
     return &u->lb;
 }
 

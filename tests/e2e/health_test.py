@@ -13,7 +13,7 @@ import resilience_test
 from proxy_test import Handler, WAIT, expect, until
 from resilience_test import Names
 
-SOON = "interval: 0.05s, no_traffic_interval: 0.05s, timeout: 0.3s, unhealthy_threshold: 2, healthy_threshold: 2"
+SOON = "interval: 0.05s, no_traffic_interval: 0.05s, timeout: 10s, unhealthy_threshold: 2, healthy_threshold: 2"
 HTTP = f"{{{SOON}, http_health_check: {{path: /healthz, host: health.test}}}}"
 TCP = f"{{{SOON}, tcp_health_check: {{}}}}"
 PING = f"{{{SOON}, tcp_health_check: {{send: {{text: '50494e47'}}, receive: [{{text: '50'}}, {{text: '4e47'}}]}}}}"
@@ -112,7 +112,7 @@ def test_dead_host():
 
 
 def test_no_answer():
-    with World(hosts=2) as w:
+    with World(HTTP.replace("timeout: 10s", "timeout: 0.5s"), hosts=2) as w:
         w.becomes("", "")
         w.backends[0].status = None
         w.becomes(FAILED, "")

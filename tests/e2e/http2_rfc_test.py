@@ -188,7 +188,6 @@ CASES = [
     ("connect", "8.5", [block((":method", "CONNECT"), (":authority", "a:80"))], answered(501)),
     ("connect_with_path", "8.5", [block((":method", "CONNECT"), S, A, P)], MALFORMED),
     ("connect_without_authority", "8.5", [block((":method", "CONNECT"))], MALFORMED),
-    ("connect_extended_not_taken", "8441 5", [block((":method", "CONNECT"), S, A, P, (":protocol", "websocket"))], answered(502)),
     ("connect_extended_other", "8441 4", [block((":method", "CONNECT"), S, A, P, (":protocol", "connect-udp"))], answered(501)),
     ("protocol_of_get", "8441 4", [block(M, S, A, P, (":protocol", "websocket"))], MALFORMED),
     # --- fields (8.2)

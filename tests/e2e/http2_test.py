@@ -309,6 +309,9 @@ class Upgrader(Handler):
         if path == "/no":
             self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nsad\n")
             return True
+        if path == "/page":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhey\n")
+            return True
         expect((method, fields["upgrade"], fields["connection"].lower()), ("GET", "websocket", "upgrade"))
         accept = websocket_accept(fields["sec-websocket-key"] if path != "/liar" else "other")
         self.wfile.write(f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -392,7 +395,7 @@ def test_websocket_over_http2():
 
 def test_websocket_over_http2_is_refused():
     with websocket_world(Upgrader) as p:
-        for n, (path, status) in enumerate((("/no", "403"), ("/liar", "502")), 1):
+        for n, (path, status) in enumerate((("/no", "403"), ("/liar", "502"), ("/page", "502")), 1):
             with raw(p) as r:
                 r.send(frame(HEADERS, END_HEADERS, 1, connect(path)))
                 r.until(HEADERS, 1)
@@ -403,7 +406,7 @@ def test_websocket_over_http2_is_refused():
         with raw(p) as r:
             r.send(frame(HEADERS, END_HEADERS, 1, connect(protocol="connect-udp")))
             r.until(HEADERS, 1)
-            assert " 501 DPE " in p.lines(3)[-1], p.lines(3)
+            assert " 501 DPE " in p.lines(4)[-1], p.lines(4)
             r.send(frame(HEADERS, END_HEADERS, 3, literal(":protocol", "websocket") + head()))
             expect(int.from_bytes(r.until(RST_STREAM, 3)[3], "big"), PROTOCOL_ERROR, "it belongs to CONNECT")
             r.send(frame(HEADERS, END_HEADERS, 5, literal(":method", "CONNECT") + literal(":authority", "a:1")))

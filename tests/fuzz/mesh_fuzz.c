@@ -168,7 +168,8 @@ static void check_health(const struct health_check *h)
         h->unhealthy_edge_ms < 1 || h->no_traffic_ms < 1 || h->no_traffic_healthy_ms < 1 || !h->unhealthy_threshold ||
         !h->healthy_threshold || h->jitter_percent > 100)
         abort();
-    if (h->kind == HEALTH_CHECK_HTTP && (!h->path.n || str_chr(h->path, ' ') >= 0 || str_chr(h->path, '\n') >= 0 || !h->method.n))
+    if (h->kind == HEALTH_CHECK_HTTP &&
+        (!h->path.n || !h->method.n || str_chr(h->path, ' ') >= 0 || str_chr(h->path, '\n') >= 0))
         abort();
     for (size_t i = 0; i < h->nexpected; i++)
         if (h->expected[i].from < 100 || h->expected[i].to > 600 || h->expected[i].from >= h->expected[i].to)

@@ -26,10 +26,13 @@ static const struct workload frontend = { .pod = STR_INIT("frontend-v1-0"), .nam
 static const struct endpoint endpoints[] = {
     { .ip = STR_INIT("127.10.0.4"), .port = 10080, .container_port = 80, .weight = 3, .workload = &frontend }
 };
+static const struct health_check check = { .kind = HEALTH_CHECK_HTTP, .timeout_ms = 1000, .interval_ms = 5000, .no_traffic_ms = 60000,
+                                           .unhealthy_threshold = 3, .healthy_threshold = 2, .path = STR_INIT("/healthz") };
 static const struct cluster clusters[] = {
     { .name = STR_INIT("outbound|80|v1|frontend.guestbook.svc.cluster.local"), .endpoints = endpoints, .nendpoints = 1,
       .lb = LB_ROUND_ROBIN, .connect_timeout_ms = 10000, .max_connections = UINT32_MAX, .max_pending = 1024 },
     { .name = STR_INIT("outbound|80|v2|frontend.guestbook.svc.cluster.local"), .connect_timeout_ms = 1500,
+      .lb = LB_MAGLEV, .check = &check,
       .tls = { .mode = TLS_CLIENT_MUTUAL, .sni = STR_INIT("far.example"), .own = { { STR_INIT("our chain"), { NULL, 0 } },
       { STR_INIT("our secret"), { NULL, 0 } } }, .ca = { { NULL, 0 }, STR_INIT("/ca.pem") } } },
 };
@@ -61,11 +64,16 @@ static const struct listener behind = { .protocol = PROTOCOL_HTTP, .hosts = host
 static const struct listener passed_on = { .protocol = PROTOCOL_TCP, .tcp = one, .ntcp = 1 };
 static const struct listener_chain chains[] = { { server_names, 2, &secured, &behind },
                                                 { &server_names[1], 1, NULL, &passed_on } };
+static const struct rate_limit limit = { .stat_prefix = STR_INIT("limiter"),
+                                         .bucket = { STR_INIT("key"), .most = 10, .per_fill = 5, .interval_ms = 60000 } };
+static const struct rate_limit *const connection_limits[] = { &limit };
+static const struct rate_limit_filter limits[] = { { .name = STR_INIT("local"), .limit = &limit } };
 static const struct listener listeners[] = {
     { .name = STR_INIT("0.0.0.0_8080"), .ip = STR_INIT("127.0.0.1"), .bind_port = 8080, .port = 80,
-      .direction = LISTENER_GATEWAY, .protocol = PROTOCOL_HTTP, .hosts = hosts, .nhosts = 1 },
+      .direction = LISTENER_GATEWAY, .protocol = PROTOCOL_HTTP, .hosts = hosts, .nhosts = 1, .limits = limits,
+      .nlimits = 1 },
     { .name = STR_INIT("127.64.3.5_6379"), .ip = STR_INIT("127.64.3.5"), .bind_port = 6379, .port = 6379,
-      .protocol = PROTOCOL_TCP, .tcp = one, .ntcp = 1 },
+      .protocol = PROTOCOL_TCP, .tcp = one, .ntcp = 1, .connection_limits = connection_limits, .nconnection_limits = 1 },
     { .name = STR_INIT("0.0.0.0_8443"), .ip = STR_INIT("127.0.0.1"), .bind_port = 8443, .port = 443,
       .direction = LISTENER_GATEWAY, .protocol = PROTOCOL_HTTP, .chains = chains, .nchains = 2 },
     { .name = STR_INIT("127.10.0.4_80"), .ip = STR_INIT("127.10.0.4"), .bind_port = 80, .port = 80,
@@ -341,6 +349,13 @@ static const char *const in_dump[] = {
     "\"rds\":{\"route_config_name\":\"0.0.0.0_8080\"}",
     "\"traffic_direction\":\"OUTBOUND\"",
     "envoy.filters.network.tcp_proxy",
+    "\"lb_policy\":\"MAGLEV\"",
+    "\"health_checks\":[{\"timeout\":\"1s\",\"interval\":\"5s\",\"no_traffic_interval\":\"60s\",\"unhealthy_threshold\":3,"
+    "\"healthy_threshold\":2,\"http_health_check\":{\"path\":\"/healthz\"}}]",
+    "\"http_filters\":[{\"name\":\"local\",\"typed_config\":{\"@type\":\"type.googleapis.com/envoy.extensions.filters.http."
+    "local_ratelimit.v3.LocalRateLimit\",\"stat_prefix\":\"limiter\",\"token_bucket\":{\"max_tokens\":10,\"tokens_per_fill\":5,"
+    "\"fill_interval\":\"60s\"}}}]",
+    "\"filters\":[{\"name\":\"envoy.filters.network.local_ratelimit\",",
     "\"version_info\":\"7\"",
     "\"id\":\"sidecar~127.0.0.1~gateway-0.istio-system~istio-system.svc.cluster.local\"",
 };
