@@ -23,7 +23,7 @@ static int must_fail(void)
     return 1;
 }
 
-enum { LARGE = 8 << 20, MUCH = 12 << 20, KEPT = 64 << 20 };
+enum { LARGE = 8 << 20, KEPT = 64 << 20 };
 
 void mem_keep(void)
 {
@@ -32,9 +32,9 @@ void mem_keep(void)
     mallopt(M_ARENA_MAX, 2);
 }
 
-void mem_give_back(void)
+void mem_give_back(size_t much)
 {
-    if (mallinfo2().fordblks > MUCH)
+    if (mallinfo2().fordblks > much)
         malloc_trim(0);
 }
 

@@ -21,8 +21,8 @@ int mem_grow(void *p, size_t *cap, size_t need, size_t size) __attribute__((warn
 void mem_keep(void);
 /* All of p[0..n) will be written: the system may give large pages for it, which cost fewer faults and misses. */
 void mem_expect(void *p, size_t n);
-/* And now and then: what the heap keeps goes back to the system when it is much. */
-void mem_give_back(void);
+/* And now and then: what the heap keeps goes back to the system when it is more than `much` bytes. */
+void mem_give_back(size_t much);
 
 /* Tests only: the n-th allocation from now fails (n >= 1), once; 0 switches it off. Process-wide. */
 void mem_fail_at(long n);

@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { GIVE_BACK_SECONDS = 5, CACHE_IDLE_MS = 5 * 60 * 1000, STOP_API_MS = 3000, STOP_GRPC_MS = 1000 };
+enum { GIVE_BACK_SECONDS = 5, MUCH_KEPT = 12 << 20, CACHE_IDLE_MS = 5 * 60 * 1000, STOP_API_MS = 3000, STOP_GRPC_MS = 1000 };
 
 static const char default_grpc[] = "127.0.0.1:4317";
 
@@ -72,7 +72,7 @@ static void wait_for_the_end(struct settings_file *file, struct promql_cache *ca
         if (sig < 0) {
             promql_cache_trim(cache, CACHE_IDLE_MS);
             api_give_back(api);
-            mem_give_back();
+            mem_give_back(MUCH_KEPT);
         } else if (settings_reload(file, &e) < 0) {
             log_error("reload refused, the old settings stay: %s", e.msg);
         }

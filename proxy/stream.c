@@ -198,30 +198,6 @@ void stream_answer(struct stream *s, unsigned status, struct str reason, struct 
     s->response_bytes += s->cl->ops->head(s->cl, &a);
 }
 
-void stream_reply_with(struct stream *s, unsigned status, struct fields *f, struct str body)
-{
-    bool to_head = str_eqz(s->rq.method, "HEAD");
-
-    if (body.n)
-        fields_add(f, STR("content-type"), STR("text/plain"));
-    stream_answer(s, status, str_of(http_reason(status)), f, HTTP_LENGTH, body.n);
-    if (body.n && !to_head) {
-        s->cl->ops->data(s->cl, body);
-        s->bytes_sent += body.n;
-        s->response_bytes += body.n;
-    }
-    stream_end(s);
-}
-
-void stream_reply(struct stream *s, unsigned status, unsigned flags, const char *details, struct str body)
-{
-    struct fields f = { .n = 0 };
-
-    s->flags |= flags;
-    s->details = details;
-    stream_reply_with(s, status, &f, body);
-}
-
 static void reply_redirect(struct stream *s, unsigned status, struct str location)
 {
     struct fields f = { .n = 0 };

@@ -43,6 +43,7 @@ struct telemetry {
     struct rng rng;                  /* for the ids of log lines */
     struct buf resource, head, line, own_line; /* own_line: in the file's format, where that is not the server's */
     struct open_batch logs, spans;
+    unsigned rested;                 /* ticks without a record, at most REST_TICKS */
     pthread_t thread;
     /* The only things another thread writes: */
     atomic_int readiness;            /* enum readiness */

@@ -29,6 +29,8 @@ enum {
     BUSY_RECORDS = 64,         /* after so many in a tick the next one comes soon: the rings stay short, and in the cache */
     BUSY_TICK_MS = 10,
     STOPPING_TICK_MS = 5,
+    REST_TICKS = 20,           /* without a record: then memory is given back */
+    MUCH_KEPT = 512 << 10,
     REPORT_ALL_S = 60,
     MOST_LABEL_SETS = 10000,
     MOST_PER_TICK = 50000,      /* records; then the network has its turn */
@@ -277,6 +279,24 @@ static int64_t tick_after(const struct telemetry *t, size_t taken)
     return interval > 0 ? interval : 1;
 }
 
+/* What a busy time has needed is too much for a proxy at rest. */
+static void rest(struct telemetry *t, size_t taken)
+{
+    if (taken) {
+        t->rested = 0;
+        return;
+    }
+    if (t->rested == REST_TICKS || ++t->rested < REST_TICKS)
+        return;
+    if (t->logs.n == 0)
+        buf_free(&t->logs.records);
+    if (t->spans.n == 0)
+        buf_free(&t->spans.records);
+    buf_free(&t->head);
+    buf_free(&t->line);
+    mem_give_back(MUCH_KEPT);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct telemetry *t = arg;
@@ -292,6 +312,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     taken = atomic_load(&t->held) && !stop_by_ns ? 0 : drain(t);
     if (stop_by_ns || clock_mono_ns() >= t->flush_at_ns)
         flush(t);
+    rest(t, taken);
     if (stop_by_ns && t->exporter)
         exporter_hurry(t->exporter);
     if (stop_by_ns && is_done(t, stop_by_ns, taken < MOST_PER_TICK))

@@ -82,12 +82,168 @@ START_TEST(a_slow_reader_gets_all_of_a_last_answer)
 }
 END_TEST
 
+/* ---- many in one round ---- */
+
+enum probe_act { ECHO, PAUSE_OTHER, CLOSE_OTHER };
+
+struct probe {
+    struct conn c;
+    struct probe *other;
+    enum probe_act act;
+    int far;                     /* the other end */
+    char got[64];
+};
+
+static int destroyed;
+
+static size_t probe_data(struct conn *c, struct str bytes)
+{
+    struct probe *p = (struct probe *)c;
+
+    strncat(p->got, bytes.p, bytes.n);
+    conn_write(c, bytes);
+    if (p->act == PAUSE_OTHER)
+        conn_pause(&p->other->c);
+    else if (p->act == CLOSE_OTHER)
+        conn_close(&p->other->c);
+    return bytes.n;
+}
+
+static void probe_destroy(struct conn *c)
+{
+    destroyed++;
+    mem_free(c);
+}
+
+static const struct conn_ops probe_ops = { .data = probe_data, .eof = conn_close, .error = failed, .drained = nothing,
+                                           .deadline = conn_close, .destroy = probe_destroy };
+
+static struct worker *new_worker(int with_uring)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+    int why;
+
+    w->base = event_base_new();
+    ck_assert_int_eq(poller_init(&w->poller, w->base), 0);
+    w->batch = with_uring ? batch_new(&why) : NULL;
+    destroyed = 0;
+    worker_enter(w);
+    return w;
+}
+
+static void end_worker(struct worker *w)
+{
+    while (w->conns)
+        conn_close(w->conns);
+    worker_leave(w);
+    batch_free(w->batch);
+    poller_free(&w->poller);
+    conn_buf_free_all(w);
+    event_base_free(w->base);
+    free(w);
+}
+
+static struct probe *new_probe(struct worker *w)
+{
+    struct probe *p = mem_zalloc(sizeof(*p));
+    int ends[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    p->far = ends[1];
+    conn_open(&p->c, w, (struct conn_socket){ .fd = ends[0] }, &probe_ops);
+    return p;
+}
+
+static void turn_loop(struct worker *w)
+{
+    worker_leave(w);
+    for (int i = 0; i < 4; i++)
+        event_base_loop(w->base, EVLOOP_NONBLOCK);
+}
+
+/* More than are served by one system call. */
+START_TEST(each_gets_its_own)
+{
+    enum { N = 3 * BATCH_MOST + 5 };
+    struct worker *w = new_worker(_i);
+    struct probe *p[N];
+    char text[16], back[16];
+
+    for (int i = 0; i < N; i++) {
+        p[i] = new_probe(w);
+        ck_assert_int_eq(dprintf(p[i]->far, "%07d", i), 7);
+    }
+    turn_loop(w);
+    for (int i = 0; i < N; i++) {
+        snprintf(text, sizeof(text), "%07d", i);
+        ck_assert_str_eq(p[i]->got, text);
+        ck_assert_int_eq(read(p[i]->far, back, sizeof(back)), 7);
+        ck_assert_int_eq(memcmp(back, text, 7), 0);
+        close(p[i]->far);
+    }
+    turn_loop(w);
+    ck_assert_int_eq(destroyed, N);
+    end_worker(w);
+}
+END_TEST
+
+/* What was read for it before its turn is not lost when another pauses it first. */
+START_TEST(paused_before_its_turn)
+{
+    struct worker *w = new_worker(_i);
+    struct probe *a = new_probe(w), *b = new_probe(w);
+
+    a->other = b;
+    b->other = a;
+    a->act = b->act = PAUSE_OTHER; /* whoever is the first */
+    ck_assert_int_eq(dprintf(a->far, "one"), 3);
+    ck_assert_int_eq(dprintf(b->far, "two"), 3);
+    turn_loop(w);
+    ck_assert_uint_eq(strlen(a->got) + strlen(b->got), 3);
+    a->act = b->act = ECHO;
+    worker_enter(w);
+    conn_resume(&a->c);
+    conn_resume(&b->c);
+    turn_loop(w);
+    ck_assert_str_eq(a->got, "one");
+    ck_assert_str_eq(b->got, "two");
+    close(a->far);
+    close(b->far);
+    end_worker(w);
+}
+END_TEST
+
+START_TEST(closed_before_its_turn)
+{
+    struct worker *w = new_worker(_i);
+    struct probe *a = new_probe(w), *b = new_probe(w), *left;
+    int far[2] = { a->far, b->far };
+
+    a->other = b;
+    b->other = a;
+    a->act = b->act = CLOSE_OTHER;
+    ck_assert_int_eq(dprintf(a->far, "one"), 3);
+    ck_assert_int_eq(dprintf(b->far, "two"), 3);
+    turn_loop(w);
+    ck_assert_int_eq(destroyed, 1);
+    left = (struct probe *)w->conns;
+    ck_assert(left && !left->c.next);
+    ck_assert_uint_eq(strlen(left->got), 3);
+    close(far[0]);
+    close(far[1]);
+    end_worker(w);
+}
+END_TEST
+
 static Suite *conn_suite(void)
 {
     Suite *s = suite_create("conn");
     TCase *t = tcase_create("conn");
 
     tcase_add_test(t, a_slow_reader_gets_all_of_a_last_answer);
+    tcase_add_loop_test(t, each_gets_its_own, 0, 2);
+    tcase_add_loop_test(t, paused_before_its_turn, 0, 2);
+    tcase_add_loop_test(t, closed_before_its_turn, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }
