@@ -29,7 +29,7 @@ enum {
     NNUMBERS = ACCESS_LOG_FIELDS(COUNT_NONE, COUNT_ONE),
     LEAST_CAPACITY = 4096,
     STRETCH = 64 * 1024,       /* at the end of each the producer looks how much the consumer has left */
-    LEAST_USED = 8,            /* of these before it goes back */
+    LEAST_USED = 4,            /* of these before it goes back */
     LONGEST_TEXT = UINT16_MAX, /* what is longer is cut: a head of a request is no longer than that */
     CACHE_LINES = 128          /* two, for processors that fetch them in pairs */
 };

@@ -29,7 +29,7 @@ enum {
     BUSY_RECORDS = 64,         /* after so many in a tick the next one comes soon: the rings stay short, and in the cache */
     BUSY_TICK_MS = 10,
     STOPPING_TICK_MS = 5,
-    REST_TICKS = 20,           /* without a record: then memory is given back */
+    REST_TICKS = 10,           /* without a record: then memory is given back */
     MUCH_KEPT = 512 << 10,
     REPORT_ALL_S = 60,
     MOST_LABEL_SETS = 10000,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make bench: what is measured, and how, is in RESULTS.md. CPU seconds and ratios, for these machines are noisy.
-# The comparison with Prometheus and VictoriaMetrics needs the shared benchmarks (BENCH_DIR); it takes about ten minutes.
+# The comparison with Prometheus and VictoriaMetrics needs the shared benchmarks (BENCH_DIR); each takes about ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bench=${BENCH_DIR:-${CONFORMANCE_DIR:-../shared/conformance}/../bench}
@@ -20,6 +20,12 @@ if [ -e "$bench/tsdb_bench.py" ]; then
   python3 "$bench/scrape_bench.py" http://127.0.0.1:29299 --cmd 'tests/bench/scrape_peer.sh {dir} {port}'
 else
   echo "skipped: comparison with Prometheus and VictoriaMetrics: $bench is not there"
+fi
+if [ -e "$bench/proxy_bench.py" ]; then
+  dpkg -s libnginx-mod-stream >/dev/null 2>&1 || install libnginx-mod-stream
+  tests/bench/proxy.sh "$bench/proxy_bench.py"
+else
+  echo "skipped: comparison with HAProxy and nginx: $bench is not there"
 fi
 command -v clickhouse-server >/dev/null || [ -x /usr/sbin/clickhouse-server ] || install clickhouse-server clickhouse-client
 command -v zstd >/dev/null || install zstd

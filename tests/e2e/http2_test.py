@@ -256,6 +256,37 @@ def test_grpc_answers_a_client_of_http_1():
         assert b"\r\ngrpc-status: 0\r\n" in behind and b"\r\nx-trailer: behind\r\n" in behind, behind
 
 
+def test_our_own_answers_to_grpc():
+    """In its own kind of status, whatever the reason is; a plain client gets HTTP's."""
+    port = free_port()
+    config = (service("app", port, "app", "grpc") + pod("app-1", "app", "v1", "127.7.21.9", port) + gateway() + """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: vs, namespace: default}
+spec:
+  hosts: ["*"]
+  gateways: [gw]
+  http:
+  - {match: [{uri: {prefix: /fault}}], fault: {abort: {percentage: {value: 100}, httpStatus: 429}}, route: [{destination: {host: app}}]}
+  - {match: [{uri: {prefix: /direct}}], directResponse: {status: 403, body: {string: "100% no"}}}
+  - {match: [{uri: {prefix: /dead}}], route: [{destination: {host: app}}]}
+---""")
+    with Proxy(config) as p, grpc.insecure_channel(f"127.0.0.1:{p.port}", (("grpc.default_authority", "app.example"),)) as channel:
+        for n, (path, code, details) in enumerate((("/fault/X", "UNAVAILABLE", "fault filter abort"),
+                                                   ("/direct/X", "PERMISSION_DENIED", "100% no"),
+                                                   ("/dead/X", "UNAVAILABLE", "upstream connect error"),
+                                                   ("/other/X", "UNIMPLEMENTED", "")), 1):
+            try:
+                channel.unary_unary(path)(b"x", timeout=WAIT)
+                raise AssertionError(f"{path} was served")
+            except grpc.RpcError as e:
+                expect(e.code().name, code, path)
+                assert e.details().startswith(details), (path, e.details())
+            assert f'"POST {path} HTTP/2" 200 ' in p.lines(n)[-1], p.lines(n)
+        answer = p.raw(b"GET /direct/X HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 403 ") and answer.endswith(b"100% no"), answer
+
+
 def test_grpc_streams_both_ways_at_once():
     with grpc_world() as (_, _, channel):
         turn, go = [], threading.Semaphore(1)
