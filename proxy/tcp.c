@@ -48,7 +48,7 @@ struct tcp {
     char up_local[CONN_ADDR_TEXT];
     unsigned flags;
     const char *details, *transport_failure;
-    char denied[POLICY_DETAILS];
+    char *denied;                /* who has denied it, where `details` says that */
     char announcement[PROXY_HEADER_MOST_OUT];
     bool opened, over, counted;  /* counted: among the circuit's connections */
     struct event look;           /* while a name's first answer is waited for */
@@ -265,6 +265,7 @@ static void destroy(struct conn *c)
     if (--t->conns > 0)
         return;
     stop_looking(t);
+    mem_free(t->denied);
     upstream_host_put(t->host);
     view_put(t->view);
     worker_listener_put(t->wl);
@@ -344,7 +345,9 @@ static bool admitted(struct tcp *t)
     policy_decide(p, &facts, &verdict);
     if (verdict.allowed)
         return true;
-    policy_details(&verdict, t->denied);
+    t->denied = mem_alloc(POLICY_DETAILS);
+    if (t->denied)
+        policy_details(&verdict, t->denied);
     t->details = t->denied;
     return false;
 }
