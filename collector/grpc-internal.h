@@ -26,6 +26,7 @@
 #define COLLECTOR_GRPC_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/http2_credit.h"
 #include "collector/grpc_wire-internal.h"
 #include "collector/otlp.h"
 
@@ -124,8 +125,7 @@ struct grpc_conn {
     int64_t owed_ns;           /* since when it owes the rest of a handshake or header block; 0: it does not */
     int64_t blocked_ns;        /* since when `out` has not been sent off; 0: it is empty */
     int64_t quiet_ns;          /* since when it has had no call */
-    double credit;             /* frames that bring nothing and are still borne with */
-    int64_t credited_ns;       /* when `credit` was reckoned */
+    struct http2_credit credit;
 };
 
 struct grpc_count {
