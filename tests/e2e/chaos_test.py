@@ -16,10 +16,10 @@ import struct
 import sys
 import threading
 import time
-import traceback
 
 from proxy_test import Proxy, expect, free_port, gateway, pod, receive_all, service, until, virtual_service
 from strict_http import Reader
+from suite import run
 
 HOST_IP = "127.7.41.1"
 MOST_PIPES = 20             # ends of spare ones, and the standard output
@@ -479,24 +479,5 @@ def test_hundreds_of_everything_at_once():
         together(300, play)
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
-    words = sys.argv[1:]
-    passed = failed = 0
-    for name, test in tests:
-        if words and not any(word in name for word in words):
-            continue
-        start = time.monotonic()
-        try:
-            test()
-            passed += 1
-            print(f"pass  {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except Exception:       # noqa: BLE001  each test reports by itself
-            failed += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))
