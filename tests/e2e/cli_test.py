@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 
+import suite
 from mesh import BUILD, VIGLA, Server
-from suite import run
 
 
 def run(*words, env=None, stdin=None):
@@ -128,4 +128,4 @@ def test_configuration_file_and_reload():
 
 
 if __name__ == "__main__":
-    sys.exit(run(globals()))
+    sys.exit(suite.run(globals()))

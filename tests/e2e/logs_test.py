@@ -14,8 +14,8 @@ import tempfile
 import time
 import urllib.parse
 
+import suite
 from mesh import VIGLA, Process, Server, until
-from suite import run
 
 SELECTOR = '{kind="log"}'
 
@@ -247,4 +247,4 @@ def test_logs_prints_in_each_form():
 
 
 if __name__ == "__main__":
-    sys.exit(run(globals()))
+    sys.exit(suite.run(globals()))
