@@ -7,7 +7,7 @@
  * Solution   They are borne with up to a credit, of which each takes 1. It grows with time, and with what does bring
  *            something: a peer that works may send as many as its work asks for, one that does nothing else may not.
  *            Whoever runs out of it is told ENHANCE_YOUR_CALM (RFC 9113 7) and has his connection ended.
- * Elsewhere  CONTINUATION, entries of SETTINGS and header fields are bounded by nghttp2 and by who reads header blocks. */
+ * Elsewhere  CONTINUATION, entries of SETTINGS and header fields are bounded by nghttp2 and by its callers. */
 #ifndef BASE_HTTP2_CREDIT_H
 #define BASE_HTTP2_CREDIT_H
 
@@ -18,8 +18,8 @@
 
 enum {
     HTTP2_CREDIT_OF_REQUEST = 10,        /* a request, or a call, that begins: its windows, and its end */
-    HTTP2_CREDIT_OF_DATA = 2             /* a frame of DATA that goes out may be answered by a WINDOW_UPDATE of each, stream
-                                          * and connection */
+    HTTP2_CREDIT_OF_DATA = 2             /* a frame of DATA that goes out may be answered by a WINDOW_UPDATE of each,
+                                          * stream and connection */
 };
 
 /* All zeros: a connection that begins, which may send as many as ever. */

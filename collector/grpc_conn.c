@@ -1,10 +1,10 @@
 /* grpc_conn.c: one connection: a socket, and nghttp2's session on it.
  *
- * Bounds. Nothing is read while something waits to be sent, so a peer that does not read cannot make us queue answers; one
- * that does not read for `stall_ms` is cut off. Floods of frames that bring nothing run out of credit
- * (base/http2_credit.h) and end in GOAWAY ENHANCE_YOUR_CALM. CONTINUATION, SETTINGS entries and header fields are bounded by nghttp2 and
- * grpc_call_header. The connection's window is given back as bytes come; what holds senders back is each call's window
- * and the count of bytes in memory. */
+ * Bounds. Nothing is read while something waits to be sent, so a peer that does not read cannot make us queue answers;
+ * one that does not read for `stall_ms` is cut off. Floods of frames that bring nothing run out of credit
+ * (base/http2_credit.h) and end in GOAWAY ENHANCE_YOUR_CALM. CONTINUATION, SETTINGS entries and header fields are
+ * bounded by nghttp2 and grpc_call_header. The connection's window is given back as bytes come; what holds senders back
+ * is each call's window and the count of bytes in memory. */
 #include "collector/grpc-internal.h"
 
 #include "base/clock.h"
@@ -240,7 +240,8 @@ static int greet(struct grpc_conn *c)
 
     if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, 3) < 0)
         return ERR_NOMEM;
-    return nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, GRPC_CONNECTION_WINDOW) < 0 ? ERR_NOMEM : 0;
+    return nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, GRPC_CONNECTION_WINDOW) < 0 ?
+               ERR_NOMEM : 0;
 }
 
 struct grpc_conn *grpc_conn_open(struct grpc_server *s, int fd)

@@ -38,7 +38,7 @@ void http2_block_add(struct http2_block *b, struct str name, struct str value);
 /* The head is b->head, valid until the next block begins. `more`: a body follows. False: it is no message, or it is
  * larger than a head may be. */
 bool http2_block_finish(struct http2_block *b, bool request, bool more);
-/* What of a finished block of trailers may go on, with copies of its texts, to be freed by mem_free. NULL: no memory. */
+/* What of a finished block of trailers may go on, with copies of its texts, for mem_free. NULL: no memory. */
 struct fields *http2_block_trailers(struct http2_block *b);
 
 /* ---- heads and trailers that go out ---- */

@@ -191,7 +191,8 @@ static void put_interim(struct client *cl, unsigned status, const struct fields 
     http2_list_add(&list, STR(":status"), str_of(text));
     if (f)
         http2_list_fields(&list, f);
-    if (!rq->closed && nghttp2_submit_headers(rq->h->session, NGHTTP2_FLAG_NONE, rq->id, NULL, list.v, list.n, NULL) < 0)
+    if (!rq->closed &&
+        nghttp2_submit_headers(rq->h->session, NGHTTP2_FLAG_NONE, rq->id, NULL, list.v, list.n, NULL) < 0)
         rq->h->broken = true;
     wake(rq->h);
 }
@@ -326,7 +327,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct http2_server *h = user;
 
     (void)session, (void)frame, (void)flags;
-    http2_block_add(&h->block, (struct str){ (const char *)name, name_n }, (struct str){ (const char *)value, value_n });
+    http2_block_add(&h->block, (struct str){ (const char *)name, name_n },
+                    (struct str){ (const char *)value, value_n });
     return 0;
 }
 

@@ -1,8 +1,8 @@
 /* http2_session.c: a session's bounds, and its way to the socket. */
 #include "proxy/http2-internal.h"
 
-/* Debian's nghttp2 1.52 counts resets (CVE-2023-44487) and CONTINUATION frames (CVE-2024-28182) by itself; what else may
- * come as a flood base/http2_credit.h counts. */
+/* Debian's nghttp2 1.52 counts resets (CVE-2023-44487) and CONTINUATION frames (CVE-2024-28182) by itself; what else
+ * may come as a flood base/http2_credit.h counts. */
 enum { MOST_SETTINGS = 32, MOST_ACKS = 100 };
 
 static nghttp2_option *make_options(void)

@@ -235,7 +235,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct http2_upstream *h = user;
 
     (void)session, (void)frame, (void)flags;
-    http2_block_add(&h->block, (struct str){ (const char *)name, name_n }, (struct str){ (const char *)value, value_n });
+    http2_block_add(&h->block, (struct str){ (const char *)name, name_n },
+                    (struct str){ (const char *)value, value_n });
     return 0;
 }
 

@@ -30,7 +30,8 @@ import grpc
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from http2_frames import (ACK, CALM, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE,
                           PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, Raw, frame, head, literal, raw)
-from proxy_test import Backend, Handler, Proxy, WAIT, World, expect, free_port, gateway, metric, pod, service, until, virtual_service  # noqa: E402
+from proxy_test import (Backend, Handler, Proxy, WAIT, World, expect, free_port, gateway, metric, pod,  # noqa: E402
+                        service, until, virtual_service)
 from suite import run  # noqa: E402
 
 # --- curl ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Runs the tests of a file: its functions test_..., those alone whose name contains one of the words on the command line."""
+"""Runs the tests of a file, which are its functions test_...: where the command line has words, those alone whose name
+contains one of them."""
 import os
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def npm(folder, what):
     if os.path.exists(os.path.join(folder, "node_modules", ".package-lock.json")):
         return
     try:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True, timeout=300,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True,
+                       timeout=300, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except (OSError, subprocess.SubprocessError) as error:
         raise Skipped(f"{what} cannot be installed: {error}") from error
