@@ -31,14 +31,14 @@ void buf_double(struct buf *b, double v);
 void buf_utf8(struct buf *b, struct str s);
 /* As a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_json(struct buf *b, struct str s);
-/* buf_json's common case, for who has made room: puts s.n + 2 bytes to `to`. False: something in s wants more than that;
- * what has been written is to be overwritten. */
+/* buf_json's common case, for who has made room: puts s.n + 2 bytes to `to`. False: something in s wants more than
+ * that; what has been written is to be overwritten. */
 bool json_plain(char *to, struct str s);
 /* Makes room for n more bytes and returns where they go (then add to b->n), or NULL. */
 char *buf_reserve(struct buf *b, size_t n);
 
-/* Makes the buffer, which is empty, large enough for n bytes and a NUL, and no larger: for who knows how many will come.
- * Without memory for it nothing has changed. */
+/* Makes the buffer, which is empty, large enough for n bytes and a NUL, and no larger: for who knows how many will
+ * come. Without memory for it nothing has changed. */
 void buf_expect(struct buf *b, size_t n);
 
 static inline bool buf_failed(const struct buf *b)

@@ -1,8 +1,8 @@
 /* serve.c: vigla serve: opens the store, starts the API, waits for a signal.
  *
  * Every option may stand in the file of --config under its own name; the command line wins. SIGHUP and POST /-/reload
- * read the file again: a bad one is refused and the old settings stay; the log level and what is scraped change at once,
- * the rest of what changed is told to need a restart. */
+ * read the file again: a bad one is refused and the old settings stay; the log level and what is scraped change at
+ * once, the rest of what changed is told to need a restart. */
 #include "api/api.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,12 +18,14 @@
 #include <signal.h>
 #include <string.h>
 
-enum { GIVE_BACK_SECONDS = 5, MUCH_KEPT = 12 << 20, CACHE_IDLE_MS = 5 * 60 * 1000, STOP_API_MS = 3000, STOP_GRPC_MS = 1000 };
+enum { GIVE_BACK_SECONDS = 5, MUCH_KEPT = 12 << 20, CACHE_IDLE_MS = 5 * 60 * 1000, STOP_API_MS = 3000,
+       STOP_GRPC_MS = 1000 };
 
 static const char default_grpc[] = "127.0.0.1:4317";
 
 static const char details[] =
-    "When it is ready it prints `ready http://HOST:PORT`. SIGTERM or Ctrl-C: what was taken in is stored, then it ends.\n"
+    "When it is ready it prints `ready http://HOST:PORT`. SIGTERM or Ctrl-C: what was taken in is stored, then it "
+    "ends.\n"
     "An answer of 2xx to a sender means that its data is in SQLite.";
 
 static int translate(const struct settings *o, struct store_options *store, struct api_options *api, char host[64],
@@ -61,7 +63,8 @@ static sigset_t block_signals(void)
 }
 
 /* The signal that ends us; meanwhile settings are read again when asked, and memory that is not used is given back. */
-static void wait_for_the_end(struct settings_file *file, struct promql_cache *cache, struct api *api, const sigset_t *signals)
+static void wait_for_the_end(struct settings_file *file, struct promql_cache *cache, struct api *api,
+                             const sigset_t *signals)
 {
     const struct timespec pause = { GIVE_BACK_SECONDS, 0 };
     int sig;

@@ -5,8 +5,8 @@
  *        ▲                          │ window given back, answer                                         │
  *        └──────────────────────────┴────────────────────── box + eventfd (grpc_server.c) ◄─────────────┘
  *
- * A call that streams has one batch with the store; the messages that come meanwhile gather, and are the next one. So the
- * store gets few batches however small the messages are, as it does from its own group commit.
+ * A call that streams has one batch with the store; the messages that come meanwhile gather, and are the next one. So
+ * the store gets few batches however small the messages are, as it does from its own group commit.
  *
  * A call's life, and what moves it:
  *
@@ -16,9 +16,9 @@
  *     stream closed: grpc_call_closed ◄─ ANSWERED ◄─ grpc_call_finish: the data is committed, or a fault is found (from
  *                                                    any state; then what still comes of the call is dropped)
  *
- * Ownership. A connection owns its session and the list of its calls. A call whose stream is closed lives until the store
- * has answered for its last batch, apart from any connection. Batches that the store had no room for wait in the server's
- * list, in their order; a call that streams can have its peer gone by then, and they are stored all the same.
+ * Ownership. A connection owns its session and the list of its calls. A call whose stream is closed lives until the
+ * store has answered for its last batch, apart from any connection. Batches that the store had no room for wait in the
+ * server's list, in their order; a call that streams can have its peer gone by then, and they are stored all the same.
  *
  * Threads. All of it belongs to the server's thread, but for `box`, which the committer fills, and the counts, which
  * anybody reads. Nothing of a connection is freed within one of nghttp2's callbacks: it is marked `ending`. */
@@ -26,6 +26,7 @@
 #define COLLECTOR_GRPC_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/http2_credit.h"
 #include "collector/grpc_wire-internal.h"
 #include "collector/otlp.h"
 
@@ -52,8 +53,8 @@ enum {
 struct grpc_method {
     const char *path;
     bool streams; /* the client sends many messages and may do so for ever; else it sends one */
-    /* Decodes one message into t->batch, and adds to t->items. ERR_*: nothing of it is in the batch, and the call ends with
-     * what grpc_status_of makes of it. */
+    /* Decodes one message into t->batch, and adds to t->items. ERR_*: nothing of it is in the batch, and the call ends
+     * with what grpc_status_of makes of it. */
     int (*take)(struct grpc_batch *t, struct str message, struct err *e);
     /* Writes the response message; NULL: it is empty. t->batch is committed. */
     void (*reply)(const struct grpc_batch *t, struct buf *out);
@@ -71,7 +72,8 @@ struct grpc_batch {
     size_t charged;          /* bytes of the server's count */
     size_t window;           /* bytes of the call's window, which are given back in the end */
     bool decoded;            /* all has been taken, up to a fault */
-    struct err fault;        /* of a message that is not the first: what stood before it is stored, then the call ends */
+    struct err fault;        /* of a message that is not the first: what stood before it is stored, then the call
+                              * ends */
     struct arena arena;
     struct batch batch;
     struct otlp_refused items;
@@ -124,8 +126,7 @@ struct grpc_conn {
     int64_t owed_ns;           /* since when it owes the rest of a handshake or header block; 0: it does not */
     int64_t blocked_ns;        /* since when `out` has not been sent off; 0: it is empty */
     int64_t quiet_ns;          /* since when it has had no call */
-    double credit;             /* frames that bring nothing and are still borne with */
-    int64_t credited_ns;       /* when `credit` was reckoned */
+    struct http2_credit credit;
 };
 
 struct grpc_count {
@@ -200,7 +201,8 @@ void grpc_call_end(struct grpc_call *call);
 void grpc_call_closed(struct grpc_call *call);
 void grpc_call_sweep(struct grpc_call *call, int64_t now_ns);
 void grpc_call_stop(struct grpc_call *call);
-/* Ends it without a response message. `again`: the sender may come again with the same. Once it is answered, nothing. */
+/* Ends it without a response message. `again`: the sender may come again with the same. Once it is answered,
+ * nothing. */
 void grpc_call_fail(struct grpc_call *call, enum grpc_status status, bool again, const char *why);
 void grpc_call_fail_error(struct grpc_call *call, const struct err *e);
 /* Ends it with OK and the response to `t`, NULL: an empty one. */

@@ -1,11 +1,10 @@
 /* grpc_conn.c: one connection: a socket, and nghttp2's session on it.
  *
- * Bounds. Nothing is read while something waits to be sent, so a peer that does not read cannot make us queue answers; one
- * that does not read for `stall_ms` is cut off. Frames that bring nothing (PING, SETTINGS, PRIORITY, RST_STREAM,
- * WINDOW_UPDATE, empty DATA) are borne with up to a credit, which grows with time and with whole messages: floods and
- * rapid resets end in GOAWAY ENHANCE_YOUR_CALM. CONTINUATION, SETTINGS entries and header fields are bounded by nghttp2 and
- * grpc_call_header. The connection's window is given back as bytes come; what holds senders back is each call's window
- * and the count of bytes in memory. */
+ * Bounds. Nothing is read while something waits to be sent, so a peer that does not read cannot make us queue answers;
+ * one that does not read for `stall_ms` is cut off. Floods of frames that bring nothing run out of credit
+ * (base/http2_credit.h) and end in GOAWAY ENHANCE_YOUR_CALM. CONTINUATION, SETTINGS entries and header fields are
+ * bounded by nghttp2 and grpc_call_header. The connection's window is given back as bytes come; what holds senders back
+ * is each call's window and the count of bytes in memory. */
 #include "collector/grpc-internal.h"
 
 #include "base/clock.h"
@@ -16,46 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CREDIT_MOST = 4000, CREDIT_PER_SECOND = 1000, CREDIT_OF_CALL = 10, MOST_CONTINUATIONS = 8, RESET_BURST = 1000,
-       RESETS_PER_SECOND = 100 };
+enum { MOST_CONTINUATIONS = 8, RESET_BURST = 1000, RESETS_PER_SECOND = 100 };
 
 static struct grpc_call *call_of(nghttp2_session *session, int32_t id)
 {
     return nghttp2_session_get_stream_user_data(session, id);
-}
-
-/* --- abuse --- */
-
-static void earn(struct grpc_conn *c, double n)
-{
-    c->credit = c->credit + n < CREDIT_MOST ? c->credit + n : CREDIT_MOST;
-}
-
-static void pay(struct grpc_conn *c)
-{
-    int64_t now = clock_mono_ns();
-
-    earn(c, (double)(now - c->credited_ns) * CREDIT_PER_SECOND / 1e9);
-    c->credited_ns = now;
-    c->credit -= 1;
-    if (c->credit < 0)
-        grpc_conn_end(c, NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
-static bool brings_nothing(const nghttp2_frame *f)
-{
-    switch (f->hd.type) {
-    case NGHTTP2_DATA:
-        return f->hd.length == 0 && !(f->hd.flags & NGHTTP2_FLAG_END_STREAM);
-    case NGHTTP2_PING:
-    case NGHTTP2_SETTINGS:
-    case NGHTTP2_PRIORITY:
-    case NGHTTP2_RST_STREAM:
-    case NGHTTP2_WINDOW_UPDATE:
-        return true;
-    default:
-        return false;
-    }
 }
 
 void grpc_conn_end(struct grpc_conn *c, uint32_t h2_error)
@@ -82,7 +46,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     call = grpc_call_new(c, frame->hd.stream_id);
     if (!call)
         return nghttp2_submit_rst_stream(session, 0, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
-    earn(c, CREDIT_OF_CALL);
+    http2_credit_earn(&c->credit, HTTP2_CREDIT_OF_REQUEST);
     return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
 }
 
@@ -104,8 +68,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct grpc_conn *c = user;
     struct grpc_call *call = frame->hd.stream_id ? call_of(session, frame->hd.stream_id) : NULL;
 
-    if (brings_nothing(frame))
-        pay(c);
+    if (!http2_credit_pay(&c->credit, &frame->hd, clock_mono_ns()))
+        grpc_conn_end(c, NGHTTP2_ENHANCE_YOUR_CALM);
     if (frame->hd.type == NGHTTP2_SETTINGS && !c->settled) {
         c->settled = true;
         c->owed_ns = 0;
@@ -276,7 +240,8 @@ static int greet(struct grpc_conn *c)
 
     if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, 3) < 0)
         return ERR_NOMEM;
-    return nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, GRPC_CONNECTION_WINDOW) < 0 ? ERR_NOMEM : 0;
+    return nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, GRPC_CONNECTION_WINDOW) < 0 ?
+               ERR_NOMEM : 0;
 }
 
 struct grpc_conn *grpc_conn_open(struct grpc_server *s, int fd)
@@ -290,8 +255,7 @@ struct grpc_conn *grpc_conn_open(struct grpc_server *s, int fd)
     c->server = s;
     c->fd = fd;
     c->out = (struct buf)BUF_INIT(GRPC_MOST_OUT + (32 << 10)); /* mem_send hands out whole frames */
-    c->owed_ns = c->quiet_ns = c->credited_ns = clock_mono_ns();
-    c->credit = CREDIT_MOST;
+    c->owed_ns = c->quiet_ns = clock_mono_ns();
     c->next = s->conns;
     c->link = &s->conns;
     if (c->next)

@@ -157,7 +157,9 @@ static int use_argument(struct compiler *c, struct access_use *u)
             u->argument = arena_str(c->a, argument);
             return u->argument.p ? 0 : no_memory(c);
         }
-        return argument.n == 0 && op->argument == ARGUMENT_OPTIONAL ? 0 : err_set(c->e, ERR_INVALID, "\"%.*s\": should be %s", STR_ARG(argument), op->right);
+        return argument.n == 0 && op->argument == ARGUMENT_OPTIONAL ?
+                   0 :
+                   err_set(c->e, ERR_INVALID, "\"%.*s\": should be %s", STR_ARG(argument), op->right);
     case ARGUMENT_IGNORED:
         return argument.n ? 0 : err_set(c->e, ERR_INVALID, "it lacks its argument in parentheses");
     case ARGUMENT_HEADERS:

@@ -7,7 +7,7 @@
  * In text what is unset prints as "-", and control characters, quotes and backslashes print as \xNN, so that a field
  * never looks like two. In JSON a string that is one operator keeps its type: a number, or null when it is unset.
  *
- * Source: Envoy's documentation, "Access logging" (names and meanings of operators). docs/access-log.md has the list. */
+ * Source: Envoy's documentation, "Access logging" (names and meanings of operators). docs/access-log.md lists them. */
 #ifndef PROXY_ACCESS_FORMAT_H
 #define PROXY_ACCESS_FORMAT_H
 

@@ -1,7 +1,7 @@
 /* access_operator.c: the operators of access log formats, one line each.
  *
  * Envoy's operators for what this proxy never knows (metadata, filter state, …) are
- * here, too, and always unset: a format that is at work with Istio works here. A name that is not Envoy's is refused. */
+ * here, too, and always unset: a format that is at work with Istio works here. What is not Envoy's is refused. */
 #include "proxy/access_format-internal.h"
 
 #include "base/clock.h"
@@ -131,8 +131,9 @@ static const struct {
     struct str name;
     enum { BEGAN, WAS_COMPLETE, WAS_ANSWERED, ENDED, UNKNOWN } at;
 } points[] = {
-    { STR_INIT("DS_RX_BEG"), BEGAN },        { STR_INIT("DS_RX_END"), WAS_COMPLETE }, { STR_INIT("US_TX_BEG"), UNKNOWN },
-    { STR_INIT("US_TX_END"), UNKNOWN },      { STR_INIT("US_RX_BEG"), WAS_ANSWERED }, { STR_INIT("US_RX_END"), ENDED },
+    { STR_INIT("DS_RX_BEG"), BEGAN },        { STR_INIT("DS_RX_END"), WAS_COMPLETE },
+    { STR_INIT("US_TX_BEG"), UNKNOWN },      { STR_INIT("US_TX_END"), UNKNOWN },
+    { STR_INIT("US_RX_BEG"), WAS_ANSWERED }, { STR_INIT("US_RX_END"), ENDED },
     { STR_INIT("DS_TX_BEG"), WAS_ANSWERED }, { STR_INIT("DS_TX_END"), ENDED },
 };
 

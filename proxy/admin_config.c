@@ -1,7 +1,7 @@
 /* admin_config.c: the snapshot in Envoy's vocabulary.
  *
- * Sources: envoyproxy.io/docs, "Administration interface"; the messages' names are those of Envoy's v3 API, so that tools
- * made for its dumps find what they look for. What our snapshot does not have is not in the dump. */
+ * Sources: envoyproxy.io/docs, "Administration interface"; the messages' names are those of Envoy's v3 API, so that
+ * tools made for its dumps find what they look for. What our snapshot does not have is not in the dump. */
 #include "base/clock.h"
 #include "proxy/admin-internal.h"
 #include "proxy/admin_json-internal.h"

@@ -68,7 +68,8 @@ static void print_stats(struct buf *b, const struct own *m, bool is_first, const
 static void print_proxy(struct printer *p, struct telemetry *t)
 {
     static const struct own build = { "istio_build", "gauge", "Version of the proxy." };
-    static const struct own start = { "vigla_proxy_start_time_seconds", "gauge", "Start of telemetry since the epoch." };
+    static const struct own start = { "vigla_proxy_start_time_seconds", "gauge",
+                                      "Start of telemetry since the epoch." };
     static const struct own ready = { "vigla_proxy_ready", "gauge", "Whether /ready answers 200." };
     static const struct own records = { "vigla_proxy_records_total", "counter", "Records taken from the workers." };
     static const struct own dropped = { "vigla_proxy_records_dropped_total", "counter",
@@ -190,7 +191,8 @@ static void print_circuits(struct printer *p, struct circuits *cs)
         const char *behind;
         size_t offset;
     } rows[] = {
-        { { "envoy_cluster_upstream_cx_active", "gauge", "Connections." }, NULL, offsetof(struct circuit, connections) },
+        { { "envoy_cluster_upstream_cx_active", "gauge", "Connections." }, NULL,
+          offsetof(struct circuit, connections) },
         { { "envoy_cluster_upstream_cx_overflow", "counter", "Connections not made: there were too many." }, NULL,
           offsetof(struct circuit, connection_overflows) },
         { { "envoy_cluster_upstream_rq_pending_active", "gauge", "Requests that wait for a connection." }, NULL,

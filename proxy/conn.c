@@ -41,7 +41,8 @@ static void turn(struct conn *c)
 
 bool conn_reads_ahead(const struct conn *c)
 {
-    return c->readable && (!c->tls || (!c->tls->eof && !c->tls->broken)) && !c->in && !c->bulk && !c->connecting && conn_wants_bytes(c);
+    return c->readable && (!c->tls || (!c->tls->eof && !c->tls->broken)) && !c->in && !c->bulk && !c->connecting &&
+           conn_wants_bytes(c);
 }
 
 void conn_turn(struct conn *c)

@@ -4,7 +4,7 @@
  * Reading costs one system call: bytes land in the worker's scratch memory and are shown to the owner there; only what
  * the owner leaves is kept in the connection, so one that is idle holds no buffers. Writing costs one, too: what is
  * put during an event is sent at its end (worker_leave). Large pieces of bodies go out past the buffer, or do not come
- * in at all (splice.h). Whether the socket can be read and written is remembered (poller.h), so that waiting costs none.
+ * in at all (splice.h). Whether the socket can be read and written is remembered (poller.h), so waiting costs none.
  *
  *   conn_open_connecting --> CONNECTING --(SECURING)--connected--> OPEN --conn_linger--> LINGER --eof, 1 s--> closed
  *   conn_open --(conn_secure: SECURING)--connected-------------------^ \--conn_end--> all is sent ------------^

@@ -49,8 +49,8 @@ void conn_deliver_kept(struct conn *c)
         conn_give_buf(c->w, &c->in);
 }
 
-/* What is known about the socket after it gave n bytes of the `room` asked for, or -1: errno. The end, and an error, are
- * still behind less than was asked for, when there is one. */
+/* What is known about the socket after it gave n bytes of the `room` asked for, or -1: errno. The end, and an error,
+ * are still behind less than was asked for, when there is one. */
 static void note_read(struct conn *c, ssize_t n, size_t room)
 {
     if (n < 0 && errno == EAGAIN)

@@ -38,7 +38,8 @@ static ssize_t send_to_socket(struct conn *c, struct iovec *v, size_t n)
     return sendmsg(c->fd, &m, MSG_NOSIGNAL);
 }
 
-/* Sends what is unsent, and pieces behind it, in one call. Returns how many bytes of the pieces went out, -1 on failure. */
+/* Sends what is unsent, and pieces behind it, in one call. Returns how many bytes of the pieces went out, -1 on
+ * failure. */
 static ssize_t send_pieces(struct conn *c, const struct str *pieces, size_t n)
 {
     struct iovec v[5];

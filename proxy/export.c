@@ -256,7 +256,8 @@ bool exporter_has_room(const struct exporter *x, enum export_signal s, size_t by
 {
     const struct export_stats *stats = &x->senders[s].stats;
 
-    if (s == EXPORT_METRICS && (bytes > x->max / METRICS_SHARE || stats->waiting_bytes > x->max / METRICS_SHARE - bytes))
+    if (s == EXPORT_METRICS &&
+        (bytes > x->max / METRICS_SHARE || stats->waiting_bytes > x->max / METRICS_SHARE - bytes))
         return false;
     return bytes <= x->max && x->used <= x->max - bytes;
 }

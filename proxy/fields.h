@@ -21,7 +21,8 @@ struct fields {
     struct field v[FIELDS_MOST];
 };
 
-/* All but Host, the framing, the hop-by-hop fields (Trailer where no trailers can follow) and those that Connection nominates (RFC 9110 7.6.1). */
+/* All but Host, the framing, the hop-by-hop fields (Trailer where no trailers can follow) and those that Connection
+ * nominates (RFC 9110 7.6.1). */
 void fields_from_head(struct fields *f, const struct http_head *h);
 void fields_add(struct fields *f, struct str name, struct str value);
 /* Replaces all of that name by one. */

@@ -7,6 +7,7 @@
 #define PROXY_HTTP2_INTERNAL_H
 
 #include "base/buf.h"
+#include "base/http2_credit.h"
 #include "proxy/conn.h"
 #include "proxy/fields.h"
 
@@ -15,9 +16,7 @@
 enum {
     HTTP2_WINDOW = 256 * 1024,           /* of a stream, and so the most of its body that waits here */
     HTTP2_CONNECTION_WINDOW = 1024 * 1024,
-    HTTP2_MOST_STREAMS = 100,            /* at once, opened by a client */
-    HTTP2_CREDIT_OF_DATA = 2             /* a frame that goes out may be answered by a WINDOW_UPDATE of each, stream and
-                                          * connection */
+    HTTP2_MOST_STREAMS = 100             /* at once, opened by a client */
 };
 
 /* ---- heads and trailers that come in: http2_head.c ---- */
@@ -39,7 +38,7 @@ void http2_block_add(struct http2_block *b, struct str name, struct str value);
 /* The head is b->head, valid until the next block begins. `more`: a body follows. False: it is no message, or it is
  * larger than a head may be. */
 bool http2_block_finish(struct http2_block *b, bool request, bool more);
-/* What of a finished block of trailers may go on, with copies of its texts, to be freed by mem_free. NULL: no memory. */
+/* What of a finished block of trailers may go on, with copies of its texts, for mem_free. NULL: no memory. */
 struct fields *http2_block_trailers(struct http2_block *b);
 
 /* ---- heads and trailers that go out ---- */
@@ -85,19 +84,10 @@ ssize_t http2_source_read(struct http2_source *s, nghttp2_session *session, int3
 
 /* ---- sending, and bounds: http2_session.c ---- */
 
-/* Frames that bring nothing are borne up to a credit, which grows with time and with whole messages. */
-struct http2_credit {
-    double left;
-    int64_t at_ns;
-};
-
-/* Takes the callbacks, with `user` for all of them, and says our settings and windows. Returns 0, or nghttp2's error; *out may
- * be set then, too. */
+/* Takes the callbacks, with `user` for all of them, and says our settings and windows. Returns 0, or nghttp2's error;
+ * *out may be set then, too. */
 int http2_open(nghttp2_session **out, bool server, nghttp2_session_callbacks *callbacks, void *user);
 /* Moves frames into the connection's buffer until it is full or there are none. Returns 0, or nghttp2's error. */
 int http2_fill(nghttp2_session *session, struct conn *c);
-/* False: the peer floods. */
-bool http2_credit_pay(struct http2_credit *k, const nghttp2_frame *f, int64_t now_ns);
-void http2_credit_earn(struct http2_credit *k, double n);
 
 #endif

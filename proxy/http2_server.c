@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { CREDIT_OF_REQUEST = 10 };
-
 struct http2_request {
     struct client client;
     struct http2_server *h;
@@ -193,7 +191,8 @@ static void put_interim(struct client *cl, unsigned status, const struct fields 
     http2_list_add(&list, STR(":status"), str_of(text));
     if (f)
         http2_list_fields(&list, f);
-    if (!rq->closed && nghttp2_submit_headers(rq->h->session, NGHTTP2_FLAG_NONE, rq->id, NULL, list.v, list.n, NULL) < 0)
+    if (!rq->closed &&
+        nghttp2_submit_headers(rq->h->session, NGHTTP2_FLAG_NONE, rq->id, NULL, list.v, list.n, NULL) < 0)
         rq->h->broken = true;
     wake(rq->h);
 }
@@ -318,7 +317,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (!rq)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     rq->client = (struct client){ .ops = &client_ops, .wl = h->wl, .peer = h->peer, .started_ns = h->c.w->now_ns };
-    http2_credit_earn(&h->credit, CREDIT_OF_REQUEST);
+    http2_credit_earn(&h->credit, HTTP2_CREDIT_OF_REQUEST);
     return nghttp2_session_set_stream_user_data(session, rq->id, rq);
 }
 
@@ -328,7 +327,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct http2_server *h = user;
 
     (void)session, (void)frame, (void)flags;
-    http2_block_add(&h->block, (struct str){ (const char *)name, name_n }, (struct str){ (const char *)value, value_n });
+    http2_block_add(&h->block, (struct str){ (const char *)name, name_n },
+                    (struct str){ (const char *)value, value_n });
     return 0;
 }
 
@@ -362,7 +362,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct http2_request *rq = request_of(session, frame->hd.stream_id);
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
-    if (!http2_credit_pay(&h->credit, frame, h->c.w->now_ns))
+    if (!http2_credit_pay(&h->credit, &frame->hd, h->c.w->now_ns))
         end_connection(h, NGHTTP2_ENHANCE_YOUR_CALM);
     h->settled = h->settled || frame->hd.type == NGHTTP2_SETTINGS;
     if (!rq || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))

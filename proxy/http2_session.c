@@ -1,9 +1,9 @@
 /* http2_session.c: a session's bounds, and its way to the socket. */
 #include "proxy/http2-internal.h"
 
-/* Debian's nghttp2 1.52 counts resets (CVE-2023-44487) and CONTINUATION frames (CVE-2024-28182) by itself; the credit
- * counts all frames that cost work and bring nothing. */
-enum { CREDIT_MOST = 4000, CREDIT_PER_SECOND = 1000, MOST_SETTINGS = 32, MOST_ACKS = 100 };
+/* Debian's nghttp2 1.52 counts resets (CVE-2023-44487) and CONTINUATION frames (CVE-2024-28182) by itself; what else
+ * may come as a flood base/http2_credit.h counts. */
+enum { MOST_SETTINGS = 32, MOST_ACKS = 100 };
 
 static nghttp2_option *make_options(void)
 {
@@ -64,38 +64,4 @@ int http2_fill(nghttp2_session *session, struct conn *c)
         buf_put(conn_out(c), p, (size_t)n);
     }
     return 0;
-}
-
-static bool brings_nothing(const nghttp2_frame *f)
-{
-    switch (f->hd.type) {
-    case NGHTTP2_DATA:
-        return f->hd.length == 0 && !(f->hd.flags & NGHTTP2_FLAG_END_STREAM);
-    case NGHTTP2_PING:
-    case NGHTTP2_SETTINGS:
-    case NGHTTP2_PRIORITY:
-    case NGHTTP2_RST_STREAM:
-    case NGHTTP2_WINDOW_UPDATE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-void http2_credit_earn(struct http2_credit *k, double n)
-{
-    k->left = k->left + n < CREDIT_MOST ? k->left + n : CREDIT_MOST;
-}
-
-bool http2_credit_pay(struct http2_credit *k, const nghttp2_frame *f, int64_t now_ns)
-{
-    if (!brings_nothing(f))
-        return true;
-    if (k->at_ns == 0)
-        k->left = CREDIT_MOST;
-    else
-        http2_credit_earn(k, (double)(now_ns - k->at_ns) * CREDIT_PER_SECOND / 1e9);
-    k->at_ns = now_ns;
-    k->left -= 1;
-    return k->left >= 0;
 }

@@ -8,7 +8,7 @@
  *     |                                                                               +-http_client_post+
  *     +---- fail(), and an answer after which the connection cannot be kept ----
  *
- * In BUSY the request is being sent and the answer read at the same time: a server may refuse before it has read all. */
+ * In BUSY the request is being sent and the answer read at the same time: a server may refuse before it has all. */
 #include "proxy/http_client-internal.h"
 
 #include "base/buf.h"

@@ -29,8 +29,8 @@ struct incoming {
 
 /* A socket that was just accepted. */
 void incoming_accept(struct worker_listener *wl, int fd, const struct sockaddr_storage *remote);
-/* For who has waited, and meanwhile there may be another snapshot: what serves it now. That is wl->l, or (`chained`) what
- * the chain for the link's name serves; one that is gone leaves the listener itself. */
+/* For who has waited, and meanwhile there may be another snapshot: what serves it now. That is wl->l, or (`chained`)
+ * what the chain for the link's name serves; one that is gone leaves the listener itself. */
 const struct listener *incoming_listener(const struct worker_listener *wl, bool chained, const struct tls_link *tls);
 /* To an owner by the protocol that ALPN chose, or by what the listener says. */
 void incoming_serve(const struct incoming *in);

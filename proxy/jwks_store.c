@@ -66,7 +66,8 @@ static void take_failure(struct jwks_store *s, struct jwks_source *k, const stru
     unsigned backoff_s = k->failures < 6 ? 1u << k->failures : LONGEST_BACKOFF_S;
 
     if (k->failures++ == 0)
-        log_error("keys of tokens: %s: %s%s", k->uri, e->msg, k->jwks ? " (the old ones stay)" : " (tokens are refused)");
+        log_error("keys of tokens: %s: %s%s", k->uri, e->msg,
+                  k->jwks ? " (the old ones stay)" : " (tokens are refused)");
     k->due_ns = k->fetched_ns + backoff_s * second;
     if (k->state == JWT_KEYS_STATE_AWAITED) {
         k->state = JWT_KEYS_STATE_UNREACHABLE;

@@ -1,6 +1,6 @@
 /* jwks_store.h: keys that rules name by a URI: fetched by a thread of its own, shared by every listener and worker.
  *
- *   opened --> fetched at once --> again every 20 minutes (Istio's default), and when a token names a key that is missing
+ *   opened --> fetched at once --> again every 20 minutes (Istio's default), and when a token names a missing key
  *                  \--failed--> again after 1 s, 2 s, … 64 s; what was there before stays
  *
  * Workers ask: jwks_store_changes() costs one load, and tells when jwks_store_read() has something new. Any thread. */

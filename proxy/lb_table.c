@@ -67,7 +67,8 @@ static int make_ring(struct lb_table *t, struct arena *a, uint32_t size, const s
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++) { /* the fractions that are left over carry on to the next slot */
         target += scale * weights[i];
-        made = put_points(t->ring, made, (uint32_t)i, keys[i], target > (double)made ? (size_t)(target - (double)made) : 0);
+        made = put_points(t->ring, made, (uint32_t)i, keys[i],
+                          target > (double)made ? (size_t)(target - (double)made) : 0);
     }
     if (made == 0)
         made = put_points(t->ring, 0, 0, keys[0], 1);

@@ -39,8 +39,8 @@ void lb_tables_free(struct lb_tables *all)
 }
 
 /* All that it is made of, each text behind its size: two that differ have two keys. */
-static void put_key(struct buf *b, enum lb_policy policy, uint32_t size, const struct str *keys, const uint32_t *weights,
-                    size_t n)
+static void put_key(struct buf *b, enum lb_policy policy, uint32_t size, const struct str *keys,
+                    const uint32_t *weights, size_t n)
 {
     const uint32_t head[] = { (uint32_t)policy, size };
 
@@ -91,8 +91,8 @@ static struct shared_table *share(struct lb_tables *all, struct shared_table *t)
     return other;
 }
 
-const struct lb_table *lb_tables_get(struct lb_tables *all, enum lb_policy policy, uint32_t size, const struct str *keys,
-                                     const uint32_t *weights, size_t n)
+const struct lb_table *lb_tables_get(struct lb_tables *all, enum lb_policy policy, uint32_t size,
+                                     const struct str *keys, const uint32_t *weights, size_t n)
 {
     struct shared_table *t = NULL;
     struct buf key = BUF_INIT(MOST_KEY);

@@ -493,7 +493,7 @@ static size_t add_points(struct metrics *m, const struct metric_set *set, int64_
     return n;
 }
 
-/* A Metric { 1: name, 2: description, 5: gauge | 7: sum | 9: histogram { 1: points, 2: temporality, 3: monotonic } }. */
+/* Metric { 1: name, 2: description, 5: gauge | 7: sum | 9: histogram { 1: points, 2: temporality, 3: monotonic } } */
 static void put_metric(struct buf *b, const char *name, const char *help, uint32_t form, struct str points)
 {
     enum { GAUGE = 5, SUM = 7, CUMULATIVE = 2 };

@@ -19,8 +19,8 @@ struct conn;
 struct poller {
     int fd;                      /* the epoll set's */
     struct event *news, *again;  /* the set has some; somebody is listed all the same */
-    struct conn **conns;         /* by descriptor; NULL: nobody's. News of one that was closed while a child process held
-                                  * it, too, find nobody here, or find another, who asks in vain */
+    struct conn **conns;         /* by descriptor; NULL: nobody's. News of one that was closed while a child process
+                                  * held it, too, find nobody here, or find another, who asks in vain */
     size_t nconns;
     struct conn *first, *last;   /* those that are listed */
     struct conn *round;          /* those that were, and whose turns are under way */

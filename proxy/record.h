@@ -1,7 +1,8 @@
 /* record.h: what a worker tells telemetry about a finished request or a piece of a connection.
  *
  * Workers and telemetry share one ring per worker (one producer, one consumer, no lock, no system call). A record
- * carries copies: nothing in it points into a worker's memory. When a ring is full the record is dropped and counted. */
+ * carries copies: nothing in it points into a worker's memory. When a ring is full the record is dropped and
+ * counted. */
 #ifndef PROXY_RECORD_H
 #define PROXY_RECORD_H
 

@@ -106,8 +106,9 @@ static bool are_up_to_date(const struct server *s)
     return true;
 }
 
-/* SO_REUSEPORT would share the port with another proxy of the same user without a word, so a socket without it tries the
- * port first. Who has it may be a worker that has yet to hear that its listener is gone: that is a matter of moments. */
+/* SO_REUSEPORT would share the port with another proxy of the same user without a word, so a socket without it tries
+ * the port first. Who has it may be a worker that has yet to hear that its listener is gone: that is a matter of
+ * moments. */
 static bool is_free(const struct server *s, const struct sockaddr_storage *ss, socklen_t n)
 {
     int fd = -1;
@@ -164,8 +165,8 @@ static int refuse_listener(const struct listener *l, struct err *e)
 }
 
 /* What will be open: of before, or new. is_new[i] says of open[i]. */
-static int open_new(const struct server *s, const struct proxy_snapshot *snapshot, struct open_listener *open, bool *is_new,
-                    struct err *e)
+static int open_new(const struct server *s, const struct proxy_snapshot *snapshot, struct open_listener *open,
+                    bool *is_new, struct err *e)
 {
     for (size_t i = 0; i < snapshot->nlisteners; i++) {
         const struct open_listener *before;

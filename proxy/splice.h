@@ -1,4 +1,4 @@
-/* splice.h: bulk from one plain socket to another, by the kernel alone (splice(2)), through a pipe that the worker lends.
+/* splice.h: bulk from one plain socket to another, by the kernel alone (splice(2)), through a pipe of the worker's.
  *
  *   from ---> pipe ---> to
  *

@@ -44,8 +44,8 @@ static bool is_preflight(const struct stream *s)
 
 enum { KEYS_LOOK_MS = 20, KEYS_WAIT_MS = 5000 };
 
-/* Keys come from another thread, seldom: looking again now and then costs less than being told. False: it has waited for
- * long enough. */
+/* Keys come from another thread, seldom: looking again now and then costs less than being told. False: it has waited
+ * for long enough. */
 static bool wait_for_keys(struct stream *s, const struct jwt_rule *r)
 {
     int64_t ms = r && r->timeout_ms > 0 ? r->timeout_ms : KEYS_WAIT_MS;

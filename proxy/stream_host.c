@@ -114,7 +114,8 @@ enum stream_host_choice stream_choose_host(struct stream *s)
 {
     uint16_t port;
     struct str host = router_split_authority(s->rq.authority, &port);
-    enum stream_host_choice c = upstream_goes_by_request(s->cluster) ? choose_named(s, host, port) : choose_slot(s, host);
+    enum stream_host_choice c = upstream_goes_by_request(s->cluster) ? choose_named(s, host, port) :
+                                                                         choose_slot(s, host);
 
     return c != STREAM_HOST_ASKED || wait_for_name(s) ? c :
            upstream_goes_by_request(s->cluster) ? STREAM_HOST_UNRESOLVED : STREAM_HOST_NONE;

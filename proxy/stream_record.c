@@ -34,7 +34,9 @@ static void fill_request(struct access_log *l, const struct stream *s)
         return; /* it was none */
     original = http_value(h, HTTP_X_ENVOY_ORIGINAL_PATH);
     l->method = s->rq.method;
-    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original : (s->target.p ? s->target : http_text(h, h->path));
+    l->path = original.n && s->l->direction != LISTENER_GATEWAY ? original :
+              s->target.p                                       ? s->target :
+                                                                  http_text(h, h->path);
     l->protocol = http_version_text(h->version);
     l->x_forwarded_for = s->xff;
     l->user_agent = http_value(h, HTTP_USER_AGENT);
@@ -125,7 +127,8 @@ void stream_record(struct stream *s)
     r.parent_span_id = str_of(s->trace.parent_id);
     r.request_us = s->request_done ? (s->request_done_ns - s->started_ns) / 1000 : -1;
     r.span_is_client = s->l->direction != LISTENER_INBOUND;
-    record_obey(&r, s->telemetry, &(struct record_context){ stream_told_header, s, s->cl->peer->tls->proved }, &metric_tags);
+    record_obey(&r, s->telemetry, &(struct record_context){ stream_told_header, s, s->cl->peer->tls->proved },
+                &metric_tags);
     if (l->trace_id.n && !r.no_span)
         r.operation = operation(s, name);
     fill_texts(&r, s, &headers, &tags, &tls);

@@ -3,8 +3,8 @@
  * A SOCK_SEQPACKET pair of UNIX sockets, made by the older process; the younger one finds its end as descriptor
  * TAKEOVER_FD and is told so by $VIGLA_TAKEOVER. Each message is one of these words:
  *
- *   older ──▶ younger   TAKEOVER_HELLO, then TAKEOVER_SOCKET with one descriptor (SCM_RIGHTS) for each listening socket,
- *                       then TAKEOVER_GO
+ *   older ──▶ younger   TAKEOVER_HELLO, then TAKEOVER_SOCKET with one descriptor (SCM_RIGHTS) for each listening
+ *                       socket, then TAKEOVER_GO
  *   older ◀── younger   TAKEOVER_READY: it serves, and the older one need accept no more
  *   older ──▶ younger   TAKEOVER_TOLD: the older one's counters are told; those of the younger may follow
  *

@@ -47,7 +47,8 @@ static int receive_sockets(struct takeover *t, struct err *e)
         if (strcmp(m.text, TAKEOVER_SOCKET) != 0)
             rc = err_set(e, ERR_PARSE, "the process before this one says \"%s\": should be a socket", m.text);
         else if (m.fd < 0)
-            rc = err_set(e, ERR_IO, "the process before this one: a socket did not come through (descriptors: ulimit -n)");
+            rc = err_set(e, ERR_IO,
+                         "the process before this one: a socket did not come through (descriptors: ulimit -n)");
         else
             rc = inherited_add(t->sockets, m.fd, e);
     }

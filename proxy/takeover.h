@@ -10,8 +10,8 @@
 struct event_base;
 struct takeover;
 
-/* Gets the older process's sockets, when there is one (else *t is NULL); waits for them some seconds at most. Returns 0,
- * ERR_IO, ERR_PARSE (it speaks another protocol), ERR_NOMEM. */
+/* Gets the older process's sockets, when there is one (else *t is NULL); waits for them some seconds at most. Returns
+ * 0, ERR_IO, ERR_PARSE (it speaks another protocol), ERR_NOMEM. */
 int takeover_start(struct takeover **t, struct err *e);
 /* To take from; owned by `t`. NULL, of NULL: none. */
 struct inherited *takeover_sockets(struct takeover *t);

@@ -274,7 +274,8 @@ static void destroy(struct conn *c)
 }
 
 static const struct conn_ops tcp_ops = { .data = on_data, .through = through, .passed = on_passed, .eof = on_eof,
-                                         .error = on_error, .connected = on_connected, .drained = on_drained, .deadline = on_deadline, .destroy = destroy };
+                                         .error = on_error, .connected = on_connected, .drained = on_drained,
+                                         .deadline = on_deadline, .destroy = destroy };
 
 /* For as long as connecting may take; as stream_host.c has it. False: that time is over. */
 static bool look_again(struct tcp *t)
@@ -372,7 +373,8 @@ static void announce(struct tcp *t)
     unsigned version = t->cluster->cluster->proxy_protocol;
 
     if (version)
-        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer->remote), str_of(t->peer->local));
+        t->up.c.preamble = proxy_header_write(t->announcement, version, str_of(t->peer->remote),
+                                                str_of(t->peer->local));
 }
 
 static void go_on(struct tcp *t)

@@ -26,7 +26,8 @@ enum {
     DEFAULT_BUFFER = 32 << 20,
     DEFAULT_FLUSH_MS = 200,
     TICKS_PER_FLUSH = 4,
-    BUSY_RECORDS = 64,         /* after so many in a tick the next one comes soon: the rings stay short, and in the cache */
+    BUSY_RECORDS = 64,         /* after so many in a tick the next one comes soon: the rings stay short, and in the
+                                * cache */
     BUSY_TICK_MS = 10,
     STOPPING_TICK_MS = 5,
     REST_TICKS = 10,           /* without a record: then memory is given back */

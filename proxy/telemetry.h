@@ -47,8 +47,9 @@ int telemetry_admin_socket(const struct telemetry *t);
 /* Ends `held`. Until then records wait in the rings. Thread-safe. */
 void telemetry_release(struct telemetry *t);
 /* Another process has taken over: closes the admin port, and tells what is counted so far for the last time. What is
- * counted from then on, of requests that were under way, is told as that of an instance of its own, "POD.NAMESPACE/PID":
- * two processes must not count in one series. Thread-safe, and done within a tick: then telemetry_has_handed_over. */
+ * counted from then on, of requests that were under way, is told as that of an instance of its own,
+ * "POD.NAMESPACE/PID": two processes must not count in one series. Thread-safe, and done within a tick: then
+ * telemetry_has_handed_over. */
 void telemetry_hand_over(struct telemetry *t);
 bool telemetry_has_handed_over(const struct telemetry *t);
 /* Opens the access log file again, after a rotation. Thread-safe. */

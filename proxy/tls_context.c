@@ -250,7 +250,8 @@ static int set_facts(SSL_CTX *ctx, const struct tls_recipe *r, struct err *e)
 
     if (r->mesh && !identity.n)
         rc = err_set(e, ERR_INVALID,
-                     "%.*s: its certificate has no identity: one URI, spiffe://TRUSTDOMAIN/ns/NS/sa/NAME", STR_ARG(name_of(&r->pairs[0].certificate)));
+                     "%.*s: its certificate has no identity: one URI, spiffe://TRUSTDOMAIN/ns/NS/sa/NAME",
+                      STR_ARG(name_of(&r->pairs[0].certificate)));
     else if (!(f = make_facts(r, identity)) || SSL_CTX_set_ex_data(ctx, facts_index, f) != 1) {
         mem_free(f);
         rc = err_set(e, ERR_NOMEM, "no memory for a context of TLS");

@@ -44,8 +44,8 @@ struct upstream_request {
     uint64_t length;
     bool websocket;              /* asks for an upgrade; a 101 answers it, in HTTP/2, too */
     bool wants_trailers;         /* TE: trailers */
-    struct str from, to;         /* the client's connection, "IP:port", for a host that PROXY protocol tells it. In HTTP/2,
-                                  * where many clients share a connection, it tells that it is nobody's */
+    struct str from, to;         /* the client's connection, "IP:port", for a host that PROXY protocol tells it. In
+                                  * HTTP/2, where many clients share a connection, it tells that it is nobody's */
 };
 
 struct upstream_ops; /* upstream-internal.h */
@@ -56,7 +56,8 @@ struct upstream_call {
     struct upstream_host *host;
     const struct upstream_handler *handler; /* NULL: nobody's */
     void *arg;
-    bool reused;          /* its connection has served before: the host may have closed it just now, for no fault of ours */
+    bool reused;          /* its connection has served before: the host may have closed it just now, for no fault of
+                           * ours */
     bool any_byte;        /* of a response */
     bool turned_away;     /* UPSTREAM_REFUSED: its connection takes no more requests; another one of the host's may */
     bool pending, counted; /* among the circuit's pending, its requests */
@@ -106,8 +107,8 @@ void upstream_close_idle(struct upstream_host *h);
 
 /* Envoy's words for an errno of connecting. */
 const char *upstream_why(int err);
-/* A socket connecting to a host, bound to `source`, with the cluster's keep-alive, and what will secure it; `speech` goes
- * within. -1: errno says why, EPROTO that there is nothing to secure it with. */
+/* A socket connecting to a host, bound to `source`, with the cluster's keep-alive, and what will secure it; `speech`
+ * goes within. -1: errno says why, EPROTO that there is nothing to secure it with. */
 int upstream_dial(struct upstream_host *h, const struct cluster *c, struct str source, enum tls_speech speech,
                   struct conn_socket *out);
 

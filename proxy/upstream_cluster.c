@@ -257,7 +257,8 @@ static int add_named(struct upstream_cluster *u, struct name *name, const struct
 
     u->names_generation += name_generation(name);
     if (name_read(name, &a) == NAME_UNKNOWN)
-        log_warn("%.*s: no address is found for %.*s", STR_ARG(u->cluster->name), STR_ARG(e ? e->dns : u->cluster->host));
+        log_warn("%.*s: no address is found for %.*s", STR_ARG(u->cluster->name),
+                 STR_ARG(e ? e->dns : u->cluster->host));
     for (size_t i = 0; rc == 0 && i < a.n && (i == 0 || !u->cluster->dns_first); i++)
         rc = add_slot(u, &a.v[i], e);
     return rc;
@@ -459,8 +460,8 @@ static bool is_own(const struct proxy_snapshot *s, const struct name_address *at
 }
 
 /* A host that a request names, which is the name to be secured by, too. */
-static struct upstream_host *hold_named(const struct upstream_cluster *u, struct str name, const struct name_address *at,
-                                        uint16_t port)
+static struct upstream_host *hold_named(const struct upstream_cluster *u, struct str name,
+                                        const struct name_address *at, uint16_t port)
 {
     struct tls_client how = u->cluster->tls;
     ptrdiff_t star = str_chr(how.sni, '*');

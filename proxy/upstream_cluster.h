@@ -85,8 +85,8 @@ bool upstream_goes_by_request(const struct upstream_cluster *u);
 bool upstream_parse_address(struct name_address *out, struct str ip);
 /* The slot whose address is the request's host, or -1. */
 long upstream_slot_at(const struct upstream_cluster *u, struct str ip);
-/* Where a request's `host` at `port` is, by the name's addresses or as an address itself; a reference. `which` is counted
- * round. NULL: no such address, no memory, or one of our own listeners: it would come back to us. */
+/* Where a request's `host` at `port` is, by the name's addresses or as an address itself; a reference. `which` is
+ * counted round. NULL: no such address, no memory, or one of our own listeners: it would come back to us. */
 struct upstream_host *upstream_named(struct upstream_cluster *u, struct str host, const struct name_addresses *a,
                                      size_t which, uint16_t port);
 

@@ -235,7 +235,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct http2_upstream *h = user;
 
     (void)session, (void)frame, (void)flags;
-    http2_block_add(&h->block, (struct str){ (const char *)name, name_n }, (struct str){ (const char *)value, value_n });
+    http2_block_add(&h->block, (struct str){ (const char *)name, name_n },
+                    (struct str){ (const char *)value, value_n });
     return 0;
 }
 
@@ -280,7 +281,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct http2_stream *s = stream_of(session, frame->hd.stream_id);
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
-    if (!http2_credit_pay(&h->credit, frame, h->c.w->now_ns))
+    if (!http2_credit_pay(&h->credit, &frame->hd, h->c.w->now_ns))
         h->broken = true;
     if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
         h->settled = true;

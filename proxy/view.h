@@ -3,8 +3,8 @@
  * A request holds the view it began with, so a switch never pulls a route from under it. Hosts outlive views: one that
  * is in the next snapshot too keeps its connections. All of it belongs to one worker; nothing here is shared.
  *
- * Problem    A mesh has thousands of clusters; to make the state of all takes 20 ms and more, in which the worker serves
- *            nobody, and a proxy has traffic to a few.
+ * Problem    A mesh has thousands of clusters; to make the state of all takes 20 ms and more, in which the worker
+ *            serves nobody, and a proxy has traffic to a few.
  * Idea       A cluster's state is made when it is asked for. What was in use before the switch follows little by little
  *            (view_follow), between other events, and until all of it has followed the view before keeps the hosts. So
  *            do clusters whose hosts have names: these are to be known when the first request comes. */

@@ -119,8 +119,8 @@ static void close_auth(struct jwt_auth *auth)
     *auth = (struct jwt_auth){ .rules = NULL };
 }
 
-/* The rules of a snapshot, with the keys that their texts have. Without memory for them every request counts as one without
- * a token: policies that ask for one refuse it. */
+/* The rules of a snapshot, with the keys that their texts have. Without memory for them every request counts as one
+ * without a token: policies that ask for one refuse it. */
 static void open_auth(struct worker_listener *wl)
 {
     const struct listener_policy *p = &wl->l->policy;
@@ -580,7 +580,8 @@ static int init_events(struct worker *w, struct err *e)
     w->mail_event = event_new(w->base, w->mail_fd, EV_READ | EV_PERSIST, on_mail, w);
     w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
     w->connect_timer = event_new(w->base, -1, 0, on_connect_timer, w);
-    if (!w->mail_event || !w->tick || !w->connect_timer || poller_init(&w->poller, w->base) < 0 || event_add(w->mail_event, NULL) < 0 || event_add(w->tick, &second) < 0)
+    if (!w->mail_event || !w->tick || !w->connect_timer || poller_init(&w->poller, w->base) < 0 ||
+        event_add(w->mail_event, NULL) < 0 || event_add(w->tick, &second) < 0)
         return err_set(e, ERR_NOMEM, "no memory for an event loop");
     return 0;
 }

@@ -114,7 +114,8 @@ struct worker {
 struct worker *worker_start(size_t index, const struct worker_settings *settings, struct record_ring *ring,
                             struct err *e);
 /* Likewise, without a thread: whoever turns its loop is in its place. */
-struct worker *worker_new(size_t index, const struct worker_settings *settings, struct record_ring *ring, struct err *e);
+struct worker *worker_new(size_t index, const struct worker_settings *settings, struct record_ring *ring,
+                          struct err *e);
 
 /* A socket that is to accept for one of a snapshot's listeners; one listener may have several of one worker's. */
 struct worker_socket {
@@ -127,9 +128,9 @@ struct worker_socket {
 int worker_switch(struct worker *w, struct snapshot_ref *ref, const struct worker_socket *sockets, size_t n);
 /* Whether all that it was told so far is done. Any thread. */
 bool worker_is_up_to_date(const struct worker *w);
-/* Another process accepts on the sockets: closes its own copies, and what is in their queues is the other's. Connections
- * go on until they come to an end by themselves, told to where their protocol has words for that; ends the thread then,
- * or after `within_ns`. Any thread. */
+/* Another process accepts on the sockets: closes its own copies, and what is in their queues is the other's.
+ * Connections go on until they come to an end by themselves, told to where their protocol has words for that; ends the
+ * thread then, or after `within_ns`. Any thread. */
 void worker_retire(struct worker *w, int64_t within_ns);
 /* Stops accepting, lets requests end, ends the thread after drain_ns at the latest. Any thread. */
 void worker_drain(struct worker *w);

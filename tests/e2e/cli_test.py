@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
+import suite
 from mesh import BUILD, VIGLA, Server
 
 
@@ -127,21 +127,5 @@ def test_configuration_file_and_reload():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def main():
-    passed = failed = 0
-    for name, function in list(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        try:
-            function()
-            passed += 1
-            print(f"ok      {name}", flush=True)
-        except Exception:  # every failure is told
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(suite.run(globals()))

@@ -16,9 +16,9 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 from mesh import Server, free_port, until
+from suite import run
 
 try:
     import grpc
@@ -471,23 +471,5 @@ def test_option():
         shutil.rmtree(folder)
 
 
-def main():
-    words = sys.argv[1:]
-    passed = failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_") or (words and not any(w in name for w in words)):
-            continue
-        started = time.monotonic()
-        try:
-            test()
-            passed += 1
-            print(f"ok      {name[5:]} ({time.monotonic() - started:.1f} s)", flush=True)
-        except Exception:  # noqa: every failure is told, and the next test runs
-            failed += 1
-            print(f"FAILED  {name[5:]}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

@@ -14,9 +14,9 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
 
-from mesh import BUILD, GUESTBOOK, ROOT, VIGLA, Load, Mesh, until
+from mesh import BUILD, ROOT, VIGLA, Load, Mesh, until
+from suite import run
 
 GATEWAY = "istio-ingressgateway"
 
@@ -401,24 +401,13 @@ def test_a_dead_frontend_shows_as_errors(mesh):
 
 
 def main():
-    words, passed, failed = sys.argv[1:], 0, 0
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not words or any(w in n for w in words))]
     with Mesh() as mesh:
-        for name, function in tests:
-            started = time.monotonic()
-            try:
-                function(mesh)
-                passed += 1
-                print(f"ok      {name} ({time.monotonic() - started:.1f} s)", flush=True)
-            except Exception:  # every failure is told, and the next test gets its chance
-                failed += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+        failed = run(globals(), mesh)
         if failed:
             for log in ("server.log", "mesh.log"):
                 with open(os.path.join(mesh.folder, log), encoding="utf-8", errors="replace") as f:
                     print(f"--- {log}\n" + "".join(f.readlines()[-15:]))
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
+    return failed
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import threading
 import proxy_test
 import resilience_test
 from proxy_test import Handler, WAIT, expect, until
+from suite import run
 from resilience_test import Names
 
 SOON = "interval: 0.05s, no_traffic_interval: 0.05s, timeout: 10s, unhealthy_threshold: 2, healthy_threshold: 2"
@@ -234,4 +235,4 @@ def test_names():
 
 
 if __name__ == "__main__":
-    sys.exit(proxy_test.run(globals()))
+    sys.exit(run(globals()))

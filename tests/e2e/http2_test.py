@@ -23,7 +23,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import urllib.request
 
 import grpc
@@ -31,7 +30,9 @@ import grpc
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from http2_frames import (ACK, CALM, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE,
                           PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, Raw, frame, head, literal, raw)
-from proxy_test import Backend, Handler, Proxy, WAIT, World, expect, free_port, gateway, metric, pod, service, until, virtual_service  # noqa: E402
+from proxy_test import (Backend, Handler, Proxy, WAIT, World, expect, free_port, gateway, metric, pod,  # noqa: E402
+                        service, until, virtual_service)
+from suite import run  # noqa: E402
 
 # --- curl ---------------------------------------------------------------------------------------------------------
 
@@ -680,24 +681,5 @@ def test_goaway_of_a_host_fails_no_request():
     origin.listener.close()
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
-    wanted = sys.argv[1:]
-    passed = failed = 0
-    for name, test in tests:
-        if wanted and not any(word in name for word in wanted):
-            continue
-        start = time.monotonic()
-        try:
-            test()
-            passed += 1
-            print(f"pass  {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except Exception:       # noqa: BLE001  each test reports by itself
-            failed += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

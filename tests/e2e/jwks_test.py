@@ -17,10 +17,10 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from proxy_test import TO_V1, World, expect, free_port, until  # noqa: E402
+from suite import run  # noqa: E402
 
 
 def b64(data):
@@ -200,22 +200,5 @@ def test_found_at_the_issuer():
         issuer.stop()
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
-    wanted, passed, failed = sys.argv[1:], 0, 0
-    for name, test in tests:
-        if wanted and not any(word in name for word in wanted):
-            continue
-        try:
-            test()
-            passed += 1
-            print(f"pass  {name}", flush=True)
-        except Exception:       # noqa: BLE001  each test reports by itself
-            failed += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

@@ -12,9 +12,9 @@ import http.client
 import sys
 import urllib.request
 
-import proxy_test
 from mesh import free_port
 from proxy_test import Backend, Echo, Proxy, WAIT, expect, gateway, pod, service, virtual_service
+from suite import run
 
 LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 ALWAYS = "default_value: {numerator: 100, denominator: HUNDRED}"
@@ -321,4 +321,4 @@ def test_connections():
 
 
 if __name__ == "__main__":
-    sys.exit(proxy_test.run(globals()))
+    sys.exit(run(globals()))

@@ -12,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import urllib.parse
 
+import suite
 from mesh import VIGLA, Process, Server, until
 
 SELECTOR = '{kind="log"}'
@@ -246,21 +246,5 @@ def test_logs_prints_in_each_form():
         assert done.returncode == 1 and "vigla serve" in done.stderr, done
 
 
-def main():
-    passed = failed = 0
-    for name, function in list(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        try:
-            function()
-            passed += 1
-            print(f"ok      {name}", flush=True)
-        except Exception:  # every failure is told
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(suite.run(globals()))

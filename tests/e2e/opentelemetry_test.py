@@ -9,31 +9,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 
 from mesh import Server, free_port
+from suite import Skipped, npm, run, skip_all
 
 SENDERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "opentelemetry")
 FORMS = ("http", "proto", "grpc")  # of the exporters: JSON and plain, protobuf and gzip, gRPC and gzip
 
 
-class Skipped(Exception):
-    pass
-
-
-def npm():
-    """Installs the SDK once; without npm's registry the tests are skipped."""
-    if os.path.exists(os.path.join(SENDERS, "node_modules", ".package-lock.json")):
-        return
-    try:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=SENDERS, check=True, timeout=300,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Skipped(f"OpenTelemetry's SDK cannot be installed: {error}") from error
-
-
 def send(server, grpc_url):
-    npm()
+    npm(SENDERS, "OpenTelemetry's SDK")
     for form in FORMS:
         url = grpc_url if form == "grpc" else server.url
         done = subprocess.run(["node", os.path.join(SENDERS, "send.mjs"), url, form], stdout=subprocess.PIPE,
@@ -124,32 +109,19 @@ def test_logs(server):
 
 
 def main():
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
     folder = tempfile.mkdtemp(prefix="vigla-opentelemetry-")
     grpc = f"127.0.0.1:{free_port()}"
     server = Server(folder, 0, "--otlp-grpc", grpc)
     try:
-        tests = {name: f for name, f in globals().items() if name.startswith("test_") and (
-            not sys.argv[1:] or any(word in name for word in sys.argv[1:]))}
         try:
             send(server, f"http://{grpc}")
         except Skipped as why:
-            counts["skipped"] = len(tests)
-            print(f"skipped: {', '.join(tests)}: {why}", flush=True)
-            tests = {}
-        for name, function in tests.items():
-            try:
-                function(server)
-                counts["passed"] += 1
-                print(f"ok      {name}", flush=True)
-            except Exception:  # every failure is told
-                counts["failed"] += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+            return skip_all(globals(), why)
+        failed = run(globals(), server)
         server.process.stop()
+        return failed
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
-    return 1 if counts["failed"] else 0
 
 
 if __name__ == "__main__":

@@ -27,17 +27,13 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import urllib.request
 
 from mesh import free_port
+from suite import run
 
 PROXY = os.environ.get("VIGLA_PROXY", "build/vigla-proxy")
 WAIT = 10                       # seconds for anything that should come soon
-
-
-class Skipped(Exception):
-    """What the machine lacks for a test."""
 
 
 def until(true, what, seconds=WAIT):
@@ -1283,29 +1279,6 @@ def test_control():
             p.send_signal(signal.SIGTERM)
             expect(p.wait(6), 0)
             p.communicate()
-
-
-def run(names):
-    """The tests among a module's names."""
-    tests = [(name[5:], f) for name, f in names.items() if name.startswith("test_")]
-    wanted = sys.argv[1:]
-    passed = failed = skipped = 0
-    for name, test in tests:
-        if wanted and not any(word in name for word in wanted):
-            continue
-        start = time.monotonic()
-        try:
-            test()
-            passed += 1
-            print(f"pass  {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except Skipped as why:
-            skipped += 1
-            print(f"skipped: {name}: {why}", flush=True)
-        except Exception:       # noqa: BLE001  each test reports by itself
-            failed += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return failed > 0
 
 
 if __name__ == "__main__":

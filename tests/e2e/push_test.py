@@ -10,31 +10,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 from mesh import VIGLA, Server
+from suite import npm, run
 
 SENDERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "push")
 JSON = {"Content-Type": "application/json"}
 
 
-class Skipped(Exception):
-    pass
-
-
-def npm():
-    """Installs the senders once; without npm's registry the tests that need them are skipped."""
-    if os.path.exists(os.path.join(SENDERS, "node_modules", ".package-lock.json")):
-        return
-    try:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=SENDERS, check=True, timeout=300,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Skipped(f"npm's senders cannot be installed: {error}") from error
-
-
 def send(server, what):
-    npm()
+    npm(SENDERS, "npm's senders")
     done = subprocess.run(["node", os.path.join(SENDERS, "send.mjs"), server.url, what], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 0, done
@@ -326,28 +311,14 @@ def test_command_line(server):
 
 
 def main():
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
     folder = tempfile.mkdtemp(prefix="vigla-push-")
     server = Server(folder)
     try:
-        for name, function in list(globals().items()):
-            if not name.startswith("test_") or (sys.argv[1:] and not any(word in name for word in sys.argv[1:])):
-                continue
-            try:
-                function(server)
-                counts["passed"] += 1
-                print(f"ok      {name}", flush=True)
-            except Skipped as why:
-                counts["skipped"] += 1
-                print(f"skipped: {name}: {why}", flush=True)
-            except Exception:  # every failure is told
-                counts["failed"] += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+        failed = run(globals(), server)
         server.process.stop()
+        return failed
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
-    return 1 if counts["failed"] else 0
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ import threading
 import time
 import urllib.request
 
-import proxy_test
 from mesh import free_port
 from proxy_test import Backend, Echo, Handler, Proxy, WAIT, expect, gateway, pod, receive_all, service, until, virtual_service
+from suite import run
 
 APP = "  - route: [{destination: {host: app}}]"
 NO_RETRIES = APP + "\n    retries: {attempts: 0}"
@@ -644,4 +644,4 @@ def test_services_by_the_request_name():
 
 
 if __name__ == "__main__":
-    sys.exit(proxy_test.run(globals()))
+    sys.exit(run(globals()))

@@ -26,7 +26,8 @@ import http2_test
 import proxy_test
 import tls_test
 from http2_test import DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Raw, frame, head
-from proxy_test import Backend, Echo, Handler, Proxy, WAIT, Skipped, expect, free_port, pod, receive_all, service, until
+from proxy_test import Backend, Echo, Handler, Proxy, WAIT, expect, free_port, pod, receive_all, service, until
+from suite import Skipped, run
 
 PR_SET_CHILD_SUBREAPER = 36
 PROGRAM = os.path.abspath(proxy_test.PROXY)
@@ -531,4 +532,4 @@ def test_ten_thousand_idle_connections():
 
 if __name__ == "__main__":
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    sys.exit(proxy_test.run(globals()))
+    sys.exit(run(globals()))

@@ -18,15 +18,11 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 from mesh import Process, Server, free_port, until
+from suite import Skipped, run
 
 FAST = "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
-
-
-class Skip(Exception):
-    """A test that cannot run here: its message says why."""
 
 
 class Pages:
@@ -542,7 +538,7 @@ def test_series_go_on_after_a_restart():
 def test_node_exporter():
     program = shutil.which("prometheus-node-exporter")
     if not program:
-        raise Skip("there is no prometheus-node-exporter")
+        raise Skipped("there is no prometheus-node-exporter")
     with Scene() as s:
         port = free_port()
         exporter = Process([program, f"--web.listen-address=127.0.0.1:{port}"], os.path.join(s.folder, "exporter.log"))
@@ -559,24 +555,5 @@ def test_node_exporter():
             exporter.stop()
 
 
-def main():
-    passed = failed = skipped = 0
-    for name, function in list(globals().items()):
-        if not name.startswith("test_") or (sys.argv[1:] and not any(word in name for word in sys.argv[1:])):
-            continue
-        try:
-            function()
-            passed += 1
-            print(f"ok      {name}", flush=True)
-        except Skip as why:
-            skipped += 1
-            print(f"skipped: {name}: {why}", flush=True)
-        except Exception:  # every failure is told
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

@@ -11,27 +11,21 @@ import re
 import shutil
 import signal
 import socket
-import socketserver
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import traceback
 
 from mesh import ROOT, Process, Server, free_port, until
+from suite import Skipped, run
 
 DOCS = os.path.join(ROOT, "docs", "senders")
-
-
-class Skip(Exception):
-    """A test that cannot run here: its message says why."""
 
 
 def program(name):
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if not path:
-        raise Skip(f"there is no {name}")
+        raise Skipped(f"there is no {name}")
     return path
 
 
@@ -620,24 +614,5 @@ def test_files_that_come_later():
         until(lambda: "not yet a line" in s.server.log_lines('{kind="log"}'), 10, "the line is whole")
 
 
-def main():
-    passed = failed = skipped = 0
-    for name, function in list(globals().items()):
-        if not name.startswith("test_") or (sys.argv[1:] and not any(word in name for word in sys.argv[1:])):
-            continue
-        try:
-            function()
-            passed += 1
-            print(f"ok      {name}", flush=True)
-        except Skip as why:
-            skipped += 1
-            print(f"skipped: {name}: {why}", flush=True)
-        except Exception:  # every failure is told
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

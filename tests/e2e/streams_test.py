@@ -10,13 +10,11 @@ import base64
 import concurrent.futures
 import hashlib
 import os
-import shutil
 import socket
 import struct
 import sys
 import threading
 import time
-import traceback
 
 try:
     import grpc
@@ -24,7 +22,8 @@ except ImportError:
     grpc = None
 
 from proxy_test import WAIT, Handler, expect, until
-from tls_test import FOLDER, Mesh, peer_authentication
+from suite import Skipped, run
+from tls_test import Mesh, peer_authentication
 
 STRICT = peer_authentication("STRICT")
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -243,6 +242,8 @@ class GrpcApp:
 
 class GrpcMesh(Mesh):
     def __init__(self):
+        if not grpc:
+            raise Skipped("no python3-grpcio")
         super().__init__(STRICT, app=GrpcApp, port_name="grpc")
         self.channel = grpc.insecure_channel(f"127.7.23.2:{self.listen}", (
             ("grpc.default_authority", "srv"), ("grpc.max_receive_message_length", -1)))
@@ -306,29 +307,5 @@ def test_grpc_deadline_reaches_the_application():
         assert m.app.cancelled.wait(WAIT), f"the application waits on, {time.monotonic() - start:.1f} s"
 
 
-def main():
-    tests = [(name[5:], f) for name, f in globals().items() if name.startswith("test_")]
-    words = sys.argv[1:]
-    passed = failed = skipped = 0
-    for name, test in tests:
-        if words and not any(word in name for word in words):
-            continue
-        if name.startswith("grpc") and not grpc:
-            skipped += 1
-            print(f"skipped: {name}: no python3-grpcio")
-            continue
-        start = time.monotonic()
-        try:
-            test()
-            passed += 1
-            print(f"pass  {name} ({time.monotonic() - start:.1f} s)", flush=True)
-        except Exception:       # noqa: BLE001  each test reports by itself
-            failed += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals()))

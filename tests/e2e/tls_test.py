@@ -6,16 +6,20 @@
 Clients are Python's ssl, curl and openssl s_client; certificates are made by openssl(1) in a temporary folder.
 Closing line: N passed, N failed, N skipped.
 """
+import atexit
 import concurrent.futures
 import contextlib
+import hashlib
 import http.client
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,8 +29,10 @@ import proxy_test
 from mesh import free_port
 from proxy_test import WAIT, Backend, Echo, Proxy, expect, receive_all, service, until
 from resilience_test import Names, answered_by, service_entry, sidecar
+from suite import run
 
 FOLDER = tempfile.mkdtemp(prefix="vigla-tls-test-")
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
 # --- certificates -------------------------------------------------------------------------------------------------
@@ -244,7 +250,7 @@ def test_large_bodies():
             body = os.urandom(3_000_000)
             c.request("POST", "/", iter([body[:100], body[100:]]) if chunked else body, encode_chunked=chunked,
                       headers={"Transfer-Encoding": "chunked"} if chunked else {})
-            expect(json.loads(c.getresponse().read())["sha256"], proxy_test.hashlib.sha256(body).hexdigest())
+            expect(json.loads(c.getresponse().read())["sha256"], hashlib.sha256(body).hexdigest())
         c.close()
 
 
@@ -687,7 +693,7 @@ spec: {host: srv, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnecti
         before = shown()
         expect(shown(), before)
         MESH.cert_dir("client", TRUST + "client")
-        m.client.process.send_signal(proxy_test.signal.SIGHUP)
+        m.client.process.send_signal(signal.SIGHUP)
         until(lambda: "has changed and was read" in m.client.errors(), "the new certificate")
         assert shown() != before
 
@@ -847,12 +853,5 @@ def test_towards_names():
         backend.stop()
 
 
-def main():
-    try:
-        return proxy_test.run(globals())
-    finally:
-        shutil.rmtree(FOLDER)
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(run(globals()))

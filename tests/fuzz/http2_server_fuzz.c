@@ -12,6 +12,9 @@
 #include "proxy/config.h"
 #include "proxy/http1_body.h"
 #include "proxy/http2_server.h"
+#include "proxy/lb_tables.h"
+#include "proxy/names.h"
+#include "proxy/rate_limit.h"
 #include "proxy/stream.h"
 
 #include <arpa/inet.h>
@@ -155,8 +158,11 @@ static struct worker *new_worker(void)
     struct err e = ERR_INIT;
 
     settings.circuits = circuits_new();
+    settings.names = names_new(60000, NULL);
+    settings.limits = rate_limits_new();
+    settings.tables = lb_tables_new();
     settings.tls = tls_store_new(NULL, &e);
-    if (!settings.circuits || !settings.tls)
+    if (!settings.circuits || !settings.names || !settings.limits || !settings.tables || !settings.tls)
         abort();
     w = worker_new(0, &settings, record_ring_new(1 << 20), &e);
     if (!w)
@@ -187,7 +193,7 @@ static struct worker_listener *gateway(void)
         abort();
     wl = calloc(1, sizeof(*wl));
     *wl = (struct worker_listener){ .w = new_worker(), .refs = 1, .fd = -1 };
-    wl->view = view_new(wl->w, ref);
+    wl->view = view_new(wl->w, ref, NULL);
     wl->l = &ref->snapshot->listeners[0];
     return wl;
 }
