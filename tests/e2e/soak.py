@@ -98,7 +98,8 @@ class World:
         self.sidecar = Proxy(self.config(), "--cert-dir", tls_test.MESH.cert_dir("soak-server", trust + "server"),
                              "--app-address", APP_IP, *more, role=("--workload", "srv-v1.default"))
         self.gateway = Upgradable(self.config(), "--cert-dir", tls_test.MESH.cert_dir("soak-gateway", trust + "gateway"),
-                                  "--port-map", f"443={self.tls},90={self.tcp}", "--upgrade-drain", f"{UPGRADE_DRAIN_S}s", *more)
+                                  "--port-map", f"443={self.tls},90={self.tcp}",
+                                  "--upgrade-drain", f"{UPGRADE_DRAIN_S}s", *more)
 
     def config(self, turn=0):
         return (GATEWAY.format(tls=tls_test.simple("soak"), attempts=turn % 2, idle=("1s", "300ms")[turn % 2]) +
@@ -123,7 +124,7 @@ class Soak:
 
     def __init__(self, world, seconds):
         self.w, self.end = world, time.monotonic() + seconds
-        self.done, self.failed = collections.Counter(), []
+        self.done, self.failed, self.slowest_s = collections.Counter(), [], 0.0
 
     def goes_on(self):
         return time.monotonic() < self.end
@@ -147,8 +148,8 @@ class Soak:
 # --- load ---------------------------------------------------------------------------------------------------------
 
 def run_wrk(s, kind, *args):
-    said = subprocess.run(["wrk", "-t1", "-c8", "-d2", "-H", "Host: app.example", *args], capture_output=True, text=True,
-                          timeout=60, check=False).stdout
+    command = ["wrk", "-t1", "-c8", "-d2", "--timeout", f"{3 * WAIT}s", "-H", "Host: app.example", *args]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
     s.expect(kind, re.findall(r"Socket errors.*|Non-2xx.*", said), [])
 
 
@@ -167,9 +168,17 @@ def wrk_tls(s, rng):
 def http2(s, rng):
     """h2load opens no other connection behind a GOAWAY: only what was answered is judged."""
     url = rng.choice([f"http://127.0.0.1:{s.w.gateway.port}", f"https://127.0.0.1:{s.w.tls}"]) + rng.choice(["/", "/plain"])
-    said = subprocess.run(["h2load", "-n500", "-c4", "-m10", "-H", ":authority: app.example", url], capture_output=True, text=True,
-                          timeout=60, check=False).stdout
+    command = ["h2load", "-n500", "-c4", "-m10", "-H", ":authority: app.example", url]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
     s.expect("h2load", re.findall(r"\d+ 4xx, \d+ 5xx", said), ["0 4xx, 0 5xx"])
+
+
+def one_by_one(s, rng):
+    """On a connection each: the slowest is told of."""
+    start = time.monotonic()
+    r, _ = s.w.gateway.request(rng.choice(["/", "/plain"]))
+    s.expect("one by one", r.status, 200)
+    s.slowest_s = max(s.slowest_s, time.monotonic() - start)
 
 
 def large_up(s, rng):
@@ -233,7 +242,7 @@ def tcp_bulk(s, rng):
 
 def web_socket(s, rng):
     with s.w.gateway.connect() as c:
-        c.sendall(b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n")
+        c.sendall(chaos_test.get("/plain", b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n"))
         s.expect("WebSocket", c.recv(4096)[:13], b"HTTP/1.1 101 ")
         for _ in range(rng.randrange(20)):
             n, got = rng.choice([1, 1000, 60_000]), 0
@@ -302,8 +311,8 @@ def upgrade(s, _):
     s.done["upgrade"] += 1
 
 
-LOAD = [wrk_kept, wrk_new, wrk_tls, http2, large_up, large_down, slow_reader, slow_writer, tcp_bulk, web_socket, cut_off, cut_off,
-        slow_head, bad_hosts, bad_hosts, reload_all, upgrade]
+LOAD = [one_by_one, wrk_kept, wrk_new, wrk_tls, http2, large_up, large_down, slow_reader, slow_writer, tcp_bulk,
+        web_socket, cut_off, cut_off, slow_head, bad_hosts, bad_hosts, reload_all, upgrade]
 
 
 # --- at rest ------------------------------------------------------------------------------------------------------
@@ -322,21 +331,15 @@ def memory(pid):
         return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) * 1024
 
 
-def cpu_s(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        fields = f.read().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def check_rest(s, before):
     """The proxies' state some time after the load."""
     pids = {"gateway": s.w.gateway.pid(), "sidecar": s.w.sidecar.process.pid}
     for name, pid in pids.items():
         with contextlib.suppress(AssertionError):
             until(lambda p=pid, n=name: descriptors(p) <= before[n][0] + MOST_KEPT, "descriptors")
-        start = cpu_s(pid)
+        start = chaos_test.cpu_s(pid)
         time.sleep(2)
-        used, fds, rss = cpu_s(pid) - start, descriptors(pid), memory(pid)
+        used, fds, rss = chaos_test.cpu_s(pid) - start, descriptors(pid), memory(pid)
         print(f"{name}: descriptors {before[name][0]} -> {fds}, memory {before[name][1] // MIB} -> {rss // MIB} MiB, "
               f"{used:.2f} s of CPU in two at rest")
         s.expect(f"{name} rests", used < MOST_RESTING_CPU_S, True)
@@ -378,6 +381,7 @@ def main():
     except AssertionError as e:
         s.failed.append(("the end", str(e), ""))
     print(", ".join(f"{kind} {n}" for kind, n in sorted(s.done.items())))
+    print(f"the slowest one by one took {s.slowest_s:.2f} s")
     found = reports(w)
     for failure, n in collections.Counter(s.failed).most_common(20):
         print(f"FAILED {n} times:", *failure)
