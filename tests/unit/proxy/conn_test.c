@@ -303,6 +303,7 @@ START_TEST(goes_on_without_who_takes_bulk)
     static const char piece[PIECE];
     struct worker *w = new_worker(_i);
     struct probe *from = new_probe(w), *to = new_probe(w);
+    int far = to->far;
     size_t put = 0;
     ssize_t n;
 
@@ -327,7 +328,7 @@ START_TEST(goes_on_without_who_takes_bulk)
         turn_loop(w);
     ck_assert_uint_eq(from->passed, put);
     close(from->far);
-    close(to->far);
+    close(far);
     end_worker(w);
 }
 END_TEST
