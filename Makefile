@@ -145,6 +145,12 @@ sanitized-proxy:
 	@$(MAKE) -s SAN=address,undefined build/address-undefined/vigla-proxy
 	@VIGLA_PROXY=build/address-undefined/vigla-proxy python3 tests/e2e/$(TEST).py
 
+# The proxy under everything at once, for TIME; VIGLA_BUILD=build/address-undefined takes what make sanitized-proxy left.
+TIME ?= 60s
+.PHONY: soak
+soak: $(if $(VIGLA_BUILD),,$(O)/vigla-proxy)
+	@/usr/bin/python3 tests/e2e/soak.py --time $(TIME)
+
 # Directions between folders: the own folder, or the face (not -internal.h) of a folder in USES_.
 .PHONY: layers
 layers: $(FOLDERS:%=layers-%)

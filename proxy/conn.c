@@ -9,11 +9,23 @@
 
 /* ---- turns ---- */
 
-void conn_news(struct conn *c, bool readable, bool writable, bool hung_up)
+void conn_news(struct conn *c, bool readable, bool writable, bool hung_up, bool failing)
 {
     c->readable |= readable;
     c->writable |= writable;
     c->hung_up |= hung_up;
+    c->failing |= failing;
+}
+
+/* One that is not read any more, and has nothing to send, would not learn of a reset behind the peer's end. */
+static void meet_error(struct conn *c)
+{
+    int err = 0;
+    socklen_t n = sizeof(err);
+
+    c->failing = false;
+    if (c->eof_seen && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 && err)
+        conn_fail(c, err);
 }
 
 static void turn(struct conn *c)
@@ -31,6 +43,8 @@ static void turn(struct conn *c)
         conn_take_ahead(c);
         return;
     }
+    if (c->fd >= 0 && c->failing)
+        meet_error(c);
     if (!c->readable || !conn_wants_bytes(c))
         return;
     if (c->securing)
@@ -72,7 +86,7 @@ static void start(struct conn *c, struct worker *w, struct conn_socket s, const 
     } else if (poller_add(&w->poller, c) < 0) {
         log_error("a connection cannot be watched: %m");
         shutdown(s.fd, SHUT_RDWR);
-        conn_news(c, true, true, true);
+        conn_news(c, true, true, true, false);
         poller_list(&w->poller, c);
     }
 }

@@ -82,6 +82,7 @@ struct conn {
     int fd;                      /* -1: closed */
     bool readable : 1, writable : 1; /* as far as is known; not so is known for sure */
     bool hung_up : 1;            /* behind what can be read is the end, or an error */
+    bool failing : 1;            /* the socket has, or had, an error */
     bool listed : 1;             /* by the poller */
     bool seen : 1;               /* likewise: it is one of those whose turns are next */
     bool connecting : 1;         /* up to and with the TLS handshake */
@@ -167,7 +168,7 @@ void conn_buf_free_all(struct worker *w);
 /* Those whose time to connect is over fail. */
 void conn_check_connecting(struct worker *w);
 /* For its poller: what has come to be, and the connection's turn, which is an event of its own. */
-void conn_news(struct conn *c, bool readable, bool writable, bool hung_up);
+void conn_news(struct conn *c, bool readable, bool writable, bool hung_up, bool failing);
 void conn_turn(struct conn *c);
 /* Whether its turn will begin with reading a small piece. */
 bool conn_reads_ahead(const struct conn *c);

@@ -22,7 +22,7 @@ static bool keep_early(struct conn *c)
 {
     ssize_t n;
 
-    while ((n = tls_link_read_early(c->tls, c->w->scratch, CONN_SCRATCH)) > 0)
+    while ((n = tls_link_read_early(c->tls, c->fd, c->w->scratch, CONN_SCRATCH)) > 0)
         conn_keep(c, (struct str){ c->w->scratch, (size_t)n });
     return !conn_keeping_failed(c);
 }

@@ -175,6 +175,10 @@ void conn_take_ahead(struct conn *c)
         conn_note_tls(c);
         errno = saved;
     }
+    if (n == 0 && !conn_wants_bytes(c)) { /* paused meanwhile: the end is there to be read again */
+        c->readable = c->hung_up = true;
+        return;
+    }
     take_read(c, p, n);
     if (more && c->readable && conn_wants_bytes(c))
         conn_read_more(c); /* there is more than small pieces */

@@ -29,6 +29,7 @@ struct downstream {
     bool until_close;         /* only the connection's end tells the answer's */
     bool tunnel;
     bool last;                /* its answer is the connection's last */
+    bool promised;            /* its answer's head has said that another may follow */
     bool refused;             /* nothing more is read */
     bool served;              /* a request, already */
 };
@@ -186,13 +187,14 @@ static bool may_keep(const struct downstream *d)
 
 static void write_framing(struct downstream *d, struct buf *b, const struct answer *a)
 {
+    d->promised = may_keep(d);
     if (a->framing == HTTP_LENGTH)
         http1_write_length(b, a->length);
     else if (d->chunk_answer)
         buf_puts(b, "transfer-encoding: chunked\r\n");
     if (a->status == 101)
         buf_puts(b, "connection: upgrade\r\nupgrade: websocket\r\n");
-    else if (!may_keep(d))
+    else if (!d->promised)
         buf_puts(b, "connection: close\r\n");
     else if (d->version == HTTP_VERSION_10)
         buf_puts(b, "connection: keep-alive\r\n");
@@ -256,6 +258,22 @@ static void put_trailers(struct client *cl, const struct fields *f)
     d->chunk_answer = false;
 }
 
+/* The listener has gone since the head went out: the next request may be on its way, whose answer says that it is the
+ * last. */
+static bool may_keep_word(const struct downstream *d)
+{
+    return d->promised && !d->c.w->draining;
+}
+
+/* Between requests to a listener that is gone. */
+static void limit_rest(struct downstream *d)
+{
+    int64_t end = d->c.w->now_ns + d->c.w->settings->drain_ns;
+
+    if (d->client.wl->gone && d->c.deadline_ns > end)
+        d->c.deadline_ns = end;
+}
+
 static void finish(struct client *cl)
 {
     struct downstream *d = of_client(cl);
@@ -263,8 +281,9 @@ static void finish(struct client *cl)
     if (d->chunk_answer)
         conn_write(&d->c, STR("0\r\n\r\n"));
     d->chunk_answer = false;
-    if (may_keep(d)) {
+    if (may_keep(d) || may_keep_word(d)) {
         wait_for_request(d);
+        limit_rest(d);
         conn_resume(&d->c);
         return;
     }
@@ -359,14 +378,13 @@ static void on_deadline(struct conn *c)
 static void on_drain(struct conn *c)
 {
     struct downstream *d = of(c);
-    int64_t end = c->w->now_ns + c->w->settings->drain_ns;
 
     if (d->client.stream || d->client.started_ns)
         return; /* the answer will say that it is the last */
     if (c->w->draining)
         conn_close(c);
-    else if (d->client.wl->gone && c->deadline_ns > end)
-        c->deadline_ns = end; /* a request may be on its way */
+    else
+        limit_rest(d); /* a request may be on its way */
 }
 
 static void destroy(struct conn *c)

@@ -198,6 +198,8 @@ static size_t on_data(struct conn *c, struct str bytes)
     }
     if (!of(c)->of)
         return bytes.n;
+    if (k->cluster->check->kind == HEALTH_CHECK_HTTP)
+        return used; /* interim answers: the one that counts follows */
     if (health_has_parts(k->cluster->check, bytes))
         conclude(k, HEALTH_GOOD, "it answers as it should");
     else if (bytes.n >= MOST_ANSWER)

@@ -136,7 +136,7 @@ static int secure(struct fetch *f, struct err *e)
     if (rc < 0)
         return rc;
     /* What has come behind the handshake: tickets, and nothing else before we ask. */
-    if (tls_link_read_early(f->link, f->piece, sizeof(f->piece)) < 0 && errno == EAGAIN)
+    if (tls_link_read_early(f->link, f->fd, f->piece, sizeof(f->piece)) < 0 && errno == EAGAIN)
         return 0;
     return err_set(e, ERR_PARSE, "the server answers before it is asked");
 }

@@ -21,7 +21,7 @@ static void take_news(struct poller *p)
             continue;
         conn_news(c, (news[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0,
                   (news[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0,
-                  (news[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+                  (news[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0, (news[i].events & EPOLLERR) != 0);
         poller_list(p, c);
     }
 }

@@ -1,7 +1,7 @@
 #include "proxy/splice.h"
 
 #include "base/mem.h"
-#include "proxy/worker.h"
+#include "proxy/conn-internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,11 +44,13 @@ static void destroy_pipe(struct worker *w, struct splice_pipe *p)
     w->npipes--;
 }
 
-/* From both its ends. One with bytes in it is of no use to others. */
+/* From both its ends: `from` has waited for that. A pipe with bytes in it is of no use to others. */
 static void release(struct worker *w, struct splice_pipe *p)
 {
-    if (p->from)
+    if (p->from) {
         p->from->feeds = NULL;
+        conn_look(p->from);
+    }
     p->to->fed_by = NULL;
     if (p->n || w->nspare_pipes == MOST_SPARE) {
         destroy_pipe(w, p);
@@ -96,7 +98,6 @@ enum splice_result splice_pass(struct conn *from, struct conn *to, uint64_t most
 int splice_flush(struct conn *to)
 {
     struct splice_pipe *p = to->fed_by;
-    struct conn *from = p->from;
     ssize_t sent = splice(p->rd, NULL, to->fd, NULL, p->n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
@@ -107,8 +108,6 @@ int splice_flush(struct conn *to)
         return 0;
     }
     release(to->w, p);
-    if (from && from->readable)
-        poller_list(&from->w->poller, from);
     return 0;
 }
 

@@ -30,7 +30,7 @@ struct splice_pipe {
 enum splice_result {
     SPLICE_NOT,                  /* nothing was done: it is to be read */
     SPLICE_DONE,                 /* *n bytes have left `from`; there may be more */
-    SPLICE_WAITS,                /* for `to` to take what is in the pipe; then the poller lists `from` */
+    SPLICE_WAITS,                /* for `to` to take what is in the pipe, or to close; then `from` has a turn */
     SPLICE_END,                  /* as read() returning 0 */
     SPLICE_ERROR                 /* errno, EAGAIN included */
 };

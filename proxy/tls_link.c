@@ -407,9 +407,16 @@ ssize_t tls_link_open(struct tls_link *l, int fd, struct str sealed, char *to, s
     return open_read(l, fd, to, room);
 }
 
-ssize_t tls_link_read_early(struct tls_link *l, char *to, size_t room)
+ssize_t tls_link_read_early(struct tls_link *l, int fd, char *to, size_t room)
 {
-    return tell_read(l, open_sealed(l, to, room));
+    return open_read(l, fd, to, room);
+}
+
+/* It can say nothing more: what it has sealed must not go out as another link's, with which it shares the scratch. */
+static int break_off_unsent(struct tls_link *l, const char *what)
+{
+    l->scratch->sealed_n = 0;
+    return break_off(l, what);
 }
 
 /* Seals one record's worth. False: broken. */
@@ -421,7 +428,7 @@ static bool seal(struct tls_link *l, const void *p, size_t n)
     rc = SSL_write(l->ssl, p, (int)n);
     if (rc == (int)n)
         return true;
-    break_off(l, "writing failed");
+    break_off_unsent(l, "writing failed");
     return false;
 }
 
@@ -507,7 +514,7 @@ int tls_link_shut(struct tls_link *l, int fd)
     l->shut = true;
     ERR_clear_error();
     if (SSL_shutdown(l->ssl) < 0)
-        return break_off(l, "closing failed");
+        return break_off_unsent(l, "closing failed");
     return send_sealed(l, fd);
 }
 

@@ -107,8 +107,9 @@ ssize_t tls_link_open(struct tls_link *l, int fd, struct str sealed, char *to, s
  * Returns the bytes, 0 when the link is broken. What the socket does not take goes to tls_link_keep. */
 size_t tls_link_seal(struct tls_link *l, struct str s, char *to);
 int tls_link_keep(struct tls_link *l, struct str sealed);
-/* Decrypts what has come behind the handshake: as read(), without a system call. */
-ssize_t tls_link_read_early(struct tls_link *l, char *to, size_t room);
+/* Decrypts what has come behind the handshake: as read(), without reading. What that has to be answered with, an alert or
+ * new keys, is sent. */
+ssize_t tls_link_read_early(struct tls_link *l, int fd, char *to, size_t room);
 /* As writev(), but what is taken may stay here. */
 ssize_t tls_link_writev(struct tls_link *l, int fd, struct iovec *v, size_t n);
 /* Sends what waits here. 0, or -1 with errno. */

@@ -56,6 +56,13 @@ def reset(s):
     s.close()
 
 
+def cpu_s(pid):
+    """What a process has used."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # --- the host -----------------------------------------------------------------------------------------------------
 
 class Host:
@@ -457,6 +464,33 @@ def test_noise():
                 s.sendall(PREFACE + random.Random(i).randbytes(1 + i * 13 % 3000) + b"\0" * 20000)
                 receive_all(s)
         together(100, noise)
+
+
+def test_waiting_costs_no_time():
+    """News that nobody can act upon yet, of clients that are gone, say more than is taken, or read nothing."""
+    with World() as w, contextlib.ExitStack() as held:
+        def connect(request, half=False):
+            s = held.enter_context(w.proxy.connect())
+            s.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                s.sendall(request)
+            if half:
+                s.shutdown(socket.SHUT_WR)
+            return s
+        for half in (False, True):
+            for _ in range(3):
+                connect(get("/stall_before_head"), half)
+                connect(get("/stall_in_body"), half)
+                connect(get("/big"), half)
+                connect(get("/stall_before_head") + get("/ok") * 5000, half)
+                connect(post("/stall_in_body", 1000) + b"x" * 500, half)
+        for half in (False, True):
+            reset(connect(get("/stall_before_head"), half))
+            reset(connect(get("/stall_before_head") + get("/ok") * 5000, half))
+        before = cpu_s(w.proxy.process.pid)
+        time.sleep(1)
+        used = cpu_s(w.proxy.process.pid) - before
+        assert used < 0.5, f"{used} s of CPU in a second of waiting"
 
 
 def test_hundreds_of_everything_at_once():

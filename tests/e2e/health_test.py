@@ -7,6 +7,7 @@ Backends, proxy and world are proxy_test.py's and resilience_test.py's. Closing 
 """
 import sys
 import threading
+import time
 
 import proxy_test
 import resilience_test
@@ -52,6 +53,16 @@ class Patient(Handler):
             return False
         self.wfile.write(f"HTTP/1.1 {status} Whatever\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode())
         return False
+
+
+class Hesitant(Patient):
+    """Says something else first, in a segment of its own."""
+
+    def answer(self, method, path, fields, digest, size):
+        if path == "/healthz":
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            time.sleep(0.1)
+        return super().answer(method, path, fields, digest, size)
 
 
 class World(resilience_test.World):
@@ -101,6 +112,13 @@ def test_statuses():
         w.backends[1].status = 300
         w.becomes("", FAILED)
         expect(w.backends[0].asked_for[0], "HEAD")
+
+
+def test_interim_answers_do_not_count():
+    with World(hosts=2, handler=Hesitant) as w:
+        w.becomes("", "")
+        w.backends[0].status = 503
+        w.becomes(FAILED, "")
 
 
 def test_dead_host():

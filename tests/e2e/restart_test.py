@@ -336,6 +336,22 @@ def test_idle_connections_are_told():
         assert answer.startswith(b"HTTP/1.1 200") and b"connection: close" in answer, answer
 
 
+def test_an_answer_under_way_keeps_its_word():
+    """Its head has said that another may follow: that one is answered, and said to be the last."""
+    size = 32 << 20
+    with World("--threads", "2") as w, w.proxy.connect() as s:
+        s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX-Test-Bytes: %d\r\n\r\n" % size)
+        head_, _, body = s.recv(65536).partition(b"\r\n\r\n")
+        assert head_.startswith(b"HTTP/1.1 200") and b"connection: close" not in head_, head_
+        w.proxy.upgrade(ends=False)
+        got = len(body)
+        while got < size:
+            got += len(s.recv(1 << 20))
+        s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = receive_all(s)
+        assert answer.startswith(b"HTTP/1.1 200") and b"connection: close" in answer, answer
+
+
 def test_http2_is_told():
     with World("--threads", "2") as w, contextlib.closing(Raw(w.proxy)) as r:
         r.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, head(more=[("x-test-delay", "0.7")])))

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ END_TEST
 
 /* ---- many in one round ---- */
 
-enum probe_act { ECHO, PAUSE_OTHER, CLOSE_OTHER };
+enum probe_act { ECHO, PAUSE_OTHER, CLOSE_OTHER, TAKE };
 
 struct probe {
     struct conn c;
@@ -92,6 +93,9 @@ struct probe {
     enum probe_act act;
     int far;                     /* the other end */
     char got[64];
+    size_t passed;
+    bool to_other;               /* bulk goes there */
+    int ended, error;
 };
 
 static int destroyed;
@@ -100,6 +104,9 @@ static size_t probe_data(struct conn *c, struct str bytes)
 {
     struct probe *p = (struct probe *)c;
 
+    p->passed += bytes.n;
+    if (p->act == TAKE)
+        return bytes.n;
     strncat(p->got, bytes.p, bytes.n);
     conn_write(c, bytes);
     if (p->act == PAUSE_OTHER)
@@ -107,6 +114,30 @@ static size_t probe_data(struct conn *c, struct str bytes)
     else if (p->act == CLOSE_OTHER)
         conn_close(&p->other->c);
     return bytes.n;
+}
+
+static struct conn *probe_through(struct conn *c, uint64_t *most)
+{
+    struct probe *p = (struct probe *)c;
+
+    *most = UINT64_MAX;
+    return p->to_other ? &p->other->c : NULL;
+}
+
+static void probe_passed(struct conn *c, size_t n)
+{
+    ((struct probe *)c)->passed += n;
+}
+
+/* The other direction goes on. */
+static void probe_eof(struct conn *c)
+{
+    ((struct probe *)c)->ended++;
+}
+
+static void probe_error(struct conn *c, int err)
+{
+    ((struct probe *)c)->error = err;
 }
 
 static void probe_destroy(struct conn *c)
@@ -117,6 +148,11 @@ static void probe_destroy(struct conn *c)
 
 static const struct conn_ops probe_ops = { .data = probe_data, .eof = conn_close, .error = failed, .drained = nothing,
                                            .deadline = conn_close, .destroy = probe_destroy };
+
+/* For connections that outlive an end, or an error. */
+static const struct conn_ops patient_ops = { .data = probe_data, .through = probe_through, .passed = probe_passed,
+                                             .eof = probe_eof, .error = probe_error, .drained = nothing,
+                                             .deadline = conn_close, .destroy = probe_destroy };
 
 static struct worker *new_worker(int with_uring)
 {
@@ -137,6 +173,7 @@ static void end_worker(struct worker *w)
         conn_close(w->conns);
     worker_leave(w);
     batch_free(w->batch);
+    splice_free_all(w);
     poller_free(&w->poller);
     conn_buf_free_all(w);
     event_base_free(w->base);
@@ -235,6 +272,87 @@ START_TEST(closed_before_its_turn)
 }
 END_TEST
 
+/* Nor does its end pass by. */
+START_TEST(ended_and_paused_before_its_turn)
+{
+    struct worker *w = new_worker(_i);
+    struct probe *a = new_probe(w), *b = new_probe(w);
+
+    a->other = b;
+    a->act = PAUSE_OTHER;
+    b->c.ops = &patient_ops;
+    turn_loop(w);
+    ck_assert_int_eq(dprintf(a->far, "one"), 3); /* its news is the first */
+    close(b->far);
+    turn_loop(w);
+    ck_assert_str_eq(a->got, "one");
+    ck_assert_int_eq(b->ended, 0);
+    worker_enter(w);
+    conn_resume(&b->c);
+    turn_loop(w);
+    ck_assert_int_eq(b->ended, 1);
+    close(a->far);
+    end_worker(w);
+}
+END_TEST
+
+/* Who waits for a pipe that another does not empty goes on when the other closes. */
+START_TEST(goes_on_without_who_takes_bulk)
+{
+    enum { PIECE = 64 * 1024 };
+    static const char piece[PIECE];
+    struct worker *w = new_worker(_i);
+    struct probe *from = new_probe(w), *to = new_probe(w);
+    int far = to->far;
+    size_t put = 0;
+    ssize_t n;
+
+    from->act = TAKE;
+    from->c.ops = &patient_ops;
+    from->other = to;
+    from->to_other = true;
+    for (int i = 0; i < 100 && !from->c.feeds; i++) {
+        while ((n = write(from->far, piece, PIECE)) > 0)
+            put += (size_t)n;
+        turn_loop(w);
+    }
+    ck_assert_ptr_nonnull(from->c.feeds);
+    while ((n = write(from->far, piece, PIECE)) > 0)
+        put += (size_t)n;
+    turn_loop(w);
+    ck_assert_uint_lt(from->passed, put);
+    from->to_other = false;
+    worker_enter(w);
+    conn_close(&to->c);
+    for (int i = 0; i < 100 && from->passed < put; i++)
+        turn_loop(w);
+    ck_assert_uint_eq(from->passed, put);
+    close(from->far);
+    close(far);
+    end_worker(w);
+}
+END_TEST
+
+/* A reset behind the peer's end would else be found with the next byte that is sent, if ever. */
+START_TEST(reset_behind_its_end)
+{
+    struct worker *w = new_worker(_i);
+    struct probe *p = new_probe(w);
+
+    p->c.ops = &patient_ops;
+    ck_assert_int_eq(dprintf(p->far, "one"), 3);
+    shutdown(p->far, SHUT_WR);
+    turn_loop(w);
+    ck_assert_str_eq(p->got, "one");
+    ck_assert_int_eq(p->ended, 1);
+    ck_assert_int_eq(p->error, 0);
+    close(p->far); /* with an echo that nobody has read: a reset */
+    turn_loop(w);
+    ck_assert_int_eq(p->error, ECONNRESET);
+    end_worker(w);
+}
+END_TEST
+
 static Suite *conn_suite(void)
 {
     Suite *s = suite_create("conn");
@@ -244,6 +362,9 @@ static Suite *conn_suite(void)
     tcase_add_loop_test(t, each_gets_its_own, 0, 2);
     tcase_add_loop_test(t, paused_before_its_turn, 0, 2);
     tcase_add_loop_test(t, closed_before_its_turn, 0, 2);
+    tcase_add_loop_test(t, ended_and_paused_before_its_turn, 0, 2);
+    tcase_add_loop_test(t, goes_on_without_who_takes_bulk, 0, 2);
+    tcase_add_loop_test(t, reset_behind_its_end, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }

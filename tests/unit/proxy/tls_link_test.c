@@ -191,6 +191,54 @@ START_TEST(what_is_tampered_with_is_refused)
 }
 END_TEST
 
+/* Until the client's last word is on its way, and the server has not seen it. */
+static void shake_but_for_the_last_word(void)
+{
+    struct tls_context *c = serve(true);
+    struct tls_target *t = call("a.example");
+
+    ck_assert(c && t);
+    server = tls_link_accept(c, &scratch, STR_NULL);
+    client = tls_link_connect(t, TLS_HTTP1, &scratch, &session);
+    tls_context_put(c);
+    tls_target_put(t);
+    for (int i = 0; i < 10 && tls_link_shake(client, ends[0]) == 0; i++)
+        ck_assert_int_eq(tls_link_shake(server, ends[1]), 0);
+}
+
+/* The scratch is every link's: an answer that stayed there would go out as another's. */
+START_TEST(what_comes_behind_the_handshake_is_answered_at_once)
+{
+    char text[] = "word", answer[] = "answer";
+    struct iovec word = { text, 4 };
+    char room[TLS_SEALED * 2];
+
+    shake_but_for_the_last_word();
+    ck_assert_int_eq(SSL_key_update(client->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    ck_assert_int_eq(tls_link_writev(client, ends[0], &word, 1), 4);
+    ck_assert_int_eq(tls_link_shake(server, ends[1]), 1);
+    ck_assert_int_eq(tls_link_read_early(server, ends[1], room, sizeof(room)), 4);
+    ck_assert_uint_eq(scratch.sealed_n, 0);
+    word = (struct iovec){ answer, 6 };
+    ck_assert_int_eq(tls_link_writev(server, ends[1], &word, 1), 6);
+    ck_assert_int_eq(tls_link_read(client, ends[0], room, sizeof(room)), 6);
+}
+END_TEST
+
+START_TEST(nonsense_behind_the_handshake_is_refused_at_once)
+{
+    static const char nonsense[] = "\27\3\3\0\40nonsense, as long as it has to be";
+    char room[TLS_SEALED * 2];
+
+    shake_but_for_the_last_word();
+    ck_assert_int_gt(send(ends[0], nonsense, sizeof(nonsense) - 1, 0), 0);
+    ck_assert_int_eq(tls_link_shake(server, ends[1]), 1);
+    ck_assert_int_eq(tls_link_read_early(server, ends[1], room, sizeof(room)), -1);
+    ck_assert(server->broken);
+    ck_assert_uint_eq(scratch.sealed_n, 0);
+}
+END_TEST
+
 START_TEST(sessions_are_resumed_with_the_same_context_only)
 {
     struct tls_context *held = serve(true);
@@ -281,6 +329,8 @@ static Suite *tls_link_suite(void)
     tcase_add_test(t, bytes_stay_in_order);
     tcase_add_test(t, one_half_ends_before_the_other);
     tcase_add_test(t, what_is_tampered_with_is_refused);
+    tcase_add_test(t, what_comes_behind_the_handshake_is_answered_at_once);
+    tcase_add_test(t, nonsense_behind_the_handshake_is_refused_at_once);
     tcase_add_test(t, sessions_are_resumed_with_the_same_context_only);
     tcase_add_test(t, settings_are_contexts);
     tcase_add_test(t, nothing_is_served_without_a_certificate);
