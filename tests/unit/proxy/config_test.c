@@ -51,7 +51,7 @@ static const struct {
     { "--config x --workload a.b --access-log-format %PROTOCOLS%", "%PROTOCOLS%: there is no such operator" },
     { "--config x --workload a.b --drain-time 5", "--drain-time" },
     { "--config x --workload a.b --head-time 5", "--head-time" },
-    { "--config x --workload a.b --stream-idle-time 0s", "--stream-idle-time \"0s\": should be above 0" },
+    { "--config x --workload a.b --stream-idle-time 0s", "--stream-idle-time \"0s\": should be more than 0" },
     { "--config x --workload a.b --log-level loud", "debug, info, warn or error" },
     { "--config x --workload a.b --nonsense", "--nonsense: no such option" },
     { "--config x --workload a.b more", "\"more\": not an option" },
