@@ -126,11 +126,11 @@ START_TEST(leaves_priorities_behind)
 
                 ck_assert_msg(pick >= from[n] && pick <= to[n], "after %zu tries: %ld", n, pick);
             }
-        arena_free(&w.a);
+        close_world(&w);
     }
     open_world(&w, LB_RANDOM, (const uint32_t[]){ 1, 1, 0 }, NULL);
     ck_assert_int_ge(lb_pick_elsewhere(&w.lb, &w.rng, tried, 2), 0);
-    arena_free(&w.a);
+    close_world(&w);
 }
 END_TEST
 
