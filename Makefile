@@ -193,7 +193,7 @@ fuzz-run: $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
 DEBS := gcc libc6-dev pkg-config python3 curl openssl redis-server check chromium fonts-dejavu-core graphviz \
 	libmicrohttpd-dev libjansson-dev libsqlite3-dev libevent-dev libgraphviz-dev libyaml-dev libzstd-dev \
 	libpcre2-dev libxxhash-dev libssl-dev zlib1g-dev libsnappy-dev libcurl4-openssl-dev libnghttp2-dev liburing-dev \
-	python3-grpcio wrk
+	python3-grpcio wrk nghttp2-client
 # Node.js may have come from elsewhere than Debian.
 DEBS += $(if $(shell command -v node 2>/dev/null),,nodejs) $(if $(shell command -v npm 2>/dev/null),,npm)
 
