@@ -7,72 +7,23 @@
  * Requests are put on a connection that is still connecting, too; but an upgrade waits for the host's SETTINGS, which
  * say whether it takes one (RFC 8441), or the host does not hear of it. What of a response nobody takes waits here,
  * bounded by the stream's window (HTTP2_WINDOW); the connection's is given back as bytes come. */
-#include "proxy/upstream-internal.h"
+#include "proxy/upstream_http2-internal.h"
 
 #include "base/mem.h"
-#include "proxy/http2-internal.h"
 #include "proxy/proxy_header.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-struct http2_stream {
-    struct upstream_call call;
-    struct http2_upstream *h;
-    int32_t id;                 /* 0: no head has gone out */
-    bool to_head;               /* the request is a HEAD */
-    bool tunnel;                /* it asks for a WebSocket */
-    struct http2_list *waits;   /* its head, until it is known whether the host takes it */
-    bool head_seen, ended, paused, closed;
-    bool forgotten;             /* the connection has one stream less: it is freed when nobody looks at it any more */
-    struct buf waiting;         /* of the response's body */
-    struct fields *trailers;    /* of the response, behind it */
-    struct http2_source body;   /* of the request */
-    struct http2_stream *prev, *next, *dead_next;
-};
-
-struct http2_upstream {
-    struct conn c;
-    struct upstream_host *host;
-    nghttp2_session *session;
-    struct http2_block block;
-    struct http2_credit credit;
-    struct http2_stream *streams, *dead;
-    uint32_t nstreams, requests;
-    uint32_t most_streams, most_requests;
-    int64_t idle_timeout_ms;
-    int64_t old_ns;             /* when it takes no more requests; INT64_MAX: never */
-    int64_t rest_ns;            /* when it closes, if it has no requests; 0: never */
-    int64_t ping_interval_ns, ping_timeout_ns; /* 0: no pings */
-    int64_t ping_ns;            /* when the next one goes out, or, with `pinged`, when its answer is missing */
-    bool pinged;
-    bool leaving;               /* nothing new on it */
-    bool settled;               /* the host's SETTINGS have come */
-    bool some_wait;             /* open_tunnels has something to do */
-    bool broken, some_drained, listed;
-    char local[CONN_ADDR_TEXT];
-    struct http2_upstream *prev, *next; /* of the host's */
-};
-
 static struct http2_upstream *of(struct conn *c)
 {
     return (struct http2_upstream *)c;
 }
 
-static struct http2_stream *of_call(struct upstream_call *u)
-{
-    return (struct http2_stream *)((char *)u - offsetof(struct http2_stream, call));
-}
-
 static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
     return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
-}
-
-static void wake(struct http2_upstream *h)
-{
-    conn_out(&h->c);
 }
 
 /* ---- connections of a host ---- */
@@ -114,7 +65,7 @@ static void ping(struct http2_upstream *h)
     h->pinged = true;
     h->ping_ns = h->c.w->now_ns + h->ping_timeout_ns;
     set_deadline(h);
-    wake(h);
+    http2_upstream_wake(h);
 }
 
 static bool has_room(const struct http2_upstream *h)
@@ -136,10 +87,10 @@ static void rest(struct http2_upstream *h)
     else
         h->broken = true;
     set_deadline(h);
-    wake(h);
+    http2_upstream_wake(h);
 }
 
-static void forget(struct http2_stream *s)
+void http2_stream_forget(struct http2_stream *s)
 {
     struct http2_upstream *h = s->h;
 
@@ -173,7 +124,7 @@ static void free_dead(struct http2_upstream *h)
     }
 }
 
-static void fail(struct http2_stream *s, enum upstream_failure why, int err)
+void http2_stream_fail(struct http2_stream *s, enum upstream_failure why, int err)
 {
     void *arg;
     const struct upstream_handler *handler = upstream_let_go(&s->call, &arg);
@@ -191,15 +142,15 @@ static void close_all(struct http2_upstream *h, enum upstream_failure why, int e
         struct http2_stream *s = h->streams;
 
         s->closed = true;
-        forget(s);
-        fail(s, why, err);
+        http2_stream_forget(s);
+        http2_stream_fail(s, why, err);
     }
 }
 
 /* ---- responses ---- */
 
 /* The end, once everything before it has been taken. */
-static void tell_end(struct http2_stream *s)
+void http2_stream_tell_end(struct http2_stream *s)
 {
     void *arg = s->call.arg;
     const struct upstream_handler *handler = s->call.handler;
@@ -211,15 +162,15 @@ static void tell_end(struct http2_stream *s)
     upstream_let_go(&s->call, &arg);
     if (!s->body.ended && !s->closed) /* it does not want the rest of the request */
         nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
-    wake(s->h);
+    http2_upstream_wake(s->h);
     handler->end(arg);
 }
 
-static void consume(struct http2_stream *s, size_t n)
+void http2_stream_consume(struct http2_stream *s, size_t n)
 {
     if (!s->closed)
         nghttp2_session_consume_stream(s->h->session, s->id, n);
-    wake(s->h);
+    http2_upstream_wake(s->h);
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -244,8 +195,8 @@ static void give_up(struct http2_stream *s, enum upstream_failure why)
 {
     if (!s->closed)
         nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
-    wake(s->h);
-    fail(s, why, 0);
+    http2_upstream_wake(s->h);
+    http2_stream_fail(s, why, 0);
 }
 
 static void take_head(struct http2_upstream *h, struct http2_stream *s, bool ends)
@@ -296,7 +247,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         take_head(h, s, ends);
     if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) {
         s->ended = s->ended || ends;
-        tell_end(s);
+        http2_stream_tell_end(s);
     }
     return 0;
 }
@@ -330,170 +281,10 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
     s->call.turned_away = s->h->leaving;
     if (s->ended && s->call.handler)
         return nghttp2_session_set_stream_user_data(session, id, NULL), 0; /* what waits is still taken */
-    forget(s);
-    fail(s, error == NGHTTP2_REFUSED_STREAM ? UPSTREAM_REFUSED : UPSTREAM_RESET, 0);
+    http2_stream_forget(s);
+    http2_stream_fail(s, error == NGHTTP2_REFUSED_STREAM ? UPSTREAM_REFUSED : UPSTREAM_RESET, 0);
     return 0;
 }
-
-/* ---- requests ---- */
-
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t room, uint32_t *flags,
-                         nghttp2_data_source *source, void *user)
-{
-    struct http2_stream *s = source->ptr;
-    ssize_t n = http2_source_read(&s->body, session, id, to, room, flags);
-
-    (void)user;
-    http2_credit_earn(&s->h->credit, HTTP2_CREDIT_OF_DATA);
-    s->h->some_drained = s->h->some_drained || s->body.full;
-    return n;
-}
-
-static void submit(struct http2_stream *s, const struct http2_list *list, bool empty)
-{
-    nghttp2_data_provider body = { .source.ptr = s, .read_callback = read_body };
-
-    s->id = nghttp2_submit_request(s->h->session, NULL, list->v, list->n, empty ? NULL : &body, s);
-    if (s->id < 0)
-        s->h->broken = true;
-}
-
-/* Those that have waited for the host's SETTINGS. */
-static void open_tunnels(struct http2_upstream *h)
-{
-    bool taken = nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
-    struct http2_stream *next;
-
-    h->some_wait = false;
-    for (struct http2_stream *s = h->streams; s; s = next) {
-        next = s->next;
-        if (!s->waits)
-            continue;
-        if (taken) {
-            submit(s, s->waits, false);
-            mem_free(s->waits);
-            s->waits = NULL;
-        } else {
-            forget(s);
-            fail(s, UPSTREAM_NO_TUNNEL, 0);
-        }
-    }
-}
-
-static void put_head(struct upstream_call *call, const struct upstream_request *rq)
-{
-    struct http2_stream *s = of_call(call);
-    struct http2_list list = { .n = 0 };
-    bool empty = rq->framing == HTTP_NO_BODY || (rq->framing == HTTP_LENGTH && rq->length == 0);
-    char length[24];
-
-    s->to_head = str_eqz(rq->method, "HEAD");
-    s->tunnel = rq->websocket;
-    http2_list_add(&list, STR(":method"), s->tunnel ? STR("CONNECT") : rq->method);
-    if (s->tunnel)
-        http2_list_add(&list, STR(":protocol"), STR("websocket"));
-    http2_list_add(&list, STR(":scheme"), rq->scheme);
-    http2_list_add(&list, STR(":authority"), rq->authority);
-    http2_list_add(&list, STR(":path"), rq->path);
-    http2_list_fields(&list, rq->fields);
-    if (rq->wants_trailers || str_starts(fields_get(rq->fields, HTTP_CONTENT_TYPE), STR("application/grpc")))
-        http2_list_add(&list, STR("te"), STR("trailers"));
-    if (rq->framing == HTTP_LENGTH) {
-        snprintf(length, sizeof(length), "%llu", (unsigned long long)rq->length);
-        http2_list_add(&list, STR("content-length"), str_of(length));
-    }
-    if (s->tunnel) {
-        s->waits = http2_list_copy(&list);
-        s->h->some_wait = true;
-        s->h->broken = s->h->broken || !s->waits;
-    } else {
-        submit(s, &list, empty);
-    }
-    wake(s->h);
-}
-
-static void put_data(struct upstream_call *call, struct str bytes)
-{
-    struct http2_stream *s = of_call(call);
-
-    if (!s->closed && !http2_source_put(&s->body, s->h->session, s->id, bytes))
-        s->h->broken = true;
-    wake(s->h);
-}
-
-static void put_end(struct upstream_call *call, const struct fields *trailers)
-{
-    struct http2_stream *s = of_call(call);
-
-    if (s->tunnel) /* its half stays open */
-        return;
-    if (!s->closed && !http2_source_end(&s->body, s->h->session, s->id, trailers))
-        s->h->broken = true;
-    wake(s->h);
-}
-
-/* A 2xx has opened it already. */
-static void tunnel(struct upstream_call *call)
-{
-    (void)call;
-}
-
-static void shut(struct upstream_call *call)
-{
-    struct http2_stream *s = of_call(call);
-
-    if (!s->closed && !http2_source_end(&s->body, s->h->session, s->id, NULL))
-        s->h->broken = true;
-    wake(s->h);
-}
-
-static bool is_full(struct upstream_call *call)
-{
-    struct http2_stream *s = of_call(call);
-
-    s->body.full = s->body.full || http2_source_left(&s->body) >= CONN_HIGH;
-    return s->body.full;
-}
-
-static void pause_reading(struct upstream_call *call)
-{
-    of_call(call)->paused = true;
-}
-
-static void resume_reading(struct upstream_call *call)
-{
-    struct http2_stream *s = of_call(call);
-    struct buf waiting = s->waiting;
-
-    s->paused = false;
-    if (waiting.n) {
-        s->waiting = (struct buf)BUF_INIT(HTTP2_WINDOW);
-        call->handler->data(call->arg, buf_view(&waiting));
-        consume(s, waiting.n);
-        buf_free(&waiting);
-    }
-    if (call->handler)
-        tell_end(s);
-    if (s->closed && s->ended && !call->handler)
-        forget(s);
-}
-
-static void abort_call(struct upstream_call *call)
-{
-    struct http2_stream *s = of_call(call);
-    void *arg;
-
-    upstream_let_go(call, &arg);
-    if (s->id == 0 || s->closed)
-        forget(s);
-    else
-        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
-    wake(s->h);
-}
-
-static const struct upstream_ops call_ops = { .head = put_head, .data = put_data, .end = put_end, .tunnel = tunnel,
-                                              .shut = shut, .full = is_full,
-                                              .pause = pause_reading, .resume = resume_reading, .abort = abort_call };
 
 /* ---- the connection ---- */
 
@@ -517,7 +308,7 @@ static void on_fill(struct conn *c)
     struct http2_upstream *h = of(c);
 
     if (h->some_wait && h->settled)
-        open_tunnels(h);
+        http2_upstream_open_tunnels(h);
     if (http2_fill(h->session, c) < 0)
         h->broken = true;
     if (h->some_drained)
@@ -534,7 +325,7 @@ static size_t on_data(struct conn *c, struct str bytes)
 
     if (n < 0)
         close_all(h, UPSTREAM_PROTOCOL, 0);
-    wake(h);
+    http2_upstream_wake(h);
     if (conn_is_full(c))
         conn_pause(c);
     return bytes.n;
@@ -563,7 +354,7 @@ static void on_connected(struct conn *c)
 static void on_drained(struct conn *c)
 {
     conn_resume(c);
-    wake(of(c));
+    http2_upstream_wake(of(c));
 }
 
 static void on_deadline(struct conn *c)
@@ -681,7 +472,7 @@ struct upstream_call *http2_call(const struct upstream_route *r, bool fresh)
         mem_free(s);
         return NULL;
     }
-    s->call = (struct upstream_call){ .ops = &call_ops, .host = r->host, .tls = h->c.tls, .local = h->local,
+    s->call = (struct upstream_call){ .ops = &http2_call_ops, .host = r->host, .tls = h->c.tls, .local = h->local,
                                       .reused = h->requests > 0, .pending = pending };
     s->h = h;
     s->waiting = (struct buf)BUF_INIT(HTTP2_WINDOW);
